@@ -1,0 +1,259 @@
+"""What spaces are made of: layers, sequences, choices and repeats; all immutable values.
+
+A design is a space with nothing left to choose: the same constructors and the same notation
+write both. Constructors give a canonical form: sequences flatten, a decided repeat expands, an
+absent part vanishes, so that two ways to the same network are one value.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar, cast
+
+from lightsearch.design.choice import Choice
+from lightsearch.design.fields import Spec, body, check_fields, specs, undecided
+from lightsearch.errors import DesignError
+
+T = TypeVar("T")
+
+
+class Fielded:
+    """A frozen value whose declared fields may hold choices: a layer, or a training recipe."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self, kind_of(type(self)))
+        for spec in specs(type(self)):
+            if spec.kind == "body":
+                object.__setattr__(self, spec.name, seq(getattr(self, spec.name)))
+        self.settle()
+
+    def settle(self) -> None:
+        """Called once, when the fields are valid; may change them with `put`.
+
+        Fills in derived values, and brings fields that make no difference to one form.
+        """
+
+    def __repr__(self) -> str:
+        return f"{kind_of(type(self))}({', '.join(_shown(self))})"
+
+    def __str__(self) -> str:
+        return _formatter(self)
+
+
+class Layer(Fielded):
+    """Base of every layer kind: subclass it with a frozen, slotted dataclass and register it.
+
+    Fields are declared with `integer`, `real`, `word`, `flag`, `body`.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Seq:
+    """A sequence of parts: a whole design or space, or the body of a block. See `seq`."""
+
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in self.parts:
+            if not isinstance(part, Layer | Repeat | Choice) \
+                    or (isinstance(part, Choice) and not is_parts(part)):
+                raise DesignError(f"a part must be a layer, a sequence or a choice, but got {part!r}")
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __repr__(self) -> str:
+        return f"seq({', '.join(map(repr, self.parts))})"
+
+    def __str__(self) -> str:
+        return _formatter(self)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Repeat:
+    """A body repeated an undecided number of times; a decided repeat is expanded by `repeat`."""
+
+    body: Seq
+    times: Choice
+
+    def __repr__(self) -> str:
+        return f"repeat({self.body!r}, {self.times!r})"
+
+
+Part: TypeAlias = Layer | Repeat | Choice
+Design: TypeAlias = Seq
+Space: TypeAlias = Seq
+
+
+def seq(*parts: Any) -> Seq:
+    """A sequence of layers, blocks and choices; nested sequences and iterables are flattened.
+
+    >>> from lightsearch.design import conv, gap, linear, seq
+    >>> seq(conv(8), seq(gap(), linear(10))) == seq(conv(8), gap(), linear(10))
+    True
+    """
+    if len(parts) == 1 and isinstance(parts[0], Seq):
+        return parts[0]
+    return Seq(tuple(_flat(parts)))
+
+
+def _flat(parts: Iterable[Any]) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, Seq):
+            yield from part.parts
+        elif isinstance(part, list | tuple):
+            yield from _flat(part)
+        else:
+            yield part
+
+
+def oneof(*options: T, name: str | None = None) -> T:
+    """A choice, to stand wherever a value, a layer or a block may stand.
+
+    It is typed as one of its options, since that is what it becomes. A named choice that is used
+    twice is one decision.
+
+    One option is no choice: it is returned as it is. Raises `DesignError` for no options, equal
+    options, or a mix of values and layers.
+    """
+    if not options:
+        raise DesignError("a choice must have at least 2 options, but got none")
+    if _is_part(options[0]):
+        if not all(_is_part(option) for option in options):
+            raise DesignError("the options of a choice must be all layers or all values, "
+                              f"but got {options!r}")
+        options = cast("tuple[T, ...]", tuple(seq(option) for option in options))
+    elif any(_is_part(option) for option in options):
+        raise DesignError("the options of a choice must be all layers or all values, "
+                          f"but got {options!r}")
+    if len(options) == 1:
+        return options[0]
+    return cast(T, Choice(tuple(options), name))
+
+
+def maybe(part: T, *, name: str | None = None) -> T:
+    """A part that may be absent: the same as `oneof(seq(), part)`."""
+    return cast(T, oneof(seq(), seq(part), name=name))
+
+
+def repeat(part: Any, times: int) -> Any:
+    """`part` in a row, `times` times; unnamed choices in it are decided anew at each round.
+
+    `times` is an integer >= 0 or a choice of them; a decided repeat is expanded at once.
+    """
+    rule = Spec("times", "integer", "times", 1, low=0, high=1000)
+    inner = seq(part)
+    if isinstance(times, Choice):
+        return Repeat(inner, Choice(tuple(rule.accept(o) for o in times.options), times.name))
+    return seq(*[inner] * rule.accept(times))
+
+
+def _is_part(value: Any) -> bool:
+    if isinstance(value, Choice):
+        return isinstance(value.options[0], Seq)
+    return isinstance(value, Layer | Seq | Repeat | list | tuple)
+
+
+def is_parts(choice: Choice) -> bool:
+    """Whether a choice is one of layers (True) or of plain values (False)."""
+    return isinstance(choice.options[0], Seq)
+
+
+def is_decided(part: Seq | Fielded | Any) -> bool:
+    """Whether nothing is left to choose, so that a space is a design."""
+    if isinstance(part, Seq):
+        return all(is_decided(inner) for inner in part.parts)
+    if not isinstance(part, Fielded):
+        return False
+    return all(
+        is_decided(value) if spec.kind == "body" else not undecided(value)
+        for spec in specs(type(part))
+        for value in [getattr(part, spec.name)]
+    )
+
+
+def _shown(layer: Fielded) -> Iterator[str]:
+    for spec, value in told(layer):
+        yield repr(value) if is_positional(spec, layer) else f"{spec.name}={value!r}"
+
+
+def is_positional(spec: Spec, layer: Fielded) -> bool:
+    """Whether a field is written without its name: a required first one."""
+    return spec.required and spec is specs(type(layer))[0]
+
+
+@functools.lru_cache(maxsize=4096)
+def told(layer: Fielded) -> tuple[tuple[Spec, Any], ...]:
+    """The fields that must be written to say what `layer` is: those that defaults do not give."""
+    values = {spec.name: getattr(layer, spec.name) for spec in specs(type(layer))}
+    return tuple((spec, values[spec.name]) for spec in specs(type(layer))
+                 if spec.required or not _is_default(layer, spec, values))
+
+
+def _is_default(layer: Fielded, spec: Spec, values: dict[str, Any]) -> bool:
+    if values[spec.name] == spec.default:
+        return True
+    if spec.auto is None:
+        return False
+    try:
+        return type(layer)(**{**values, spec.name: spec.default}) == layer
+    except DesignError:
+        return False
+
+
+# The open registry: name <-> layer kind ---------------------------------------------------------
+
+_KINDS: dict[str, type[Layer]] = {}
+_NAMES: dict[type[Fielded], str] = {}
+
+
+def register_kind(name: str, cls: type[Layer]) -> None:
+    """Give a layer kind its name in the notation. Users call `lightsearch.register` instead.
+
+    Raises `DesignError` for a name that is not lower-case letters, digits and `_`, or is taken.
+    """
+    if not (name.isascii() and name.isidentifier() and name.islower()):
+        raise DesignError("the name of a layer kind must be lower-case letters, digits and _, "
+                          f"but got {name!r}")
+    known = _KINDS.get(name)
+    if known is not None and known.__qualname__ != cls.__qualname__:
+        raise DesignError(f"the layer kind {name!r} is registered already")
+    _KINDS[name] = cls
+    _NAMES[cls] = name
+    for spec in specs(cls):  # a field that cannot be declared fails here, not at first use
+        assert spec.name
+
+
+def kinds() -> dict[str, type[Layer]]:
+    """Every registered layer kind by its name in the notation."""
+    return dict(_KINDS)
+
+
+def kind_of(cls: type[Fielded]) -> str:
+    """The name of a layer kind, or of a recipe, in the notation."""
+    return _NAMES.get(cls, cls.__name__.lower())
+
+
+_formatter: Callable[[Any], str] = repr
+
+
+def set_formatter(formatter: Callable[[Seq | Fielded], str]) -> None:
+    """Used once, by `lightsearch.notation`: what `str(design)` gives."""
+    global _formatter
+    _formatter = formatter
+
+
+__all__ = [
+    "Choice", "Design", "Fielded", "Layer", "Part", "Repeat", "Seq", "Space", "body", "is_decided",
+    "is_parts", "kind_of", "kinds", "maybe", "oneof", "register_kind", "repeat", "seq",
+    "set_formatter",
+]

@@ -1,0 +1,62 @@
+"""Every error that lightsearch raises on purpose.
+
+All derive from `LightsearchError`, so one `except` at a boundary is enough. A message has the
+rule, the value received and the place: "`kernel` must be odd, but got kernel=4 at [2]".
+"""
+
+
+class LightsearchError(Exception):
+    """Base of every error raised by lightsearch."""
+
+
+class DesignError(LightsearchError, ValueError):
+    """A design or space that breaks a rule: a bad value, a kernel larger than its input, ..."""
+
+
+class NotationError(LightsearchError, ValueError):
+    """Text that is not in the notation. Shows the text with a mark under the place.
+
+    Attributes: `text`, `position` (index of the first character that does not fit), `expected`.
+    """
+
+    def __init__(self, text: str, position: int, expected: str) -> None:
+        self.text = text
+        self.position = position
+        self.expected = expected
+        super().__init__(f"{expected}\n{_marked(text, position)}")
+
+    def __reduce__(self) -> tuple[type["NotationError"], tuple[str, int, str]]:
+        return NotationError, (self.text, self.position, self.expected)
+
+
+class ArgumentError(LightsearchError, ValueError):
+    """An argument of the public interface that is out of range or of the wrong kind."""
+
+
+class BudgetError(LightsearchError, ValueError):
+    """A budget that no design of the space meets."""
+
+
+class DataError(LightsearchError):
+    """A data set that can be neither found nor downloaded, or whose content is unusable."""
+
+
+class StudyError(LightsearchError):
+    """A study folder that cannot be used: locked, damaged, or made for another question."""
+
+
+class WorkerError(LightsearchError):
+    """A worker process that died or could not be started, more often than is tolerated."""
+
+
+_WINDOW = 60
+
+
+def _marked(text: str, position: int) -> str:
+    """The part of `text` around `position`, with a caret under it."""
+    start = max(0, position - _WINDOW)
+    end = min(len(text), position + _WINDOW)
+    head = "..." if start else ""
+    tail = "..." if end < len(text) else ""
+    shown = "".join(c if c.isprintable() else "?" for c in text[start:end])
+    return f"  {head}{shown}{tail}\n  {' ' * (len(head) + position - start)}^"

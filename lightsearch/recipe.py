@@ -1,0 +1,82 @@
+"""How a design is trained: a frozen value whose fields may hold choices, like a design's.
+
+The defaults are part of the notation, so they never change; what a search trains with by default
+is `DEFAULT_RECIPE`, which says everything it wants.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lightsearch.design.fields import integer, put, real, word
+from lightsearch.design.parts import Fielded
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("onecycle", "cosine", "step", "constant", "plateau")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Recipe(Fielded):
+    """A training recipe.
+
+    >>> from lightsearch import Recipe
+    >>> str(Recipe(lr=0.3, rotation=7))
+    'recipe(lr=0.3,rotation=7)'
+
+    - `optimizer`: `sgd` (Nesterov where `momentum` > 0), `adam` or `adamw` (betas 0.9, 0.999).
+    - `lr`: the largest learning rate; `schedule` shapes it: `onecycle` by batch (Smith 2018, as
+      `torch.optim.lr_scheduler.OneCycleLR`: from `lr / div` over the first `warmup` share of the
+      steps up to `lr`, then down to `lr / div / final_div`, on cosines; momentum stays), `cosine`
+      by batch to zero after the same linear warm-up, `step` (times `gamma` every `step_size`
+      epochs), `constant`, `plateau` (times `gamma` when the epoch's training loss has not fallen
+      by 0.01% for more than `patience` epochs).
+    - `batch_size`: images a step; the last, smaller batch of an epoch is trained on too.
+    - Augmentation, drawn anew for each image: `rotation` (degrees either way), `shift` (share of
+      the size, each way), `scale` (0.1 is 0.9 to 1.1), `shear` (degrees), `erasing` (probability
+      that a rectangle of 2 to 15% of the area is blanked), `brightness` and `contrast` (0.1 is
+      0.9 to 1.1 times).
+    - `smoothing`: label smoothing. `ema`: the largest decay of the exponential moving average of
+      the weights and of batch norm's statistics, `min(ema, (1 + n) / (10 + n))` at step n; 0 is
+      none. Where there is an average, it is what is evaluated.
+    """
+
+    optimizer: str = word("sgd", OPTIMIZERS)
+    lr: float = real(0.1, low=1e-8, high=100.0)
+    schedule: str = word("onecycle", SCHEDULES)
+    batch_size: int = integer(128, short="batch", high=65536)
+    momentum: float = real(0.9, high=1.0, below=True)
+    weight_decay: float = real(0.0, short="decay", high=10.0)
+    warmup: float = real(0.2, high=1.0, below=True)
+    div: float = real(10.0, low=1.0, high=1e9)
+    final_div: float = real(100.0, low=1.0, high=1e9)
+    step_size: int = integer(6, short="step")
+    gamma: float = real(0.5, low=1e-6, high=1.0)
+    patience: int = integer(2, low=0)
+    rotation: float = real(0.0, high=180.0)
+    shift: float = real(0.0, high=1.0)
+    scale: float = real(0.0, high=1.0, below=True)
+    shear: float = real(0.0, high=89.0)
+    erasing: float = real(0.0, high=1.0)
+    brightness: float = real(0.0, high=1.0)
+    contrast: float = real(0.0, high=1.0)
+    smoothing: float = real(0.0, high=1.0, below=True)
+    ema: float = real(0.0, high=1.0, below=True)
+
+    def settle(self) -> None:
+        """Fields that the optimizer or schedule does not use go back to their defaults."""
+        if self.optimizer in ("adam", "adamw"):
+            put(self, momentum=0.9)
+        if self.schedule in ("step", "constant", "plateau"):
+            put(self, warmup=0.2)
+        if self.schedule in ("cosine", "step", "constant", "plateau"):
+            put(self, div=10.0, final_div=100.0)
+        if self.schedule in ("onecycle", "cosine", "constant", "plateau"):
+            put(self, step_size=6)
+        if self.schedule in ("onecycle", "cosine", "constant", "step"):
+            put(self, patience=2)
+        if self.schedule in ("onecycle", "cosine", "constant"):
+            put(self, gamma=0.5)
+
+
+DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998)
+"""What a search trains with unless told otherwise; settled in `docs/benchmarks.md`."""
