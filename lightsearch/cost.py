@@ -1,0 +1,216 @@
+"""The exact cost of a design, without torch: parameters, MACs, activation memory, receptive field.
+
+- *Parameters* are what `sum(p.numel() for p in module.parameters())` gives.
+- *MACs* count convolutions and linear layers, one for each multiplication, for one image.
+- *Activation bytes* are the largest number of float32 bytes alive at once for one image at
+  inference: a layer's input and output together, and the input of a residual while its body runs.
+  Normalisation, activation, dropout and the scaling of a gate work in place.
+- The *receptive field* is the unclipped local extent on the input, in pixels; a gate and
+  squeeze-and-excitation see the whole image, which is flagged and not added. *Jump* is the
+  distance on the input between neighbouring outputs. Where a residual's resized input reaches
+  beyond its body's window, the field is the widest over the image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lightsearch.design.parts import Design
+from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.ops import (
+    Add,
+    Conv2d,
+    Dense,
+    Drop,
+    GlobalPool,
+    Op,
+    Pool,
+    Shape,
+    Step,
+    elements,
+    lower_all,
+)
+
+BYTES = 4  # of a float32
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One layer of a design's table. `shape` is its output; a residual's row is its addition."""
+
+    place: str
+    layer: str
+    shape: Shape
+    params: int
+    macs: int
+    activation_bytes: int
+    receptive_field: int
+    jump: int
+    whole_image: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Totals of a design; `rows` has them layer by layer."""
+
+    steps: tuple[Step, ...]
+    shape: Shape
+    params: int
+    macs: int
+    activation_bytes: int
+    receptive_field: int
+    jump: int
+    whole_image: bool
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The table of the design, one row a layer, the layers of a residual's body included."""
+        return tuple(_rows(self.steps, "", 1, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Caps that a design must meet before it is built: each is inclusive, and None is no cap."""
+
+    params: int | None = None
+    macs: int | None = None
+    activation_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)
+                                      or value < 1):
+                raise ArgumentError(f"`budget.{name}` must be an integer >= 1 or None, "
+                                    f"but got {name}={value!r}")
+
+    def exceeded(self, cost: Cost) -> str | None:
+        """The name of the first cap that `cost` exceeds, if any."""
+        for name in self.__slots__:
+            cap = getattr(self, name)
+            if cap is not None and getattr(cost, name) > cap:
+                return name
+        return None
+
+
+def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None) -> Cost:
+    """What `design` costs on one image of `shape` (channels, height, width).
+
+    >>> from lightsearch import conv, cost, gap, linear, seq
+    >>> cost(seq(conv(8), gap(), linear(10))).params
+    178
+
+    With `classes`, the output must have that many values, in one pixel.
+
+    Raises `DesignError` with the place for a layer that does not fit its input, `ArgumentError`
+    for a shape that is none.
+    """
+    check_shape(shape)
+    steps = lower_all(design, shape)
+    field, jump, params, macs, peak, whole = 1, 1, 0, 0, elements(shape), False
+    for step in steps:
+        field += (step.extent - 1) * jump
+        jump *= step.stride
+        params += step.params
+        macs += step.macs
+        whole = whole or step.whole
+        peak = max(peak, step.peak)
+    output = steps[-1].shape if steps else shape
+    if classes is not None and output != (classes, 1, 1):
+        last = f"[{len(steps) - 1}]" if steps else "the input"
+        raise DesignError(f"the output must be {classes}x1x1, one value a class, but got "
+                          f"{'x'.join(map(str, output))} at {last}")
+    return Cost(steps, output, params, macs, BYTES * peak, field, jump, whole)
+
+
+def check_shape(shape: Shape) -> None:
+    """Raise `ArgumentError` unless `shape` is (channels, height, width)."""
+    if not (isinstance(shape, tuple) and len(shape) == 3
+            and all(type(n) is int and n >= 1 for n in shape)):
+        raise ArgumentError("`shape` must be three integers >= 1, (channels, height, width), "
+                            f"but got shape={shape!r}")
+
+
+def _rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Iterator[Row]:
+    for index, step in enumerate(steps):
+        place = f"{path}[{index}]"
+        params, macs, text = step.params, step.macs, str(step.layer)
+        add = next((op for _, op in step.ops if isinstance(op, Add)), None)
+        if add is not None:
+            yield from _rows(add.body, f"{place}.body", field, jump)
+            params -= sum(inner.params for inner in add.body)
+            macs -= sum(inner.macs for inner in add.body)
+            text = "add" if add.project is None else "add, project"
+            text += ", resize" if add.size else ""
+        field += (step.extent - 1) * jump
+        jump *= step.stride
+        yield Row(place, text, step.shape, params, macs, BYTES * elements(step.shape), field, jump,
+                  step.whole)
+
+
+# Which designs are the same network -------------------------------------------------------------
+
+
+def fingerprint(design: Design, shape: Shape) -> str:
+    """A key that two designs share when they are the same network on inputs of `shape`.
+
+    It is taken from the operations, not from the text: a global average over 6x6 is an average
+    pool of 6, `depthwise` followed by a 1x1 `conv` is `separable`, and so on. Initial weights are
+    drawn alike, so equal keys mean equal training too. 16 hexadecimal digits of SHA-256.
+    """
+    text = ";".join(_canonical(lower_all(design, shape), shape))
+    return hashlib.sha256(f"{shape}:{text}".encode()).hexdigest()[:16]
+
+
+def _canonical(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
+    for step in steps:
+        for _, op in step.ops:
+            said = _said(op, shape)
+            if said:
+                yield said
+            if isinstance(op, Conv2d | Dense):
+                shape = (op.outputs, *(1, 1)) if isinstance(op, Dense) else _after(op, shape)
+            elif isinstance(op, Pool | GlobalPool):
+                shape = _after(op, shape)
+        shape = step.shape
+
+
+def _after(op: Conv2d | Pool | GlobalPool, shape: Shape) -> Shape:
+    if isinstance(op, GlobalPool):
+        return (shape[0], 1, 1)
+    channels = op.outputs if isinstance(op, Conv2d) else shape[0]
+    height, width = ((n + 2 * op.padding - op.kernel) // op.stride + 1 for n in shape[1:])
+    return (channels, height, width)
+
+
+def _plain(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
+    """`op` with what makes no difference brought to one form."""
+    if isinstance(op, Pool) and op.kernel == 1:
+        op = replace(op, by="max")
+    if _after(op, shape)[1:] == (1, 1):  # any stride that takes the window out of the image
+        op = replace(op, stride=max(shape[1:]) + 2 * op.padding - op.kernel + 1)
+    return op
+
+
+def _said(op: Op, shape: Shape) -> str:
+    pixel = shape[1:] == (1, 1)
+    if isinstance(op, Conv2d | Pool):
+        op = _plain(op, shape)
+    if isinstance(op, Pool) and op.padding == 0 and op.kernel == 1 and op.stride == 1:
+        return ""
+    if isinstance(op, GlobalPool) and pixel:
+        return ""
+    if isinstance(op, Pool) and op.by == "average" and op.padding == 0 \
+            and shape[1:] == (op.kernel, op.kernel):
+        return repr(GlobalPool())
+    if isinstance(op, Conv2d) and op.groups == 1 and op.padding == 0 \
+            and shape[1:] == (op.kernel, op.kernel):
+        return repr(Dense(op.inputs * op.kernel**2, op.outputs, op.bias))
+    if isinstance(op, Drop) and pixel:
+        return repr(Drop(op.rate, "element"))
+    if isinstance(op, Add):
+        project = op.project and repr(op.project)
+        return f"Add({';'.join(_canonical(op.body, shape))},{op.size},{project})"
+    return repr(op)
