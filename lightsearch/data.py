@@ -1,0 +1,268 @@
+"""Data sets in memory, as uint8: by name through torchvision, the digits of scikit-learn, or own.
+
+Names are found in the folder that is given, in `LIGHTSEARCH_DATA`, or in the user's cache folder;
+else they are downloaded to the latter.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import platformdirs
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lightsearch.errors import ArgumentError, DataError
+from lightsearch.ops import Shape
+
+Split: TypeAlias = tuple[Tensor, Tensor]
+MAX_CLASSES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Images and labels: uint8 of shape (N, C, H, W), and int64 of shape (N,) below `classes`."""
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of an image."""
+        channels, height, width = self.train[0].shape[1:]
+        return (channels, height, width)
+
+    @functools.cached_property
+    def mean_std(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training images, by channel, on the scale 0 to 1."""
+        pixels = self.train[0].transpose(0, 1).flatten(1)
+        counts = torch.stack([torch.bincount(channel.int(), minlength=256) for channel in pixels])
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        share = counts.double() / counts.sum(1, keepdim=True)
+        mean = (share * levels).sum(1)
+        variance = (share * (levels - mean[:, None]) ** 2).sum(1)
+        std = variance.sqrt().clamp(min=1e-3)  # an empty channel stays finite
+        return (mean.float(), std.float())
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of images and labels."""
+        digest = hashlib.sha256()
+        for images, labels in (self.train, self.test):
+            digest.update(repr(tuple(images.shape)).encode())
+            digest.update(images.contiguous().numpy())
+            digest.update(labels.contiguous().numpy())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class DataRef:
+    """A data set by name and checksum: what a task is made of. `where` is only a hint to find it."""
+
+    name: str
+    checksum: str
+    where: str = field(default="", compare=False)
+
+
+def load(name: str, folder: str | Path | None = None) -> DataSet:
+    """The data set `name`: mnist, fashion-mnist, kmnist, qmnist, emnist-balanced, emnist-digits,
+    emnist-letters, or digits (8x8, comes with scikit-learn, needs no network).
+
+    Raises `ArgumentError` for an unknown name and `DataError` where the files can be neither
+    found nor downloaded.
+    """
+    if name not in NAMES:
+        raise ArgumentError(f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
+                            f"but got {name!r}")
+    return _load(name, None if folder is None else str(Path(folder).resolve()),
+                 os.environ.get("LIGHTSEARCH_DATA"))
+
+
+@functools.lru_cache(maxsize=4)
+def _load(name: str, folder: str | None, environment: str | None) -> DataSet:
+    if name == "digits":
+        return _digits()
+    tried = [Path(f) for f in (folder, environment, _cache_folder()) if f]
+    for root in tried:
+        found = _read(name, root, download=False)
+        if found is not None:
+            return found
+    if folder is None:
+        found = _read(name, Path(_cache_folder()), download=True)
+        if found is not None:
+            return found
+    raise DataError(_not_found(name, tried, downloads=folder is None))
+
+
+def _cache_folder() -> str:
+    return str(Path(platformdirs.user_cache_dir("lightsearch")) / "data")
+
+
+def _not_found(name: str, tried: list[Path], downloads: bool) -> str:
+    places = ", ".join(map(str, tried))
+    missed = " and could not be downloaded" if downloads else ""
+    return (f"the data set {name!r} was not found in {places}{missed}. Either line works:\n"
+            f"  lightsearch search --dataset {name} --data FOLDER     "
+            f"(FOLDER as torchvision lays it out, with {_LAYOUT[name]}/raw inside)\n"
+            "  lightsearch search --dataset digits     (8x8 digits that come with scikit-learn)")
+
+
+# Through torchvision ----------------------------------------------------------------------------
+
+_LAYOUT = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST",
+           "qmnist": "QMNIST", "emnist-balanced": "EMNIST", "emnist-digits": "EMNIST",
+           "emnist-letters": "EMNIST"}
+NAMES = (*_LAYOUT, "digits")
+
+
+def _read(name: str, root: Path, download: bool) -> DataSet | None:
+    """The data set as torchvision finds it under `root`; None where it does not."""
+    from torchvision import datasets  # takes a second: only when it is needed
+
+    more: tuple[dict[str, Any], dict[str, Any]] = ({"train": True}, {"train": False})
+    if name.startswith("emnist-"):
+        more = tuple({**m, "split": name.removeprefix("emnist-")} for m in more)  # type: ignore
+    if name == "qmnist":
+        more = ({"what": "train"}, {"what": "test10k"})
+    maker: Callable[..., Any] = getattr(datasets, _LAYOUT[name])
+    try:
+        train, test = (maker(root=str(root), download=download, **m) for m in more)
+    except (RuntimeError, OSError) as error:
+        if download or "not found" in str(error).lower():
+            return None
+        raise DataError(f"the data set {name!r} in {root} must be whole, but reading it failed: "
+                        f"{error}") from error
+    except (ValueError, TypeError, AssertionError) as error:
+        raise DataError(f"the data set {name!r} in {root} must be whole, but a file of it is "
+                        f"damaged: {error}") from error
+    return make_dataset(_split(name, train), _split(name, test), name=name)
+
+
+def _split(name: str, part: Any) -> Split:
+    images, labels = part.data, torch.as_tensor(part.targets)
+    if labels.ndim == 2:  # QMNIST: the class is the first of eight columns
+        labels = labels[:, 0]
+    if name == "emnist-letters":
+        labels = labels - 1
+    if name.startswith("emnist-"):  # the files hold the images on their side
+        images = images.transpose(1, 2)
+    return images[:, None].contiguous(), labels.long()
+
+
+def _digits() -> DataSet:
+    """The 1,797 digits of scikit-learn, 8x8: a fixed stratified split of 1,437 and 360."""
+    from sklearn.datasets import load_digits  # takes a second: only when it is needed
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
+    parts = train_test_split(pixels, labels, test_size=360, stratify=labels, random_state=0)
+    train_x, test_x, train_y, test_y = (torch.from_numpy(np.ascontiguousarray(p)) for p in parts)
+    return make_dataset((train_x, train_y.long()), (test_x, test_y.long()), name="digits")
+
+
+# One's own --------------------------------------------------------------------------------------
+
+
+def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "own") -> DataSet:
+    """A data set of one's own from (images, labels) pairs of tensors or arrays.
+
+    Images: (N, H, W) or (N, C, H, W), C of 1 or 3, up to 96x96; uint8, or floating point from 0
+    to 1, which is rounded to 1/255. Labels: integers from 0, at most 200 classes.
+
+    Raises `DataError` for what does not fit.
+    """
+    pairs = [_checked(part, images, labels)
+             for part, (images, labels) in (("train", train), ("test", test))]
+    shapes = [tuple(images.shape[1:]) for images, _ in pairs]
+    if shapes[0] != shapes[1]:
+        raise DataError(f"training and test images must have one shape, but got {shapes[0]} "
+                        f"and {shapes[1]}")
+    classes = 1 + int(pairs[0][1].max())
+    if classes > MAX_CLASSES or classes < 2:
+        raise DataError(f"labels must name 2 to {MAX_CLASSES} classes, but got {classes} "
+                        "in the training labels")
+    counts = torch.bincount(pairs[0][1], minlength=classes)
+    if int(counts.min()) == 0:
+        raise DataError("every class must have a training image, but class "
+                        f"{int(counts.argmin())} of {classes} has none")
+    if int(pairs[1][1].max()) >= classes:
+        raise DataError(f"test labels must be below {classes}, the number of training classes, "
+                        f"but got {int(pairs[1][1].max())}")
+    return DataSet(name, pairs[0], pairs[1], classes)
+
+
+def _checked(part: str, images: Any, labels: Any) -> Split:
+    pixels = torch.as_tensor(images).detach().cpu()
+    classes = torch.as_tensor(labels).detach().cpu()
+    if pixels.ndim == 3:
+        pixels = pixels[:, None]
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or max(pixels.shape[2:]) > 96:
+        raise DataError(f"{part} images must be (N, H, W) or (N, C, H, W) with C of 1 or 3 and at "
+                        f"most 96x96 pixels, but got {tuple(pixels.shape)}")
+    if len(pixels) == 0 or 0 in pixels.shape:
+        raise DataError(f"{part} images must not be empty, but got {tuple(pixels.shape)}")
+    if pixels.is_floating_point():
+        if not bool(((pixels >= 0) & (pixels <= 1)).all()):
+            raise DataError(f"{part} images of floating point must be from 0 to 1, but got "
+                            f"{float(pixels.min()):g} to {float(pixels.max()):g}")
+        pixels = (pixels * 255).round().to(torch.uint8)
+    if pixels.dtype != torch.uint8:
+        raise DataError(f"{part} images must be uint8 or floating point, but got {pixels.dtype}")
+    if classes.shape != (len(pixels),) or classes.is_floating_point():
+        raise DataError(f"{part} labels must be {len(pixels)} integers, one an image, but got "
+                        f"{classes.dtype} of shape {tuple(classes.shape)}")
+    if int(classes.min()) < 0:
+        raise DataError(f"{part} labels must be >= 0, but got {int(classes.min())}")
+    return pixels.contiguous(), classes.long()
+
+
+def save(dataset: DataSet, path: Path) -> None:
+    """Write a data set as safetensors, for workers and for resuming."""
+    tensors = {"train.images": dataset.train[0], "train.labels": dataset.train[1],
+               "test.images": dataset.test[0], "test.labels": dataset.test[1]}
+    save_file(tensors, path, metadata={"name": dataset.name})
+
+
+_LENT: dict[str, DataSet] = {}
+
+
+def lend(dataset: DataSet) -> DataRef:
+    """A reference to a data set that stays in this process."""
+    _LENT[dataset.checksum] = dataset
+    return DataRef(dataset.name, dataset.checksum)
+
+
+@functools.lru_cache(maxsize=4)
+def fetch(ref: DataRef) -> DataSet:
+    """The data set that a reference names, checked against its checksum.
+
+    Raises `DataError` where it is not found or has changed.
+    """
+    if ref.checksum in _LENT:
+        return _LENT[ref.checksum]
+    if ref.name in NAMES:
+        dataset = load(ref.name, ref.where or None)
+    else:
+        try:
+            tensors = load_file(ref.where)
+            train, test = ((tensors[f"{p}.images"], tensors[f"{p}.labels"]) for p in ("train", "test"))
+        except (OSError, KeyError, SafetensorError) as error:
+            raise DataError(f"the data set {ref.name!r} must be readable at {ref.where!r}, but: "
+                            f"{error}") from error
+        dataset = make_dataset(train, test, name=ref.name)
+    if dataset.checksum != ref.checksum:
+        raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but the "
+                        f"one found has {dataset.checksum}")
+    return dataset

@@ -1,0 +1,90 @@
+"""One counter-based generator for shuffling, augmentation, dropout and initial weights.
+
+Value `i` of the stream with key `k` is `mix(k + (i + 1) * GOLDEN)`: SplitMix64 (Steele, Lea and
+Flood 2014, with Stafford's 13th mixer) read at any place. It has no state, so it is the same in
+every process and thread, and in any engine that can multiply 64-bit integers. Torch's own
+generators are never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+_MASK = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+_FIRST = 0xBF58476D1CE4E5B9
+_SECOND = 0x94D049BB133111EB
+
+
+def key(seed: int, *parts: int | str) -> int:
+    """The key of the stream for one purpose, such as `key(seed, "dropout", epoch, step, layer)`.
+
+    64 bits; any integer is taken as a seed, modulo 2**64.
+    """
+    state = mix(seed)
+    for part in parts:
+        number = part if isinstance(part, int) else _hashed(part)
+        state = mix((state + GOLDEN) ^ mix(number))
+    return state
+
+
+def mix(value: int) -> int:
+    """SplitMix64's finalizer on a Python integer, modulo 2**64."""
+    value &= _MASK
+    value = ((value ^ (value >> 30)) * _FIRST) & _MASK
+    value = ((value ^ (value >> 27)) * _SECOND) & _MASK
+    return value ^ (value >> 31)
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def _signed(value: int) -> int:
+    value &= _MASK
+    return value - (1 << 64) if value >> 63 else value
+
+
+def bits(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
+    """The first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
+    z = torch.arange(1, count + 1, dtype=torch.int64, device=device)
+    z.mul_(_signed(GOLDEN)).add_(_signed(stream))
+    z.bitwise_xor_((z >> 30).bitwise_and_((1 << 34) - 1)).mul_(_signed(_FIRST))
+    z.bitwise_xor_((z >> 27).bitwise_and_((1 << 37) - 1)).mul_(_signed(_SECOND))
+    return z.bitwise_xor_((z >> 31).bitwise_and_((1 << 33) - 1))
+
+
+def uniform(stream: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+    """Float32 in [0, 1), on a grid of 2**-24, of the given shape."""
+    count = 1
+    for size in shape:
+        count *= size
+    top = (bits(stream, count, device) >> 40).bitwise_and_((1 << 24) - 1)
+    return (top.to(torch.float32) * 2.0**-24).reshape(shape)
+
+
+def permutation(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
+    """A permutation of `range(count)`, int64."""
+    return torch.sort(bits(stream, count, device), stable=True).indices
+
+
+def keep(stream: int, rate: float, count: int, device: torch.device | str = "cpu") -> Tensor:
+    """A boolean mask of `count` values, each False with probability `rate`.
+
+    Sixteen bits decide about each value, so `rate` is rounded to a multiple of 2**-16
+    (`rounded`); four values share one 64-bit draw, lowest bits first.
+    """
+    words = bits(stream, (count + 3) // 4, device).view(torch.int16)[:count]
+    return words >= _threshold(rate) - 32768
+
+
+def rounded(rate: float) -> float:
+    """The rate that `keep` really has."""
+    return _threshold(rate) / 65536
+
+
+def _threshold(rate: float) -> int:
+    return min(round(rate * 65536), 65535)
