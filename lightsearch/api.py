@@ -1,0 +1,189 @@
+"""`search`: the library's one line, and the same as a generator."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lightsearch import data as data_room
+from lightsearch import leaderboard as tables
+from lightsearch.conductor import conduct
+from lightsearch.cost import Budget
+from lightsearch.data import DataSet
+from lightsearch.design.parts import Space
+from lightsearch.errors import StudyError
+from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
+from lightsearch.progress import shown
+from lightsearch.question import Question, ask
+from lightsearch.recipe import Recipe
+from lightsearch.records import Counts, Trial
+from lightsearch.slots import Slot, local_slots
+from lightsearch.study.folder import Identity, read_identity
+from lightsearch.study.journal import read_trials
+from lightsearch.training import State
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What a study holds: the hits, all trials, and what the gate did not let through."""
+
+    folder: Path
+    identity: Identity
+    records: tuple[Trial, ...]
+    reason: str = ""
+
+    @property
+    def leaderboard(self) -> pd.DataFrame:
+        """The designs that reached the target, by accuracy; see `ranked` for other orders."""
+        return self.ranked()
+
+    def ranked(self, by: str = "accuracy") -> pd.DataFrame:
+        """The leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
+        return tables.leaderboard(self.records, self.identity, by=by)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """Every trial, the pruned ones too."""
+        return tables.trials_table(self.records, self.identity)
+
+    @property
+    def counts(self) -> Counts:
+        """Candidates drawn up to the latest trial, and those rejected or met again."""
+        return self.records[-1].candidate.counts if self.records else Counts()
+
+
+def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
+           space: Space | str | None = None, recipe: Recipe | str | None = None,
+           dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 20,
+           timeout: float | None = None, stop_after_hits: int | None = None,
+           sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
+           study: str | Path | None = None, seed: int = 0, device: str = "auto",
+           quiet: bool = False) -> SearchResult:
+    """Search for networks within a budget that reach a target accuracy within some epochs.
+
+        result = search(budget=8000, epochs=15)
+        result.leaderboard.to_csv("leaderboard.csv")
+
+    The same line again continues the study where it was, trials in the middle included.
+
+    Identity (a study is continued only with the same value):
+
+    - `budget`: the largest number of parameters, or a `Budget` with caps on parameters, MACs and
+      activation bytes. `epochs`: that each trial is trained at most. `target`: test accuracy that
+      counts as a hit, from 0 to 1, reached at any epoch.
+    - `space`, `recipe`: what is drawn from, as values or notation; the defaults follow the data.
+    - `dataset`: mnist, fashion-mnist, kmnist, qmnist, emnist-balanced, emnist-digits,
+      emnist-letters, digits, or a `DataSet` (see `make_dataset`).
+    - `sampler`: "tpe", "random" (uniform within the budget), or an Optuna sampler. `pruner`:
+      "target", "median", "halving", "none", or an Optuna pruner.
+    - `workers`: trials at once, one process and one thread each; the cores of this machine, or
+      what the study was started with. `seed`: of everything random. `device`: "cpu", "cuda", or
+      "auto", which is "cuda" where there is one.
+
+    Growable: `trials`, the total number of designs to train, earlier calls included.
+
+    Free: `data`, the folder of the data set (else `LIGHTSEARCH_DATA`, else a cache folder, else
+    downloaded); `timeout` in seconds, after which the search stops, resumable; `stop_after_hits`,
+    after which only the hits are trained on to their last epoch; `study`, the folder, by default
+    under `lightsearch-studies` by its question; `quiet`, which leaves out the progress display.
+
+    Accuracy is of the test images, which also drive pruning and ranking: the leaderboard says
+    `selected_on=test`.
+
+    Raises `ArgumentError`, `NotationError`, `BudgetError`, `DataError` or `StudyError`, all of
+    them `LightsearchError`, before anything is trained. Interrupted with Ctrl-C it stops at once
+    and can be continued.
+    """
+    question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
+                   data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
+                   sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
+                   device=device, untimed=quiet)
+    reason = ""
+    for event in run(question, show=None if quiet else shown):
+        if isinstance(event, Stopped):
+            reason = event.reason
+    return load_result(question.folder, reason)
+
+
+def iter_search(budget: int | Budget = 8000, epochs: int = 15, **arguments: Any) -> Iterator[Trial]:
+    """The search as a generator of finished trials, for those who want to look on.
+
+        for trial in iter_search(budget=8000, epochs=15, trials=5):
+            print(trial.outcome, trial.best.accuracy, trial.candidate.design)
+
+    Takes the arguments of `search`; shows no progress. Closing it stops the search, resumable.
+    """
+    question = ask(budget, epochs, untimed=True, **arguments)
+    with contextlib.closing(run(question)) as events:
+        for event in events:
+            if isinstance(event, Ended):
+                yield event.trial
+
+
+Show = Callable[[Iterator[Event], Question], Iterator[Event]]
+
+
+def run(question: Question, *, slots: list[Slot] | None = None,
+        show: Show | None = None) -> Iterator[Event]:
+    """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date."""
+    if question.data.name not in data_room.NAMES:
+        question.folder.mkdir(parents=True, exist_ok=True)
+        data_room.save(question.data, question.folder / "data.safetensors")
+    used = local_slots(question.workers) if slots is None else slots
+    try:
+        events = _written(conduct(question, used), question)
+        with contextlib.closing(events):
+            yield from (show(events, question) if show is not None else events)
+    finally:
+        for slot in used:
+            slot.close()
+
+
+def _written(events: Iterator[Event], question: Question) -> Iterator[Event]:
+    """The same events, with the leaderboard on disk as of each."""
+    trials: dict[int, Trial] = {}
+    for event in events:
+        if isinstance(event, Planned) and event.resumed:
+            trials = {t.number: t for t in read_trials(question.folder)}
+        if isinstance(event, EpochDone | Ended):
+            trials[event.trial.number] = event.trial
+        hit = isinstance(event, EpochDone) and event.hit
+        if hit or isinstance(event, Ended | Stopped):
+            frame = tables.leaderboard(trials.values(), question.identity())
+            tables.write(frame, question.folder / "leaderboard.csv")
+        yield event
+
+
+def load_result(study: str | Path, reason: str = "") -> SearchResult:
+    """What the study in a folder holds, without continuing it (also while it runs).
+
+    Raises `StudyError` where there is none.
+    """
+    folder = Path(study)
+    identity = read_identity(folder)
+    if identity is None:
+        raise StudyError(f"a study's folder must hold a study.json, but {folder} has none")
+    return SearchResult(folder, identity, tuple(read_trials(folder)), reason)
+
+
+def load_weights(study: str | Path, trial: int) -> State:
+    """The weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
+
+    Raises `StudyError` where they are not there.
+    """
+    from lightsearch.study.folder import load_state
+
+    path = Path(study) / "weights" / f"trial-{trial:05d}.safetensors"
+    weights = load_state(path)
+    if weights is None:
+        raise StudyError(f"the weights of trial {trial} must be in {path}, but they cannot be read")
+    return weights
+
+
+__all__ = ["SearchResult", "iter_search", "load_result", "load_weights", "run",
+           "search"]

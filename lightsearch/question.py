@@ -1,0 +1,144 @@
+"""The question that a search answers: its arguments, checked, in one frozen value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightsearch import data as data_room
+from lightsearch.cost import Budget
+from lightsearch.data import DataRef, DataSet
+from lightsearch.defaults import default_space
+from lightsearch.design.parts import Design, Fielded, Space
+from lightsearch.errors import ArgumentError
+from lightsearch.notation import parse, parse_recipe
+from lightsearch.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.records import exact
+from lightsearch.space import Survey, survey
+from lightsearch.study import Identity, default_folder
+from lightsearch.study.folder import plain, read_identity
+from lightsearch.training import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checked search: make it with `ask`."""
+
+    budget: Budget
+    epochs: int
+    target: float
+    space: Space
+    recipe: Recipe
+    data: DataSet
+    data_folder: str
+    trials: int
+    timeout: float | None
+    stop_after_hits: int | None
+    sampler: Any
+    pruner: Any
+    workers: int
+    seed: int
+    device: str
+    folder: Path
+    survey: Survey
+    untimed: bool = False
+
+    def identity(self) -> Identity:
+        """What must stay the same for the study to be continued."""
+        return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
+                        str(self.space), str(self.recipe), self.data.name, self.data.checksum,
+                        plain(self.sampler), plain(self.pruner), self.workers, self.seed,
+                        self.device)
+
+    def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
+        """The training of one candidate."""
+        where = self.data_folder
+        if self.data.name not in data_room.NAMES:
+            where = str((self.folder / "data.safetensors").resolve())
+        reference = DataRef(self.data.name, self.data.checksum, where)
+        return Task(design, recipe, reference, self.epochs, seed, device=self.device)
+
+
+def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
+        space: Space | str | None = None, recipe: Recipe | str | None = None,
+        dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 20,
+        timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
+        pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
+        seed: int = 0, device: str = "auto", untimed: bool = False) -> Question:
+    """Check the arguments of a search; see `lightsearch.search` for what they mean.
+
+    Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
+    budget raise.
+    """
+    integer("epochs", epochs, 1, 10_000)
+    integer("trials", trials, 1, 1_000_000)
+    integer("seed", seed, -2**63, 2**63 - 1)
+    if stop_after_hits is not None:
+        integer("stop_after_hits", stop_after_hits, 1, 1_000_000)
+    number("target", target, 0.0, 1.0)
+    if timeout is not None:
+        number("timeout", timeout, 0.0, math.inf)
+    caps = budget if isinstance(budget, Budget) else Budget(params=budget)
+    dataset = dataset if isinstance(dataset, DataSet) else data_room.load(dataset, data)
+    chosen = default_space(dataset.shape, dataset.classes) if space is None else space
+    chosen = parse(chosen) if isinstance(chosen, str) else chosen
+    how = DEFAULT_RECIPE if recipe is None else recipe
+    how = parse_recipe(how) if isinstance(how, str) else how
+    if not isinstance(chosen, Space) or isinstance(chosen, Fielded):
+        raise ArgumentError(f"`space` must be a sequence of layers or its notation, got {chosen!r}")
+    if not isinstance(how, Recipe):
+        raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {how!r}")
+    whole = survey(chosen, dataset.shape, dataset.classes, caps)
+    question = Question(
+        caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
+        timeout, stop_after_hits, sampler, pruner, workers or _cores(), seed, _device(device),
+        Path(), whole, untimed)
+    return _placed(question, study, workers)
+
+
+def _placed(question: Question, study: str | Path | None, workers: int | None) -> Question:
+    """The question with its folder, and with the workers that a study there was started with."""
+    if workers is not None:
+        integer("workers", workers, 1, 1024)
+    folder = Path(study) if study is not None else default_folder(question.identity())
+    known = read_identity(folder)
+    if known is not None and workers is None:
+        question = dataclasses.replace(question, workers=known.workers)
+    return dataclasses.replace(question, folder=folder)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _device(name: str) -> str:
+    cuda = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if cuda else "cpu"
+    if not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
+        known = "auto, cpu or cuda" if cuda else "auto or cpu (there is no CUDA device here)"
+        raise ArgumentError(f"`device` must be {known}, but got device={name!r}")
+    return name
+
+
+def integer(name: str, value: Any, low: int, high: int) -> None:
+    """Raise `ArgumentError` unless `value` is an integer from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ArgumentError(f"`{name}` must be an integer from {low} to {high}, "
+                            f"but got {name}={value!r}")
+
+
+def number(name: str, value: Any, above: float, high: float) -> None:
+    """Raise `ArgumentError` unless `value` is a number above `above`, at most `high`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= high:
+        raise ArgumentError(f"`{name}` must be a number above {above:g} and at most {high:g}, "
+                            f"but got {name}={value!r}")

@@ -1,0 +1,224 @@
+"""The study on disk: Optuna's journal, written by this process alone, and the trials' states.
+
+The order of commitment makes every moment safe to die at. A trial exists once its candidate is in
+the journal; an epoch has happened once its result is in the journal, which is after its state was
+written and synced (the state before is kept until then). Whatever is half done is done again, and
+gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from lightsearch.errors import StudyError
+from lightsearch.records import Candidate, Trial, candidate_from, epoch_from, to_json
+from lightsearch.study.folder import (
+    Identity,
+    check_identity,
+    cut_torn_line,
+    load_state,
+    locked,
+    save_state,
+)
+from lightsearch.study.proposals import categorical
+from lightsearch.training import EpochResult, State
+
+NAME = "lightsearch"
+_CANDIDATE = "candidate"
+_EPOCH = "epoch-"
+_OUTCOME = "outcome"
+_DAMAGE = (ValueError, KeyError, TypeError, AssertionError)  # what Optuna raises on a bad journal
+
+
+class Study:
+    """An open study: its trials in memory, and every change committed to the journal.
+
+    Open it with `Study.open`, which holds the folder's lock meanwhile.
+    """
+
+    def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner) -> None:
+        self.folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
+        journal = self.folder / "journal.log"
+        cut_torn_line(journal)
+        (self.folder / "journal.log.lock").unlink(missing_ok=True)  # stale: ours is held
+        self._optuna = _opened(journal, pruner)
+        self.trials: list[Trial] = []
+        self._live: dict[int, optuna.Trial] = {}
+        for frozen in self._optuna.get_trials(deepcopy=False):
+            self._restore(frozen)
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, folder: Path, identity: Identity,
+             pruner: optuna.pruners.BasePruner) -> Iterator[Study]:
+        """The study of a folder, new or continued, locked until the block ends.
+
+        Raises `StudyError` where the folder is in use, not writable, or holds another question.
+        """
+        with locked(folder):
+            check_identity(folder, identity)
+            try:
+                study = cls(folder, pruner)
+            except _DAMAGE as error:
+                raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
+                                 f"{error!r}") from error
+            yield study
+
+    # Reading back --------------------------------------------------------------------------
+
+    def _restore(self, frozen: FrozenTrial) -> None:
+        if _CANDIDATE not in frozen.user_attrs:  # died while it was being written
+            with _quiet():
+                if frozen.state == TrialState.WAITING:
+                    self._optuna.ask()  # takes this one
+                if not frozen.state.is_finished():
+                    self._optuna.tell(frozen.number, state=TrialState.FAIL)
+            return
+        trial = read_trial(frozen)
+        assert trial.number == len(self.trials)
+        self.trials.append(trial)
+        if not frozen.state.is_finished():
+            # Optuna's own way to a running trial's handle, from its id
+            live = optuna.Trial(self._optuna, frozen._trial_id)
+            self._live[trial.number] = live
+            if trial.epochs and trial.epochs[-1].epoch not in frozen.intermediate_values:
+                live.report(trial.epochs[-1].accuracy, trial.epochs[-1].epoch)
+
+    # Committing ----------------------------------------------------------------------------
+
+    def begin(self, candidate: Candidate) -> Trial:
+        """Commit a new trial."""
+        with _quiet():
+            self._optuna.enqueue_trial(dict(candidate.decisions))
+            live = self._optuna.ask()
+            for path, count in candidate.options.items():
+                live.suggest_categorical(path, categorical(count).choices)
+            live.set_user_attr("design", candidate.design)
+            live.set_user_attr(_CANDIDATE, to_json(candidate))
+        trial = Trial(candidate)
+        assert trial.number == len(self.trials)
+        self.trials.append(trial)
+        self._live[trial.number] = live
+        return trial
+
+    def commit(self, number: int, state: State, weights: State, result: EpochResult) -> Trial:
+        """Commit an epoch: its state first, then the weights if they are its best, then the line."""
+        before = self.trials[number]
+        save_state(self._state_path(number, result.epoch), state)
+        if before.best is None or result.correct > before.best.correct:
+            save_state(self.weights_path(number), weights)
+        live = self._live[number]
+        live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
+        live.report(result.accuracy, result.epoch)
+        self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
+        trial = self.trials[number] = Trial(before.candidate, (*before.epochs, result))
+        return trial
+
+    def should_prune(self, number: int) -> bool:
+        """What the pruner says after the latest epoch of a trial."""
+        return self._live[number].should_prune()
+
+    def end(self, number: int, outcome: Any, reason: str = "") -> Trial:
+        """Commit the end of a trial; what is told to Optuna is the last epoch's accuracy."""
+        before = self.trials[number]
+        live = self._live.pop(number)
+        live.set_user_attr(_OUTCOME, [outcome, reason])
+        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+        with _quiet():
+            if outcome == "complete":
+                self._optuna.tell(live, before.epochs[-1].accuracy)
+            else:
+                self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
+        for path in self.folder.glob(f"states/trial-{number:05d}-*"):
+            path.unlink()
+        trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
+        return trial
+
+    # States --------------------------------------------------------------------------------
+
+    def state(self, number: int) -> tuple[State | None, int]:
+        """The state to go on from, and how many epochs it has behind it.
+
+        Where the last one is damaged it is the one before; the epochs after it run again.
+        """
+        for epoch in range(len(self.trials[number].epochs), 0, -1):
+            found = load_state(self._state_path(number, epoch))
+            if found is not None:
+                return found, epoch
+        return None, 0
+
+    def _state_path(self, number: int, epoch: int) -> Path:
+        (self.folder / "states").mkdir(exist_ok=True)
+        return self.folder / "states" / f"trial-{number:05d}-epoch-{epoch:04d}.safetensors"
+
+    def weights_path(self, number: int) -> Path:
+        """Where the weights of a trial's best epoch are (averaged, where the recipe averages)."""
+        (self.folder / "weights").mkdir(exist_ok=True)
+        return self.folder / "weights" / f"trial-{number:05d}.safetensors"
+
+
+def _storage(journal: Path) -> JournalStorage:
+    lock = JournalFileOpenLock(str(journal))
+    return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+
+
+def _opened(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+    """Optuna's study in a journal, made where there is none yet."""
+    storage = _storage(journal)
+    sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: trials are enqueued
+    with _quiet():
+        if any(s.study_name == NAME for s in storage.get_all_studies()):
+            return optuna.load_study(study_name=NAME, storage=storage, pruner=pruner,
+                                     sampler=sampler)
+        return optuna.create_study(study_name=NAME, direction="maximize", storage=storage,
+                                   pruner=pruner, sampler=sampler)
+
+
+def read_trial(frozen: FrozenTrial) -> Trial:
+    """A trial from its record in the journal."""
+    attributes = frozen.user_attrs
+    epochs = tuple(epoch_from(attributes[k]) for k in sorted(attributes) if k.startswith(_EPOCH))
+    outcome, reason = attributes.get(_OUTCOME, ["running", ""])
+    if not frozen.state.is_finished():
+        outcome, reason = "running", ""  # died before it was told: it is decided again
+    return Trial(candidate_from(attributes[_CANDIDATE]), epochs, outcome, reason)
+
+
+def read_trials(folder: Path) -> list[Trial]:
+    """The trials of a study, without its lock and without changing it.
+
+    Raises `StudyError` where there is no study or its journal cannot be read.
+    """
+    journal = folder.resolve() / "journal.log"
+    if not journal.exists():
+        raise StudyError(f"a study's folder must have a journal.log, but {folder} has none")
+    try:
+        with _quiet():
+            study = optuna.load_study(study_name=NAME, storage=_storage(journal))
+            found = study.get_trials(deepcopy=False)
+        return [read_trial(t) for t in found if _CANDIDATE in t.user_attrs]
+    except _DAMAGE as error:
+        raise StudyError(f"the journal in {folder} must be readable, but it is damaged: {error!r}") \
+            from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Optuna tells of every trial on standard error; the progress display does that here."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,200 @@
+"""Proposals: candidates that have passed the gate.
+
+Optuna's sampler is asked in a study of its own, in memory, made anew for each proposal from what
+was trained. So rejected candidates and duplicates leave no trace that could mislead it (told as
+failed they are invisible and come again; told as pruned they count as tries), cost no trial, and
+its `ask` stays fast however long the search runs. Proposal n depends on the study's seed, on n
+and on what was trained before it, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from lightsearch.cost import Budget, Cost, cost, fingerprint
+from lightsearch.design.decoding import Choose, decode, recording
+from lightsearch.design.parts import Design, Space
+from lightsearch.errors import ArgumentError, BudgetError, DesignError
+from lightsearch.ops import Shape
+from lightsearch.randomness import key
+from lightsearch.recipe import Recipe
+from lightsearch.records import Counts, Trial
+from lightsearch.space import Sampler
+
+SAMPLERS = ("tpe", "random")
+ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
+DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
+SEEN = 300  # the latest trained trials that the sampler sees
+STARTUP = 8  # trials that are drawn uniformly before TPE is asked
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate within the budget that was not trained before."""
+
+    design: Design
+    recipe: Recipe
+    decisions: dict[str, int]
+    cost: Cost
+    fingerprint: str
+    options: dict[str, int]  # how many options each decision had
+
+
+class Exhausted(Exception):
+    """Nothing new was found within the budget: the search ends with this diagnosis."""
+
+
+class Proposer:
+    """Draws proposals from a space and a recipe space; see the module's docstring.
+
+    Raises `BudgetError` where no design of the space is within the budget.
+    """
+
+    def __init__(self, space: Space, recipe: Recipe, *, shape: Shape, classes: int, budget: Budget,
+                 sampler: Any, seed: int) -> None:
+        if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
+            raise ArgumentError(f"`sampler` must be one of {', '.join(SAMPLERS)}, or an Optuna "
+                                f"sampler, but got {sampler!r}")
+        self.space, self.recipe, self.shape, self.classes = space, recipe, shape, classes
+        self.budget, self.sampler, self.seed = budget, sampler, seed
+        self._uniform = Sampler(space, shape, classes, budget)
+
+    def propose(self, trials: Sequence[Trial], counts: Counts) -> tuple[Proposal, Counts]:
+        """The next proposal, given all trials so far, and the counts with what it took.
+
+        Raises `Exhausted` where nothing new is found within the bounds of tries.
+        """
+        number = len(trials)
+        known = {(t.candidate.fingerprint, t.candidate.recipe) for t in trials}
+        if self.sampler != "random" and number >= STARTUP:
+            asked = self._ask(trials, known, counts)
+            if isinstance(asked, Counts):
+                counts = asked
+            else:
+                return asked
+        return self._draw(number, known, counts)
+
+    def sample(self, index: int) -> Proposal:
+        """A uniform draw from within the budget that takes no part in the study: for timing."""
+        proposal, _ = self._draw(-1 - index, set(), Counts())
+        return proposal
+
+    # Drawn uniformly from within the budget ------------------------------------------------
+
+    def _draw(self, number: int, known: set[tuple[str, str]],
+              counts: Counts) -> tuple[Proposal, Counts]:
+        generator = random.Random(key(self.seed, "draw", number))
+        for _ in range(DRAWN):
+            counts = counts.plus(drawn=1)
+            decisions, design = self._uniform.draw(generator)
+            options: dict[str, int] = {}
+            recipe = decode(self.recipe, _noting(recording(_random(generator), decisions), options))
+            # the sampler does not say how many options there were: decode once more to learn it
+            decode(self.space, _noting(lambda path, _: decisions[path], options))
+            made = self._gate(design, recipe, decisions, options)
+            if isinstance(made, Proposal) and (made.fingerprint, str(recipe)) not in known:
+                return made, counts
+            counts = counts.plus(duplicate=1)
+        raise Exhausted(f"{DRAWN} draws from within the budget in a row were designs that this "
+                        f"study has trained already ({number} trials): the space holds few more")
+
+    # Asked of Optuna -----------------------------------------------------------------------
+
+    def _ask(self, trials: Sequence[Trial], known: set[tuple[str, str]],
+             counts: Counts) -> tuple[Proposal, Counts] | Counts:
+        study = self._memory(trials)
+        for _ in range(ASKED):
+            counts = counts.plus(drawn=1)
+            asked = study.ask()
+            decisions: dict[str, int] = {}
+            options: dict[str, int] = {}
+            choose = recording(_noting(_suggesting(asked), options), decisions)
+            made: Proposal | str
+            try:
+                design, recipe = decode(self.space, choose), decode(self.recipe, choose)
+                made = self._gate(design, recipe, decisions, options)
+            except DesignError:
+                made = "invalid"
+            if isinstance(made, Proposal):
+                if (made.fingerprint, str(made.recipe)) not in known:
+                    return made, counts
+                made = "duplicate"
+            counts = counts.plus(**{made: 1})
+            study.tell(asked, state=TrialState.FAIL)
+        return counts
+
+    def _memory(self, trials: Sequence[Trial]) -> optuna.Study:
+        study = optuna.create_study(direction="maximize", sampler=self._sampler(len(trials)))
+        for trial in trials[-SEEN:]:
+            study.add_trial(_frozen(trial))
+        return study
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed = key(self.seed, "sampler", number) % 2**32
+        if isinstance(self.sampler, optuna.samplers.BaseSampler):
+            return self.sampler
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
+                                              group=True, constant_liar=True)
+
+    # The gate ------------------------------------------------------------------------------
+
+    def _gate(self, design: Design, recipe: Recipe, decisions: dict[str, int],
+              options: dict[str, int]) -> Proposal | str:
+        """The proposal, or the name of the count that it adds to."""
+        try:
+            spent = cost(design, self.shape, self.classes)
+        except DesignError:
+            return "invalid"
+        if self.budget.exceeded(spent):
+            return "over_budget"
+        print_ = fingerprint(design, self.shape)
+        return Proposal(design, recipe, decisions, spent, print_, options)
+
+
+def _random(generator: random.Random) -> Choose:
+    return lambda path, options: generator.randrange(len(options))
+
+
+def _noting(choose: Choose, options: dict[str, int]) -> Choose:
+    def noted(path: str, of: tuple[Any, ...]) -> int:
+        options[path] = len(of)
+        return choose(path, of)
+
+    return noted
+
+
+def _suggesting(trial: optuna.Trial) -> Choose:
+    return lambda path, options: int(trial.suggest_categorical(path, range(len(options))))
+
+
+def _frozen(trial: Trial) -> optuna.trial.FrozenTrial:
+    """A trained or running trial as the sampler sees it: only its decisions and its accuracy."""
+    decisions, options = trial.candidate.decisions, trial.candidate.options
+    values = {e.epoch: e.accuracy for e in trial.epochs}
+    state = TrialState.RUNNING
+    if trial.outcome == "complete":
+        state = TrialState.COMPLETE
+    elif trial.outcome != "running":
+        state = TrialState.PRUNED if values else TrialState.FAIL
+    return optuna.trial.create_trial(
+        state=state, params=dict(decisions),
+        distributions={k: categorical(n) for k, n in options.items()},
+        value=trial.epochs[-1].accuracy if state == TrialState.COMPLETE else None,
+        intermediate_values=values)
+
+
+def categorical(count: int) -> optuna.distributions.CategoricalDistribution:
+    """A decision as Optuna knows it: an index below the number of options."""
+    return optuna.distributions.CategoricalDistribution(range(count))
+
+
+__all__ = ["BudgetError", "Exhausted", "Proposal", "Proposer", "categorical"]

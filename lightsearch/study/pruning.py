@@ -1,0 +1,60 @@
+"""Pruning: which trials to stop, from their test accuracy after each epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from lightsearch.errors import ArgumentError
+
+PRUNERS = ("target", "median", "halving", "none")
+
+
+class TargetPruner(optuna.pruners.BasePruner):
+    """Stop a trial that no finished trial's progress would bring to the target.
+
+    At each epoch it takes the largest rise that any complete trial made from that epoch to its
+    best one, widens it by `slack` (0.5: half as much again), and prunes where even that would
+    leave the accuracy below the target. It prunes nothing before `warmup` epochs, nor before
+    `startup` trials are complete. Unlike a median it has no quota: where every design is good,
+    every design is trained.
+    """
+
+    def __init__(self, target: float, *, warmup: int = 3, startup: int = 3,
+                 slack: float = 0.5) -> None:
+        if not 0 < target <= 1:
+            raise ArgumentError(f"`target` must be above 0 and at most 1, but got target={target}")
+        for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
+            if value < 0:
+                raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value}")
+        self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        step = trial.last_step
+        if step is None or step < self.warmup:
+            return False
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        rises = [max(t.intermediate_values.values()) - t.intermediate_values[step]
+                 for t in complete if step in t.intermediate_values]
+        if len(rises) < self.startup:
+            return False
+        return trial.intermediate_values[step] + max(rises) * (1 + self.slack) < self.target
+
+
+def make_pruner(pruner: Any, target: float, epochs: int) -> optuna.pruners.BasePruner:
+    """The pruner of a name, or a user's own Optuna pruner as it is."""
+    if isinstance(pruner, optuna.pruners.BasePruner):
+        return pruner
+    if pruner == "target":
+        return TargetPruner(target)
+    if pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=3)
+    if pruner == "halving":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=min(3, epochs),
+                                                      reduction_factor=2)
+    if pruner == "none":
+        return optuna.pruners.NopPruner()
+    raise ArgumentError(f"`pruner` must be one of {', '.join(PRUNERS)}, or an Optuna pruner, "
+                        f"but got {pruner!r}")

@@ -1,0 +1,121 @@
+"""Who may import whom, read from the source: the table of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import lightsearch
+
+ROOT = Path(lightsearch.__file__).parent
+HEAVY = {"torch", "torchvision", "optuna", "pandas", "sklearn", "rich", "torchinfo"}
+
+# A room and what it may import: of ours, and of the heavy packages.
+ALLOWED: dict[str, tuple[set[str], set[str]]] = {
+    "errors": (set(), set()),
+    "design": ({"errors"}, set()),
+    "recipe": ({"design"}, set()),
+    "ops": ({"errors", "design"}, set()),
+    "cost": ({"errors", "design", "ops"}, set()),
+    "notation": ({"errors", "design", "recipe"}, set()),
+    "space": ({"errors", "design", "ops", "cost"}, set()),
+    "zoo": ({"errors", "design", "notation", "recipe"}, set()),
+    "defaults": ({"design", "ops", "errors"}, set()),
+    "schedule": ({"recipe"}, set()),
+    "randomness": (set(), {"torch"}),
+    "augment": ({"randomness", "recipe"}, {"torch"}),
+    "modules": ({"errors", "design", "ops"}, {"torch", "torchinfo"}),
+    "data": ({"errors", "ops"}, {"torch", "torchvision", "sklearn"}),
+    "training": ({"errors", "design", "recipe", "schedule", "randomness", "augment", "modules",
+                  "data"}, {"torch"}),
+    "records": ({"training"}, set()),
+    "worker": ({"errors"}, {"torch"}),
+    "slots": ({"errors", "worker"}, set()),
+    "study": ({"errors", "design", "ops", "cost", "recipe", "space", "randomness", "records",
+               "training"}, {"optuna"}),
+    "events": ({"records", "training"}, set()),
+    "question": ({"errors", "design", "cost", "data", "defaults", "notation", "recipe", "records",
+                  "space", "study", "training"}, {"torch"}),
+    "conductor": ({"errors", "cost", "events", "notation", "ops", "question", "randomness",
+                   "records", "slots", "study", "training"}, set()),
+    "leaderboard": ({"errors", "data", "notation", "records", "study", "training"}, {"pandas"}),
+    "progress": ({"events", "question", "records", "leaderboard", "design", "errors", "training"},
+                 {"rich", "pandas"}),
+    "api": ({"errors", "conductor", "cost", "data", "design", "events", "leaderboard", "progress",
+             "question", "recipe", "records", "slots", "study", "training"}, {"pandas"}),
+}
+FREE = {"cli", "__init__", "__main__"}  # these may import everything
+PARTS = {"_parsing": "notation", "_tokens": "notation", "process": "slots"}  # files of a room
+
+
+def _room(path: Path) -> str:
+    name = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    return PARTS.get(name, name)
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            found.add(node.module)
+            if node.module == "lightsearch":
+                found |= {f"lightsearch.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_room_imports_only_what_the_table_allows() -> None:
+    wrong = []
+    for path in sorted(ROOT.rglob("*.py")):
+        room = _room(path)
+        if room in FREE:
+            continue
+        assert room in ALLOWED, f"{path} is a room that the table does not know"
+        ours, heavy = ALLOWED[room]
+        for name in _imports(path):
+            top, *rest = name.split(".")
+            if top == "lightsearch" and rest:
+                target = PARTS.get(rest[0], rest[0])
+                if target not in ours | {room}:
+                    wrong.append(f"{path.name} imports {name}")
+            elif top in HEAVY - heavy:
+                wrong.append(f"{path.name} imports {name}")
+    assert not wrong
+
+
+def test_the_table_has_no_cycle_and_no_room_that_is_gone() -> None:
+    seen: set[str] = set()
+    left = dict(ALLOWED)
+    while left:
+        ready = [room for room, (ours, _) in left.items() if ours <= seen]
+        assert ready, f"a cycle among {sorted(left)}"
+        for room in ready:
+            seen.add(room)
+            del left[room]
+    assert seen == {_room(p) for p in ROOT.rglob("*.py")} - FREE
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, lightsearch, lightsearch.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                            check=True, cwd=ROOT.parent).stdout.split()
+    assert "lightsearch.cost" in loaded
+    assert not {"torch", "torchvision", "optuna", "pandas", "sklearn"} & set(loaded)
+
+
+def test_the_public_names_are_these() -> None:
+    assert lightsearch.__all__ == sorted(lightsearch.__all__, key=_ruff_order)
+    for name in lightsearch.__all__:
+        assert getattr(lightsearch, name) is not None
+    for path in ROOT.glob("*.py"):  # loading a module of the package must not hide a name
+        assert path.stem not in lightsearch._LAZY
+
+
+def _ruff_order(name: str) -> tuple[int, str]:
+    """Constants, then classes, then the rest."""
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
