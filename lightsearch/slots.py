@@ -7,22 +7,17 @@ slot starts a fresh worker at the next `submit`, the other slots do not notice.
 from __future__ import annotations
 
 import atexit
-import contextlib
-import io
 import os
 import pickle
 import queue
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, wait
-from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from lightsearch.errors import ArgumentError, WorkerError
-from lightsearch.worker import BOOT, READY, pack, read_frame, write_frame
+from lightsearch.process import WorkerProcess, fate, not_started
+from lightsearch.worker import pack
 
 T = TypeVar("T")
 
@@ -32,7 +27,6 @@ _THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_TAIL = 4000
 _PATIENCE = 10.0
 
 
@@ -64,7 +58,7 @@ class WorkerDied(WorkerError):
         self.name = name
         self.exitcode = exitcode
         self.stopped = stopped
-        how = "was stopped" if stopped else f"died in the middle of a call: {_fate(exitcode)}"
+        how = "was stopped" if stopped else f"died in the middle of a call: {fate(exitcode)}"
         super().__init__(f"worker {name!r} {how}")
 
     def __reduce__(self) -> tuple[type[WorkerDied], tuple[str, int | None, bool]]:
@@ -99,7 +93,7 @@ class ProcessSlot:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._job: _Job | None = None
-        self._worker: _Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
         self._owner = os.getpid()
@@ -188,7 +182,7 @@ class ProcessSlot:
             raise
         return _opened(self._name, reply)
 
-    def _ready(self, job: _Job) -> _Worker:
+    def _ready(self, job: _Job) -> WorkerProcess:
         """The worker, started where there is none or where it died while nothing ran."""
         with self._lock:
             worker = self._worker
@@ -198,7 +192,7 @@ class ProcessSlot:
         with self._lock:  # so that `kill` finds either no worker or one that it can kill
             if job.stopped:
                 raise EOFError
-            worker = self._worker = _Worker(self._name, self._threads, self._env)
+            worker = self._worker = WorkerProcess(self._name, self._threads, self._env)
         worker.greet()
         return worker
 
@@ -209,7 +203,7 @@ class ProcessSlot:
             return WorkerDied(self._name, exitcode, stopped=True)
         said = worker.tail.rstrip()
         if not worker.started:
-            return _not_started(self._name, f"{_fate(exitcode)}\n{said}".rstrip())
+            return not_started(self._name, f"{fate(exitcode)}\n{said}".rstrip())
         error = WorkerDied(self._name, exitcode)
         if said:
             error.add_note(f"The end of what worker {self._name!r} wrote:\n{said}")
@@ -324,86 +318,6 @@ class _Job:
         self.future.set_running_or_notify_cancel()
 
 
-class _Worker:
-    """The process and its pipes. Used by the slot's thread alone, but for `kill`."""
-
-    def __init__(self, name: str, threads: int, env: Mapping[str, str]) -> None:
-        try:
-            command = [sys.executable, "-c", BOOT, name, str(threads), *_search_path()]
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=os.environ | env,
-                start_new_session=True,  # out of reach of the terminal's Ctrl-C
-            )
-        except OSError as error:
-            raise _not_started(name, str(error)) from error
-        self._calls_to = cast(io.BufferedWriter, self._process.stdin)
-        self._replies_from = cast(io.BufferedReader, self._process.stdout)
-        self.started = False
-        self.tail = ""
-        self._killed = False
-        self._drain = threading.Thread(target=self._pass_on, name=f"{name}-stderr", daemon=True)
-        self._drain.start()
-
-    def greet(self) -> None:
-        """Wait until the worker is ready."""
-        seen = b""
-        while seen != READY:
-            byte = self._replies_from.read(1)
-            if not byte:
-                raise EOFError
-            seen = (seen + byte)[-len(READY) :]
-        self.started = True
-
-    def call(self, payload: memoryview) -> bytearray:
-        write_frame(self._calls_to, payload)
-        return read_frame(self._replies_from)
-
-    def alive(self) -> bool:
-        return not self._killed and self._process.poll() is None
-
-    def kill(self) -> None:
-        """Kill the process and what it has started; not once it is reaped: the number is free."""
-        self._killed = True
-        if self._process.returncode is None:
-            if hasattr(os, "killpg"):
-                with contextlib.suppress(OSError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
-            with contextlib.suppress(OSError):
-                self._process.kill()
-
-    def end(self) -> int:
-        """Reap the process, close the pipes; its exit status.
-
-        A process that is ending already keeps the status it ends with.
-        """
-        self.kill()
-        exitcode = self._process.wait()
-        self._drain.join(1.0)  # longer only where a process outside its group holds the pipe
-        for stream in (self._calls_to, self._replies_from):
-            with contextlib.suppress(OSError):
-                stream.close()
-        return exitcode
-
-    def _pass_on(self) -> None:
-        """Print what the worker prints, by whole lines, and keep the end of it.
-
-        Through `sys.stderr` as it is at that moment, so that a notebook or a progress display
-        gets it. What comes before the start is kept for the message in case there is none.
-        """
-        raw = cast(io.BufferedReader, self._process.stderr)
-        with io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as stream:
-            for line in iter(lambda: stream.readline(1 << 16), ""):
-                self.tail = (self.tail + line)[-_TAIL:]
-                if self.started and sys.stderr is not None:
-                    with contextlib.suppress(OSError, ValueError):
-                        sys.stderr.write(line)
-                        sys.stderr.flush()
-
-
 def _packed(function: Callable[..., Any], args: tuple[Any, ...]) -> memoryview:
     try:
         return pack((function, args))
@@ -432,28 +346,8 @@ def _opened(name: str, reply: bytearray) -> Any:
     raise failure
 
 
-def _not_started(name: str, why: str) -> WorkerError:
-    return WorkerError(f"worker {name!r} could not start: {why}")
-
-
 def _check_free(slot: str, *, closed: bool, busy: bool) -> None:
     if closed:
         raise WorkerError(f"a closed slot takes no calls: {slot}")
     if busy:
         raise WorkerError(f"a slot runs one call at a time, but {slot} is busy")
-
-
-def _search_path() -> list[str]:
-    """`sys.path` for the worker: absolute, with the place of this package as a last resort."""
-    paths = [str(Path(entry).absolute()) for entry in sys.path if isinstance(entry, str)]
-    own = str(Path(__file__).absolute().parent.parent)
-    return paths if own in paths else [*paths, own]
-
-
-def _fate(exitcode: int | None) -> str:
-    if exitcode is None or exitcode >= 0:
-        return f"exit status {exitcode}"
-    try:
-        return f"killed by {signal.Signals(-exitcode).name}"
-    except ValueError:
-        return f"killed by signal {-exitcode}"
