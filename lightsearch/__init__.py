@@ -44,10 +44,10 @@ from lightsearch.zoo import zoo
 
 if TYPE_CHECKING:
     from lightsearch.api import SearchResult, iter_search, load_result, load_weights, search
-    from lightsearch.modules import build, register, summary
     from lightsearch.data import DataSet, load, make_dataset
     from lightsearch.defaults import default_space
     from lightsearch.leaderboard import read, rebuild
+    from lightsearch.modules import build, register, summary
     from lightsearch.space import survey
     from lightsearch.training import Task, run_epoch, train
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class SearchResult:
 
 def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
            space: Space | str | None = None, recipe: Recipe | str | None = None,
-           dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 20,
+           dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
            timeout: float | None = None, stop_after_hits: int | None = None,
            sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
@@ -110,7 +110,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     return load_result(question.folder, reason)
 
 
-def iter_search(budget: int | Budget = 8000, epochs: int = 15, **arguments: Any) -> Iterator[Trial]:
+def iter_search(budget: int | Budget = 8000, epochs: int = 15,
+                **arguments: Any) -> Iterator[Trial]:
     """The search as a generator of finished trials, for those who want to look on.
 
         for trial in iter_search(budget=8000, epochs=15, trials=5):
@@ -129,7 +130,7 @@ Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 
 def run(question: Question, *, slots: list[Slot] | None = None,
-        show: Show | None = None) -> Iterator[Event]:
+        show: Show | None = None) -> Generator[Event, None, None]:
     """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date."""
     if question.data.name not in data_room.NAMES:
         question.folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,7 @@ def run(question: Question, *, slots: list[Slot] | None = None,
             slot.close()
 
 
-def _written(events: Iterator[Event], question: Question) -> Iterator[Event]:
+def _written(events: Iterator[Event], question: Question) -> Generator[Event, None, None]:
     """The same events, with the leaderboard on disk as of each."""
     trials: dict[int, Trial] = {}
     for event in events:
@@ -181,7 +182,8 @@ def load_weights(study: str | Path, trial: int) -> State:
     path = Path(study) / "weights" / f"trial-{trial:05d}.safetensors"
     weights = load_state(path)
     if weights is None:
-        raise StudyError(f"the weights of trial {trial} must be in {path}, but they cannot be read")
+        raise StudyError(f"the weights of trial {trial} must be in {path}, but they cannot be "
+                         "read")
     return weights
 
 

@@ -27,7 +27,8 @@ def augment(images: Tensor, recipe: Recipe, stream: int) -> Tensor:
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros",
                                align_corners=False)
     if recipe.brightness:
-        images = (images * _factors(images, recipe.brightness, key(stream, "brightness"))).clamp(0, 1)
+        factors = _factors(images, recipe.brightness, key(stream, "brightness"))
+        images = (images * factors).clamp(0, 1)
     if recipe.contrast:
         factors = _factors(images, recipe.contrast, key(stream, "contrast"))
         mean = images.mean((1, 2, 3), keepdim=True)
@@ -74,4 +75,5 @@ def _kept(images: Tensor, probability: float, stream: int) -> Tensor:
     in_rows = (rows >= top) & (rows < top + tall)
     in_columns = (columns >= left) & (columns < left + wide)
     gone = in_rows[:, :, None] & in_columns[:, None, :] & (hit < probability)[:, :, None]
-    return (~gone)[:, None].to(images.dtype)
+    kept: Tensor = (~gone)[:, None].to(images.dtype)
+    return kept

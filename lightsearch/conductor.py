@@ -35,7 +35,7 @@ from lightsearch.training import (
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up
 FAILURES = 5  # of trials in a row, before the search is given up
-MEMORY_WORK = 12  # multiplications that one written value costs about, on a processor
+MEMORY_WORK = 500  # multiplications that a written value costs about (docs/benchmarks.md)
 
 
 def conduct(question: Question, slots: Sequence[Slot]) -> Iterator[Event]:
@@ -78,7 +78,7 @@ class _Run:
     lanes: list[_Lane] = field(default_factory=list)
     target: Fraction = Fraction(1)
     deadline: float = float("inf")
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     finished: str = ""  # why nothing new is proposed any more
     failures: int = 0
 
@@ -143,7 +143,8 @@ class _Run:
         if epochs > 0 and not question.untimed:
             seconds = epochs * self._typical_seconds() / len(self.lanes)
         return Planned(question.folder, question.trials, question.epochs, len(self.lanes),
-                       len(self.study.trials), survey.designs, survey.within, survey.exact, seconds)
+                       len(self.study.trials), survey.designs, survey.within, survey.exact,
+                       seconds)
 
     def _typical_seconds(self) -> float:
         """Seconds an epoch of a typical candidate takes here: a few steps, timed in a slot."""
@@ -225,8 +226,10 @@ class _Run:
         trial = self.study.trials[lane.number]
         try:
             state, result = lane.future.result(timeout=self._patience())
-        except TimeoutError:
-            return  # the time limit of the search is over
+        except TimeoutError as error:
+            if lane.future.done():  # a layer of the user's raised it
+                yield from self._end(lane, "failed", f"TimeoutError: {error}")
+            return  # else the time limit of the search is over
         except WorkerDied as error:
             lane.deaths += 1
             if lane.deaths >= DEATHS:

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -61,14 +62,14 @@ class DataSet:
         digest = hashlib.sha256()
         for images, labels in (self.train, self.test):
             digest.update(repr(tuple(images.shape)).encode())
-            digest.update(images.contiguous().numpy())
-            digest.update(labels.contiguous().numpy())
+            digest.update(images.contiguous().numpy().tobytes())
+            digest.update(labels.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class DataRef:
-    """A data set by name and checksum: what a task is made of. `where` is only a hint to find it."""
+    """A data set by name and checksum: part of a task. `where` is only a hint to find it."""
 
     name: str
     checksum: str
@@ -138,15 +139,15 @@ def _read(name: str, root: Path, download: bool) -> DataSet | None:
     maker: Callable[..., Any] = getattr(datasets, _LAYOUT[name])
     try:
         train, test = (maker(root=str(root), download=download, **m) for m in more)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, HTTPException) as error:
         if download or "not found" in str(error).lower():
             return None
         raise DataError(f"the data set {name!r} in {root} must be whole, but reading it failed: "
                         f"{error}") from error
-    except (ValueError, TypeError, AssertionError) as error:
+    except (ValueError, TypeError, KeyError, AssertionError) as error:
         raise DataError(f"the data set {name!r} in {root} must be whole, but a file of it is "
-                        f"damaged: {error}") from error
-    return make_dataset(_split(name, train), _split(name, test), name=name)
+                        f"damaged: {error!r}") from error
+    return _dataset(_split(name, train), _split(name, test), name)
 
 
 def _split(name: str, part: Any) -> Split:
@@ -169,7 +170,7 @@ def _digits() -> DataSet:
     pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     parts = train_test_split(pixels, labels, test_size=360, stratify=labels, random_state=0)
     train_x, test_x, train_y, test_y = (torch.from_numpy(np.ascontiguousarray(p)) for p in parts)
-    return make_dataset((train_x, train_y.long()), (test_x, test_y.long()), name="digits")
+    return _dataset((train_x, train_y.long()), (test_x, test_y.long()), "digits")
 
 
 # One's own --------------------------------------------------------------------------------------
@@ -179,10 +180,16 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
     """A data set of one's own from (images, labels) pairs of tensors or arrays.
 
     Images: (N, H, W) or (N, C, H, W), C of 1 or 3, up to 96x96; uint8, or floating point from 0
-    to 1, which is rounded to 1/255. Labels: integers from 0, at most 200 classes.
+    to 1, which is rounded to 1/255. Labels: integers from 0, at most 200 classes. Both are copied.
 
-    Raises `DataError` for what does not fit.
+    Raises `DataError` for what does not fit, and `ArgumentError` for a `name` that `load` knows.
     """
+    if name in NAMES:  # a worker would look for the public data set
+        raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
+    return _dataset(train, test, name)
+
+
+def _dataset(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
     pairs = [_checked(part, images, labels)
              for part, (images, labels) in (("train", train), ("test", test))]
     shapes = [tuple(images.shape[1:]) for images, _ in pairs]
@@ -204,8 +211,7 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
 
 
 def _checked(part: str, images: Any, labels: Any) -> Split:
-    pixels = torch.as_tensor(images).detach().cpu()
-    classes = torch.as_tensor(labels).detach().cpu()
+    pixels, classes = _tensor(part, "images", images), _tensor(part, "labels", labels)
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or max(pixels.shape[2:]) > 96:
@@ -220,12 +226,25 @@ def _checked(part: str, images: Any, labels: Any) -> Split:
         pixels = (pixels * 255).round().to(torch.uint8)
     if pixels.dtype != torch.uint8:
         raise DataError(f"{part} images must be uint8 or floating point, but got {pixels.dtype}")
-    if classes.shape != (len(pixels),) or classes.is_floating_point():
+    if classes.shape != (len(pixels),) or classes.is_floating_point() or classes.is_complex():
         raise DataError(f"{part} labels must be {len(pixels)} integers, one an image, but got "
                         f"{classes.dtype} of shape {tuple(classes.shape)}")
+    classes = classes.long()
     if int(classes.min()) < 0:
         raise DataError(f"{part} labels must be >= 0, but got {int(classes.min())}")
-    return pixels.contiguous(), classes.long()
+    return pixels, classes
+
+
+def _tensor(part: str, noun: str, values: Any) -> Tensor:
+    """A tensor of its own, so that nobody changes it under a checksum."""
+    try:
+        if isinstance(values, np.ndarray):  # with any strides and byte order
+            values = np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
+        found = torch.as_tensor(values).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{part} {noun} must be a tensor or an array of numbers, but: "
+                        f"{error}") from error
+    return found.clone(memory_format=torch.contiguous_format)
 
 
 def save(dataset: DataSet, path: Path) -> None:
@@ -257,12 +276,13 @@ def fetch(ref: DataRef) -> DataSet:
     else:
         try:
             tensors = load_file(ref.where)
-            train, test = ((tensors[f"{p}.images"], tensors[f"{p}.labels"]) for p in ("train", "test"))
+            train, test = ((tensors[f"{part}.images"], tensors[f"{part}.labels"])
+                           for part in ("train", "test"))
         except (OSError, KeyError, SafetensorError) as error:
             raise DataError(f"the data set {ref.name!r} must be readable at {ref.where!r}, but: "
                             f"{error}") from error
-        dataset = make_dataset(train, test, name=ref.name)
+        dataset = _dataset(train, test, ref.name)
     if dataset.checksum != ref.checksum:
-        raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but the "
-                        f"one found has {dataset.checksum}")
+        raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
+                        f"the one found has {dataset.checksum}")
     return dataset

@@ -100,13 +100,13 @@ def read(path: str | Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(path, index_col="rank")
-    except (OSError, ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except Exception as error:  # pandas raises many kinds on what is no table
         raise ArgumentError(f"a leaderboard must be a CSV file with a column rank, but {path} is "
                             f"not: {error}") from None
     missing = [c for c in COLUMNS if c not in frame.columns]
     if missing:
-        raise ArgumentError(f"a leaderboard must have the columns {', '.join(COLUMNS)}, but {path} "
-                            f"lacks {', '.join(missing)}")
+        raise ArgumentError(f"a leaderboard must have the columns {', '.join(COLUMNS)}, but "
+                            f"{path} lacks {', '.join(missing)}")
     return frame
 
 

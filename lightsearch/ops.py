@@ -111,6 +111,7 @@ class Custom:
     shape: Shape
 
 
+Ops: TypeAlias = "tuple[tuple[str, Op], ...]"
 Op: TypeAlias = (
     Conv2d | Dense | BatchNorm | Activation | Drop | Pool | GlobalPool | ChannelGate | Squeeze
     | Add | Custom
@@ -144,7 +145,7 @@ class Step:
     """A layer lowered at its place: its operations, by name, and what they cost together."""
 
     layer: Layer = field(compare=False)
-    ops: tuple[tuple[str, Op], ...]
+    ops: Ops
     source: Shape
     shape: Shape
     params: int
@@ -157,7 +158,7 @@ class Step:
     kept: int
 
 
-Lowering: TypeAlias = Callable[[Any, Shape], tuple[tuple[str, Op], ...]]
+Lowering: TypeAlias = Callable[[Any, Shape], Ops]
 Costing: TypeAlias = Callable[[Any, Shape], Local]
 _LOWERINGS: dict[type[Layer], Lowering] = {}
 _COSTINGS: dict[type[Layer], Costing] = {}
@@ -180,11 +181,12 @@ def lower(layer: Layer, source: Shape) -> Step:
     Raises `DesignError` for a layer that does not fit its input, or has choices left.
     """
     if not is_decided(layer):
-        raise DesignError(f"a layer must have no choices left to be costed or built, but got {layer!r}")
+        raise DesignError(f"a layer must have no choices left to be costed or built, "
+                          f"but got {layer!r}")
     kind = type(layer)
     if kind in _COSTINGS:
         local = _COSTINGS[kind](layer, source)
-        ops: tuple[tuple[str, Op], ...] = ((kind_of(kind), Custom(layer, source)),)
+        ops: Ops = ((kind_of(kind), Custom(layer, source)),)
         peak = local.peak or elements(source) + elements(local.shape)
         return Step(layer, ops, source, local.shape, local.params, local.macs, local.extent,
                     local.stride, local.whole, peak, local.padding, local.kept or peak)
@@ -212,7 +214,7 @@ def lower_all(design: Seq, source: Shape, path: str = "") -> tuple[Step, ...]:
 # What each operation does to a shape, and what it costs -----------------------------------------
 
 
-def _summed(layer: Layer, ops: tuple[tuple[str, Op], ...], source: Shape) -> Step:
+def _summed(layer: Layer, ops: Ops, source: Shape) -> Step:
     shape, params, macs, extent, stride, whole, padding = source, 0, 0, 1, 1, False, 0
     held = peak = kept = elements(source)
     for index, (_, op) in enumerate(ops):
@@ -313,8 +315,8 @@ def _joined(source: Shape, shape: Shape, extent: int, stride: int,
 # The built-in kinds -----------------------------------------------------------------------------
 
 
-def _lowers(kind: type[L]) -> Callable[[Callable[[L, Shape], tuple[tuple[str, Op], ...]]], Lowering]:
-    def keep(function: Callable[[L, Shape], tuple[tuple[str, Op], ...]]) -> Lowering:
+def _lowers(kind: type[L]) -> Callable[[Callable[[L, Shape], Ops]], Lowering]:
+    def keep(function: Callable[[L, Shape], Ops]) -> Lowering:
         _LOWERINGS[kind] = function
         return function
 
@@ -328,13 +330,13 @@ def _fits(kernel: int, padding: int, source: Shape) -> None:
 
 
 def _tail(layer: Conv | Depthwise | Separable, channels: int,
-          suffix: str = "") -> tuple[tuple[str, Op], ...]:
+          suffix: str = "") -> Ops:
     norm = [(f"norm{suffix}", BatchNorm(channels))] if layer.norm == "batch" else []
     act = [(f"act{suffix}", Activation(layer.act))] if layer.act != "none" else []
     return (*norm, *act) if layer.order == "norm-act" else (*act, *norm)
 
 
-def _dropped(layer: Conv | Depthwise | Separable) -> tuple[tuple[str, Op], ...]:
+def _dropped(layer: Conv | Depthwise | Separable) -> Ops:
     return (("drop", Drop(layer.dropout, layer.per)),) if layer.dropout else ()
 
 
@@ -344,19 +346,20 @@ def _pad(layer: Conv | Depthwise | Separable) -> int:
 
 
 @_lowers(Conv)
-def _conv(layer: Conv, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _conv(layer: Conv, source: Shape) -> Ops:
     padding = _pad(layer)
     _fits(layer.kernel, padding, source)
     for name, channels in (("input", source[0]), ("output", layer.out)):
         if channels % layer.groups:
             raise DesignError(f"`groups` must divide the {name} channels, but got "
                               f"groups={layer.groups} with {channels} channels")
-    op = Conv2d(source[0], layer.out, layer.kernel, layer.stride, padding, layer.groups, layer.bias)
+    op = Conv2d(source[0], layer.out, layer.kernel, layer.stride, padding, layer.groups,
+                layer.bias)
     return (("conv", op), *_tail(layer, layer.out), *_dropped(layer))
 
 
 @_lowers(Depthwise)
-def _depthwise(layer: Depthwise, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _depthwise(layer: Depthwise, source: Shape) -> Ops:
     padding = _pad(layer)
     _fits(layer.kernel, padding, source)
     out = source[0] * layer.multiplier
@@ -365,10 +368,11 @@ def _depthwise(layer: Depthwise, source: Shape) -> tuple[tuple[str, Op], ...]:
 
 
 @_lowers(Separable)
-def _separable(layer: Separable, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _separable(layer: Separable, source: Shape) -> Ops:
     padding, channels = _pad(layer), source[0]
     _fits(layer.kernel, padding, source)
-    depthwise = Conv2d(channels, channels, layer.kernel, layer.stride, padding, channels, layer.bias)
+    depthwise = Conv2d(channels, channels, layer.kernel, layer.stride, padding, channels,
+                       layer.bias)
     inner = _tail(layer, channels, "1") if layer.inner else ()
     pointwise = Conv2d(channels, layer.out, 1, 1, 0, 1, layer.bias)
     return (("depthwise", depthwise), *inner, ("pointwise", pointwise),
@@ -376,49 +380,49 @@ def _separable(layer: Separable, source: Shape) -> tuple[tuple[str, Op], ...]:
 
 
 @_lowers(MaxPool)
-def _maxpool(layer: MaxPool, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _maxpool(layer: MaxPool, source: Shape) -> Ops:
     return _pooled("max", layer, source)
 
 
 @_lowers(AvgPool)
-def _avgpool(layer: AvgPool, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _avgpool(layer: AvgPool, source: Shape) -> Ops:
     return _pooled("average", layer, source)
 
 
-def _pooled(by: str, layer: MaxPool | AvgPool, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _pooled(by: str, layer: MaxPool | AvgPool, source: Shape) -> Ops:
     assert isinstance(layer.stride, int)  # settled when the layer was made
     _fits(layer.kernel, layer.padding, source)
     return (("pool", Pool(by, layer.kernel, layer.stride, layer.padding)),)
 
 
 @_lowers(Gap)
-def _gap(layer: Gap, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _gap(layer: Gap, source: Shape) -> Ops:
     return (("pool", GlobalPool()),)
 
 
 @_lowers(Linear)
-def _linear(layer: Linear, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _linear(layer: Linear, source: Shape) -> Ops:
     act = (("act", Activation(layer.act)),) if layer.act != "none" else ()
     return (("linear", Dense(elements(source), layer.out, layer.bias)), *act)
 
 
 @_lowers(Dropout)
-def _dropout(layer: Dropout, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _dropout(layer: Dropout, source: Shape) -> Ops:
     return (("drop", Drop(layer.rate, layer.per)),) if layer.rate else ()
 
 
 @_lowers(Gate)
-def _gate(layer: Gate, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _gate(layer: Gate, source: Shape) -> Ops:
     return (("gate", ChannelGate(source[0])),)
 
 
 @_lowers(SqueezeExcite)
-def _se(layer: SqueezeExcite, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _se(layer: SqueezeExcite, source: Shape) -> Ops:
     return (("se", Squeeze(source[0], max(1, source[0] // layer.reduction))),)
 
 
 @_lowers(Residual)
-def _residual(layer: Residual, source: Shape) -> tuple[tuple[str, Op], ...]:
+def _residual(layer: Residual, source: Shape) -> Ops:
     body = lower_all(layer.body, source, "body")
     shape = body[-1].shape
     project = None

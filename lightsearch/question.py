@@ -15,6 +15,7 @@ from lightsearch import data as data_room
 from lightsearch.cost import Budget
 from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
+from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.errors import ArgumentError
 from lightsearch.notation import parse, parse_recipe
@@ -67,7 +68,7 @@ class Question:
 
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         space: Space | str | None = None, recipe: Recipe | str | None = None,
-        dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 20,
+        dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
         timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
         pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
         seed: int = 0, device: str = "auto", untimed: bool = False) -> Question:
@@ -91,9 +92,14 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     how = DEFAULT_RECIPE if recipe is None else recipe
     how = parse_recipe(how) if isinstance(how, str) else how
     if not isinstance(chosen, Space) or isinstance(chosen, Fielded):
-        raise ArgumentError(f"`space` must be a sequence of layers or its notation, got {chosen!r}")
+        raise ArgumentError(f"`space` must be a sequence of layers or its notation, "
+                            f"but got {chosen!r}")
     if not isinstance(how, Recipe):
         raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {how!r}")
+    shared = named_choices(chosen).keys() & named_choices(how).keys()
+    if shared:
+        raise ArgumentError("the choices of `space` and `recipe` must have different names, but "
+                            f"got {', '.join(sorted(shared))} in both")
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,

@@ -9,6 +9,7 @@ result, and a trial is stopped by not asking for its next epoch. Nothing here pr
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,21 +20,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightsearch.augment import augment
-from lightsearch.modules import build
 from lightsearch.data import DataRef, DataSet, Split, fetch
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError
+from lightsearch.modules import build
 from lightsearch.randomness import keep, key, permutation, rounded, uniform
 from lightsearch.recipe import Recipe
 from lightsearch.schedule import Plateau, decay, learning_rate
 
 State: TypeAlias = dict[str, Tensor]
 EVALUATION_BATCH = 500  # small enough for the cache, large enough to hide the calls
+_SEEDED = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that an epoch depends on. Two equal tasks train alike, bit for bit, on one machine kind."""
+    """All that an epoch depends on: on one kind of machine, equal tasks train alike to the bit."""
 
     design: Design
     recipe: Recipe
@@ -85,7 +87,8 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     if not 1 <= epoch <= task.epochs:
         raise ArgumentError(f"`epoch` must be from 1 to {task.epochs}, but got {epoch}")
     if (state is None) != (epoch == 1):
-        raise ArgumentError(f"`state` must be None at epoch 1 and only there, but got epoch={epoch}")
+        raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
+                            f"but got epoch={epoch}")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -109,7 +112,11 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     if state is None:
         run.initialise()
     else:
-        run.load(state)
+        try:
+            run.load(state)
+        except (KeyError, RuntimeError) as error:
+            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, "
+                                f"but: {error}") from error
     loss, correct = run.train(epoch)
     raw = run.evaluate(run.model)
     averaged = run.evaluate(run.average) if run.average is not None else raw
@@ -134,11 +141,11 @@ class _Run:
         self.rate = 0.0
 
     def _module(self) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.task.seed % 2**63)  # only layers of a user's own draw from it
+        with _SEEDED, torch.random.fork_rng(devices=[]):  # a lock: all threads share the generator
+            torch.default_generator.manual_seed(self.task.seed % 2**63)  # for users' own layers
             module: nn.Module = build(self.task.design, self.data.shape)
         _key_dropouts(module)
-        return module.to(self.device, memory_format=torch.channels_last)
+        return module.to(self.device).to(memory_format=torch.channels_last)
 
     def initialise(self) -> None:
         initialise(self.model, self.task.seed)
@@ -182,6 +189,9 @@ class _Run:
         order = permutation(key(task.seed, "shuffle", epoch), len(labels), self.device)
         batches = _batches(order, recipe.batch_size)
         steps = len(batches) * task.epochs
+        if self.step != len(batches) * (epoch - 1):
+            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, with "
+                                f"{len(batches) * (epoch - 1)} steps done, but got {self.step}")
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         self.model.train()
@@ -225,8 +235,8 @@ class _Run:
         images, labels = _on_device(self.data, "test", self.device)
         module.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for pixels, truth in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH),
-                                 strict=True):
+        for pixels, truth in zip(torch.split(images, EVALUATION_BATCH),
+                                 torch.split(labels, EVALUATION_BATCH), strict=True):
             scores = module(self._normalised(pixels.to(torch.float32).div_(255)))
             correct += (scores.argmax(1) == truth).sum()
         return int(correct)
@@ -250,7 +260,7 @@ def _below(state: State, prefix: str) -> State:
 
 def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
     """Batches of `size`; a last image alone joins the batch before (batch norm needs two)."""
-    batches = order.split(size)
+    batches = torch.split(order, size)
     if len(batches) > 1 and len(batches[-1]) == 1:
         return (*batches[:-2], torch.cat(batches[-2:]))
     return batches
@@ -271,7 +281,8 @@ def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
 
 
 def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "foreach": True}
+    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay,
+                              "foreach": True}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum,
                                nesterov=recipe.momentum > 0, **shared)
@@ -283,7 +294,8 @@ def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Op
 def initialise(module: nn.Module, seed: int) -> None:
     """Draw the weights of convolutions and linear layers by their place: uniform, within
     1 / sqrt(fan-in), which is PyTorch's own default; batch norm starts as the identity."""
-    for index, part in enumerate(m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)):
+    weighted = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    for index, part in enumerate(weighted):
         bound = part.weight[0].numel() ** -0.5
         for name, tensor in (("weight", part.weight), ("bias", part.bias)):
             if tensor is not None:
@@ -302,11 +314,11 @@ class _KeyedDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        count, channels, height, width = x.shape
+        count, channels, *places = x.shape  # inside a user's own layer, there may be no places
         if self.channels:
-            height = width = 1
-        mask = keep(self.key, self.rate, count * height * width * channels, x.device)
-        mask = mask.view(count, height, width, channels).permute(0, 3, 1, 2)
+            places = [1] * len(places)
+        mask = keep(self.key, self.rate, count * math.prod(places) * channels, x.device)
+        mask = mask.view(count, *places, channels).movedim(-1, 1)
         return x * mask * (1 / (1 - rounded(self.rate)))
 
 

@@ -16,7 +16,6 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightsearch.modules import FlatLinear, GlobalGate, ResidualAdd, SqueezeExcitation, build
 from lightsearch.cost import Budget, Cost, cost, fingerprint
 from lightsearch.design import (
     Seq,
@@ -35,6 +34,7 @@ from lightsearch.design import (
     seq,
 )
 from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.modules import FlatLinear, GlobalGate, ResidualAdd, SqueezeExcitation, build
 from tests.random_designs import Drawn, Make, drawn, local, loose, nasty, plain, valid
 
 torch.set_num_threads(1)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lightsearch import ops
-from lightsearch.modules import build, provide_module, register, summary
 from lightsearch.cost import cost, fingerprint
 from lightsearch.design import (
     Layer,
@@ -35,6 +34,7 @@ from lightsearch.design import (
     seq,
 )
 from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.modules import build, provide_module, register, summary
 from lightsearch.ops import Local, Shape, register_cost
 from tests.random_designs import Drawn, drawn, nasty
 

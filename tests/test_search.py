@@ -160,6 +160,8 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
     ({"device": "gpu"}, "`device` must be"),
     ({"space": 3}, "`space` must be"),
     ({"recipe": 3}, "`recipe` must be"),
+    ({"space": "conv(@w:4|6) gap linear(10)", "recipe": "recipe(batch=@w:64|128)"},
+     "must have different names, but got w in both"),
 ])
 def test_bad_arguments_are_refused_before_anything_happens(bad, message, tmp_path) -> None:
     with pytest.raises((ArgumentError, DesignError), match=message.replace("(", r"\(")):
@@ -266,3 +268,8 @@ def test_two_workers_give_the_same_study_whatever_the_timing(tmp_path: Path) -> 
     runs = [search(**arguments(study=tmp_path / str(i), workers=2)) for i in range(2)]
     assert outcome(runs[0]) == outcome(runs[1])
     assert {t.candidate.slot for t in runs[0].records} == {0, 1}
+
+
+def test_the_library_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    search(**arguments(study=tmp_path / "s", trials=10, epochs=1))  # far enough for Optuna to ask
+    assert capfd.readouterr() == ("", "")

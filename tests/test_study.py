@@ -38,7 +38,8 @@ def _epoch(epoch: int, correct: int) -> EpochResult:
 
 
 def _candidate(number: int, **more: object) -> Candidate:
-    fields = {"number": number, "design": f"conv({number + 1}) gap linear(10)", "recipe": "recipe()",
+    fields = {"number": number, "design": f"conv({number + 1}) gap linear(10)",
+              "recipe": "recipe()",
               "decisions": {"[0].out": number % 3}, "options": {"[0].out": 3}, "seed": number,
               "fingerprint": f"{number:016x}", "params": 100 + number, "macs": 1000,
               "activation_bytes": 400, "receptive_field": 3, "slot": 0, "start": 0, "work": 10,
@@ -108,7 +109,8 @@ def test_the_target_pruner_waits_for_complete_trials() -> None:
 
 
 @pytest.mark.parametrize(("bad", "message"), [
-    ({"target": 0.0}, "`target` must be above 0"), ({"target": 1.5}, "at most 1, but got target=1.5"),
+    ({"target": 0.0}, "`target` must be above 0"),
+    ({"target": 1.5}, r"at most 1, but got target=1\.5"),
     ({"target": 0.9, "warmup": -1}, "`warmup` must be >= 0, but got warmup=-1"),
     ({"target": 0.9, "slack": -0.1}, "`slack` must be >= 0"),
 ])
@@ -208,7 +210,8 @@ def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
         assert study.trials == kept
         assert [t.outcome for t in study.trials] == ["complete", "pruned", "running"]
         state, epochs = study.state(2)
-        assert epochs == 1 and state is not None and torch.equal(state["model.w"], STATE["model.w"])
+        assert epochs == 1 and state is not None
+        assert torch.equal(state["model.w"], STATE["model.w"])
         _commit(study, 2, 2, 650)  # goes on
         study.end(2, "complete")
     assert read_trials(tmp_path / "s")[2].epochs == (_epoch(1, 600), _epoch(2, 650))
@@ -290,7 +293,7 @@ def test_another_question_is_refused_naming_every_difference(tmp_path: Path) -> 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with Study.open(tmp_path / "s", _identity(), _nop()), \
-            pytest.raises(StudyError, match="held by process [0-9]+ on "), \
+            pytest.raises(StudyError, match=r"held by process [0-9]+ on "), \
             Study.open(tmp_path / "s", _identity(), _nop()):
         pass
 

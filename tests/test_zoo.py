@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightsearch.modules import build
 from lightsearch.cost import cost
 from lightsearch.errors import ArgumentError
+from lightsearch.modules import build
 from lightsearch.zoo import zoo
 
 torch.set_num_threads(1)
@@ -93,7 +93,8 @@ def test_assumed_fields_are_named() -> None:
 
 def test_step_schedule_of_document_001_gives_the_printed_rates() -> None:
     recipe = zoo["s1-final"].recipe
-    printed = [recipe.lr * recipe.gamma ** ((epoch + 1) // recipe.step_size) for epoch in range(15)]
+    printed = [recipe.lr * recipe.gamma ** ((epoch + 1) // recipe.step_size)
+               for epoch in range(15)]
     assert recipe.schedule == "step"
     assert printed == FACTS["s1-final"]["recipe"]["lr_printed_after_epoch"]
 

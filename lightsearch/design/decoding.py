@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import random as _random
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import specs
@@ -97,7 +97,7 @@ def _fielded(layer: F, path: str, ask: Callable[[Choice, str], Any]) -> F:
         else:
             values.append(ask(value, f"{path}.{name}"))
     try:
-        return decided(layer, tuple(values))
+        return cast(F, decided(layer, tuple(values)))
     except DesignError as error:
         raise DesignError(f"{error}, at {path}") from None
 
@@ -115,7 +115,8 @@ def _open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
     found = []
     for spec in specs(type(layer)):
         value = getattr(layer, spec.name)
-        if isinstance(value, Choice) or (isinstance(value, Seq) and any(o for _, o in _opened(value))):
+        if isinstance(value, Choice) or (
+                isinstance(value, Seq) and any(opened for _, opened in _opened(value))):
             found.append((spec.name, value))
     return tuple(found)
 
@@ -239,4 +240,5 @@ def designs(space: Space) -> Iterator[Design]:
         yield design
 
 
-__all__ = ["Choose", "chooser", "decided", "decode", "designs", "enumerated", "named_choices", "recording", "replay"]
+__all__ = ["Choose", "chooser", "decided", "decode", "designs", "enumerated", "named_choices",
+           "recording", "replay"]

@@ -7,9 +7,10 @@ Every convolution-like kind runs its convolution, then normalisation and activat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lightsearch.design.fields import body, flag, integer, put, real, undecided, word
-from lightsearch.design.parts import Layer, Seq, register_kind
+from lightsearch.design.parts import Layer, register_kind
 from lightsearch.errors import DesignError
 
 ACTIVATIONS = ("relu", "gelu", "silu", "hardswish", "none")
@@ -21,7 +22,7 @@ MAX_KERNEL = 99
 
 
 class _Convolving(Layer):
-    """What convolution-like kinds share: `same` padding, and one form for fields without effect."""
+    """What convolution-like kinds share: `same` padding, one form for fields without effect."""
 
     __slots__ = ()
 
@@ -179,7 +180,7 @@ class Residual(Layer):
     differ; `shortcut="project"` then sends it through a 1x1 convolution without bias.
     """
 
-    body: Seq = body()
+    body: Any = body()  # given as layers in any form, kept as a Seq
     shortcut: str = word("identity", SHORTCUTS)
     act: str = word("none", ACTIVATIONS)
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, body, check_fields, specs, undecided
 from lightsearch.errors import DesignError
-
-T = TypeVar("T")
 
 
 class Fielded:
@@ -63,7 +61,8 @@ class Seq:
         for part in self.parts:
             if not isinstance(part, Layer | Repeat | Choice) \
                     or (isinstance(part, Choice) and not is_parts(part)):
-                raise DesignError(f"a part must be a layer, a sequence or a choice, but got {part!r}")
+                raise DesignError("a part must be a layer, a sequence or a choice, "
+                                  f"but got {part!r}")
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
@@ -116,7 +115,7 @@ def _flat(parts: Iterable[Any]) -> Iterator[Any]:
             yield part
 
 
-def oneof(*options: T, name: str | None = None) -> T:
+def oneof(*options: Any, name: str | None = None) -> Any:
     """A choice, to stand wherever a value, a layer or a block may stand.
 
     It is typed as one of its options, since that is what it becomes. A named choice that is used
@@ -131,18 +130,18 @@ def oneof(*options: T, name: str | None = None) -> T:
         if not all(_is_part(option) for option in options):
             raise DesignError("the options of a choice must be all layers or all values, "
                               f"but got {options!r}")
-        options = cast("tuple[T, ...]", tuple(seq(option) for option in options))
+        options = tuple(seq(option) for option in options)
     elif any(_is_part(option) for option in options):
         raise DesignError("the options of a choice must be all layers or all values, "
                           f"but got {options!r}")
     if len(options) == 1:
         return options[0]
-    return cast(T, Choice(tuple(options), name))
+    return Choice(tuple(options), name)
 
 
-def maybe(part: T, *, name: str | None = None) -> T:
+def maybe(part: Any, *, name: str | None = None) -> Any:
     """A part that may be absent: the same as `oneof(seq(), part)`."""
-    return cast(T, oneof(seq(), seq(part), name=name))
+    return oneof(seq(), seq(part), name=name)
 
 
 def repeat(part: Any, times: int) -> Any:

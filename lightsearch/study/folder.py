@@ -90,15 +90,16 @@ def check_identity(folder: Path, identity: Identity) -> None:
     """
     known = read_identity(folder)
     if known is None:
-        write_text(folder / "study.json", json.dumps(dataclasses.asdict(identity), indent=1) + "\n")
+        text = json.dumps(dataclasses.asdict(identity), indent=1)
+        write_text(folder / "study.json", text + "\n")
         return
     asked, found = dataclasses.asdict(identity), dataclasses.asdict(known)
     differences = [f"{name}={found[name]!r} there, {asked[name]!r} asked for"
                    for name in asked if asked[name] != found[name]]
     if differences:
-        raise StudyError(f"a study must be continued with the question it was started with, but in "
-                         f"{folder} it is: {'; '.join(differences)}. Give another `study` folder "
-                         "to ask anew")
+        raise StudyError(f"a study must be continued with the question it was started with, but "
+                         f"in {folder} it is: {'; '.join(differences)}. Give another `study` "
+                         "folder to ask anew")
 
 
 def read_identity(folder: Path) -> Identity | None:

@@ -9,8 +9,6 @@ gives the same numbers.
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from lightsearch.study.folder import (
     save_state,
 )
 from lightsearch.study.proposals import categorical
+from lightsearch.study.quiet import quiet
 from lightsearch.training import EpochResult, State
 
 NAME = "lightsearch"
@@ -78,7 +77,7 @@ class Study:
 
     def _restore(self, frozen: FrozenTrial) -> None:
         if _CANDIDATE not in frozen.user_attrs:  # died while it was being written
-            with _quiet():
+            with quiet():
                 if frozen.state == TrialState.WAITING:
                     self._optuna.ask()  # takes this one
                 if not frozen.state.is_finished():
@@ -98,7 +97,7 @@ class Study:
 
     def begin(self, candidate: Candidate) -> Trial:
         """Commit a new trial."""
-        with _quiet():
+        with quiet():
             self._optuna.enqueue_trial(dict(candidate.decisions))
             live = self._optuna.ask()
             for path, count in candidate.options.items():
@@ -112,7 +111,7 @@ class Study:
         return trial
 
     def commit(self, number: int, state: State, weights: State, result: EpochResult) -> Trial:
-        """Commit an epoch: its state first, then the weights if they are its best, then the line."""
+        """Commit an epoch: its state first, then the weights if it is the best, the line last."""
         before = self.trials[number]
         save_state(self._state_path(number, result.epoch), state)
         if before.best is None or result.correct > before.best.correct:
@@ -134,7 +133,7 @@ class Study:
         live = self._live.pop(number)
         live.set_user_attr(_OUTCOME, [outcome, reason])
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-        with _quiet():
+        with quiet():
             if outcome == "complete":
                 self._optuna.tell(live, before.epochs[-1].accuracy)
             else:
@@ -176,7 +175,7 @@ def _opened(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Study:
     """Optuna's study in a journal, made where there is none yet."""
     storage = _storage(journal)
     sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: trials are enqueued
-    with _quiet():
+    with quiet():
         if any(s.study_name == NAME for s in storage.get_all_studies()):
             return optuna.load_study(study_name=NAME, storage=storage, pruner=pruner,
                                      sampler=sampler)
@@ -203,22 +202,10 @@ def read_trials(folder: Path) -> list[Trial]:
     if not journal.exists():
         raise StudyError(f"a study's folder must have a journal.log, but {folder} has none")
     try:
-        with _quiet():
+        with quiet():
             study = optuna.load_study(study_name=NAME, storage=_storage(journal))
             found = study.get_trials(deepcopy=False)
         return [read_trial(t) for t in found if _CANDIDATE in t.user_attrs]
     except _DAMAGE as error:
-        raise StudyError(f"the journal in {folder} must be readable, but it is damaged: {error!r}") \
-            from error
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna tells of every trial on standard error; the progress display does that here."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+        raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
+                         f"{error!r}") from error

@@ -19,7 +19,7 @@ import optuna
 from optuna.trial import TrialState
 
 from lightsearch.cost import Budget, Cost, cost, fingerprint
-from lightsearch.design.decoding import Choose, decode, recording
+from lightsearch.design.decoding import Choose, chooser, decode, recording, replay
 from lightsearch.design.parts import Design, Space
 from lightsearch.errors import ArgumentError, BudgetError, DesignError
 from lightsearch.ops import Shape
@@ -27,6 +27,7 @@ from lightsearch.randomness import key
 from lightsearch.recipe import Recipe
 from lightsearch.records import Counts, Trial
 from lightsearch.space import Sampler
+from lightsearch.study.quiet import quiet
 
 SAMPLERS = ("tpe", "random")
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
@@ -95,9 +96,10 @@ class Proposer:
             counts = counts.plus(drawn=1)
             decisions, design = self._uniform.draw(generator)
             options: dict[str, int] = {}
-            recipe = decode(self.recipe, _noting(recording(_random(generator), decisions), options))
             # the sampler does not say how many options there were: decode once more to learn it
-            decode(self.space, _noting(lambda path, _: decisions[path], options))
+            decode(self.space, _noting(replay(decisions), options))
+            drawing = recording(chooser(generator), decisions)
+            recipe = decode(self.recipe, _noting(drawing, options))
             made = self._gate(design, recipe, decisions, options)
             if isinstance(made, Proposal) and (made.fingerprint, str(recipe)) not in known:
                 return made, counts
@@ -127,11 +129,13 @@ class Proposer:
                     return made, counts
                 made = "duplicate"
             counts = counts.plus(**{made: 1})
-            study.tell(asked, state=TrialState.FAIL)
+            with quiet():
+                study.tell(asked, state=TrialState.FAIL)
         return counts
 
     def _memory(self, trials: Sequence[Trial]) -> optuna.Study:
-        study = optuna.create_study(direction="maximize", sampler=self._sampler(len(trials)))
+        with quiet():
+            study = optuna.create_study(direction="maximize", sampler=self._sampler(len(trials)))
         for trial in trials[-SEEN:]:
             study.add_trial(_frozen(trial))
         return study
@@ -158,10 +162,6 @@ class Proposer:
             return "over_budget"
         print_ = fingerprint(design, self.shape)
         return Proposal(design, recipe, decisions, spent, print_, options)
-
-
-def _random(generator: random.Random) -> Choose:
-    return lambda path, options: generator.randrange(len(options))
 
 
 def _noting(choose: Choose, options: dict[str, int]) -> Choose:

@@ -1,0 +1,198 @@
+"""`lightsearch search` and `lightsearch leaderboard`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.shared import (
+    NO_HIT,
+    STOPPED,
+    budget_of,
+    budget_options,
+    data_option,
+    dataset_option,
+    json_option,
+    notation,
+    option,
+    print_json,
+    print_table,
+    records,
+    table_of,
+)
+from lightsearch.recipe import DEFAULT_RECIPE
+from lightsearch.wording import percent, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightsearch.api import SearchResult
+
+_SORTS = ("accuracy", "params", "epochs")
+
+
+@click.command(short_help="Search for designs that reach a target within a budget.")
+@budget_options
+@option("--epochs", "Epochs that each design is trained at most.", type=int)
+@option("--target", "Test accuracy that counts as a hit, from 0 to 1.", type=float)
+@option("--trials", "Designs to train in all, earlier calls included.", type=int)
+@dataset_option
+@data_option
+@option("--space", "What is drawn from: notation, or @FILE.", callback=notation,
+        otherwise="see `lightsearch space`")
+@option("--recipe", "How designs are trained: notation, or @FILE.", callback=notation,
+        otherwise=str(DEFAULT_RECIPE))
+@option("--workers", "Trials at once.", type=int, otherwise="the cores of this machine")
+@option("--study", "Folder of the study.", type=click.Path(), metavar="FOLDER",
+        otherwise="by its question, under lightsearch-studies")
+@option("--seed", "Seed of everything random.", type=int)
+@option("--timeout", "Seconds after which the search stops, resumable.", type=float)
+@option("--stop-after-hits", "Hits after which no new design is trained.", type=int)
+@option("--sampler", "Who proposes: tpe or random.", metavar="NAME")
+@option("--pruner", "Who prunes: target, median, halving or none.", metavar="NAME")
+@option("--device", "cpu, cuda or auto.", metavar="NAME")
+@click.option("--quiet", is_flag=True, help="No progress display.")
+@json_option
+@click.pass_context
+def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) -> None:
+    """Search for designs within a budget that reach a target accuracy.
+
+    It says first what it will train at most and about how long that takes here. Leaving it with
+    Ctrl-C is safe: the same line again continues the study. leaderboard.csv in the study's folder
+    always holds the hits so far.
+
+    \b
+    lightsearch search --dataset digits --budget 1500 --epochs 5 --target 0.9 --trials 4
+    lightsearch search --budget 5000 --trials 40 --study small
+    lightsearch search --space 'conv(8|16) maxpool separable(16|32)*(1|2|3) gap linear(10)'
+    lightsearch search --space @space.txt --recipe 'recipe(lr=0.1|0.3,ema=0.998)' --json
+
+    With --json, standard output has the result alone, and the progress goes to standard error.
+
+    Exit codes: 0 with a hit, 3 when it is over without any, 1 if something failed, 2 for wrong
+    arguments, 130 when stopped with Ctrl-C.
+    """
+    try:
+        result = _searched(given, quiet=quiet, to_stderr=as_json)
+    except KeyboardInterrupt:
+        line = shlex.join(["lightsearch", *context.find_root().meta["line"]])
+        click.echo(f"lightsearch: stopped; the same line again continues:\n  {line}", err=True)
+        context.exit(STOPPED)
+    board = result.leaderboard
+    if as_json:
+        print_json(_result(result, board))
+    elif quiet:
+        _print_board(board)
+    context.exit(0 if len(board) else NO_HIT)
+
+
+def _searched(given: dict[str, Any], *, quiet: bool, to_stderr: bool) -> SearchResult:
+    from rich.console import Console
+
+    caps = budget_of(*(given.pop(name) for name in
+                       ("budget", "budget_macs", "budget_activation_bytes")))
+    arguments = {name: value for name, value in given.items() if value is not None}
+    console = Console(stderr=to_stderr, quiet=quiet)
+    with console.status("looking at the data and the space ..."):
+        from lightsearch.api import load_result, run
+        from lightsearch.events import Stopped
+        from lightsearch.progress import shown
+        from lightsearch.question import ask
+
+        question = ask(caps, **arguments, untimed=quiet)
+    show = functools.partial(shown, console=console)
+    reason = ""
+    for event in run(question, show=None if quiet else show):
+        if isinstance(event, Stopped):
+            reason = event.reason
+    return load_result(question.folder, reason)
+
+
+def _result(result: SearchResult, board: pd.DataFrame) -> dict[str, Any]:
+    outcomes = [t.outcome for t in result.records]
+    return {
+        "study": str(result.folder), "reason": result.reason, "hits": len(board),
+        "trials": {name: outcomes.count(name) for name in sorted(set(outcomes))},
+        "counts": dataclasses.asdict(result.counts), "leaderboard": records(board),
+    }
+
+
+@click.command(short_help="Show what a study has found, also while it runs.")
+@click.argument("folder", metavar="[STUDY]", required=False, type=click.Path())
+@click.option("--study", type=click.Path(), metavar="FOLDER", help="The same as STUDY.")
+@click.option("--by", type=click.Choice(_SORTS), help=(
+    "Order: by best accuracy, by fewest parameters, or by epochs to the first hit.  "
+    "[default: accuracy]"))
+@click.option("--all", "everything", is_flag=True, help=(
+    "All trials, by number unless --by says otherwise, with how each ended."))
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+def leaderboard(folder: str | None, study: str | None, by: str | None, everything: bool,
+                as_csv: bool, as_json: bool) -> None:
+    """Show what a study has found, also while it runs.
+
+    STUDY is its folder. A row's design, recipe and seed are all that it takes to train it again:
+    see `lightsearch train --help`.
+
+    \b
+    lightsearch leaderboard small
+    lightsearch leaderboard small --by params
+    lightsearch leaderboard small --all --csv > trials.csv
+    """
+    if (folder is None) == (study is None):
+        raise click.UsageError("the study's folder must be given once, as STUDY or as --study")
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json must not be given together")
+    from lightsearch.api import load_result
+
+    result = load_result(folder or study or "")
+    frame = _all(result, by) if everything else result.ranked(by or "accuracy")
+    if as_csv:
+        click.echo(frame.to_csv(), nl=False)
+    elif as_json:
+        print_json(records(frame))
+    else:
+        _print_board(frame)
+
+
+def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
+    frame = result.trials
+    keys = {"accuracy": "best_accuracy", "params": "params", "epochs": "first_hit_epoch"}
+    if by is None:
+        return frame
+    return frame.sort_values(keys[by], ascending=by != "accuracy", kind="stable")
+
+
+def _print_board(frame: pd.DataFrame) -> None:
+    every = "outcome" in frame.columns
+    if not len(frame):
+        click.echo("no trial yet" if every else "no design has reached the target yet; "
+                   "--all shows all trials")
+        return
+    heads = ["trial" if every else "rank", "accuracy", "epoch", "last", "first hit", "params",
+             "MACs", "field", *(["outcome"] if every else ["trial"]), "design"]
+    rows = ([number, *_figures(row), row["outcome"] if every else row["trial"], row["design"]]
+            for number, row in frame.iterrows())
+    print_table(table_of(heads, rows, left=("design", "outcome")))
+    click.echo(plural(len(frame), "trial" if every else "design"))
+
+
+def _figures(row: pd.Series[Any]) -> list[str]:
+    """Best accuracy and its epoch, last accuracy, first hit, parameters, MACs, receptive field."""
+    def said(name: str, form: Any) -> str:
+        return "-" if row[name] != row[name] or row[name] is None else form(row[name])
+
+    return [said("best_accuracy", percent), _count(row["best_epoch"]),
+            said("last_accuracy", percent), _count(row["first_hit_epoch"]),
+            f"{row['params']:,}", f"{row['macs']:,}", str(row["receptive_field"])]
+
+
+def _count(value: Any) -> str:
+    try:
+        return str(int(value))
+    except (TypeError, ValueError):  # not there
+        return "-"
