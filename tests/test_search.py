@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from tiny import arguments, outcome
 
-from lightsearch import api, iter_search, load_result, read, rebuild, search, train
-from lightsearch.errors import ArgumentError, BudgetError, DesignError, StudyError
+from lightsearch import api, conductor, iter_search, load_result, read, rebuild, search, train
+from lightsearch.errors import ArgumentError, BudgetError, DesignError, StudyError, WorkerError
 from lightsearch.slots import InlineSlot
 from lightsearch.study.journal import NAME
 
@@ -167,6 +167,48 @@ def test_bad_arguments_are_refused_before_anything_happens(bad, message, tmp_pat
     with pytest.raises((ArgumentError, DesignError), match=message.replace("(", r"\(")):
         search(**arguments(study=tmp_path / "s", **bad))
     assert not (tmp_path / "s").exists()
+
+
+def test_a_trial_that_diverges_ends_with_its_reason(tmp_path: Path) -> None:
+    result = search(**arguments(study=tmp_path / "s", trials=1,
+                                recipe="recipe(lr=100,constant,batch=64)",
+                                space="conv(4|6,norm=none) gap linear(10)"))
+    (trial,) = result.records
+    assert trial.outcome == "diverged" and trial.reason == "the training loss is not finite"
+    assert len(trial.epochs) < 4
+    assert outcome(search(**arguments(study=tmp_path / "s", trials=1,
+                                      recipe="recipe(lr=100,constant,batch=64)",
+                                      space="conv(4|6,norm=none) gap linear(10)"))
+                   ) == outcome(result)
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
+        finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = conductor.run_epoch
+    bad = finished.records[1].candidate.seed
+
+    def failing(task, state, epoch):
+        if task.seed == bad and epoch == 2:
+            raise RuntimeError("not enough memory")
+        return real(task, state, epoch)
+
+    monkeypatch.setattr(conductor, "run_epoch", failing)
+    result = search(**arguments(study=tmp_path / "s"))
+    failed = result.records[1]
+    assert (failed.outcome, failed.reason) == ("failed", "RuntimeError: not enough memory")
+    assert len(failed.epochs) == 1
+    assert [t.outcome for t in result.records].count("failed") == 1
+    assert len(result.records) == 4
+
+
+def test_a_search_in_which_everything_fails_ends(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(task, state, epoch):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(conductor, "run_epoch", failing)
+    with pytest.raises(WorkerError, match=r"5 trials in a row failed.*RuntimeError: no"):
+        search(**arguments(study=tmp_path / "s", trials=50))
 
 
 # Real processes and real signals ----------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""The code blocks of the README and the docs run, and what they promise is there.
+
+Blocks marked ```python are executed, top to bottom, in one namespace a file, in an empty folder.
+Blocks marked ```python no-run train for long: they are only compiled, and their calls of `search`
+are checked against its signature.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import lightsearch
+from lightsearch.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)( no-run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _blocks(page: Path, language: str) -> list[tuple[bool, str]]:
+    return [(not skip, code) for lang, skip, code in BLOCK.findall(page.read_text())
+            if lang == language]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "docs"}
+    for runs, code in _blocks(page, "python"):
+        compiled = compile(code, str(page), "exec")
+        if runs:
+            exec(compiled, namespace)
+        else:
+            _check_calls(code)
+
+
+def _check_calls(code: str) -> None:
+    signature = inspect.signature(lightsearch.search)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) \
+                and node.func.id == "search":
+            signature.bind(*node.args, **{k.arg: k.value for k in node.keywords if k.arg})
+
+
+def test_there_are_blocks_to_run() -> None:
+    counts = {page.name: len(_blocks(page, "python")) for page in PAGES}
+    assert sum(counts.values()) >= 10, counts
+    assert counts["language.md"] >= 3, counts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_of_the_docs_exist_with_their_options(page: Path) -> None:
+    for _, code in _blocks(page, "sh"):
+        for line in code.replace("\\\n", " ").splitlines():
+            for command in line.split("&&"):
+                words = shlex.split(command, comments=True)
+                if not words or Path(words[0]).name != "lightsearch":
+                    continue
+                known = main.commands[words[1]]  # a KeyError is a command that is not there
+                options = {o for p in known.params for o in (*p.opts, *p.secondary_opts)}
+                used = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
+                assert used <= options | {"--help"}, f"{page.name}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http:", "https:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_help_of_every_command_is_shown() -> None:
+    for name in main.commands:
+        result = CliRunner().invoke(main, [name, "--help"], env={"COLUMNS": "100"})
+        assert result.exit_code == 0 and "Usage:" in result.output
+
+
+def test_the_two_lines_of_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(re.findall(r"^python -m venv .*lightsearch search.*$", text, re.MULTILINE)) == 1
+    assert len(re.findall(r"^python -m venv .*pytest.*$", text, re.MULTILINE)) == 1
+
+
+def test_no_path_of_a_machine_is_in_the_docs() -> None:
+    for page in PAGES:
+        assert not re.search(r"(/root|/home/\w+|/work)/", page.read_text()), page.name
+        assert os.sep not in page.name
