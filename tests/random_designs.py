@@ -1,8 +1,8 @@
 """Random designs that fit their input, for tests that judge `cost` and `build`.
 
-`nasty` has everything that a design may hold, in odd combinations; `plain` looks like the default
-space. `local`, `loose` and `valid` have only windows, for measuring receptive fields; in `local`
-the bodies of residuals see all that their shortcuts see.
+`nasty` has everything that a design may hold, in odd combinations; `plain` is stacks and separable
+chains; `default` is drawn from the default space. `local`, `loose` and `valid` have only windows,
+for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts see.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from typing import TypeAlias
 
 from hypothesis import strategies as st
 
+from lightsearch.defaults import default_space
 from lightsearch.design import (
     Layer,
     Seq,
     avgpool,
+    chooser,
     conv,
+    decode,
     depthwise,
     dropout,
     gap,
@@ -157,6 +160,18 @@ def plain(rng: Random) -> Drawn:
     head = [gap(), linear(10)] if rng.random() < 0.5 else [conv(10, kernel=1, norm="none",
                                                                 act="none"), gap()]
     return seq(parts, head), (1, 28, 28)
+
+
+def default(rng: Random) -> Drawn:
+    """From the default space, each choice alike; in one of three image sizes."""
+    shape = rng.choice(((1, 28, 28), (3, 32, 32), (3, 64, 48)))
+    while True:
+        design = decode(default_space(shape, 10), chooser(rng))
+        try:
+            lower_all(design, shape)
+        except DesignError:
+            continue
+        return design, shape
 
 
 def local(rng: Random) -> Drawn:

@@ -11,6 +11,7 @@ import torch
 import torchinfo
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from random_designs import Drawn, Make, default, drawn, local, loose, nasty, plain, valid
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -35,7 +36,6 @@ from lightsearch.design import (
 )
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.modules import FlatLinear, GlobalGate, ResidualAdd, SqueezeExcitation, build
-from tests.random_designs import Drawn, Make, drawn, local, loose, nasty, plain, valid
 
 torch.set_num_threads(1)
 few = settings(deadline=None, max_examples=50, database=None, derandomize=True,
@@ -84,7 +84,7 @@ def test_plain_designs_cost_what_torch_says(one: Drawn) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [nasty, plain])
+@pytest.mark.parametrize("make", [nasty, plain, default])
 @many
 @given(data=st.data())
 def test_many_designs_cost_what_torch_says(make: Make, data: st.DataObject) -> None:
