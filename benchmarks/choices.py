@@ -36,17 +36,20 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--budget", type=int, default=1500)
+    parser.add_argument("--samplers", nargs="+", default=SAMPLERS, choices=SAMPLERS)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
 
-    curves: dict[str, list[list[list[float]]]] = {name: [] for name in SAMPLERS}
+    curves: dict[str, list[list[list[float]]]] = {name: [] for name in options.samplers}
     for seed in range(options.seeds):
-        for name in SAMPLERS:  # in turns
+        for name in options.samplers:  # in turns
             trials = study(name, seed, options)
             curves[name].append([[e.accuracy for e in t.epochs] for t in trials])
             options.out.write_text(json.dumps({"options": vars(options) | {"out": ""},
                                                "curves": curves}))
     print("\n".join(sampler_table(curves)))
+    if "random" not in curves:
+        return
     every = sorted(max(c) for study in curves["random"] for c in study)
     for share in (0.5, 0.2, 0.05):
         target = every[int(len(every) * (1 - share))]

@@ -73,8 +73,8 @@ def test_the_version() -> None:
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--help"], *([c, "--help"] for c in COMMANDS), ["zoo", "--json"], ["show", "s1-final", "--json"],
-    ["space", "conv(8|9) gap linear(10)"],
+    ["--help"], *([c, "--help"] for c in COMMANDS), ["zoo", "--json"],
+    ["show", "s1-final", "--json"], ["space", "conv(8|9) gap linear(10)"],
 ], ids=" ".join)
 def test_what_needs_no_torch_does_not_load_it(arguments: list[str]) -> None:
     code = ("import sys\nfrom lightsearch.cli import main\n"
@@ -102,20 +102,18 @@ def test_every_argument_of_search_is_an_option() -> None:
 
 def test_help_shows_the_defaults() -> None:
     text = " ".join(_run("search", "--help").stdout.split())
-    for said in ("[default: 8000]", "[default: 15]", "[default: 0.994]", "[default: 20]",
-                 "[default: mnist]", "[default: tpe]", "[default: target]"):
-        assert said in text
+    for parameter in inspect.signature(search).parameters.values():
+        if parameter.default is not None and parameter.name != "quiet":
+            option = parameter.name.replace("_", "-")
+            assert re.search(rf"--{option} [A-Z]+ .*?\[default: {parameter.default}\]", text)
 
 
 def test_the_images_of_named_data_sets_are_known() -> None:
     assert set(shared.IMAGES) == set(data.NAMES)
-    for name in ("digits", "mnist"):
-        try:
-            found = data.load(name, os.environ.get("LIGHTSEARCH_DATA"))
-        except Exception:  # not here
-            assert name == "mnist"
-        else:
-            assert shared.IMAGES[name] == (found.shape, found.classes)
+    folder = os.environ.get("LIGHTSEARCH_DATA")
+    for name in ("digits", "mnist") if folder else ("digits",):
+        found = data.load(name, folder)
+        assert shared.IMAGES[name] == (found.shape, found.classes)
 
 
 def _examples() -> list[str]:
@@ -132,7 +130,7 @@ def test_the_examples_of_the_help_are_lines_that_can_be_typed(tmp_path, monkeypa
     assert len(examples) >= 15
     for example in examples:
         name, *arguments = shlex.split(example)[1:]
-        context = main.commands[name].make_context(name, arguments)
+        context = main.commands[name].make_context(name, list(arguments))
         for key in ("space", "text", "design"):
             text = context.params.get(key)
             if text is not None and text not in zoo:
@@ -144,7 +142,7 @@ def test_the_examples_of_the_help_are_lines_that_can_be_typed(tmp_path, monkeypa
 @pytest.mark.slow
 def test_the_examples_of_a_search_on_the_digits_work(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    first = next(e for e in _examples() if e.startswith("lightsearch search --dataset digits --b"))
+    first = next(e for e in _examples() if "search --dataset digits --budget" in e)
     _run(*shlex.split(first)[1:], "--study", "small")
     for example in _examples():
         if "small" in example and "lightsearch search" not in example:
@@ -189,8 +187,8 @@ def test_the_examples_of_a_search_on_the_digits_work(tmp_path, monkeypatch) -> N
     ("show conv(8) --shape 28x28", 2, "it must be like 1x28x28"),
     ("show conv(8) --dataset cifar", 2, "lightsearch: `dataset` must be one of mnist"),
     ("train conv(8) --dataset digits", 2, "lightsearch: the output must be 10x1x1"),
-    ("train 'conv(8) gap linear(10)' --recipe published", 2, "lightsearch: `recipe` must be notat"),
-    ("train 'conv(8) gap linear(10)' --dataset digits --epochs 0", 2, "`epochs` must be an integer"),
+    ("train 'conv(8) gap linear(10)' --recipe published", 2, "`recipe` must be notation"),
+    ("train 'conv(8) gap linear(10)' --dataset digits --epochs 0", 2, "`epochs` must be an int"),
     ("train s1-final --save nowhere/x.safetensors", 2, "`save` must be a file in a folder that"),
     ("zoo s9-final", 2, "lightsearch: a zoo name must be one of s0-large"),
     ("space 'conv(8) ]'", 2, "`]` must close a bracket"),
@@ -328,7 +326,8 @@ def test_show_takes_notation_a_file_a_name_and_a_row(studied, tmp_path: Path) ->
     folder, printed = studied
     assert json.loads(_run("show", "s1-final", "--json").stdout)["params"] == 8546
     (tmp_path / "design.txt").write_text("conv(8) gap linear(10)\n")
-    assert json.loads(_run("show", f"@{tmp_path / 'design.txt'}", "--json").stdout)["params"] == 178
+    text = _run("show", f"@{tmp_path / 'design.txt'}", "--json").stdout
+    assert json.loads(text)["params"] == 178
     row = json.loads(_run("show", "--row", "1", "--leaderboard", str(folder), "--json").stdout)
     first = json.loads(printed.stdout)["leaderboard"][0]
     assert {k: row[k] for k in ("design", "params", "macs")} \
@@ -355,7 +354,7 @@ def test_the_zoo() -> None:
 
 
 def test_a_space_is_counted() -> None:
-    # 8 or 12, then nothing, 8 or 12; by hand: 72+16+90 = 178, 108+24+130 = 262, 770, 1082, 1138, ...
+    # 8 or 12, then nothing, 8 or 12: 72 + 16 + 90 = 178, 108 + 24 + 130 = 262, 770, ...
     line = ["space", "conv(8|12) maxpool conv(8|12)? gap linear(10)", "--budget", "800"]
     found = json.loads(_run(*line, "--json", "--bins", "4").stdout)
     assert (found["designs"], found["within"], found["exact"]) == (6, 3, True)
@@ -434,7 +433,7 @@ def test_a_row_is_trained_again_and_compared(studied, tmp_path: Path) -> None:
     assert re.search(r"different: last (\d+)/360 here, (\d+)/360 in the row\n$", result.stdout)
     found = json.loads(_run(*other, "--json", code=4).stdout)
     assert found["same"] is False and len(found["differences"]) == 1
-    assert "as the row" not in _run(*other, "--seed", "1").stdout  # another training: no comparison
+    assert "as the row" not in _run(*other, "--seed", "1").stdout  # another training
 
 
 def test_a_row_that_was_stopped_early_is_trained_as_far(studied, tmp_path: Path) -> None:
@@ -463,6 +462,7 @@ def _until(process: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"{word!r} was never printed: {seen}")
 
 
+@pytest.mark.slow
 def test_stopped_with_ctrl_c_it_says_how_to_go_on(tmp_path: Path) -> None:
     line = [*TINY, "--study", "my study", "--epochs", "200", "--pruner", "none"]
     process = _process(*line, cwd=tmp_path)
@@ -476,20 +476,17 @@ def test_stopped_with_ctrl_c_it_says_how_to_go_on(tmp_path: Path) -> None:
     said = errors.splitlines()[-2:]
     assert said[0] == "lightsearch: stopped; the same line again continues:"
     assert shlex.split(said[1]) == ["lightsearch", *line]
-    again = _process(*shlex.split(said[1])[1:], "--timeout", "0.01", cwd=tmp_path)
-    output, errors = again.communicate(timeout=120)
-    assert "continuing: 1 trial so far" in output, errors
-    assert again.returncode in (0, 3)
+    trials = load_result(tmp_path / "my study").records
+    assert [t.outcome for t in trials] == ["running"] and len(trials[0].epochs) >= 2
 
 
 def test_a_reader_that_goes_away_leaves_no_traceback() -> None:
     code = "import sys; from lightsearch.cli import main; main(['zoo', '--json'])"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, cwd=Path(__file__).parents[1])
-    assert process.stdout is not None and process.stderr is not None
-    process.stdout.close()
-    assert b"Traceback" not in process.stderr.read()
-    process.wait(60)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, cwd=Path(__file__).parents[1]) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
 
 
 def test_python_m_is_the_command() -> None:

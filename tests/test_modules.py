@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
+from random_designs import Drawn, drawn, nasty
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,7 +37,6 @@ from lightsearch.design import (
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.modules import build, provide_module, register, summary
 from lightsearch.ops import Local, Shape, register_cost
-from tests.random_designs import Drawn, drawn, nasty
 
 torch.set_num_threads(1)
 IMAGES = torch.randn(3, 4, 7, 9, generator=torch.Generator().manual_seed(0))

@@ -211,8 +211,8 @@ class Shake(Layer):
 @dataclass(frozen=True, slots=True, repr=False)
 class Wrap(Layer):
     mode: str = word(MISSING, ("mean", "max"))
-    inner: Seq = body()  # noqa: RUF009
-    other: Seq = body()  # noqa: RUF009
+    inner: Seq = body()
+    other: Seq = body()
     size: int = integer(1)
 
 

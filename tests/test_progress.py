@@ -19,6 +19,7 @@ from lightsearch.leaderboard import read
 from lightsearch.progress import count_line, picture, plan_lines, shown
 from lightsearch.question import Question, ask
 from lightsearch.records import Candidate, Counts, Trial, exact
+from lightsearch.slots import InlineSlot
 from lightsearch.status import NONE, Status, after
 from lightsearch.training import EpochResult
 from lightsearch.wording import duration, large, percent, shortened
@@ -33,7 +34,7 @@ def _question(folder: Path, **more: Any) -> Question:
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Question, list[Event]]:
     """A question and all events of its search."""
     question = _question(tmp_path_factory.mktemp("studies") / "played")
-    return question, list(run(question))
+    return question, list(run(question, slots=[InlineSlot()]))
 
 
 def _lines(events: list[Event], question: Question) -> list[str]:
@@ -149,12 +150,12 @@ def test_what_is_odd_is_brought_to_one_line(played) -> None:
 
 def test_a_stream_that_knows_few_characters_gets_no_others(played) -> None:
     question, _ = played
-    question = dataclasses.replace(question, folder=Path("st\u00fcdy"))
+    question = dataclasses.replace(question, folder=Path("st\u00fcdy\x1b[2J"))
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
     list(shown(iter([_planned(question)]), question, console=Console(file=file)))
     file.flush()
-    assert b"st\\xfcdy" in raw.getvalue()
+    assert b"st\\xfcdy?[2J\n" in raw.getvalue()
 
 
 # The plan ---------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def test_the_plan_says_how_long_and_how_large(played) -> None:
 
 def test_a_continued_study_starts_with_what_it_has(played) -> None:
     question, events = played
-    text = "\n".join(_lines(list(run(question)), question))
+    text = "\n".join(_lines(list(run(question, slots=[InlineSlot()])), question))
     assert "continuing: 4 trials so far, 4 of them over" in text
     assert "nothing is left to train" in text
     last = [e for e in events if isinstance(e, Ended)][-1]
@@ -272,6 +273,7 @@ def test_a_search_is_drawn_in_a_terminal(played, width: int) -> None:
     question, events = played
     text = _drawn(events, question, width)
     assert "\x1b[" in text
+    assert text.count("hit       #") == sum(isinstance(e, EpochDone) and e.hit for e in events)
     for event in events:
         if isinstance(event, Ended):
             assert f"{event.trial.outcome:<9} #{event.trial.number}" in text
@@ -283,7 +285,7 @@ def test_terminals_that_cannot_draw_get_plain_lines(played, monkeypatch) -> None
     out = io.StringIO()
     dumb = Console(file=out, force_terminal=True, _environ={"TERM": "dumb"})
     list(shown(iter(events), question, console=dumb))
-    assert "\x1b" not in out.getvalue()
+    assert "\x1b" not in out.getvalue() and "\ntrial #0 " in out.getvalue()
     monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name: None)
     assert not progress._can_draw(Console(force_jupyter=True))  # a notebook without ipywidgets
 
@@ -316,7 +318,7 @@ def test_the_summary_stops_at_ten(played, monkeypatch) -> None:
 
 def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
     question = _question(tmp_path / "s", target=0.9999, trials=1, epochs=1)
-    events = list(run(question))
+    events = list(run(question, slots=[InlineSlot()]))
     text = "\n".join(_lines(events, question))
     best = next(e.result for e in events if isinstance(e, EpochDone))
     assert "No design reached 99.99% so far." in text
@@ -327,7 +329,7 @@ def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
 
 def test_stopped_before_its_trials_were_over_it_says_so(tmp_path: Path) -> None:
     question = _question(tmp_path / "s", timeout=0.001)
-    text = "\n".join(_lines(list(run(question)), question))
+    text = "\n".join(_lines(list(run(question, slots=[InlineSlot()])), question))
     assert "Over: the time limit of 0.001 seconds is over." in text
     assert "the same line again, which continues" in text
 

@@ -60,7 +60,7 @@ class Widen(Layer):
 class Twice(Layer):
     """A user's own kind with a body, which runs twice with shared weights."""
 
-    inner: Seq = body()  # noqa: RUF009
+    inner: Seq = body()
     scale: int = integer(1)
 
 

@@ -138,7 +138,8 @@ def test_the_state_is_plain_tensors_that_share_nothing() -> None:
     {"design": parse(DROPPING.replace("0.1", "0.11"))}])
 def test_each_part_of_a_task_matters(change: dict[str, Any]) -> None:
     a = Task(parse(DROPPING), parse_recipe(EVERYTHING), DIGITS, 3, 5)
-    assert not same(run_epoch(a, None, 1)[0], run_epoch(dataclasses.replace(a, **change), None, 1)[0])
+    other = dataclasses.replace(a, **change)
+    assert not same(run_epoch(a, None, 1)[0], run_epoch(other, None, 1)[0])
 
 
 def test_torchs_generator_and_threads_neither_matter_nor_change() -> None:
@@ -680,11 +681,11 @@ def test_a_state_of_another_epoch_or_task() -> None:
         run_epoch(a, state, 3)
     for other in (dataclasses.replace(a, design=parse("conv(4) gap linear(10)")),
                   dataclasses.replace(a, recipe=Recipe(batch_size=32, ema=0.9))):
-        with pytest.raises(ArgumentError, match="^`state` must be what epoch 1 of this task gave, "
+        with pytest.raises(ArgumentError, match=r"^`state` must be what epoch 1 of this task gave, "
                                                 "but: "):
             run_epoch(other, state, 2)
     for lost in ("run.step", "run.plateau", "model.0.conv.weight"):
-        with pytest.raises(ArgumentError, match="^`state` must be what epoch 1 of this task gave"):
+        with pytest.raises(ArgumentError, match=r"^`state` must be what epoch 1 of this task gave"):
             run_epoch(a, {k: v for k, v in state.items() if k != lost}, 2)
 
 

@@ -30,10 +30,10 @@ def main(context: click.Context, /) -> None:
     """Search for small CNNs within a hard parameter budget.
 
     \b
-    lightsearch search --dataset digits     a whole search in a minute or so, no download
-    lightsearch search                      at most 8,000 parameters, 15 epochs of MNIST
-    lightsearch leaderboard STUDY           what a study has found
-    lightsearch zoo                         twelve published networks to compare with
+    lightsearch search --dataset digits --target 0.95   a search of minutes, no download
+    lightsearch search                                  at most 8,000 parameters, on MNIST
+    lightsearch leaderboard STUDY                       what a study has found
+    lightsearch zoo                                     published networks to compare with
 
     Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C; `search` has 3
     and `train` has 4, which their --help explains.

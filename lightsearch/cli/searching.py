@@ -66,7 +66,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     always holds the hits so far.
 
     \b
-    lightsearch search --dataset digits --budget 1500 --epochs 5 --target 0.9 --trials 4
+    lightsearch search --dataset digits --budget 3000 --epochs 12 --target 0.95 --trials 4
     lightsearch search --budget 5000 --trials 40 --study small
     lightsearch search --space 'conv(8|16) maxpool separable(16|32)*(1|2|3) gap linear(10)'
     lightsearch search --space @space.txt --recipe 'recipe(lr=0.1|0.3,ema=0.998)' --json

@@ -1,10 +1,11 @@
 """Proposals: candidates that have passed the gate.
 
 Optuna's sampler is asked in a study of its own, in memory, made anew for each proposal from what
-was trained. So rejected candidates and duplicates leave no trace that could mislead it (told as
-failed they are invisible and come again; told as pruned they count as tries), cost no trial, and
-its `ask` stays fast however long the search runs. Proposal n depends on the study's seed, on n
-and on what was trained before it, and on nothing else.
+was trained. Within one proposal it is told that a rejected candidate is worth nothing, so that it
+learns what fits (told as failed, rejects are invisible to it and come again: within a tight budget
+nearly every proposal failed); with the proposal that is forgotten. So rejects and duplicates cost
+no trial and leave no trace, and `ask` stays fast however long the search runs. Proposal n depends
+on the study's seed, on n and on what was trained before it, and on nothing else.
 """
 
 from __future__ import annotations
@@ -129,8 +130,11 @@ class Proposer:
                     return made, counts
                 made = "duplicate"
             counts = counts.plus(**{made: 1})
-            with quiet():
-                study.tell(asked, state=TrialState.FAIL)
+            with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
+                if made == "duplicate":
+                    study.tell(asked, state=TrialState.FAIL)
+                else:
+                    study.tell(asked, 0.0)
         return counts
 
     def _memory(self, trials: Sequence[Trial]) -> optuna.Study:

@@ -16,14 +16,14 @@ class TargetPruner(optuna.pruners.BasePruner):
     """Stop a trial that no finished trial's progress would bring to the target.
 
     At each epoch it takes the largest rise that any complete trial made from that epoch to its
-    best one, widens it by `slack` (0.5: half as much again), and prunes where even that would
+    best one, widens it by `slack` (1.0: as much again), and prunes where even that would
     leave the accuracy below the target. It prunes nothing before `warmup` epochs, nor before
     `startup` trials are complete. Unlike a median it has no quota: where every design is good,
     every design is trained.
     """
 
     def __init__(self, target: float, *, warmup: int = 3, startup: int = 3,
-                 slack: float = 0.5) -> None:
+                 slack: float = 1.0) -> None:
         if not 0 < target <= 1:
             raise ArgumentError(f"`target` must be above 0 and at most 1, but got target={target}")
         for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
