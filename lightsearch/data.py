@@ -116,7 +116,8 @@ def _not_found(name: str, tried: list[Path], downloads: bool) -> str:
     return (f"the data set {name!r} was not found in {places}{missed}. Either line works:\n"
             f"  lightsearch search --dataset {name} --data FOLDER     "
             f"(FOLDER as torchvision lays it out, with {_LAYOUT[name]}/raw inside)\n"
-            "  lightsearch search --dataset digits     (8x8 digits that come with scikit-learn)")
+            "  lightsearch search --dataset digits --target 0.95     "
+            "(8x8 digits that come with scikit-learn)")
 
 
 # Through torchvision ----------------------------------------------------------------------------

@@ -103,8 +103,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
-        timeout, stop_after_hits, sampler, pruner, workers or _cores(), seed, _device(device),
-        Path(), whole, untimed)
+        timeout, stop_after_hits, sampler, pruner, workers or _cores(), seed,
+        chosen_device(device), Path(), whole, untimed)
     return _placed(question, study, workers)
 
 
@@ -126,7 +126,8 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _device(name: str) -> str:
+def chosen_device(name: str) -> str:
+    """The device of a name: `auto` is CUDA where there is one. Raises `ArgumentError`."""
     cuda = torch.cuda.is_available()
     if name == "auto":
         return "cuda" if cuda else "cpu"

@@ -2,7 +2,7 @@
 
 `nasty` has everything that a design may hold, in odd combinations; `plain` is stacks and separable
 chains; `default` is drawn from the default space. `local`, `loose` and `valid` have only windows,
-for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts see.
+for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts do.
 """
 
 from __future__ import annotations

@@ -673,6 +673,10 @@ def test_a_state_where_there_is_none_and_none_where_there_is_one() -> None:
         run_epoch(a, state, 1)
 
 
+GIVEN = "^`state` must be what epoch 1 of this task gave"
+
+
+
 def test_a_state_of_another_epoch_or_task() -> None:
     a = task(epochs=3)
     state, _ = run_epoch(a, None, 1)
@@ -681,11 +685,10 @@ def test_a_state_of_another_epoch_or_task() -> None:
         run_epoch(a, state, 3)
     for other in (dataclasses.replace(a, design=parse("conv(4) gap linear(10)")),
                   dataclasses.replace(a, recipe=Recipe(batch_size=32, ema=0.9))):
-        with pytest.raises(ArgumentError, match=r"^`state` must be what epoch 1 of this task gave, "
-                                                "but: "):
+        with pytest.raises(ArgumentError, match=GIVEN + ", but: "):
             run_epoch(other, state, 2)
     for lost in ("run.step", "run.plateau", "model.0.conv.weight"):
-        with pytest.raises(ArgumentError, match=r"^`state` must be what epoch 1 of this task gave"):
+        with pytest.raises(ArgumentError, match=GIVEN):
             run_epoch(a, {k: v for k, v in state.items() if k != lost}, 2)
 
 

@@ -83,7 +83,7 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
           dataset: str | None, data: str | None, device: str | None) -> Task:
     from lightsearch import data as data_room
     from lightsearch.data import DataRef
-    from lightsearch.question import _device, integer
+    from lightsearch.question import chosen_device, integer
     from lightsearch.training import Task
 
     if epochs is not None:
@@ -95,11 +95,11 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
         found = data_room.load(dataset or defaults()["dataset"], data)
         reference = DataRef(found.name, found.checksum, data or "")
         task = Task(picked.design, DEFAULT_RECIPE, reference, defaults()["epochs"],
-                    defaults()["seed"], device=_device("auto"))
+                    defaults()["seed"], device=chosen_device("auto"))
     return dataclasses.replace(
         task, recipe=how or task.recipe, epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,
-        device=task.device if device is None else _device(device))
+        device=task.device if device is None else chosen_device(device))
 
 
 def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:
