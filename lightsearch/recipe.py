@@ -27,9 +27,9 @@ class Recipe(Fielded):
     - `lr`: the largest learning rate; `schedule` shapes it: `onecycle` by batch (Smith 2018, as
       `torch.optim.lr_scheduler.OneCycleLR`: from `lr / div` over the first `warmup` share of the
       steps up to `lr`, then down to `lr / div / final_div`, on cosines; momentum stays), `cosine`
-      by batch to zero after the same linear warm-up, `step` (times `gamma` every `step_size`
-      epochs), `constant`, `plateau` (times `gamma` when the epoch's training loss has not fallen
-      by 0.01% for more than `patience` epochs).
+      by batch to zero, after a linear warm-up over the same share, `step` (times `gamma` every
+      `step_size` epochs), `constant`, `plateau` (times `gamma` when the epoch's training loss has
+      not fallen by 0.01% for more than `patience` epochs).
     - `batch_size`: images a step; the last, smaller batch of an epoch is trained on too.
     - Augmentation, drawn anew for each image: `rotation` (degrees either way), `shift` (share of
       the size, each way), `scale` (0.1 is 0.9 to 1.1), `shear` (degrees), `erasing` (probability

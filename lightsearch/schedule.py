@@ -41,7 +41,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int, epochs: int,
     if recipe.schedule == "step":
         epoch = step * epochs // steps
         return recipe.lr * recipe.gamma ** (epoch // recipe.step_size)
-    return recipe.lr * plateau.factor
+    return recipe.lr * plateau.factor if recipe.schedule == "plateau" else recipe.lr
 
 
 def _onecycle(recipe: Recipe, step: int, steps: int) -> float:

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightsearch.augment import augment
+from lightsearch.cost import cost
 from lightsearch.data import DataRef, DataSet, Split, fetch
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError
@@ -82,7 +83,8 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     `state` is what the epoch before gave, and None before the first; it is not changed. Torch is
     held to one thread meanwhile, since sums depend on their number.
 
-    Raises `ArgumentError` for an epoch that the task does not have or the state does not fit.
+    Raises `ArgumentError` for an epoch that the task does not have or the state does not fit, and
+    `DesignError` for a design that does not fit the images or their classes.
     """
     if not 1 <= epoch <= task.epochs:
         raise ArgumentError(f"`epoch` must be from 1 to {task.epochs}, but got {epoch}")
@@ -107,7 +109,10 @@ def train(task: Task) -> Iterator[EpochResult]:
 
 def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
     start = time.perf_counter()
+    if task.engine != "torch":
+        raise ArgumentError(f"`engine` must be 'torch', but got engine={task.engine!r}")
     data = fetch(task.data)
+    cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
     run = _Run(task, data)
     if state is None:
         run.initialise()

@@ -29,7 +29,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "modules": ({"errors", "design", "ops", "cost"}, {"torch", "torchinfo"}),
     "data": ({"errors", "ops"}, {"torch", "torchvision", "sklearn"}),
     "training": ({"errors", "design", "recipe", "schedule", "randomness", "augment", "modules",
-                  "data"}, {"torch"}),
+                  "data", "cost"}, {"torch"}),
     "records": ({"training"}, set()),
     "worker": ({"errors"}, {"torch"}),
     "slots": ({"errors", "worker"}, set()),

@@ -182,11 +182,7 @@ def test_plateau_by_hand() -> None:
     assert learning_rate(recipe, 0, 10, 2) == 0.2
 
 
-@pytest.mark.parametrize("schedule", [
-    "onecycle", "cosine", "step",
-    pytest.param("constant", marks=pytest.mark.xfail(
-        strict=True, reason="known fault: `constant` is multiplied by the plateau's factor")),
-])
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine", "step", "constant"])
 def test_only_the_plateau_schedule_heeds_the_memory(schedule: str) -> None:
     """Training keeps the memory for every schedule, so the others must not look at it."""
     low, recipe = Plateau(0.5, 0.1, 1), Recipe(schedule=schedule)
