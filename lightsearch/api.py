@@ -132,9 +132,10 @@ Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 def run(question: Question, *, slots: list[Slot] | None = None,
         show: Show | None = None) -> Generator[Event, None, None]:
     """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date."""
-    if question.data.name not in data_room.NAMES:
-        question.folder.mkdir(parents=True, exist_ok=True)
-        data_room.save(question.data, question.folder / "data.safetensors")
+    images = question.folder / "data.safetensors"
+    if question.data.name not in data_room.NAMES and not images.exists():
+        question.folder.mkdir(parents=True, exist_ok=True)  # never over another study's images
+        data_room.save(question.data, images)
     used = local_slots(question.workers) if slots is None else slots
     try:
         events = _written(conduct(question, used), question)

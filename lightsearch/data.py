@@ -252,7 +252,9 @@ def save(dataset: DataSet, path: Path) -> None:
     """Write a data set as safetensors, for workers and for resuming."""
     tensors = {"train.images": dataset.train[0], "train.labels": dataset.train[1],
                "test.images": dataset.test[0], "test.labels": dataset.test[1]}
-    save_file(tensors, path, metadata={"name": dataset.name})
+    part = path.with_name(path.name + ".part")
+    save_file(tensors, part, metadata={"name": dataset.name})
+    part.replace(path)  # whole, or not there
 
 
 _LENT: dict[str, DataSet] = {}

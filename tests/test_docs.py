@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 import re
 import shlex
 from pathlib import Path
@@ -91,5 +90,4 @@ def test_the_two_lines_of_the_readme() -> None:
 
 def test_no_path_of_a_machine_is_in_the_docs() -> None:
     for page in PAGES:
-        assert not re.search(r"(/root|/home/\w+|/work)/", page.read_text()), page.name
-        assert os.sep not in page.name
+        assert not re.search(r"(/root|/home/\w+|/work|/tmp)/", page.read_text()), page.name
