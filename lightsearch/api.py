@@ -63,7 +63,7 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
            timeout: float | None = None, stop_after_hits: int | None = None,
            sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
-           quiet: bool = False) -> SearchResult:
+           engine: str = "auto", quiet: bool = False) -> SearchResult:
     """Search for networks within a budget that reach a target accuracy within some epochs.
 
         result = search(budget=8000, epochs=15)
@@ -83,7 +83,9 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
       "target", "median", "halving", "none", or an Optuna pruner.
     - `workers`: trials at once, one process and one thread each; the cores of this machine, or
       what the study was started with. `seed`: of everything random. `device`: "cpu", "cuda", or
-      "auto", which is "cuda" where there is one.
+      "auto", which is "cuda" where there is one. `engine`: what trains, "native" (compiled, on a
+      processor), "torch", or "auto", which is what the study was started with, else native where
+      it can be; a design with a layer of your own is trained by torch in any case.
 
     Growable: `trials`, the total number of designs to train, earlier calls included.
 
@@ -102,7 +104,7 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
                    data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
                    sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
-                   device=device, untimed=quiet)
+                   device=device, engine=engine, untimed=quiet)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):

@@ -41,6 +41,10 @@ class DataError(LightsearchError):
     """A data set that can be neither found nor downloaded, or whose content is unusable."""
 
 
+class EngineError(LightsearchError):
+    """A training engine that cannot be loaded or has not enough memory."""
+
+
 class StudyError(LightsearchError):
     """A study folder that cannot be used: locked, damaged, or made for another question."""
 

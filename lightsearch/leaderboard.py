@@ -16,6 +16,7 @@ import pandas as pd
 
 from lightsearch import data as data_room
 from lightsearch.data import DataRef, DataSet
+from lightsearch.engines import engine_named
 from lightsearch.errors import ArgumentError
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.records import Trial
@@ -80,7 +81,8 @@ def _row(trial: Trial, identity: Identity, goal: Fraction) -> dict[str, Any]:
         "epochs_trained": len(epochs), "epochs": identity.epochs, "recipe": candidate.recipe,
         "seed": candidate.seed, "seconds": round(sum(e.seconds for e in epochs), 1),
         "dataset": identity.dataset, "checksum": identity.checksum,
-        "selected_on": identity.selected_on, "engine": identity.engine, "device": identity.device,
+        "selected_on": identity.selected_on, "device": identity.device,
+        "engine": epochs[-1].engine if epochs else identity.engine,
         "versions": " ".join(f"{k}={v}" for k, v in candidate.versions.items()),
         "trial": trial.number,
     }
@@ -127,7 +129,7 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
         name, checksum = str(row["dataset"]), str(row["checksum"])
         design, recipe = parse(str(row["design"])), parse_recipe(str(row["recipe"]))
         epochs, seed = int(row["epochs"]), int(row["seed"])
-        engine, device = str(row["engine"]), str(row["device"])
+        engine, device = engine_named(str(row["engine"])), str(row["device"])
     except (KeyError, ValueError, TypeError) as error:
         if type(error) not in (KeyError, ValueError, TypeError):
             raise

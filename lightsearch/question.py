@@ -17,6 +17,7 @@ from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
+from lightsearch.engines import chosen_engine
 from lightsearch.errors import ArgumentError
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
@@ -46,6 +47,7 @@ class Question:
     workers: int
     seed: int
     device: str
+    engine: str
     folder: Path
     survey: Survey
     untimed: bool = False
@@ -55,7 +57,7 @@ class Question:
         return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
                         str(self.space), str(self.recipe), self.data.name, self.data.checksum,
                         plain(self.sampler), plain(self.pruner), self.workers, self.seed,
-                        self.device)
+                        self.device, self.engine)
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
@@ -63,7 +65,7 @@ class Question:
         if self.data.name not in data_room.NAMES:
             where = str((self.folder / "data.safetensors").resolve())
         reference = DataRef(self.data.name, self.data.checksum, where)
-        return Task(design, recipe, reference, self.epochs, seed, device=self.device)
+        return Task(design, recipe, reference, self.epochs, seed, self.engine, self.device)
 
 
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
@@ -71,7 +73,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
         timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
         pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
-        seed: int = 0, device: str = "auto", untimed: bool = False) -> Question:
+        seed: int = 0, device: str = "auto", engine: str = "auto",
+        untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
 
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
@@ -104,18 +107,24 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
         timeout, stop_after_hits, sampler, pruner, workers or _cores(), seed,
-        chosen_device(device), Path(), whole, untimed)
-    return _placed(question, study, workers)
+        chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
+        untimed)
+    return _placed(question, study, workers, engine)
 
 
-def _placed(question: Question, study: str | Path | None, workers: int | None) -> Question:
-    """The question with its folder, and with the workers that a study there was started with."""
+def _placed(question: Question, study: str | Path | None, workers: int | None,
+            engine: str) -> Question:
+    """The question with its folder, and with what a study there was started with: its workers
+    and its engine, where nothing else is asked for."""
     if workers is not None:
         integer("workers", workers, 1, 1024)
     folder = Path(study) if study is not None else default_folder(question.identity())
     known = read_identity(folder)
     if known is not None and workers is None:
         question = dataclasses.replace(question, workers=known.workers)
+    if known is not None and engine == "auto" and known.device == question.device:
+        question = dataclasses.replace(
+            question, engine=chosen_engine(known.engine, question.device))
     return dataclasses.replace(question, folder=folder)
 
 

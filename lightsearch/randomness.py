@@ -78,13 +78,14 @@ def keep(stream: int, rate: float, count: int, device: torch.device | str = "cpu
     (`rounded`); four values share one 64-bit draw, lowest bits first.
     """
     words = bits(stream, (count + 3) // 4, device).view(torch.int16)[:count]
-    return words >= _threshold(rate) - 32768
+    return words >= threshold(rate) - 32768
 
 
 def rounded(rate: float) -> float:
     """The rate that `keep` really has."""
-    return _threshold(rate) / 65536
+    return threshold(rate) / 65536
 
 
-def _threshold(rate: float) -> int:
+def threshold(rate: float) -> int:
+    """Of 65,536 equally likely values, how many stand for a drop."""
     return min(round(rate * 65536), 65535)

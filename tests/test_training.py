@@ -32,6 +32,9 @@ from lightsearch.data import DataRef, DataSet, lend, load, make_dataset, save
 from lightsearch.design import Layer, Seq, conv, depthwise, gap, linear, maxpool, parts, seq
 from lightsearch.design import dropout as drop
 from lightsearch.design.fields import integer
+from lightsearch.engines import engine_of
+from lightsearch.engines.initial import initialise
+from lightsearch.engines.native.library import available
 from lightsearch.errors import ArgumentError, DataError, DesignError
 from lightsearch.modules import build, register
 from lightsearch.notation import parse, parse_recipe
@@ -43,13 +46,13 @@ from lightsearch.training import (
     State,
     Task,
     evaluated,
-    initialise,
     run_epoch,
     seconds_per_epoch,
     train,
 )
 
 room = importlib.import_module("lightsearch.training")
+eager = importlib.import_module("lightsearch.engines.eager")
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = DataRef("digits", "b63efdd1b04b8e02")
 NET = seq(conv(6), maxpool(), conv(8), gap(), linear(10))
@@ -57,6 +60,20 @@ DROPPING = "conv(6,dropout=0.1) maxpool conv(8,dropout=0.2,per=channel) gap line
 EVERYTHING = ("recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
               "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)")
 ADAPTIVE = "recipe({},lr=0.01,batch=256,plateau,patience=0,decay=0.01,rotation=8,ema=0.9)"
+
+
+only_torch = pytest.mark.parametrize("engine", ["torch"], indirect=True)
+
+
+@pytest.fixture(autouse=True, params=["torch", "native"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What trains wherever a test does not say it: every test here holds for both engines."""
+    name = str(request.param)
+    if name == "native" and not available():
+        pytest.skip("the package was installed without a C++ compiler")
+    monkeypatch.setattr(room, "engine_of", lambda asked, *rest: engine_of(
+        name if asked == "auto" else asked, *rest))
+    return name
 
 
 def few(train_count: int = 203, test_count: int = 60) -> DataSet:
@@ -196,7 +213,7 @@ from lightsearch.notation import parse, parse_recipe
 from lightsearch.training import Task, run_epoch
 design, recipe, epochs, folder, epoch = *sys.argv[1:3], int(sys.argv[3]), *sys.argv[4:6]
 data = DataRef("saved", "b63efdd1b04b8e02", f"{folder}/data.safetensors")
-task, epoch = Task(parse(design), parse_recipe(recipe), data, epochs, 5), int(epoch)
+task, epoch = Task(parse(design), parse_recipe(recipe), data, epochs, 5, sys.argv[7]), int(epoch)
 state = load_file(f"{folder}/{epoch - 1}.safetensors") if epoch > 1 else None
 state, result = run_epoch(task, state, epoch)
 save_file(state, f"{folder}/{epoch}.safetensors")
@@ -205,7 +222,8 @@ print(json.dumps([*shown, result.learning_rate.hex()]))
 """
 
 
-def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int) -> None:
+def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int,
+                        engine: str) -> None:
     """Each epoch in a process of its own, the state in a file, against one uninterrupted run."""
     digits = load("digits")
     save(make_dataset(digits.train, digits.test, name="saved"), tmp_path / "data.safetensors")
@@ -214,7 +232,7 @@ def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int) -
     for epoch, result in enumerate(results, 1):
         told = subprocess.run(
             [sys.executable, "-c", ONE_EPOCH, design, recipe, str(epochs), str(tmp_path),
-             str(epoch), str(epoch)], cwd=ROOT, check=True, capture_output=True, text=True,
+             str(epoch), str(epoch), engine], cwd=ROOT, check=True, capture_output=True, text=True,
             env={**os.environ, "PYTHONHASHSEED": str(epoch)}).stdout
         assert json.loads(told) == [
             result.train_loss.hex(), result.train_correct, result.correct, result.raw_correct,
@@ -222,8 +240,8 @@ def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int) -
     assert same(load_file(tmp_path / f"{epochs}.safetensors"), state)
 
 
-def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path) -> None:
-    _in_fresh_processes(tmp_path, DROPPING, EVERYTHING, 3)
+def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path, engine: str) -> None:
+    _in_fresh_processes(tmp_path, DROPPING, EVERYTHING, 3, engine)
 
 
 @pytest.mark.slow
@@ -231,9 +249,9 @@ def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("recipe", "epochs"), [
     (EVERYTHING, 15), (ADAPTIVE.format("adam"), 4), (ADAPTIVE.format("adamw"), 4),
     ("recipe(lr=0.1,batch=100,momentum=0,step,step=2,gamma=0.3)", 4)])
-def test_as_many_processes_as_epochs_are_one_run(tmp_path: Path, recipe: str,
-                                                 epochs: int) -> None:
-    _in_fresh_processes(tmp_path, DROPPING, recipe, epochs)
+def test_as_many_processes_as_epochs_are_one_run(tmp_path: Path, recipe: str, epochs: int,
+                                                 engine: str) -> None:
+    _in_fresh_processes(tmp_path, DROPPING, recipe, epochs, engine)
 
 
 def test_a_state_that_went_through_a_file_is_the_same_state(tmp_path: Path) -> None:
@@ -492,10 +510,11 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, int]]:
         seen.append((images.clone(), stream))
         return images
 
-    monkeypatch.setattr(room, "augment", augment)
+    monkeypatch.setattr(eager, "augment", augment)
     return seen
 
 
+@only_torch
 def test_each_image_is_trained_on_once_an_epoch_in_a_new_order(
         watched: list[tuple[Tensor, int]]) -> None:
     data = few()
@@ -509,6 +528,7 @@ def test_each_image_is_trained_on_once_an_epoch_in_a_new_order(
     assert len({stream for _, stream in watched}) == 14
 
 
+@only_torch
 @pytest.mark.parametrize(("count", "size", "sizes"), [
     (65, 32, [32, 33]), (33, 32, [33]), (64, 32, [32, 32]), (66, 32, [32, 32, 2]),
     (97, 32, [32, 32, 33]), (20, 500, [20]), (41, 40, [41]), (31, 2, [2] * 14 + [3]),
@@ -523,8 +543,9 @@ def test_a_last_image_alone_joins_the_batch_before(
     assert results[-1].learning_rate == pytest.approx(0.1 / 10 / 100)  # the schedule's very end
 
 
+@only_torch
 def test_images_are_standardised_after_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "augment", lambda images, recipe, stream: images * 0)
+    monkeypatch.setattr(eager, "augment", lambda images, recipe, stream: images * 0)
     given: list[Tensor] = []
     whole = nn.Module.__call__
 
@@ -550,7 +571,7 @@ def test_three_channels_are_standardised_each_by_itself() -> None:
         images[:, 1] //= 2
         images[:, 2] = 255 - images[:, 2]
     data = make_dataset((colours[0], digits.train[1]), (colours[1], digits.test[1]))
-    standard = room._Run(task(data=data), data)._normalised(colours[0].float() / 255)
+    standard = eager.Eager(NET, Recipe(), data, 0)._normalised(colours[0].float() / 255)
     torch.testing.assert_close(standard.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(standard.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
     _, results = trained(task(data=data))
@@ -589,7 +610,7 @@ def test_evaluated_gives_the_weights_that_fit_the_built_module() -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.9])
 def test_dropped_elements_and_the_scale_of_the_rest(rate: float) -> None:
-    layer = room._KeyedDropout(rate, False)
+    layer = eager.KeyedDropout(rate, False)
     layer.key = key(1, "test")
     seen = layer(torch.ones(20, 16, 10, 25))
     share = float((seen == 0).double().mean())
@@ -603,7 +624,7 @@ def test_dropped_elements_and_the_scale_of_the_rest(rate: float) -> None:
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_whole_channels_are_dropped(rate: float) -> None:
-    layer = room._KeyedDropout(rate, True)
+    layer = eager.KeyedDropout(rate, True)
     layer.key = key(2, "test")
     seen = layer(torch.ones(400, 50, 3, 3))
     zero = (seen == 0).flatten(2)
@@ -614,7 +635,7 @@ def test_whole_channels_are_dropped(rate: float) -> None:
 
 
 def test_dropout_does_nothing_in_evaluation_and_follows_its_key() -> None:
-    layer = room._KeyedDropout(0.5, False)
+    layer = eager.KeyedDropout(0.5, False)
     x = torch.rand(4, 8, 3, 3)
     first = layer(x)
     assert torch.equal(layer(x), first)
@@ -624,22 +645,23 @@ def test_dropout_does_nothing_in_evaluation_and_follows_its_key() -> None:
 
 
 def test_the_mask_does_not_depend_on_the_memory_format() -> None:
-    layer, x = room._KeyedDropout(0.5, False), torch.rand(4, 8, 3, 5)
+    layer, x = eager.KeyedDropout(0.5, False), torch.rand(4, 8, 3, 5)
     assert torch.equal(layer(x), layer(x.contiguous(memory_format=torch.channels_last)))
 
 
+@only_torch
 def test_every_dropout_has_a_key_of_its_own_at_every_step_and_none_in_evaluation(
         monkeypatch: pytest.MonkeyPatch) -> None:
     streams: list[int] = []
     rates: list[float] = []
-    keep = room.keep
+    keep = eager.keep
 
     def watching(stream: int, rate: float, count: int, device: Any = "cpu") -> Tensor:
         streams.append(stream)
         rates.append(rate)
         return keep(stream, rate, count, device)
 
-    monkeypatch.setattr(room, "keep", watching)
+    monkeypatch.setattr(eager, "keep", watching)
     design = seq(conv(4, dropout=0.1), drop(0.2, per="channel"), conv(4, dropout=0.1), gap(),
                  linear(10))
     trained(task(design, Recipe(batch_size=64, ema=0.9), epochs=2))
@@ -648,11 +670,12 @@ def test_every_dropout_has_a_key_of_its_own_at_every_step_and_none_in_evaluation
     assert rates == [0.1, 0.2, 0.1] * 8
 
 
+@only_torch
 def test_dropout_inside_a_residual_is_keyed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     module = build(parse("conv(4) residual(conv(4,dropout=0.5)) gap linear(10)"), (1, 8, 8))
-    room._key_dropouts(module)
+    eager._key_dropouts(module)
     kinds = [type(part) for part in module.modules()]
-    assert kinds.count(room._KeyedDropout) == 1
+    assert kinds.count(eager.KeyedDropout) == 1
     assert nn.Dropout not in kinds
 
 
@@ -676,7 +699,6 @@ def test_a_state_where_there_is_none_and_none_where_there_is_one() -> None:
 
 
 GIVEN = "^`state` must be what epoch 1 of this task gave"
-
 
 
 def test_a_state_of_another_epoch_or_task() -> None:
@@ -817,7 +839,7 @@ def test_the_oracle_can_tell_models_apart() -> None:
 @pytest.mark.parametrize(("change", "message"), [
     ({"design": parse("gap linear(5)")}, "the output must be 10x1x1, .* but got 5x1x1"),
     ({"design": parse("gap linear(12)")}, "the output must be 10x1x1, .* but got 12x1x1"),
-    ({"engine": "jax"}, "`engine` must be 'torch', but got engine='jax'"),
+    ({"engine": "jax"}, "`engine` must be one of auto, native, torch, but got engine='jax'"),
 ])
 def test_what_cannot_be_trained_is_refused(change: dict[str, Any], message: str) -> None:
     good = Task(parse("gap linear(10)"), parse_recipe("recipe()"), DIGITS, 1, 0)

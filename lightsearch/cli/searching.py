@@ -55,6 +55,7 @@ _SORTS = ("accuracy", "params", "epochs")
 @option("--sampler", "Who proposes: tpe or random.", metavar="NAME")
 @option("--pruner", "Who prunes: target, median, halving or none.", metavar="NAME")
 @option("--device", "cpu, cuda or auto.", metavar="NAME")
+@option("--engine", "What trains: native, torch or auto.", metavar="NAME")
 @click.option("--quiet", is_flag=True, help="No progress display.")
 @json_option
 @click.pass_context

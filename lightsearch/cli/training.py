@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 @dataset_option
 @data_option
 @option("--device", "cpu, cuda or auto.", metavar="NAME", otherwise="the row's, else auto")
+@option("--engine", "What trains: native, torch or auto.", metavar="NAME",
+        otherwise="the row's, else auto")
 @click.option("--save", metavar="FILE", type=click.Path(), help=(
     "Write the weights of the last epoch, as they were evaluated, as safetensors."))
 @json_option
@@ -64,7 +66,7 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
     task = _task(picked, **given)
     last = task.epochs
     compare = picked.row is not None and not any(
-        given[name] is not None for name in ("recipe", "epochs", "seed", "dataset"))
+        given[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine"))
     if picked.row is not None and compare:
         last = min(last, int(picked.row["epochs_trained"]))
     results, state = _trained(task, last, quiet=as_json)
@@ -80,9 +82,11 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
 
 
 def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int | None,
-          dataset: str | None, data: str | None, device: str | None) -> Task:
+          dataset: str | None, data: str | None, device: str | None,
+          engine: str | None) -> Task:
     from lightsearch import data as data_room
     from lightsearch.data import DataRef
+    from lightsearch.engines import chosen_engine
     from lightsearch.question import chosen_device, integer
     from lightsearch.training import Task
 
@@ -95,11 +99,12 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
         found = data_room.load(dataset or defaults()["dataset"], data)
         reference = DataRef(found.name, found.checksum, data or "")
         task = Task(picked.design, DEFAULT_RECIPE, reference, defaults()["epochs"],
-                    defaults()["seed"], device=chosen_device("auto"))
-    return dataclasses.replace(
+                    defaults()["seed"], "auto", chosen_device("auto"))
+    task = dataclasses.replace(
         task, recipe=how or task.recipe, epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,
         device=task.device if device is None else chosen_device(device))
+    return dataclasses.replace(task, engine=chosen_engine(engine or task.engine, task.device))
 
 
 def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:
@@ -132,6 +137,7 @@ def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], 
     """Train up to epoch `last`, a line an epoch."""
     from lightsearch.cost import cost
     from lightsearch.data import fetch
+    from lightsearch.engines import engine_of
     from lightsearch.training import run_epoch
 
     data = fetch(task.data)
@@ -139,7 +145,8 @@ def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], 
     if not quiet:
         stop = "" if last == task.epochs else f", stopping after {last} as the row did"
         click.echo(f"{task.design}\n{task.recipe}\n{spent.params:,} parameters, {data.name}, "
-                   f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}")
+                   f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
+                   f"engine {engine_of(task.engine, task.design, data.shape, task.device)}")
     results: list[EpochResult] = []
     state: State | None = None
     for epoch in range(1, last + 1):
@@ -196,6 +203,6 @@ def _described(task: Task, results: list[EpochResult],
         if epoch["train_loss"] != epoch["train_loss"] or abs(epoch["train_loss"]) == float("inf"):
             epoch["train_loss"] = None
     return {"design": str(task.design), "recipe": str(task.recipe), "dataset": task.data.name,
-            "seed": task.seed, "device": task.device, "epochs": epochs,
-            "same": None if differences is None else not differences,
+            "seed": task.seed, "device": task.device, "engine": results[-1].engine,
+            "epochs": epochs, "same": None if differences is None else not differences,
             "differences": differences or []}

@@ -44,9 +44,10 @@ class Identity:
     format: int = FORMAT
 
     def digest(self) -> str:
-        """Six hexadecimal digits that tell questions apart. Workers are left out: a study goes on
-        with the number it was started with, unless told otherwise."""
-        fields = {k: v for k, v in dataclasses.asdict(self).items() if k != "workers"}
+        """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
+        study goes on with those it was started with, unless told otherwise."""
+        fields = {k: v for k, v in dataclasses.asdict(self).items()
+                  if k not in ("workers", "engine")}
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 

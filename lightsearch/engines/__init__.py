@@ -1,0 +1,99 @@
+"""Engines: what trains a design, step by step.
+
+`run_epoch` says in which order images come, with which learning rate and from which random
+streams; an engine does the arithmetic. Both engines take and give the same states, so a study
+could go on with the other one; it does not, since their sums differ in the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from lightsearch.data import DataSet
+from lightsearch.design.parts import Design
+from lightsearch.engines.eager import Eager
+from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.library import available, build_name
+from lightsearch.engines.native.plan import supports
+from lightsearch.errors import ArgumentError
+from lightsearch.ops import Shape
+from lightsearch.recipe import Recipe
+
+ENGINES = ("auto", "native", "torch")
+
+
+class Engine(Protocol):
+    """Trains one design for one epoch, from a state or from the beginning."""
+
+    def begin(self) -> None:
+        """Take the initial weights."""
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go on from a state of this engine or the other."""
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the weights, their average and the optimizer's memory."""
+
+    def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
+        """One step of the optimizer on a batch of training images, given by index."""
+
+    def follow(self, weight: float) -> None:
+        """Move the average a step towards the weights and batch norm's statistics."""
+
+    def told(self) -> tuple[float, int]:
+        """The summed loss and the number of correct images of the steps so far."""
+
+    def evaluate(self, averaged: bool) -> int:
+        """Number of correct test images, by the averaged weights or the raw ones."""
+
+
+def chosen_engine(name: str, device: str) -> str:
+    """The engine of a name: `auto` is native on a processor, where it is compiled.
+
+    Raises `ArgumentError` for an unknown name, and for native where it cannot run.
+    """
+    if name not in ENGINES:
+        raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
+                            f"but got engine={name!r}")
+    if name == "native" and device != "cpu":
+        raise ArgumentError(f"`engine` must be 'torch' on a {device} device, "
+                            f"but got engine={name!r}")
+    if name == "native" and not available():
+        raise ArgumentError("`engine` must be 'torch' here, since the package was installed "
+                            f"without a C++ compiler, but got engine={name!r}")
+    if name == "auto":
+        return "native" if device == "cpu" and available() else "torch"
+    return name
+
+
+def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
+    """The engine that really trains `design`: native does not know users' own layers.
+
+    Raises `ArgumentError` as `chosen_engine` does.
+    """
+    native = chosen_engine(name, device) == "native" and supports(design, shape)
+    return "native" if native else "torch"
+
+
+def engine_label(name: str) -> str:
+    """What a record says: `torch`, or `native-` with its build, such as `native-v3`."""
+    return f"native-{build_name()}" if name == "native" else name
+
+
+def engine_named(label: str) -> str:
+    """The inverse of `engine_label`, for any build. Raises `ArgumentError` for no engine."""
+    name = label.partition("-")[0]
+    if name not in ENGINES[1:]:
+        raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES[1:])}, "
+                            f"but got engine={label!r}")
+    return name
+
+
+def start(name: str, design: Design, recipe: Recipe, data: DataSet, seed: int,
+          device: str) -> Engine:
+    """The engine `name`, which must know the design, before its first step."""
+    if name == "native":
+        return Native(design, recipe, data, seed)
+    return Eager(design, recipe, data, seed, device)

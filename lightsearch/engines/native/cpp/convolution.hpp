@@ -1,0 +1,175 @@
+// Convolution with dense groups, and linear layers, which are convolutions with a window as large
+// as their input:
+//
+//     z[o][y][x] = b[o] + sum over i, r, s of w[o][i][r][s] * x[i][S*y + r - P][S*x + s - P]
+//
+// Inputs carry a halo of P zeros, so no pixel is at an edge. The innermost tile is up to six
+// output channels of one pixel in registers.
+//
+// The gradient of the input is the same sum with the window turned around and the channels
+// exchanged, over the output's gradient with S - 1 zeros between its pixels and K - 1 - P around
+// them (`spread`). The gradient of the weights is a sum over pixels and images,
+//
+//     dw[o][i][r][s] = sum over y, x of dz[o][y][x] * x[i][S*y + r - P][S*x + s - P],
+//
+// kept by lane until the end of the batch.
+#pragma once
+#include <algorithm>
+
+#include "net.hpp"
+
+namespace {
+
+constexpr int TILE = 6;  // output channels at once: 12 registers of sums on AVX2
+
+// The channels of tile `index` of `tiles`, as even as they come.
+INLINE int tile_size(int channels, int tiles, int index) {
+    return channels / tiles + (index < channels % tiles);
+}
+INLINE int tile_count(int channels, int most) { return (channels + most - 1) / most; }
+
+// A window sliding over an input: pixels from tap to tap and from output to output.
+struct Window {
+    int inputs, height, width;
+    long plane, row;  // of the input
+    int step;         // input pixels from one output to the next
+};
+
+// One row of `count` pixels of T output channels. SIDE is the window's side, 0 where it varies.
+template <int SIDE, int T>
+void conv_row(Window window, const Lanes *x, Lanes *y, long y_plane, const real *weights,
+              const real *bias, bool add, int count) {
+    const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
+    for (int i = 0; i < count; i++, x += window.step, y++) {
+        Lanes sums[T];
+        UNROLL for (int t = 0; t < T; t++)
+            sums[t] = add ? y[t * y_plane] : lanes(bias ? bias[t] : 0);
+        const real *w = weights;
+        const Lanes *plane = x;
+        for (int c = 0; c < window.inputs; c++, plane += window.plane) {
+            const Lanes *line = plane;
+            UNROLL for (int r = 0; r < height; r++, line += window.row)
+                UNROLL for (int s = 0; s < width; s++, w += T) {
+                    Lanes pixel = line[s];
+                    UNROLL for (int t = 0; t < T; t++) sums[t] = fma(pixel, w[t], sums[t]);
+                }
+        }
+        UNROLL for (int t = 0; t < T; t++) y[t * y_plane] = sums[t];
+    }
+}
+
+typedef void (*ConvRow)(Window, const Lanes *, Lanes *, long, const real *, const real *, bool,
+                        int);
+#define ROWS_OF(side) \
+    {conv_row<side, 1>, conv_row<side, 2>, conv_row<side, 3>, \
+     conv_row<side, 4>, conv_row<side, 5>, conv_row<side, 6>}
+const ConvRow CONV_ROWS[3][TILE] = {ROWS_OF(0), ROWS_OF(1), ROWS_OF(3)};
+
+INLINE int side_index(int64_t height, int64_t width) {
+    return height == width && height == 1 ? 1 : height == width && height == 3 ? 2 : 0;
+}
+
+// y (+)= the sum above, one group; `x` is at the first tap of the first output. `after(y)` is
+// called as soon as row y of all channels is done, while it is in the cache.
+template <class After>
+void convolve(Window window, const Lanes *x, View y, const real *weights, const real *bias,
+              bool add, After after) {
+    const ConvRow *rows = CONV_ROWS[side_index(window.height, window.width)];
+    const long taps = (long)window.inputs * window.height * window.width;
+    const int tiles = tile_count(y.channels, TILE);
+    for (int line = 0; line < y.height; line++) {
+        const Lanes *from = x + line * window.row * window.step;
+        for (int i = 0, c = 0; i < tiles; i++) {
+            int size = tile_size(y.channels, tiles, i);
+            rows[size - 1](window, from, y.line(c, line), y.plane, weights + c * taps,
+                           bias ? bias + c : nullptr, add, y.width);
+            c += size;
+        }
+        after(line);
+    }
+}
+
+// The weights of a group in the order that `convolve` reads them: by tile, input, tap, output.
+// `at(o, i, tap)` is where the weight is found.
+template <class At> void pack(int outputs, int inputs, int taps, real *to, At at) {
+    const int tiles = tile_count(outputs, TILE);
+    for (int tile = 0, o = 0; tile < tiles; tile++) {
+        int size = tile_size(outputs, tiles, tile);
+        for (int i = 0; i < inputs; i++)
+            for (int tap = 0; tap < taps; tap++)
+                for (int t = 0; t < size; t++) *to++ = at(o + t, i, tap);
+        o += size;
+    }
+}
+
+// The weight gradient of T outputs and TI inputs, for ACROSS taps of one row of the window, over
+// `rows` rows of pixels. `sums` holds a register for each weight.
+template <int ACROSS, int T, int TI>
+void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, long dz_row,
+                 int dz_step, Reg *sums, long sums_output, long sums_input, int rows, int count) {
+    Reg a[T][TI * ACROSS];
+    UNROLL for (int t = 0; t < T; t++)
+        UNROLL for (int j = 0; j < TI * ACROSS; j++)
+            a[t][j] = sums[t * sums_output + j / ACROSS * sums_input + j % ACROSS];
+    for (int r = 0; r < rows; r++, x += window.row * window.step, dz += dz_row) {
+        const Lanes *at = x, *d = dz;
+        for (int i = 0; i < count; i++, at += window.step, d += dz_step)
+            UNROLL for (int p = 0; p < PARTS; p++) {
+                Reg pixel[TI * ACROSS];
+                UNROLL for (int j = 0; j < TI * ACROSS; j++)
+                    pixel[j] = at[j / ACROSS * window.plane + j % ACROSS].part[p];
+                UNROLL for (int t = 0; t < T; t++) {
+                    Reg slope = d[t * dz_plane].part[p];
+                    UNROLL for (int j = 0; j < TI * ACROSS; j++)
+                        a[t][j] = fma(slope, pixel[j], a[t][j]);
+                }
+            }
+    }
+    UNROLL for (int t = 0; t < T; t++)
+        UNROLL for (int j = 0; j < TI * ACROSS; j++)
+            sums[t * sums_output + j / ACROSS * sums_input + j % ACROSS] = a[t][j];
+}
+
+typedef void (*WeightRows)(Window, const Lanes *, const Lanes *, long, long, int, Reg *, long,
+                           long, int, int);
+#define WEIGHTS_OF(across, inputs) \
+    {weight_rows<across, 1, inputs>, weight_rows<across, 2, inputs>, \
+     weight_rows<across, 3, inputs>, weight_rows<across, 4, inputs>}
+const WeightRows BY_THREE_TAPS[4] = WEIGHTS_OF(3, 1);
+const WeightRows BY_TAP[3][4] = {WEIGHTS_OF(1, 1), WEIGHTS_OF(1, 2), WEIGHTS_OF(1, 3)};
+
+// sums[o][i][tap] += the gradient of one group's weights over one block.
+inline void weight_gradient(Window window, const Lanes *x, View dz, int dz_step, Reg *sums) {
+    const int taps = window.height * window.width, outputs = dz.channels, inputs = window.inputs;
+    const int at_once = std::max(1, 64 / dz.width);  // rows whose pixels stay in the first cache
+    const int output_tiles = tile_count(outputs, 4), input_tiles = tile_count(inputs, 3);
+    for (int line = 0; line < dz.height; line += at_once) {
+        const int rows = std::min(at_once, dz.height - line);
+        const Lanes *from = x + line * window.row * window.step;
+        for (int i = 0, o = 0; i < output_tiles; i++) {
+            const int T = tile_size(outputs, output_tiles, i);
+            const Lanes *d = dz.at + o * dz.plane + line * dz.row;
+            auto run = [&](const WeightRows *kernels, int input, int r, int s) {
+                kernels[T - 1](window, from + input * window.plane + r * window.row + s, d,
+                               dz.plane, dz.row, dz_step,
+                               sums + ((long)o * inputs + input) * taps + r * window.width + s,
+                               (long)inputs * taps, taps, rows, dz.width);
+            };
+            if (window.width == 3) {
+                for (int c = 0; c < inputs; c++)
+                    for (int r = 0; r < window.height; r++) run(BY_THREE_TAPS, c, r, 0);
+            } else {
+                for (int r = 0; r < window.height; r++)
+                    for (int s = 0; s < window.width; s++)
+                        for (int j = 0, c = 0; j < input_tiles; j++) {
+                            int size = tile_size(inputs, input_tiles, j);
+                            run(BY_TAP[size - 1], c, r, s);
+                            c += size;
+                        }
+            }
+            o += T;
+        }
+    }
+}
+
+}  // namespace

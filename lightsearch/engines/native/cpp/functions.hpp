@@ -1,0 +1,88 @@
+// Activation functions with their derivatives, and the exponential they need.
+#pragma once
+#include "lanes.hpp"
+
+namespace {
+
+// e^x. In float: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor series to the seventh
+// power (relative error below 2e-7), times 2^n put into the exponent.
+INLINE Reg exponential(Reg x) {
+#ifdef LIGHTSEARCH_DOUBLE
+    for (int i = 0; i < WIDTH; i++) x[i] = std::exp(x[i]);
+    return x;
+#else
+    Mask number = x == x;
+    Reg low = spread(-87.0f), high = spread(88.0f);
+    Reg clipped = choose(x < low, low, choose(x > high, high, x));
+    Reg magic = spread(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    Reg n = fma(clipped, spread(1.44269504f), magic) - magic;
+    Reg r = fma(n, spread(-0.693359375f), clipped);
+    r = fma(n, spread(2.12194440e-4f), r);
+    Reg e = spread(1.0f / 5040);
+    const float rest[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+    UNROLL for (int i = 0; i < 7; i++) e = fma(e, r, spread(rest[i]));
+    Mask power = (__builtin_convertvector(n, Mask) + 127) << 23;
+    return choose(number, e * (Reg)power, x);
+#endif
+}
+
+INLINE Reg sigmoid(Reg x) { return 1 / (1 + exponential(-x)); }
+
+INLINE Lanes sigmoid(Lanes x) { EACH x.part[p] = sigmoid(x.part[p]); return x; }
+
+// Each function: its value and its derivative at x. A NaN stays one.
+struct Identity {
+    static INLINE Reg value(Reg x) { return x; }
+    static INLINE Reg slope(Reg) { return spread(1); }
+    static INLINE Reg times_slope(Reg, Reg d) { return d; }
+};
+struct Relu {
+    static INLINE Reg value(Reg x) { return where(~(x < 0), x); }
+    static INLINE Reg times_slope(Reg x, Reg d) { return where(~(x <= 0), d); }
+};
+struct Silu {  // x sigmoid(x)
+    static INLINE Reg value(Reg x) { return x * sigmoid(x); }
+    static INLINE Reg times_slope(Reg x, Reg d) {
+        Reg s = sigmoid(x);
+        return d * (s * (1 + x * (1 - s)));
+    }
+};
+struct Gelu {  // x (1 + erf(x / sqrt 2)) / 2, the exact one
+    static INLINE Reg half(Reg x) {
+        for (int i = 0; i < WIDTH; i++) x[i] = (1 + std::erf(x[i] * (real)M_SQRT1_2)) / 2;
+        return x;
+    }
+    static INLINE Reg value(Reg x) { return x * half(x); }
+    static INLINE Reg times_slope(Reg x, Reg d) {
+        Reg bell = exponential(x * x * (real)-0.5) * (real)0.3989422804014327;  // 1/sqrt(2 pi)
+        return d * (half(x) + x * bell);
+    }
+};
+struct Hardswish {  // x clamp(x + 3, 0, 6) / 6
+    static INLINE Reg value(Reg x) {
+        Reg inner = x * (x + 3) / 6;
+        return choose(x <= -3, spread(0), choose(x >= 3, x, inner));
+    }
+    static INLINE Reg times_slope(Reg x, Reg d) {
+        return choose(x <= -3, spread(0), choose(x >= 3, d, d * (x / 3 + (real)0.5)));
+    }
+};
+
+template <class F> INLINE Lanes value(Lanes x) { EACH x.part[p] = F::value(x.part[p]); return x; }
+template <class F> INLINE Lanes times_slope(Lanes x, Lanes d) {
+    EACH d.part[p] = F::times_slope(x.part[p], d.part[p]);
+    return d;
+}
+
+// Call `run` with the function's type.
+template <class Run> INLINE void with_function(int64_t name, Run run) {
+    switch (name) {
+        case 1: return run(Relu{});
+        case 2: return run(Gelu{});
+        case 3: return run(Silu{});
+        case 4: return run(Hardswish{});
+        default: return run(Identity{});
+    }
+}
+
+}  // namespace

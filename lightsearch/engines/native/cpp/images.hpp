@@ -1,0 +1,156 @@
+// From uint8 images to a block of augmented, normalised ones (augment.py has the same in PyTorch).
+//
+// One affine map for rotation, shear, scale and shift, with bilinear interpolation and black
+// outside; then brightness, contrast and erasing. The maps and draws are those of augment.py.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "net.hpp"
+#include "random.hpp"
+
+namespace {
+
+struct Images {
+    const uint8_t *pixels;  // (count, channels, height, width)
+    const int64_t *labels;
+    int64_t channels, height, width;
+    const double *mean, *deviation;  // of each channel, of pixels in [0, 1]
+};
+
+struct Augmentation {
+    double rotation, shear;  // radians
+    double scale, shift, brightness, contrast, erasing;
+    uint64_t affine_stream, brightness_stream, contrast_stream, erasing_stream;
+
+    bool moves() const { return rotation != 0 || shear != 0 || scale != 0 || shift != 0; }
+};
+
+// One image at a time, with a border of zeros that bilinear interpolation may read.
+class Augmenter {
+  public:
+    Augmenter(const Images &images, const Augmentation *how, int64_t count)
+        : images_(images), how_(how), count_(count), height_((int)images.height),
+          width_((int)images.width), size_((size_t)height_ * width_),
+          bordered_(images.channels * (height_ + 3) * (width_ + 3)),
+          result_(images.channels * size_) {}
+
+    // The image of the data set, as number `place` of a batch of `count`.
+    const std::vector<real> &image(int64_t index, int64_t place) {
+        const uint8_t *from = images_.pixels + index * images_.channels * size_;
+        if (how_ && how_->moves()) {
+            border(from);
+            move(place);
+        } else {
+            for (size_t i = 0; i < result_.size(); i++) result_[i] = from[i] / (real)255;
+        }
+        if (!how_) return result_;
+        if (how_->brightness != 0) {
+            real factor = around_one(how_->brightness, how_->brightness_stream, place);
+            for (real &v : result_) v = clamped(v * factor);
+        }
+        if (how_->contrast != 0) {
+            real factor = around_one(how_->contrast, how_->contrast_stream, place);
+            double total = 0;
+            for (real v : result_) total += v;
+            real rest = (real)(total / result_.size()) * (1 - factor);
+            for (real &v : result_) v = clamped(v * factor + rest);
+        }
+        if (how_->erasing != 0) erase(place);
+        return result_;
+    }
+
+  private:
+    static real clamped(real v) { return std::min((real)1, std::max((real)0, v)); }
+
+    // Draw k of an image, in [0, 1): the streams are laid out as (kind of draw, image).
+    real draw(uint64_t stream, int k, int64_t place) const {
+        return uniform(stream, k * count_ + place);
+    }
+    real around_one(double strength, uint64_t stream, int64_t place) const {
+        return 1 + (real)strength * (2 * draw(stream, 0, place) - 1);
+    }
+
+    void border(const uint8_t *from) {
+        const int row = width_ + 3;
+        real *to = bordered_.data() + row + 1;
+        for (int c = 0; c < images_.channels; c++, to += (height_ + 3) * row)
+            for (int y = 0; y < height_; y++)
+                for (int x = 0; x < width_; x++) to[y * row + x] = *from++ / (real)255;
+    }
+
+    void move(int64_t place) {
+        real d[5];
+        for (int k = 0; k < 5; k++) d[k] = 2 * draw(how_->affine_stream, k, place) - 1;
+        const real angle = d[0] * (real)how_->rotation;
+        const real slant = std::tan(d[1] * (real)how_->shear);
+        const real zoom = 1 / (1 + d[2] * (real)how_->scale);
+        const real cosine = std::cos(angle) * zoom, sine = std::sin(angle) * zoom;
+        // in pixels from the centre: input = matrix * output + shift
+        const real xx = cosine, xy = cosine * slant - sine;
+        const real yx = sine, yy = sine * slant + cosine;
+        const real middle_x = (width_ - 1) / (real)2, middle_y = (height_ - 1) / (real)2;
+        const real shift_x = (real)how_->shift * d[3] * width_ + middle_x;
+        const real shift_y = (real)how_->shift * d[4] * height_ + middle_y;
+        const int row = width_ + 3;
+        const long plane = (long)(height_ + 3) * row;
+        for (int y = 0; y < height_; y++)
+            for (int x = 0; x < width_; x++) {
+                const real out_x = x - middle_x, out_y = y - middle_y;
+                real in_x = xx * out_x + xy * out_y + shift_x;
+                real in_y = yx * out_x + yy * out_y + shift_y;
+                in_x = std::min((real)width_, std::max((real)-1, in_x)) + 1;  // from the border on
+                in_y = std::min((real)height_, std::max((real)-1, in_y)) + 1;
+                const int left = (int)in_x, top = (int)in_y;
+                const real u = in_x - left, v = in_y - top;
+                const real *at = bordered_.data() + top * row + left;
+                real *to = result_.data() + y * width_ + x;
+                for (int c = 0; c < images_.channels; c++, at += plane, to += size_)
+                    *to = (1 - v) * ((1 - u) * at[0] + u * at[1]) +
+                          v * ((1 - u) * at[row] + u * at[row + 1]);
+            }
+    }
+
+    void erase(int64_t place) {
+        const uint64_t stream = how_->erasing_stream;
+        if (!(draw(stream, 0, place) < (real)how_->erasing)) return;
+        const real area = ((real)0.02 + (real)0.13 * draw(stream, 1, place)) * height_ * width_;
+        const real aspect = std::exp((2 * draw(stream, 2, place) - 1) * std::log((real)3.3));
+        auto side = [](real length, int most) {
+            return std::min((real)most, std::max((real)1, std::nearbyint(std::sqrt(length))));
+        };
+        const real tall = side(area * aspect, height_), wide = side(area / aspect, width_);
+        const int top = (int)(draw(stream, 3, place) * (height_ - tall + 1));
+        const int left = (int)(draw(stream, 4, place) * (width_ - wide + 1));
+        for (int c = 0; c < images_.channels; c++)
+            for (int y = top; y < top + (int)tall; y++)
+                std::fill_n(result_.data() + c * size_ + y * width_ + left, (int)wide, (real)0);
+    }
+
+    const Images &images_;
+    const Augmentation *how_;
+    int64_t count_;
+    int height_, width_;
+    size_t size_;
+    std::vector<real> bordered_, result_;
+};
+
+// Puts images into the lanes of one block; lanes without an image are zero.
+inline void fill_block(View to, const Images &images, Augmenter &augmenter,
+                       const int64_t *indices, int64_t first, int64_t count) {
+    for (int i = 0; i < LANES; i++) {
+        const bool used = i < count;
+        const real *pixels = used ? augmenter.image(indices[first + i], first + i).data() : nullptr;
+        for (int c = 0; c < to.channels; c++) {
+            const real mean = (real)images.mean[c], scale = (real)(1 / images.deviation[c]);
+            for (int y = 0; y < to.height; y++) {
+                Lanes *row = to.line(c, y);
+                for (int x = 0; x < to.width; x++)
+                    lane(row[x], i) = used ? (*pixels++ - mean) * scale : 0;
+            }
+        }
+    }
+}
+
+}  // namespace

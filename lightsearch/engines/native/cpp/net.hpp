@@ -1,0 +1,143 @@
+// A network as data, and the memory that it runs in.
+//
+// `Value` is a tensor, `Op` makes one from another; both are filled by Python (plan.py), which
+// mirrors these structs field by field. A network is run one block of 16 images after another:
+// from one batch normalisation, whose statistics need every block, to the next.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lanes.hpp"
+
+namespace {
+
+struct Value {
+    int64_t channels, height, width;
+    int64_t halo;      // zeros around each plane, for the padding of what reads it
+    int64_t batch;     // 1: kept for every block of the batch; 0: one block, made again
+    int64_t gradient;  // the shared buffer of its gradient; -1: one block of its own; -2: none
+};
+
+enum Kind { CONV, POINTWISE, MAX_POOL, AVERAGE_POOL, GLOBAL_POOL, GATE, SQUEEZE, RESIZE, ADD };
+enum Function { IDENTITY, RELU, GELU, SILU, HARDSWISH };
+enum Drop { NO_DROP, PER_ELEMENT, PER_CHANNEL };
+
+struct Op {
+    int64_t kind;
+    int64_t source, other, target;  // values; `other` is the shortcut of an addition
+    int64_t height, width;          // of the window
+    int64_t stride, padding, groups;
+    int64_t weight, bias;                // where they start in the parameters; -1: none
+    int64_t weight2, bias2, hidden;      // of a squeeze-excitation's second layer
+    int64_t gamma, beta, running;        // batch norm; -1: none
+    int64_t before, after;               // functions, before and after the normalisation
+    int64_t drop, threshold, drop_index; // of 65,536; which of the network's dropouts it is
+    int64_t tail;                        // of a convolution: the pointwise op that follows; -1
+    int64_t wanted, wanted_other;        // whether the gradient of source and other is wanted
+    int64_t adds, adds_other;            // whether it is added to what is there
+    int64_t again;                       // whether the backward pass needs its output again
+    int64_t barrier;                     // whether all blocks must pass before what follows
+};
+
+// One block of a value: channels x height x width pixels of 16 lanes.
+struct View {
+    Lanes *at;         // pixel (0, 0) of channel 0
+    long row, plane;   // pixels from one row, one channel to the next
+    int channels, height, width;
+
+    INLINE Lanes *line(int channel, int y) const { return at + channel * plane + y * row; }
+    long pixels() const { return (long)height * width; }
+};
+
+// Zeroed memory on a cache line's border.
+class Memory {
+  public:
+    Memory() = default;
+    explicit Memory(size_t count) : count_(count) {
+        at_.reset(static_cast<Lanes *>(::operator new(count * sizeof(Lanes), std::align_val_t(64))));
+        std::memset(static_cast<void *>(at_.get()), 0, count * sizeof(Lanes));
+    }
+    Lanes *at() const { return at_.get(); }
+    size_t count() const { return count_; }
+
+  private:
+    struct Free {
+        void operator()(Lanes *p) const { ::operator delete(p, std::align_val_t(64)); }
+    };
+    std::unique_ptr<Lanes, Free> at_;
+    size_t count_ = 0;
+};
+
+// Where the planes of a value lie. An odd number of pixels a plane keeps channels out of each
+// other's cache sets.
+struct Layout {
+    int channels = 0, height = 0, width = 0;
+    long halo = 0, row = 0, plane = 0;
+
+    Layout() = default;
+    Layout(int channels, int height, int width, long halo)
+        : Layout(channels, height, width, halo, height + 2 * halo, width + 2 * halo) {}
+    Layout(int channels, int height, int width, long halo, long rows, long columns)
+        : channels(channels), height(height), width(width), halo(halo), row(columns),
+          plane((rows * columns) | 1) {}
+    size_t block() const { return (size_t)channels * plane; }
+    View view(Lanes *base) const {
+        return {base + halo * row + halo, row, plane, channels, height, width};
+    }
+};
+
+// What an op keeps from one call to the next within a step.
+struct Work {
+    std::vector<real> forward, backward;      // packed weights
+    Memory spread;                            // the gradient of a convolution's output, spread
+    Layout spread_layout;
+    Memory sums;                              // gradients of the weights, still by lane
+    std::vector<Lanes> first, second;         // sums over a block, by channel
+    std::vector<double> total, squares;       // and over the batch
+    std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset
+    std::vector<real> slope, pull, push;               // dx = slope dy + pull (x - mean) + push
+    std::vector<uint16_t> kept;               // dropout: a bit for each lane
+    std::vector<Lanes> small;                 // for each block, what a gate needs again
+};
+
+struct Net {
+    std::vector<Value> values;
+    std::vector<Op> ops;
+    std::vector<Work> work;
+    int64_t input, scores;
+    int64_t blocks;
+    std::vector<Memory> acts, grads, shared;
+    std::vector<Layout> layouts, gradient_layouts;
+
+    const real *parameters = nullptr;
+    real *gradients = nullptr;
+    real *running = nullptr;
+    uint64_t dropout_stream = 0;
+    int64_t images = 0;      // of this step
+    bool training = true;
+
+    Net(const Value *, int64_t, const Op *, int64_t, int64_t batch, int64_t input, int64_t scores);
+
+    View act(int64_t value, int64_t block) const {
+        size_t shift = values[value].batch && training ? block * layouts[value].block() : 0;
+        return layouts[value].view(acts[value].at() + shift);
+    }
+    View grad(int64_t value, int64_t block) const {
+        int64_t buffer = values[value].gradient;
+        const Layout &layout = gradient_layouts[value];
+        if (buffer < 0) return layout.view(grads[value].at());
+        return layout.view(shared[buffer].at() + block * layout.block());
+    }
+    int64_t blocks_now() const { return (images + LANES - 1) / LANES; }
+    int64_t lanes_in(int64_t block) const {
+        int64_t left = images - block * LANES;
+        return left < LANES ? left : LANES;
+    }
+
+    void forward();   // every op over every block of the batch
+    void backward();  // from the gradient of the scores to the gradients of the parameters
+    void infer();     // one block, with running statistics and without dropout
+};
+
+}  // namespace

@@ -1,0 +1,318 @@
+// A network's memory, and the order in which its ops run.
+#pragma once
+#include "convolution.hpp"
+#include "depthwise.hpp"
+#include "gate.hpp"
+#include "pointwise.hpp"
+#include "pool.hpp"
+#include "residual.hpp"
+
+namespace {
+
+// Convolutions --------------------------------------------------------------------------------
+
+struct Groups {
+    int count, inputs, outputs, taps;
+    bool depthwise;
+    Groups(const Op &op, int in, int out)
+        : count((int)op.groups), inputs(in / count), outputs(out / count),
+          taps((int)(op.height * op.width)), depthwise(inputs == 1 && count > 1) {}
+    long weights() const { return (long)outputs * inputs * taps; }  // of one group
+};
+
+INLINE Window window(const Op &op, const View &x, int inputs, int step) {
+    return {inputs, (int)op.height, (int)op.width, x.plane, x.row, step};
+}
+INLINE View part(View v, int first, int channels) {
+    v.at += first * v.plane;
+    v.channels = channels;
+    return v;
+}
+
+// Packs the weights of a convolution for both directions.
+inline void pack_weights(const Net &net, const Op &op, Work &work) {
+    const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
+    if (groups.depthwise) return;
+    for (int g = 0; g < groups.count; g++) {
+        const real *w = net.parameters + op.weight + g * groups.weights();
+        auto from = [&](int o, int i, int tap) { return w[(o * groups.inputs + i) * groups.taps + tap]; };
+        auto turned = [&](int i, int o, int tap) { return from(o, i, groups.taps - 1 - tap); };
+        long start = g * groups.weights();
+        pack(groups.outputs, groups.inputs, groups.taps, work.forward.data() + start, from);
+        if (net.training && op.wanted)
+            pack(groups.inputs, groups.outputs, groups.taps, work.backward.data() + start, turned);
+    }
+}
+
+inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *tail_work,
+                                const Op *tail, int64_t block) {
+    const View x = net.act(op.source, block), z = net.act(op.target, block);
+    const Groups groups(op, x.channels, z.channels);
+    const Window sliding = window(op, x, groups.inputs, (int)op.stride);
+    const Lanes *from = x.at - op.padding * x.row - op.padding;
+    const real *bias = op.bias >= 0 ? net.parameters + op.bias : nullptr;
+    const bool statistics = net.training && tail && tail->gamma >= 0;
+    const unsigned used = (1u << net.lanes_in(block)) - 1;
+    const real *shift = statistics ? net.running + tail->running : nullptr;
+    if (statistics) clear_block(*tail_work);
+    auto after = [&](int line) {
+        if (statistics) add_statistics(*tail, *tail_work, shift, z, line, used);
+    };
+    if (groups.depthwise) {
+        for (int c = 0; c < z.channels; c++)
+            depthwise(sliding, from + c / groups.outputs * x.plane, z, c,
+                      net.parameters + op.weight + (long)c * groups.taps, bias ? bias[c] : 0,
+                      false);
+        for (int line = 0; line < z.height; line++) after(line);
+    } else if (groups.count == 1) {
+        convolve(sliding, from, z, work.forward.data(), bias, false, after);
+    } else {
+        for (int g = 0; g < groups.count; g++)
+            convolve(sliding, from + g * groups.inputs * x.plane,
+                     part(z, g * groups.outputs, groups.outputs),
+                     work.forward.data() + g * groups.weights(),
+                     bias ? bias + g * groups.outputs : nullptr, false, [](int) {});
+        for (int line = 0; line < z.height; line++) after(line);
+    }
+    if (statistics) gather_block(*tail_work);
+}
+
+// From the gradient of the output, spread in the scratch memory, to those of weights and input.
+inline void convolution_backward(const Net &net, const Op &op, Work &work, const Op *tail,
+                                 const Work *tail_work, int64_t block) {
+    const View x = net.act(op.source, block), z = net.act(op.target, block);
+    const View dz = work.spread_layout.view(work.spread.at());
+    const int step = op.wanted ? (int)op.stride : 1;
+    if (tail) {
+        spread_gradient(net, *tail, *tail_work, z, net.grad(tail->target, block), dz, step, block);
+    } else {
+        const View d = net.grad(op.target, block);
+        for (int c = 0; c < z.channels; c++)
+            for (int r = 0; r < z.height; r++)
+                for (int s = 0; s < z.width; s++) dz.line(c, r * step)[s * step] = d.line(c, r)[s];
+    }
+    const Groups groups(op, x.channels, z.channels);
+    View compact = dz;  // the pixels that are not between others
+    compact.row *= step, compact.height = z.height, compact.width = z.width;
+    if (op.bias >= 0)
+        for (int c = 0; c < z.channels; c++) {
+            Lanes total = lanes(0);
+            for (int r = 0; r < z.height; r++) {
+                Lanes row = lanes(0);
+                for (int s = 0; s < z.width; s++) row += compact.line(c, r)[s * step];
+                total += row;
+            }
+            net.gradients[op.bias + c] += sum(total);
+        }
+    const Window seen = window(op, x, groups.inputs, (int)op.stride);
+    const Lanes *from = x.at - op.padding * x.row - op.padding;
+    Reg *sums = (Reg *)work.sums.at();
+    if (groups.depthwise) {
+        for (int c = 0; c < z.channels; c++)
+            depthwise_weight_gradient(seen, from + c / groups.outputs * x.plane,
+                                      compact.line(c, 0), compact.row, step, z.height, z.width,
+                                      sums + (long)c * groups.taps);
+    } else {
+        for (int g = 0; g < groups.count; g++)
+            weight_gradient(seen, from + g * groups.inputs * x.plane,
+                            part(compact, g * groups.outputs, groups.outputs), step,
+                            sums + g * groups.weights());
+    }
+    if (!op.wanted) return;
+    const View dx = net.grad(op.source, block);
+    const Window turned = window(op, dz, groups.outputs, 1);
+    const Lanes *d = dz.at - (op.height - 1 - op.padding) * dz.row - (op.width - 1 - op.padding);
+    if (groups.depthwise) {
+        std::vector<real> weights(groups.taps);
+        for (int c = 0; c < z.channels; c++) {
+            const real *w = net.parameters + op.weight + (long)c * groups.taps;
+            std::reverse_copy(w, w + groups.taps, weights.begin());
+            depthwise(turned, d + c * dz.plane, dx, c / groups.outputs, weights.data(), 0,
+                      op.adds || c % groups.outputs);
+        }
+    } else {
+        for (int g = 0; g < groups.count; g++)
+            convolve(turned, d + g * groups.outputs * dz.plane,
+                     part(dx, g * groups.inputs, groups.inputs),
+                     work.backward.data() + g * groups.weights(), nullptr, op.adds, [](int) {});
+    }
+}
+
+// Memory --------------------------------------------------------------------------------------
+
+inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
+    if (!op.wanted) return Layout(z.channels, z.height, z.width, 0);
+    // The input's gradient reads height + kernel - 1 rows from kernel - 1 - padding before the
+    // first one on; where the padding is larger, it begins inside.
+    const long before_y = op.height - 1 - op.padding, before_x = op.width - 1 - op.padding;
+    const long halo = std::max<long>(0, std::max(before_y, before_x));
+    const long rows = std::max(halo + (z.height - 1) * op.stride + 1,
+                               halo - before_y + x.height + op.height - 1);
+    const long columns = std::max(halo + (z.width - 1) * op.stride + 1,
+                                  halo - before_x + x.width + op.width - 1);
+    return Layout(z.channels, z.height, z.width, halo, rows, columns);
+}
+
+inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int64_t op_count,
+                int64_t batch, int64_t input, int64_t scores)
+    : values(first, first + value_count), ops(first_op, first_op + op_count), work(op_count),
+      input(input), scores(scores), blocks((batch + LANES - 1) / LANES) {
+    std::vector<size_t> sizes;
+    for (const Value &v : values) {
+        layouts.emplace_back(v.channels, v.height, v.width, v.halo);
+        gradient_layouts.emplace_back(v.channels, v.height, v.width, 0);
+        acts.emplace_back(layouts.back().block() * (v.batch ? blocks : 1));
+        grads.emplace_back(v.gradient == -1 ? gradient_layouts.back().block() : 0);
+        if (v.gradient >= 0) {
+            sizes.resize(std::max<size_t>(sizes.size(), v.gradient + 1));
+            sizes[v.gradient] = std::max(sizes[v.gradient], gradient_layouts.back().block());
+        }
+    }
+    for (size_t size : sizes) shared.emplace_back(size * blocks);
+    for (size_t i = 0; i < ops.size(); i++) {
+        const Op &op = ops[i];
+        const Layout &x = layouts[op.source], &z = layouts[op.target];
+        Work &w = work[i];
+        if (op.kind == CONV) {
+            const Groups groups(op, x.channels, z.channels);
+            const long weights = groups.weights() * groups.count;
+            w.forward.resize(weights), w.backward.resize(weights);
+            w.sums = Memory((weights * sizeof(Reg) + sizeof(Lanes) - 1) / sizeof(Lanes));
+            w.spread_layout = spread_layout(op, x, z);
+            w.spread = Memory(w.spread_layout.block());
+        } else if (op.kind == POINTWISE) {
+            w.first.assign(z.channels, lanes(0)), w.second.assign(z.channels, lanes(0));
+            w.total.assign(z.channels, 0), w.squares.assign(z.channels, 0);
+            w.scale.assign(z.channels, 1), w.offset.assign(z.channels, 0);
+            w.mean.assign(z.channels, 0), w.inverse.assign(z.channels, 1);
+            w.slope.assign(z.channels, 1), w.pull.assign(z.channels, 0);
+            w.push.assign(z.channels, 0);
+            if (op.drop != NO_DROP)
+                w.kept.resize((size_t)blocks * z.channels *
+                              (op.drop == PER_CHANNEL ? 1 : (size_t)z.height * z.width));
+        } else if (op.kind == GATE || op.kind == SQUEEZE) {
+            w.small.assign(blocks * (2 * x.channels + op.hidden), lanes(0));
+        }
+    }
+}
+
+// Order ---------------------------------------------------------------------------------------
+
+inline const Op *tail_of(const Net &net, const Op &op) {
+    return op.kind == CONV && op.tail >= 0 ? &net.ops[op.tail] : nullptr;
+}
+
+inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
+    const Op &op = net.ops[i];
+    Work &work = net.work[i];
+    const View x = net.act(op.source, block), y = net.act(op.target, block);
+    switch (op.kind) {
+        case CONV: {
+            const Op *tail = tail_of(net, op);
+            return convolution_forward(net, op, work, tail ? &net.work[op.tail] : nullptr, tail,
+                                       block);
+        }
+        case POINTWISE: return pointwise_forward(net, op, work, block, first);
+        case MAX_POOL: return max_pool(op, x, y);
+        case AVERAGE_POOL: return average_pool(op, x, y);
+        case GLOBAL_POOL: return global_pool(x, y);
+        case GATE: case SQUEEZE: return gate(net, op, work, net.training ? block : 0);
+        case RESIZE: return resize(x, y);
+        case ADD: return add(x, net.act(op.other, block), y);
+    }
+}
+
+inline void backward_op(Net &net, size_t i, int64_t block) {
+    const Op &op = net.ops[i];
+    Work &work = net.work[i];
+    if (op.kind == CONV) {
+        const Op *tail = tail_of(net, op);
+        return convolution_backward(net, op, work, tail, tail ? &net.work[op.tail] : nullptr,
+                                    block);
+    }
+    const View x = net.act(op.source, block), y = net.act(op.target, block);
+    const View dy = net.grad(op.target, block);
+    if (op.kind == ADD) {
+        if (op.wanted) pass_on(dy, net.grad(op.source, block), op.adds);
+        if (op.wanted_other) pass_on(dy, net.grad(op.other, block), op.adds_other);
+        return;
+    }
+    if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);  // it has weights
+    if (!op.wanted) return;
+    if (op.kind == POINTWISE) {  // of a convolution that it follows, it keeps the gradient
+        if (net.values[op.source].gradient == -2) return pointwise_backward(net, op, work, block);
+        return pointwise_backward_alone(net, op, work, block);
+    }
+    const View dx = net.grad(op.source, block);
+    switch (op.kind) {
+        case MAX_POOL: return max_pool_backward(op, x, y, dy, dx);
+        case AVERAGE_POOL: return average_pool_backward(op, dy, dx);
+        case GLOBAL_POOL: return global_pool_backward(op, dy, dx);
+        case GATE: return gate_backward(net, op, work, block);
+        case RESIZE: return resize_backward(op, dy, dx);
+    }
+}
+
+// Pixels of a value over the batch.
+inline double population(const Net &net, int64_t value) {
+    return (double)net.images * net.layouts[value].height * net.layouts[value].width;
+}
+
+inline void Net::forward() {
+    training = true;
+    for (size_t i = 0; i < ops.size(); i++)
+        if (ops[i].kind == CONV) pack_weights(*this, ops[i], work[i]);
+        else if (ops[i].kind == POINTWISE) clear(work[i]);
+    for (size_t start = 0, end; start < ops.size(); start = end) {
+        for (end = start; end < ops.size() && !ops[end].barrier;) end++;
+        end = std::min(end + 1, ops.size());
+        for (int64_t block = 0; block < blocks_now(); block++)
+            for (size_t i = start; i < end; i++) forward_op(*this, i, block, true);
+        const Op *tail = tail_of(*this, ops[end - 1]);
+        if (tail && tail->gamma >= 0) {
+            Work &w = work[ops[end - 1].tail];
+            settle_statistics(*this, *tail, w, population(*this, tail->source));
+            clear(w);
+        }
+    }
+}
+
+inline void Net::backward() {
+    for (size_t i = 0; i < ops.size(); i++)
+        if (ops[i].kind == CONV)
+            std::memset(static_cast<void *>(work[i].sums.at()), 0, work[i].sums.count() * sizeof(Lanes));
+    for (size_t end = ops.size(), start; end > 0; end = start) {
+        for (start = end - 1; start > 0 && !ops[start - 1].barrier;) start--;
+        const Op *tail = tail_of(*this, ops[end - 1]);
+        if (tail) settle_backward(*this, *tail, work[ops[end - 1].tail],
+                                  population(*this, tail->source));
+        for (int64_t block = 0; block < blocks_now(); block++) {
+            for (size_t i = start; i < end; i++)
+                if (ops[i].again) forward_op(*this, i, block, false);
+            for (size_t i = end; i-- > start;) backward_op(*this, i, block);
+        }
+    }
+    for (size_t i = 0; i < ops.size(); i++)
+        if (ops[i].kind == CONV) {
+            const Op &op = ops[i];
+            const Reg *sums = (const Reg *)work[i].sums.at();
+            for (size_t w = 0; w < work[i].forward.size(); w++)
+                gradients[op.weight + w] = sum(sums[w]);
+        }
+}
+
+inline void Net::infer() {
+    for (size_t i = 0; i < ops.size(); i++) forward_op(*this, i, 0, false);
+}
+
+// Before the first `infer` with these parameters.
+inline void prepare_inference(Net &net) {
+    net.training = false;
+    for (size_t i = 0; i < net.ops.size(); i++) {
+        if (net.ops[i].kind == CONV) pack_weights(net, net.ops[i], net.work[i]);
+        if (net.ops[i].kind == POINTWISE && net.ops[i].gamma >= 0)
+            settle_running(net, net.ops[i], net.work[i]);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,44 @@
+// SGD with momentum (Nesterov's, as torch.optim.SGD), Adam and AdamW (as torch.optim), and the
+// moving average.
+#pragma once
+#include <cmath>
+
+#include "lanes.hpp"
+
+namespace {
+
+// m = momentum * m + g (m = g at first); p -= rate * (g + momentum * m)
+inline void sgd(real *p, const real *g, real *m, int64_t count, double rate, double momentum,
+                double decay, bool first) {
+    for (int64_t i = 0; i < count; i++) {
+        real d = g[i] + (real)decay * p[i];
+        if (momentum != 0) {
+            m[i] = first ? d : (real)momentum * m[i] + d;
+            d += (real)momentum * m[i];
+        }
+        p[i] -= (real)rate * d;
+    }
+}
+
+// p -= rate * (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + 1e-8); steps count from 1. Adam adds
+// the decay to the gradient, AdamW shrinks the weights.
+inline void adam(real *p, const real *g, real *m, real *v, int64_t count, double rate,
+                 double decay, bool decoupled, int64_t step) {
+    const double b1 = 0.9, b2 = 0.999;
+    const real size = (real)(rate / (1 - std::pow(b1, step)));
+    const real root = (real)std::sqrt(1 - std::pow(b2, step));
+    for (int64_t i = 0; i < count; i++) {
+        real d = g[i];
+        if (decoupled) p[i] -= (real)(rate * decay) * p[i];
+        else d += (real)decay * p[i];
+        m[i] += (real)(1 - b1) * (d - m[i]);
+        v[i] = (real)b2 * v[i] + (real)(1 - b2) * d * d;
+        p[i] -= size * m[i] / (std::sqrt(v[i]) / root + (real)1e-8);
+    }
+}
+
+inline void follow(real *average, const real *value, int64_t count, double weight) {
+    for (int64_t i = 0; i < count; i++) average[i] += (real)weight * (value[i] - average[i]);
+}
+
+}  // namespace

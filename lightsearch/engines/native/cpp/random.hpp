@@ -1,0 +1,27 @@
+// The package's one generator: SplitMix64 read as a counter (randomness.py has its twin).
+#pragma once
+#include <cstdint>
+
+namespace {
+
+constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15ull;
+
+inline uint64_t mix(uint64_t v) {
+    v = (v ^ (v >> 30)) * 0xBF58476D1CE4E5B9ull;
+    v = (v ^ (v >> 27)) * 0x94D049BB133111EBull;
+    return v ^ (v >> 31);
+}
+// Value i of a stream, 64 bits.
+inline uint64_t bits(uint64_t stream, uint64_t i) { return mix(stream + (i + 1) * GOLDEN); }
+// The key of a part of a stream.
+inline uint64_t key(uint64_t stream, uint64_t part) { return mix((mix(stream) + GOLDEN) ^ mix(part)); }
+// Value i as a float in [0, 1), on a grid of 2^-24.
+inline float uniform(uint64_t stream, uint64_t i) { return (float)(bits(stream, i) >> 40) * 0x1p-24f; }
+// Decision i of a stream with 16 bits each: whether a value is kept, where `threshold` of 65,536
+// are dropped. The lowest bits of a draw come first, read as signed numbers.
+inline bool keeps(uint64_t stream, uint64_t i, int64_t threshold) {
+    int16_t draw = (int16_t)(bits(stream, i / 4) >> (i % 4 * 16));
+    return draw >= threshold - 32768;
+}
+
+}  // namespace

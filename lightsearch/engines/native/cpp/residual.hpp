@@ -1,0 +1,41 @@
+// Residual addition, y = x + shortcut, and the nearest-neighbour resizing of a shortcut:
+// y[i][j] = x[i * h / H][j * w / W], rounded down.
+#pragma once
+#include "net.hpp"
+
+namespace {
+
+inline void add(View x, View shortcut, View y) {
+    for (int c = 0; c < y.channels; c++)
+        for (int r = 0; r < y.height; r++)
+            for (int s = 0; s < y.width; s++)
+                y.line(c, r)[s] = x.line(c, r)[s] + shortcut.line(c, r)[s];
+}
+
+// dx (+)= dy
+inline void pass_on(View dy, View dx, bool adds) {
+    for (int c = 0; c < dx.channels; c++)
+        for (int r = 0; r < dx.height; r++) {
+            const Lanes *from = dy.line(c, r);
+            Lanes *to = dx.line(c, r);
+            for (int s = 0; s < dx.width; s++) to[s] = adds ? to[s] + from[s] : from[s];
+        }
+}
+
+inline void resize(View x, View y) {
+    for (int c = 0; c < y.channels; c++)
+        for (int r = 0; r < y.height; r++)
+            for (int s = 0; s < y.width; s++)
+                y.line(c, r)[s] = x.line(c, r * x.height / y.height)[s * x.width / y.width];
+}
+
+inline void resize_backward(const Op &op, View dy, View dx) {
+    if (!op.adds) clear(dx);
+    for (int c = 0; c < dy.channels; c++)
+        for (int r = 0; r < dy.height; r++)
+            for (int s = 0; s < dy.width; s++)
+                dx.line(c, r * dx.height / dy.height)[s * dx.width / dy.width] +=
+                    dy.line(c, r)[s];
+}
+
+}  // namespace

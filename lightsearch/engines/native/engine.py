@@ -1,0 +1,211 @@
+"""The native engine behind the common interface: a compiled network and the state it works on."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import weakref
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightsearch.data import DataSet, Split
+from lightsearch.design.parts import Design
+from lightsearch.engines.initial import initial_weights
+from lightsearch.engines.native.library import (
+    Augmentation,
+    Images,
+    library,
+    number_type,
+)
+from lightsearch.engines.native.plan import Op, Plan, Slot, Value, plan
+from lightsearch.errors import EngineError
+from lightsearch.randomness import key
+from lightsearch.recipe import Recipe
+
+State: TypeAlias = dict[str, Tensor]
+
+
+class Native:
+    """Trains one design on one thread of a processor; see `lightsearch.engines.Engine`.
+
+    Raises `Unsupported` for a design with a user's own layer, and `EngineError` where there is
+    no compiled library, or not enough memory.
+    """
+
+    def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
+                 build: ctypes.CDLL | None = None) -> None:
+        self.design, self.recipe, self.data, self.seed = design, recipe, data, seed
+        self.library = build or library()
+        self.plan = plan(design, data.shape)
+        self.dtype = number_type(self.library)
+        self.parameters = self._zeros(self.plan.parameter_count)
+        self.gradients = torch.zeros_like(self.parameters)
+        self.running = self._zeros(self.plan.running_count)
+        self.averaged = (self.parameters.clone(), self.running.clone()) if recipe.ema else None
+        self.memories = {name: torch.zeros_like(self.parameters)
+                         for name in _memories(recipe)}
+        self.steps = 0  # of the optimizer
+        self.loss, self.correct = 0.0, 0
+        self.most = recipe.batch_size + 1  # a last image alone joins the batch before
+        self.network = _network(self.library, self.plan, self.most)
+        self.sets = {part: _images(split, data) for part, split in
+                     (("train", data.train), ("test", data.test))}
+
+    def _zeros(self, count: int) -> Tensor:
+        return torch.zeros(count, dtype=self.dtype)
+
+    # State -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the initial weights."""
+        weights = initial_weights(self.design, self.data.shape, self.seed)
+        self._take(weights, self.parameters, self.running)
+        if self.averaged is not None:
+            self._take(weights, *self.averaged)
+
+    def load(self, state: State) -> None:
+        """Go on from a state of this engine or the other."""
+        self._take(_below(state, "model."), self.parameters, self.running)
+        if self.averaged is not None:
+            self._take(_below(state, "average."), *self.averaged)
+        for index, slot in enumerate(self.plan.parameters):
+            for name, memory in self.memories.items():
+                place = f"optimizer.{index}.{name}"
+                if place in state:  # there is none where nothing is remembered yet
+                    _part(memory, slot).copy_(state[place])
+        self.steps = int(state["run.step"])
+
+    def state(self) -> State:
+        """A copy of the weights, their average and the optimizer's memory."""
+        found = self._given("model.", self.parameters, self.running)
+        if self.averaged is not None:
+            found |= self._given("average.", *self.averaged)
+        for index, slot in enumerate(self.plan.parameters):
+            for name, memory in self.memories.items():
+                found[f"optimizer.{index}.{name}"] = _part(memory, slot).clone()
+            if "exp_avg" in self.memories:
+                found[f"optimizer.{index}.step"] = torch.tensor(float(self.steps))
+        return found
+
+    def _take(self, tensors: State, parameters: Tensor, running: Tensor) -> None:
+        for slots, flat in ((self.plan.parameters, parameters), (self.plan.running, running)):
+            for slot in slots:
+                _part(flat, slot).copy_(tensors[slot.name])
+
+    def _given(self, prefix: str, parameters: Tensor, running: Tensor) -> State:
+        found = {slot.name: _part(flat, slot).clone()
+                 for slots, flat in ((self.plan.parameters, parameters),
+                                     (self.plan.running, running)) for slot in slots}
+        found |= {name: torch.tensor(self.steps) for name in self.plan.counters}
+        return {prefix + name: found[name] for name in self.plan.names}
+
+    # Work ------------------------------------------------------------------------------------
+
+    def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
+        """Fill `gradients` from a batch of training images, and count its loss and hits."""
+        if len(batch) > self.most:
+            raise EngineError(f"a batch must have at most {self.most} images, "
+                              f"but got {len(batch)}")
+        loss, correct = ctypes.c_double(), ctypes.c_int64()
+        how = None if augment_stream is None else _augmentation(self.recipe, augment_stream)
+        batch = batch.contiguous()
+        self.library.network_gradient(
+            self.network(), self.sets["train"], how, batch.data_ptr(), len(batch), dropout_stream,
+            self.parameters.data_ptr(), len(self.parameters), self.gradients.data_ptr(),
+            self.running.data_ptr(), self.recipe.smoothing, loss, correct)
+        self.loss += loss.value
+        self.correct += correct.value
+
+    def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
+        """One step of the optimizer on a batch of training images, given by index."""
+        self.gradient(batch, augment_stream, dropout_stream)
+        memories = [memory.data_ptr() for memory in self.memories.values()]
+        pointers = (self.parameters.data_ptr(), self.gradients.data_ptr(), *memories)
+        count, decay = len(self.parameters), self.recipe.weight_decay
+        if self.recipe.optimizer == "sgd":
+            momentum = self.recipe.momentum
+            self.library.optimize_sgd(*(pointers if momentum else (*pointers, None)), count, rate,
+                                      momentum, decay, self.steps == 0)
+        else:
+            self.library.optimize_adam(*pointers, count, rate, decay,
+                                       self.recipe.optimizer == "adamw", self.steps + 1)
+        self.steps += 1
+
+    def follow(self, weight: float) -> None:
+        """Move the average a step towards the weights and batch norm's statistics."""
+        if self.averaged is None:
+            return
+        for average, value in zip(self.averaged, (self.parameters, self.running), strict=True):
+            self.library.average_follow(average.data_ptr(), value.data_ptr(), len(value), weight)
+
+    def told(self) -> tuple[float, int]:
+        """The summed loss and the number of correct images of the steps so far."""
+        return self.loss, self.correct
+
+    def evaluate(self, averaged: bool) -> int:
+        """Number of correct test images, by the averaged weights or the raw ones."""
+        raw = (self.parameters, self.running)
+        parameters, running = self.averaged if averaged and self.averaged is not None else raw
+        return int(self.library.network_evaluate(
+            self.network(), self.sets["test"], len(self.data.test[1]), parameters.data_ptr(),
+            running.data_ptr()))
+
+
+class _Network:
+    """Owns a compiled network; calling it gives its address."""
+
+    def __init__(self, build: ctypes.CDLL, address: int) -> None:
+        self.address = address
+        weakref.finalize(self, build.network_free, address)
+
+    def __call__(self) -> int:
+        return self.address
+
+
+def _network(build: ctypes.CDLL, made: Plan, batch: int) -> _Network:
+    values = (Value * len(made.values))(*made.values)
+    ops = (Op * len(made.ops))(*made.ops)
+    address = build.network_make(values, len(values), ops, len(ops), batch, made.input,
+                                 made.scores)
+    if address is None:
+        raise EngineError(f"there is not enough memory to train on batches of {batch} images")
+    return _Network(build, address)
+
+
+class _Set(Images):
+    """The struct, with the tensors that it points into."""
+
+    kept: tuple[Tensor, ...]
+
+
+def _images(split: Split, data: DataSet) -> _Set:
+    pixels, labels = (tensor.contiguous() for tensor in split)
+    mean, deviation = (tensor.double().contiguous() for tensor in data.mean_std)
+    found = _Set(pixels.data_ptr(), labels.data_ptr(), *data.shape, mean.data_ptr(),
+                 deviation.data_ptr())
+    found.kept = (pixels, labels, mean, deviation)
+    return found
+
+
+def _augmentation(recipe: Recipe, stream: int) -> Augmentation:
+    return Augmentation(
+        math.radians(recipe.rotation), math.radians(recipe.shear), recipe.scale, recipe.shift,
+        recipe.brightness, recipe.contrast, recipe.erasing,
+        *(key(stream, name) for name in ("affine", "brightness", "contrast", "erasing")))
+
+
+def _memories(recipe: Recipe) -> tuple[str, ...]:
+    """What the optimizer remembers, by PyTorch's names."""
+    if recipe.optimizer == "sgd":
+        return ("momentum_buffer",) if recipe.momentum else ()
+    return ("exp_avg", "exp_avg_sq")
+
+
+def _part(flat: Tensor, slot: Slot) -> Tensor:
+    return flat[slot.offset:slot.offset + slot.size].view(slot.shape)
+
+
+def _below(state: State, prefix: str) -> State:
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

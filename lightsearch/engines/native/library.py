@@ -1,0 +1,109 @@
+"""The compiled library: where it is, which build of it this processor can run, and its functions.
+
+Two builds lie beside this file where the package was installed with a compiler: one for
+processors with AVX2 and FMA (x86-64-v3), one for any. They are plain shared libraries, called
+through ctypes, which lets other threads run meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from ctypes import POINTER, c_double, c_int64, c_uint64, c_void_p
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from lightsearch.engines.native.plan import Op, Value
+from lightsearch.errors import EngineError
+
+FOLDER = Path(__file__).parent
+SUFFIX = ".dll" if sys.platform == "win32" else ".so"
+
+
+class Images(ctypes.Structure):
+    """The images of a data set; see `cpp/images.hpp`."""
+
+    _fields_: ClassVar = [("pixels", c_void_p), ("labels", c_void_p), ("channels", c_int64),
+                          ("height", c_int64), ("width", c_int64), ("mean", c_void_p),
+                          ("deviation", c_void_p)]
+
+
+class Augmentation(ctypes.Structure):
+    """How images are augmented, and from which streams; see `cpp/images.hpp`."""
+
+    _fields_: ClassVar = [
+        *((name, c_double) for name in ("rotation", "shear", "scale", "shift", "brightness",
+                                        "contrast", "erasing")),
+        *((name, c_uint64) for name in ("affine", "brightness_stream", "contrast_stream",
+                                        "erasing_stream"))]
+
+
+_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
+    "layout_of": (c_int64, [c_int64]),
+    "network_make": (c_void_p, [POINTER(Value), c_int64, POINTER(Op), c_int64, c_int64, c_int64,
+                                c_int64]),
+    "network_free": (None, [c_void_p]),
+    "network_gradient": (None, [c_void_p, POINTER(Images), POINTER(Augmentation), c_void_p,
+                                c_int64, c_uint64, c_void_p, c_int64, c_void_p, c_void_p,
+                                c_double, POINTER(c_double), POINTER(c_int64)]),
+    "network_evaluate": (c_int64, [c_void_p, POINTER(Images), c_int64, c_void_p, c_void_p]),
+    "optimize_sgd": (None, [c_void_p, c_void_p, c_void_p, c_int64, c_double, c_double, c_double,
+                            c_int64]),
+    "optimize_adam": (None, [c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_double, c_double,
+                             c_int64, c_int64]),
+    "average_follow": (None, [c_void_p, c_void_p, c_int64, c_double]),
+}
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """Load one build of the library.
+
+    Raises `EngineError` where it cannot be loaded, or was built from other sources than these.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+        for name, (returns, takes) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = returns, takes
+    except (OSError, AttributeError) as error:
+        raise EngineError(f"the native engine cannot be loaded: {error}") from error
+    for which, struct in enumerate((Value, Op, Images, Augmentation)):
+        if library.layout_of(which) != ctypes.sizeof(struct):
+            raise EngineError(f"the native engine at {path} was built from other sources: "
+                              "install the package again")
+    return library
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The build for this processor. Raises `EngineError` where there is none."""
+    path = FOLDER / f"engine_{build_name()}{SUFFIX}"
+    if not path.exists():
+        raise EngineError("there is no native engine here: the package was installed without a "
+                          "C++ compiler")
+    return open_library(path)
+
+
+@functools.cache
+def build_name() -> str:
+    """`v3` for processors with AVX2 and FMA, else `plain`."""
+    able = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
+    return "v3" if able else "plain"
+
+
+@functools.cache
+def available() -> bool:
+    """Whether the native engine can be used here."""
+    try:
+        library()
+    except EngineError:
+        return False
+    return True
+
+
+def number_type(built: ctypes.CDLL) -> torch.dtype:
+    """What a parameter is made of in this build."""
+    return {4: torch.float32, 8: torch.float64}[built.layout_of(4)]

@@ -1,0 +1,39 @@
+"""Builds the native engine, two plain shared libraries, where there is a C++ compiler.
+
+Everything else about the package stands in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import platform
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+CPP = "lightsearch/engines/native/cpp"
+FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi"]
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+
+
+class SharedLibraries(build_ext):
+    """Libraries that ctypes loads: no Python in their names or inside."""
+
+    def get_ext_filename(self, name: str) -> str:
+        return name.replace(".", "/") + (".dll" if platform.system() == "Windows" else ".so")
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        return []
+
+
+def library(name: str, *flags: str) -> Extension:
+    return Extension(f"lightsearch.engines.native.engine_{name}", [f"{CPP}/engine.cpp"],
+                     extra_compile_args=[*FLAGS, *flags], language="c++",
+                     depends=[f"{CPP}/{header}.hpp" for header in (
+                         "convolution", "depthwise", "functions", "gate", "images", "lanes",
+                         "loss", "net", "network", "optimizer", "pointwise", "pool", "random",
+                         "residual")],
+                     optional=True)  # without a compiler, the PyTorch engine does the work
+
+
+setup(ext_modules=[library("plain")] + [library("v3", "-march=x86-64-v3")] * X86,
+      cmdclass={"build_ext": SharedLibraries})

@@ -1,0 +1,432 @@
+"""The native engine against PyTorch: a build in double precision agrees to 1e-9."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from random_designs import default
+from random_designs import nasty as any_shape
+from torch import Tensor, nn
+from torch.nn import functional
+
+import lightsearch.engines.native
+from lightsearch.data import DataSet
+from lightsearch.design import Seq, gap, seq
+from lightsearch.engines import chosen_engine, engine_named, engine_of
+from lightsearch.engines.eager import KeyedDropout, _key_dropouts, set_dropout_keys
+from lightsearch.engines.initial import initial_weights
+from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.library import available, library, open_library
+from lightsearch.engines.native.plan import Unsupported, plan, supports
+from lightsearch.errors import ArgumentError, EngineError
+from lightsearch.modules import build
+from lightsearch.notation import parse
+from lightsearch.ops import Shape
+from lightsearch.recipe import Recipe
+
+CPP = Path(lightsearch.engines.native.__file__).parent / "cpp"
+COMPILER = os.environ.get("CXX") or shutil.which("c++")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+needs_engine = pytest.mark.skipif(not available(), reason="installed without a C++ compiler")
+PLAIN = Recipe(lr=0.05)
+
+
+def compiled(folder: Path, name: str, *flags: str) -> Path:
+    """A build of the library as setup.py makes it, with more flags."""
+    assert COMPILER is not None
+    path = folder / f"{name}.so"
+    subprocess.run([COMPILER, "-std=c++17", "-O2", "-ffp-contract=off", "-fvisibility=hidden",
+                    "-Wno-psabi", "-fPIC", "-shared", *flags, str(CPP / "engine.cpp"), "-o",
+                    str(path)], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def double(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The library in double precision."""
+    return open_library(compiled(tmp_path_factory.mktemp("double"), "double",
+                                 "-DLIGHTSEARCH_DOUBLE"))
+
+
+def images(shape: Shape, count: int, classes: int, seed: int = 0) -> DataSet:
+    """Random images, of a few grey levels so that pooling meets ties."""
+    rng = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    labels = torch.arange(count) % classes
+    return DataSet("random", (pixels, labels), (pixels[:5], labels[:5]), classes)
+
+
+def nasty(rng: Random) -> tuple[Seq, Shape]:
+    """A nasty design with class scores at its end."""
+    design, shape = any_shape(rng)
+    return seq(design, gap()), shape
+
+
+def classes_of(design: Seq, shape: Shape) -> int:
+    """The features that a design ends in."""
+    made = plan(design, shape)
+    last = made.values[made.scores]
+    assert (last.height, last.width) == (1, 1)
+    return int(last.channels)
+
+
+class Judge:
+    """A design in PyTorch, in double or single precision, on the same images and dropout."""
+
+    def __init__(self, design: Seq, data: DataSet, recipe: Recipe, dtype: torch.dtype) -> None:
+        self.model: nn.Module = build(design, data.shape)
+        _key_dropouts(self.model)
+        self.model.load_state_dict(initial_weights(design, data.shape, 3))
+        self.model.to(dtype).train()
+        self.data, self.recipe, self.dtype = data, recipe, dtype
+
+    def gradient(self, batch: Tensor, stream: int) -> float:
+        mean, std = (v.to(self.dtype)[:, None, None] for v in self.data.mean_std)
+        x = (self.data.train[0][batch].to(self.dtype) / 255 - mean) / std
+        set_dropout_keys(self.model, stream)
+        loss = functional.cross_entropy(self.model(x), self.data.train[1][batch],
+                                        label_smoothing=self.recipe.smoothing)
+        self.model.zero_grad()
+        if loss.requires_grad:  # a design of pools alone has nothing to learn
+            loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: torch.zeros_like(p) if p.grad is None else p.grad
+                for name, p in self.model.named_parameters()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {k: v for k, v in self.model.state_dict().items() if v.is_floating_point()}
+
+
+def native_gradients(engine: Native) -> dict[str, Tensor]:
+    return {slot.name: engine.gradients[slot.offset:slot.offset + slot.size].view(slot.shape)
+            for slot in engine.plan.parameters}
+
+
+def native_tensors(engine: Native) -> dict[str, Tensor]:
+    return {k.removeprefix("model."): v for k, v in engine.state().items()
+            if k.startswith("model.") and v.is_floating_point()}
+
+
+def close(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
+    assert list(mine) == list(theirs)
+    for name, value in theirs.items():
+        scale = 1 + float(value.abs().max())
+        error = float((mine[name] - value).abs().max())
+        assert error <= tolerance * scale, f"{name}: {error / scale:.1e}"
+
+
+def agree(library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37,
+          recipe: Recipe = PLAIN) -> None:
+    """Loss, gradients and running statistics of one batch are PyTorch's to 1e-9."""
+    data = images(shape, count, classes_of(design, shape))
+    engine, judge = Native(design, recipe, data, 3, library), Judge(design, data, recipe,
+                                                                    torch.float64)
+    engine.begin()
+    batch = torch.randperm(count, generator=torch.Generator().manual_seed(1))
+    engine.gradient(batch, None, 77)
+    assert engine.loss / count == pytest.approx(judge.gradient(batch, 77), rel=1e-9)
+    close(native_gradients(engine), judge.gradients(), 1e-9)
+    close(native_tensors(engine), judge.tensors(), 1e-9)
+
+
+# Each kind with each of its options --------------------------------------------------------------
+
+ONES = [
+    f"conv(4,k={k},p={p},stride={s}) gap"
+    for k in (1, 2, 3, 5, 7) for p in (0, 1, 4) for s in (1, 2, 3)
+] + [f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)] + [
+    f"conv(12) conv(24,groups={g},k={k},stride={s},p=1,bias=true) gap"
+    for g in (2, 3, 4, 6) for k in (1, 3, 4) for s in (1, 2)
+] + [
+    f"conv(5) depthwise(k={k},multiplier={m},stride={s},p={p},bias=true) gap"
+    for k in (1, 3, 4, 5) for m in (1, 3) for s in (1, 2) for p in (0, 2)
+] + [
+    f"conv(6,act={act},norm={norm},order={order},bias=true) conv(4) gap"
+    for act in ("relu", "gelu", "silu", "hardswish", "none") for norm in ("batch", "none")
+    for order in ("norm-act", "act-norm")
+] + [
+    f"conv(5,dropout={rate},per={per}) dropout({rate},per={per}) conv(7,k=2,p=0) gap"
+    for rate in (0.1, 0.5, 0.97) for per in ("element", "channel")
+] + [
+    f"conv(5) {by}(k={k},stride={s},p={p}) conv(6) gap"
+    for by in ("maxpool", "avgpool") for k, s, p in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1),
+                                                     (4, 4, 2), (1, 2, 0))
+] + [
+    "conv(6) gate gap", "gate conv(6) gate conv(4) gap", "conv(6) se(reduction=2) conv(7) gap",
+    "se(reduction=1) conv(3) se(reduction=16) gap", "conv(6) separable(7) gap",
+    "conv(6) separable(7,inner=true) separable(5,k=5,stride=2) gap",
+    "conv(6) residual([conv(6)]) gap", "conv(6) residual([conv(9) conv(6,act-norm)],act=relu) gap",
+    "conv(6) residual([conv(8)],project) residual([conv(8,p=0)]) gap",
+    "conv(6) residual([conv(8,stride=2)],project,act=gelu) gap",
+    "conv(6) residual([maxpool conv(8)],project) conv(5) gap", "residual([conv(2)]) conv(4) gap",
+    "conv(6) residual([residual([conv(6)]) gate]) residual([dropout(0.3)]) gap",
+    "conv(6) residual([conv(6,p=3)]) linear(7)", "conv(6) linear(12,act=relu) linear(5)",
+    "linear(9,act=silu) conv(8,k=1,norm=none) linear(4,bias=false)", "conv(4) avgpool linear(6)",
+    "conv(6) maxpool conv(10,k=1,norm=none,act=none) gap",
+    "maxpool avgpool dropout(0.2) linear(4)",
+    "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)", "gap linear(3)",
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", ONES)
+def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> None:
+    agree(double, parse(text), (2, 9, 11), count=19)
+
+
+@needs_compiler
+@pytest.mark.parametrize("count", [2, 15, 16, 17, 31, 32, 33, 128, 300])
+def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
+    design = parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se gap linear(10)")
+    agree(double, design, (1, 12, 12), count=count, recipe=Recipe(batch_size=count))
+
+
+@needs_compiler
+@pytest.mark.parametrize("make", [default, nasty])
+@pytest.mark.parametrize("seeds", [
+    range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"])
+def test_random_designs(double: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
+                        seeds: range) -> None:
+    for seed in seeds:
+        design, shape = make(Random(seed))
+        try:
+            agree(double, design, shape, count=21, recipe=Recipe(smoothing=0.1 * (seed % 2)))
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {design} on {shape}") from error
+
+
+# Steps -------------------------------------------------------------------------------------------
+
+OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
+    Recipe(momentum=0): lambda p: torch.optim.SGD(p, 0.05),
+    Recipe(weight_decay=0.01): lambda p: torch.optim.SGD(p, 0.05, 0.9, nesterov=True,
+                                                         weight_decay=0.01),
+    Recipe(optimizer="adam", weight_decay=0.01): lambda p: torch.optim.Adam(
+        p, 0.05, weight_decay=0.01),
+    Recipe(optimizer="adamw", weight_decay=0.01): lambda p: torch.optim.AdamW(
+        p, 0.05, weight_decay=0.01),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("recipe", OPTIMIZERS, ids=str)
+def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
+    design = parse("conv(6,act-norm,act=silu) avgpool residual([conv(8,act=gelu)],project) "
+                   "separable(9,act=silu,dropout=0.1) gap linear(10)")
+    data = images((1, 10, 10), 60, 10)
+    engine, judge = Native(design, recipe, data, 3, double), Judge(design, data, recipe,
+                                                                   torch.float64)
+    engine.begin()
+    optimizer = OPTIMIZERS[recipe](judge.model.parameters())
+    for step in range(20):
+        batch = (torch.arange(24) + 7 * step) % 60
+        engine.learn(batch, 0.05, 0, step)
+        judge.gradient(batch, step)
+        optimizer.step()
+    close(native_tensors(engine), judge.tensors(), 1e-9)
+
+
+# Single precision --------------------------------------------------------------------------------
+
+
+@needs_engine
+@pytest.mark.parametrize("make", [default, nasty])
+def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
+        make: Callable[[Random], tuple[Seq, Shape]]) -> None:
+    """Over random designs, the median error in the gradients is at most 1.5 times PyTorch's."""
+    ratios = []
+    for seed in range(24):
+        design, shape = make(Random(seed))
+        data = images(shape, 40, classes_of(design, shape))
+        engine = Native(design, PLAIN, data, 3)
+        exact, single = (Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32))
+        engine.begin()
+        batch = torch.arange(40)
+        engine.gradient(batch, None, 5)
+        exact.gradient(batch, 5)
+        single.gradient(batch, 5)
+        truth = torch.cat([g.flatten() for g in exact.gradients().values()])
+        mine, theirs = (torch.cat([g.flatten().double() for g in found.values()]) for found in
+                        (native_gradients(engine), single.gradients()))
+        ratios.append(float((mine - truth).norm() / ((theirs - truth).norm() + 1e-12)))
+    ratios.sort()
+    assert ratios[len(ratios) // 2] < 1.5, ratios
+
+
+@needs_engine
+def test_large_means_are_not_lost_in_single_precision() -> None:
+    """Batch norm over values of 300 plus or minus 1: PyTorch's error is no smaller."""
+    design = parse("conv(4,act=none,norm=none,bias=true) conv(5,act=none) gap linear(10)")
+    data = images((1, 9, 9), 64, 10)
+    judges = [Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32)]
+    engine = Native(design, PLAIN, data, 3)
+    engine.begin()
+    for judge in judges:
+        for name, value in judge.model.named_parameters():
+            if name == "0.conv.bias":
+                value.data.fill_(300)
+    for slot in engine.plan.parameters:
+        if slot.name == "0.conv.bias":
+            engine.parameters[slot.offset:slot.offset + slot.size] = 300
+    for step in range(60):  # until the running mean, from which sums are taken, is near the mean
+        engine.gradient(torch.arange(64), None, step)
+        for judge in judges:
+            judge.gradient(torch.arange(64), step)
+    exact, single = (torch.cat([g.flatten().double() for g in judge.gradients().values()])
+                     for judge in judges)
+    mine = torch.cat([g.flatten().double() for g in native_gradients(engine).values()])
+    assert float((mine - exact).norm()) < 3 * float((single - exact).norm())
+
+
+# The generator and augmentation are judged where PyTorch's are -----------------------------------
+
+
+@needs_compiler
+def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -> None:
+    """A linear network's gradient shows its input: it must be the same with each augmentation."""
+    from lightsearch.augment import augment
+
+    data = images((3, 9, 14), 40, 10)
+    design = parse("linear(10)")
+    whole = {"rotation": 20.0, "shift": 0.15, "scale": 0.2, "shear": 12.0, "erasing": 0.7,
+             "brightness": 0.4, "contrast": 0.5}
+    recipes = [Recipe(**{name: value}) for name, value in whole.items()]  # type: ignore[arg-type]
+    for recipe in [*recipes, Recipe(**whole)]:  # type: ignore[arg-type]
+        engine = Native(design, recipe, data, 3, double)
+        engine.begin()
+        batch = torch.arange(40).flip(0)
+        engine.gradient(batch, 99, 0)
+        module = build(design, data.shape).double()
+        module.load_state_dict(initial_weights(design, data.shape, 3))
+        pixels = augment(data.train[0][batch].float() / 255, recipe, 99).double()
+        mean, std = (v.double()[:, None, None] for v in data.mean_std)
+        functional.cross_entropy(module((pixels - mean) / std), data.train[1][batch]).backward()
+        expected = dict(module.named_parameters())["0.linear.weight"].grad
+        assert expected is not None
+        torch.testing.assert_close(native_gradients(engine)["0.linear.weight"], expected,
+                                   atol=2e-6, rtol=0, msg=lambda m, r=recipe: f"{r}: {m}")
+
+
+# Both builds, and no reading past an end ---------------------------------------------------------
+
+SANITIZED = """
+import sys
+from pathlib import Path
+from random import Random
+sys.path.insert(0, sys.argv[2])
+import test_native as t
+library = t.open_library(Path(sys.argv[1]))
+for text in t.ONES:
+    t.agree(library, t.parse(text), (2, 9, 11), count=19)
+for count in (1, 2, 15, 16, 17, 33, 300):
+    t.agree(library, t.parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se linear(10)"),
+            (1, 7, 5), count=count, recipe=t.Recipe(batch_size=count))
+for seed in range(60):
+    t.agree(library, *t.nasty(Random(seed)), count=21)
+print("done")
+"""
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    """Address and undefined-behaviour sanitizers over every kind, odd sizes and batches."""
+    path = compiled(tmp_path, "sanitized", "-DLIGHTSEARCH_DOUBLE", "-g", "-O1",
+                    "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    runtimes = [subprocess.run([str(COMPILER), f"-print-file-name={name}"], check=True,
+                               capture_output=True, text=True).stdout.strip()
+                for name in ("libasan.so", "libstdc++.so")]
+    told = subprocess.run(
+        [sys.executable, "-c", SANITIZED, str(path), str(Path(__file__).parent)],
+        env={**os.environ, "LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr[-3000:]
+    assert told.stdout == "done\n"
+
+
+@needs_engine
+def test_both_builds_give_the_same_up_to_rounding() -> None:
+    design = parse("conv(6,act-norm) maxpool separable(9) gap linear(10)")
+    data = images((1, 12, 12), 40, 10)
+    found = []
+    for build_name in ("plain", "v3"):
+        path = CPP.parent / f"engine_{build_name}.so"
+        if not path.exists() or (build_name == "v3" and library()._name != str(path)):
+            pytest.skip("this processor has one build only")
+        engine = Native(design, PLAIN, data, 3, open_library(path))
+        engine.begin()
+        engine.gradient(torch.arange(40), 1, 2)
+        found.append(engine.gradients)
+    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-4)
+
+
+# Which engine ------------------------------------------------------------------------------------
+
+
+def test_who_trains_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    design, shape = parse("conv(4) gap linear(10)"), (1, 8, 8)
+    assert chosen_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
+    assert engine_named("native-v3") == engine_named("native-plain") == "native"
+    assert engine_named("torch") == "torch"
+    with pytest.raises(ArgumentError, match="`engine` must be one of native, torch, but got"):
+        engine_named("jax-2")
+    with pytest.raises(ArgumentError, match="`engine` must be 'torch' on a cuda device"):
+        chosen_engine("native", "cuda")
+    assert chosen_engine("auto", "cuda") == "torch"
+    room = lightsearch.engines
+    monkeypatch.setattr(room, "available", lambda: False)
+    assert chosen_engine("auto", "cpu") == "torch"
+    with pytest.raises(ArgumentError, match=r"installed without a C\+\+ compiler"):
+        chosen_engine("native", "cpu")
+    monkeypatch.setattr(room, "available", lambda: True)
+    assert chosen_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
+
+
+def test_a_users_own_layer_goes_to_pytorch() -> None:
+    from dataclasses import dataclass
+
+    from lightsearch.design import Layer
+    from lightsearch.modules import register
+    from lightsearch.ops import Local
+
+    @dataclass(frozen=True, slots=True, repr=False)
+    class Mine(Layer):
+        pass
+
+    register("native_test_mine", Mine, cost=lambda layer, shape: Local(shape),
+             module=lambda layer, shape: nn.Identity())
+    design = seq(Mine())
+    assert not supports(design, (1, 8, 8))
+    with pytest.raises(Unsupported, match="native_test_mine"):
+        plan(design, (1, 8, 8))
+
+
+def test_a_library_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_library(tmp_path / "none.so")
+    (tmp_path / "text.so").write_text("this is no library")
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_library(tmp_path / "text.so")
+
+
+@needs_engine
+def test_keyed_dropouts_are_counted_alike() -> None:
+    design = parse("conv(4,dropout=0.1) residual([conv(4,dropout=0.2)]) dropout(0.3) gap")
+    module = build(design, (1, 8, 8))
+    _key_dropouts(module)
+    rates = [m.rate for m in module.modules() if isinstance(m, KeyedDropout)]
+    drops = [op for op in plan(design, (1, 8, 8)).ops if op.drop]
+    assert [op.drop_index for op in drops] == [0, 1, 2]
+    assert [op.threshold / 65536 for op in drops] == pytest.approx(rates, abs=1e-5)
