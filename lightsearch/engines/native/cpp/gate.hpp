@@ -22,8 +22,8 @@ inline void gate(const Net &net, const Op &op, Work &work, int64_t block) {
     const View x = net.act(op.source, block), y = net.act(op.target, block);
     const Gated kept(op, work, x.channels, block);
     const Lanes share = lanes((real)1 / x.pixels());
-    const real *w1 = net.parameters + op.weight, *b1 = net.parameters + op.bias;
-    const real *w2 = net.parameters + op.weight2, *b2 = net.parameters + op.bias2;
+    const real *w1 = start(net.parameters, op.weight), *b1 = start(net.parameters, op.bias);
+    const real *w2 = start(net.parameters, op.weight2), *b2 = start(net.parameters, op.bias2);
     for (int c = 0; c < x.channels; c++) kept.mean[c] = plane_sum(x, c) * share;
     for (int h = 0; h < op.hidden; h++) {
         Lanes total = lanes(b1[h]);
@@ -46,9 +46,9 @@ inline void gate_backward(const Net &net, const Op &op, Work &work, int64_t bloc
     const View x = net.act(op.source, block), dy = net.grad(op.target, block);
     const int channels = x.channels, hidden = (int)op.hidden;
     const Gated kept(op, work, channels, block);
-    const real *w1 = net.parameters + op.weight, *w2 = net.parameters + op.weight2;
-    real *dw1 = net.gradients + op.weight, *db1 = net.gradients + op.bias;
-    real *dw2 = net.gradients + op.weight2, *db2 = net.gradients + op.bias2;
+    const real *w1 = start(net.parameters, op.weight), *w2 = start(net.parameters, op.weight2);
+    real *dw1 = start(net.gradients, op.weight), *db1 = start(net.gradients, op.bias);
+    real *dw2 = start(net.gradients, op.weight2), *db2 = start(net.gradients, op.bias2);
     std::vector<Lanes> inner(channels), dhidden(hidden, lanes(0)), dmean(channels, lanes(0));
     for (int c = 0; c < channels; c++) {
         Lanes total = lanes(0);

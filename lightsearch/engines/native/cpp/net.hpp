@@ -40,6 +40,11 @@ struct Op {
     int64_t barrier;                     // whether all blocks must pass before what follows
 };
 
+// Where something starts in an array; nothing where it is absent.
+template <class T> INLINE T *start(T *array, int64_t offset) {
+    return offset < 0 ? nullptr : array + offset;
+}
+
 // One block of a value: channels x height x width pixels of 16 lanes.
 struct View {
     Lanes *at;         // pixel (0, 0) of channel 0
