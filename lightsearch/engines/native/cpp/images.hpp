@@ -139,16 +139,20 @@ class Augmenter {
 // Puts images into the lanes of one block; lanes without an image are zero.
 inline void fill_block(View to, const Images &images, Augmenter &augmenter,
                        const int64_t *indices, int64_t first, int64_t count) {
-    for (int i = 0; i < LANES; i++) {
-        const bool used = i < count;
-        const real *pixels = used ? augmenter.image(indices[first + i], first + i).data() : nullptr;
-        for (int c = 0; c < to.channels; c++) {
-            const real mean = (real)images.mean[c], scale = (real)(1 / images.deviation[c]);
-            for (int y = 0; y < to.height; y++) {
-                Lanes *row = to.line(c, y);
-                for (int x = 0; x < to.width; x++)
-                    lane(row[x], i) = used ? (*pixels++ - mean) * scale : 0;
-            }
+    const size_t size = (size_t)to.channels * to.pixels();
+    std::vector<real> pixels(LANES * size);  // image by image first: lanes lie far apart
+    for (int64_t i = 0; i < count; i++) {
+        const std::vector<real> &image = augmenter.image(indices[first + i], first + i);
+        std::copy(image.begin(), image.end(), pixels.begin() + i * size);
+    }
+    const real *from = pixels.data();
+    for (int c = 0; c < to.channels; c++) {
+        const real mean = (real)images.mean[c], scale = (real)(1 / images.deviation[c]);
+        for (int y = 0; y < to.height; y++) {
+            Lanes *row = to.line(c, y);
+            for (int x = 0; x < to.width; x++, from++)
+                for (int i = 0; i < LANES; i++)
+                    lane(row[x], i) = i < count ? (from[i * size] - mean) * scale : 0;
         }
     }
 }

@@ -36,7 +36,13 @@ struct alignas(64) Lanes {
     Reg part[PARTS];
 };
 
-INLINE Reg spread(real value) { return Reg{} + value; }
+INLINE Reg spread(real v) {
+#ifdef LIGHTSEARCH_DOUBLE
+    return Reg{v, v, v, v};
+#else
+    return Reg{v, v, v, v, v, v, v, v};  // one instruction, where Reg{} + v is two
+#endif
+}
 
 // a * b + c, rounded once where the processor can.
 INLINE Reg fma(Reg a, Reg b, Reg c) {

@@ -25,7 +25,7 @@ inline void max_pool(const Op &op, View x, View y) {
                 Lanes best = x.line(c, rows.from)[columns.from];
                 for (int r = rows.from; r < rows.to; r++)
                     for (int s = columns.from; s < columns.to; s++) {
-                        Lanes v = x.line(c, r)[s];
+                        const Lanes v = x.line(c, r)[s];
                         EACH best.part[p] = choose(v.part[p] > best.part[p], v.part[p],
                                                    best.part[p]);
                     }
@@ -39,26 +39,38 @@ INLINE void clear(View x) {
         for (int r = 0; r < x.height; r++) std::fill_n(x.line(c, r), x.width, lanes(0));
 }
 
+// One window: the first of its largest values gets the gradient. ALONE: no other window has these
+// pixels, and nothing is to be added to.
+template <bool ALONE>
+INLINE void max_pool_window(View x, View dx, int c, Span rows, Span columns, Lanes best, Lanes d) {
+    Mask open[PARTS];
+    EACH open[p] = ~Mask{};
+    for (int r = rows.from; r < rows.to; r++) {
+        const Lanes *from = x.line(c, r);
+        Lanes *to = dx.line(c, r);
+        for (int s = columns.from; s < columns.to; s++)
+            EACH {
+                Mask here = open[p] & (from[s].part[p] == best.part[p]);
+                Reg share = where(here, d.part[p]);
+                to[s].part[p] = ALONE ? share : to[s].part[p] + share;
+                open[p] &= ~here;
+            }
+    }
+}
+
 inline void max_pool_backward(const Op &op, View x, View y, View dy, View dx) {
-    if (!op.adds) clear(dx);
+    const bool alone = !op.adds && op.stride >= op.height && op.padding == 0;
+    const bool tiled = alone && op.stride == op.height && x.height == y.height * op.stride &&
+                       x.width == y.width * op.stride;
+    if (!op.adds && !tiled) clear(dx);
     for (int c = 0; c < y.channels; c++)
         for (int i = 0; i < y.height; i++) {
             Span rows(i, op, op.height, x.height);
+            const Lanes *best = y.line(c, i), *d = dy.line(c, i);
             for (int j = 0; j < y.width; j++) {
                 Span columns(j, op, op.width, x.width);
-                const Lanes best = y.line(c, i)[j], d = dy.line(c, i)[j];
-                Mask open[PARTS];
-                EACH open[p] = ~Mask{};
-                for (int r = rows.from; r < rows.to; r++)
-                    for (int s = columns.from; s < columns.to; s++) {
-                        const Lanes v = x.line(c, r)[s];
-                        Lanes &to = dx.line(c, r)[s];
-                        EACH {
-                            Mask here = open[p] & (v.part[p] == best.part[p]);
-                            to.part[p] += where(here, d.part[p]);
-                            open[p] &= ~here;
-                        }
-                    }
+                if (alone) max_pool_window<true>(x, dx, c, rows, columns, best[j], d[j]);
+                else max_pool_window<false>(x, dx, c, rows, columns, best[j], d[j]);
             }
         }
 }
