@@ -35,7 +35,8 @@ from lightsearch.training import (
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up
 FAILURES = 5  # of trials in a row, before the search is given up
-MEMORY_WORK = 500  # multiplications that a written value costs about (docs/benchmarks.md)
+# Multiplications that a written value costs about, by engine (docs/benchmarks.md).
+MEMORY_WORK = {"torch": 500, "native": 40}
 
 
 def conduct(question: Question, slots: Sequence[Slot]) -> Iterator[Event]:
@@ -149,7 +150,7 @@ class _Run:
     def _typical_seconds(self) -> float:
         """Seconds an epoch of a typical candidate takes here: a few steps, timed in a slot."""
         proposals = [self.proposer.sample(index) for index in range(32)]
-        works = sorted((work(p.cost), index) for index, p in enumerate(proposals))
+        works = sorted((self._work(p.cost), index) for index, p in enumerate(proposals))
         proposal = proposals[works[len(works) // 2][1]]
         task = self.question.task(proposal.design, proposal.recipe, seed=0)
         took: float = self.slots[0].submit(seconds_per_epoch, task).result()
@@ -203,8 +204,11 @@ class _Run:
             decisions=proposal.decisions, options=proposal.options, seed=seed,
             fingerprint=proposal.fingerprint, params=spent.params, macs=spent.macs,
             activation_bytes=spent.activation_bytes, receptive_field=spent.receptive_field,
-            slot=self.lanes.index(lane), start=lane.free, work=work(spent), counts=self.counts,
+            slot=self.lanes.index(lane), start=lane.free, work=self._work(spent), counts=self.counts,
             versions=versions())
+
+    def _work(self, spent: Cost) -> int:
+        return work(spent, self.question.engine)
 
     # Training ------------------------------------------------------------------------------
 
@@ -281,10 +285,10 @@ class _Run:
             raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}")
 
 
-def work(spent: Cost) -> int:
+def work(spent: Cost, engine: str) -> int:
     """What an epoch of a design takes, in multiplications for one image: its time on the virtual
     clock. Only ratios matter."""
-    return spent.macs + MEMORY_WORK * sum(elements(step.shape) for step in spent.steps)
+    return spent.macs + MEMORY_WORK[engine] * sum(elements(step.shape) for step in spent.steps)
 
 
 def _epochs(task: Task, state: State | None, first: int, last: int) -> tuple[State, EpochResult]:

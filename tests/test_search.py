@@ -17,6 +17,7 @@ import pytest
 from tiny import arguments, outcome
 
 from lightsearch import api, conductor, iter_search, load_result, read, rebuild, search, train
+from lightsearch.data import load, make_dataset
 from lightsearch.errors import ArgumentError, BudgetError, DesignError, StudyError, WorkerError
 from lightsearch.slots import InlineSlot
 from lightsearch.study.journal import NAME
@@ -315,3 +316,17 @@ def test_two_workers_give_the_same_study_whatever_the_timing(tmp_path: Path) -> 
 def test_the_library_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     search(**arguments(study=tmp_path / "s", trials=10, epochs=1))  # far enough for Optuna to ask
     assert capfd.readouterr() == ("", "")
+
+
+def test_another_data_set_of_ones_own_is_refused_and_the_studys_images_stay(
+        tmp_path: Path) -> None:
+    digits = load("digits")
+    first = make_dataset(digits.train, digits.test, name="mine")
+    second = make_dataset((digits.train[0] // 2, digits.train[1]), digits.test, name="mine")
+    asked = arguments(study=tmp_path / "study", trials=1, epochs=1)
+    search(**{**asked, "dataset": first})
+    kept = (tmp_path / "study" / "data.safetensors").read_bytes()
+    with pytest.raises(StudyError, match="checksum="):
+        search(**{**asked, "dataset": second})
+    assert (tmp_path / "study" / "data.safetensors").read_bytes() == kept
+    search(**{**asked, "dataset": first, "trials": 2})

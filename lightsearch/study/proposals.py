@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from lightsearch.cost import Budget, Cost, cost, fingerprint
 from lightsearch.design.decoding import Choose, chooser, decode, recording, replay
 from lightsearch.design.parts import Design, Space
-from lightsearch.errors import ArgumentError, BudgetError, DesignError
+from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.ops import Shape
 from lightsearch.randomness import key
 from lightsearch.recipe import Recipe
@@ -101,10 +101,10 @@ class Proposer:
             decode(self.space, _noting(replay(decisions), options))
             drawing = recording(chooser(generator), decisions)
             recipe = decode(self.recipe, _noting(drawing, options))
-            made = self._gate(design, recipe, decisions, options)
-            if isinstance(made, Proposal) and (made.fingerprint, str(recipe)) not in known:
+            made = self._gate(design, recipe, decisions, options, known)
+            if isinstance(made, Proposal):
                 return made, counts
-            counts = counts.plus(duplicate=1)
+            counts = counts.plus(**{made: 1})
         raise Exhausted(f"{DRAWN} draws from within the budget in a row were designs that this "
                         f"study has trained already ({number} trials): the space holds few more")
 
@@ -122,13 +122,11 @@ class Proposer:
             made: Proposal | str
             try:
                 design, recipe = decode(self.space, choose), decode(self.recipe, choose)
-                made = self._gate(design, recipe, decisions, options)
+                made = self._gate(design, recipe, decisions, options, known)
             except DesignError:
                 made = "invalid"
             if isinstance(made, Proposal):
-                if (made.fingerprint, str(made.recipe)) not in known:
-                    return made, counts
-                made = "duplicate"
+                return made, counts
             counts = counts.plus(**{made: 1})
             with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
                 if made == "duplicate":
@@ -156,7 +154,7 @@ class Proposer:
     # The gate ------------------------------------------------------------------------------
 
     def _gate(self, design: Design, recipe: Recipe, decisions: dict[str, int],
-              options: dict[str, int]) -> Proposal | str:
+              options: dict[str, int], known: set[tuple[str, str]]) -> Proposal | str:
         """The proposal, or the name of the count that it adds to."""
         try:
             spent = cost(design, self.shape, self.classes)
@@ -165,6 +163,8 @@ class Proposer:
         if self.budget.exceeded(spent):
             return "over_budget"
         print_ = fingerprint(design, self.shape)
+        if (print_, str(recipe)) in known:
+            return "duplicate"
         return Proposal(design, recipe, decisions, spent, print_, options)
 
 
@@ -201,4 +201,4 @@ def categorical(count: int) -> optuna.distributions.CategoricalDistribution:
     return optuna.distributions.CategoricalDistribution(range(count))
 
 
-__all__ = ["BudgetError", "Exhausted", "Proposal", "Proposer", "categorical"]
+__all__ = ["Exhausted", "Proposal", "Proposer", "categorical"]
