@@ -204,8 +204,8 @@ class _Run:
             decisions=proposal.decisions, options=proposal.options, seed=seed,
             fingerprint=proposal.fingerprint, params=spent.params, macs=spent.macs,
             activation_bytes=spent.activation_bytes, receptive_field=spent.receptive_field,
-            slot=self.lanes.index(lane), start=lane.free, work=self._work(spent), counts=self.counts,
-            versions=versions())
+            slot=self.lanes.index(lane), start=lane.free, work=self._work(spent),
+            counts=self.counts, versions=versions())
 
     def _work(self, spent: Cost) -> int:
         return work(spent, self.question.engine)
