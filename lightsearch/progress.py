@@ -50,7 +50,7 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"  space     {about}{large(plan.designs)} designs, "
         f"{large(plan.within)} within the budget",
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
-        f"{plan.workers} at a time{before}",
+        f"{plan.workers} at a time, engine {question.engine}{before}",
         f"  time      {_time_line(status)}",
         f"  study     {plan.folder}",
         "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",

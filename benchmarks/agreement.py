@@ -1,0 +1,87 @@
+"""Whether the native engine reaches the accuracies of the PyTorch engine: many seeds of each.
+
+    python benchmarks/agreement.py --out agreement.jsonl
+    python benchmarks/agreement.py --out agreement.jsonl --table
+
+Seeds of the two engines are the same, but their last bits differ, so runs drift apart as two
+seeds do; what is compared are the means. A run that is in the file is not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+from collections import defaultdict
+from pathlib import Path
+
+from lightsearch import DEFAULT_RECIPE, Task, parse, train, zoo
+from lightsearch.data import DataRef, load
+
+DESIGNS = {
+    "s1-final (zoo)": str(zoo["s1-final"].design),
+    "depthwise, 4,360": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
+                        "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
+                        "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
+    "skips, 5,774": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
+                    "residual([conv(16,act-norm)],project) separable(20,act-norm) "
+                    "separable(20,act-norm) separable(24,act-norm) separable(32,act-norm) "
+                    "gap linear(10)",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--data", help="folder of the data set")
+    parser.add_argument("--table", action="store_true", help="only print what is in the file")
+    options = parser.parse_args()
+    if not options.table:
+        run(options)
+    print_table(options.out)
+
+
+def run(options: argparse.Namespace) -> None:
+    data = load("mnist", options.data)
+    reference = DataRef(data.name, data.checksum, options.data or "")
+    known = {(line["design"], line["engine"], line["seed"]) for line in lines(options.out)}
+    for seed in range(options.seeds):
+        for name, text in DESIGNS.items():
+            for engine in ("native", "torch"):
+                if (name, engine, seed) in known:
+                    continue
+                task = Task(parse(text), DEFAULT_RECIPE, reference, options.epochs, seed, engine)
+                *_, last = train(task)
+                with options.out.open("a") as file:
+                    file.write(json.dumps({
+                        "design": name, "engine": engine, "seed": seed, "correct": last.correct,
+                        "raw": last.raw_correct, "seconds": last.seconds}) + "\n")
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def print_table(path: Path) -> None:
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines(path):
+        found[line["design"]][line["engine"]].append(line["correct"] / 100)
+    print("| design | seeds | native: mean (sd) | torch: mean (sd) | difference, 95% interval |")
+    print("|---|---:|---:|---:|---|")
+    for name, by in found.items():
+        native, torch = by["native"], by["torch"]
+        gap = statistics.mean(native) - statistics.mean(torch)
+        error = math.sqrt(statistics.variance(native) / len(native)
+                          + statistics.variance(torch) / len(torch))
+        half = 2.1 * error  # Student's t at about 18 degrees of freedom
+        print(f"| {name} | {len(native)} | {statistics.mean(native):.3f} "
+              f"({statistics.stdev(native):.3f}) | {statistics.mean(torch):.3f} "
+              f"({statistics.stdev(torch):.3f}) | {gap:+.3f}, {gap - half:+.3f} to "
+              f"{gap + half:+.3f} |")
+
+
+if __name__ == "__main__":
+    main()
