@@ -30,8 +30,8 @@ def library(name: str, *flags: str) -> Extension:
                      extra_compile_args=[*FLAGS, *flags], language="c++",
                      depends=[f"{CPP}/{header}.hpp" for header in (
                          "convolution", "depthwise", "functions", "gate", "images", "lanes",
-                         "loss", "net", "network", "optimizer", "pointwise", "pool", "random",
-                         "residual")],
+                         "loss", "net", "network", "optimizer", "pointwise", "pool",
+                         "profile", "random", "residual")],
                      optional=True)  # without a compiler, the PyTorch engine does the work
 
 

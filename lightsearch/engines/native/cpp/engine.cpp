@@ -88,3 +88,13 @@ PUBLIC void optimize_adam(real *p, const real *g, real *m, real *v, int64_t coun
 PUBLIC void average_follow(real *average, const real *value, int64_t count, double weight) {
     follow(average, value, count, weight);
 }
+
+#ifdef LIGHTSEARCH_PROFILE
+// Seconds so far of each op: forward, made again, backward.
+PUBLIC void network_profile(const Net *net, double *seconds) {
+    for (const auto &op : net->profile)
+        for (double direction : op) *seconds++ = direction;
+}
+
+PUBLIC double processor_peak() { return peak_multiply_adds(); }
+#endif

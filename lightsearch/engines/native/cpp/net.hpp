@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lanes.hpp"
+#include "profile.hpp"
 
 namespace {
 
@@ -120,6 +121,9 @@ struct Net {
     real *running = nullptr;
     uint64_t dropout_stream = 0;
     int64_t images = 0;      // of this step
+#ifdef LIGHTSEARCH_PROFILE
+    Profile profile;
+#endif
     bool training = true;
 
     Net(const Value *, int64_t, const Op *, int64_t, int64_t batch, int64_t input, int64_t scores);

@@ -157,6 +157,9 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                 int64_t batch, int64_t input, int64_t scores)
     : values(first, first + value_count), ops(first_op, first_op + op_count), work(op_count),
       input(input), scores(scores), blocks((batch + LANES - 1) / LANES) {
+#ifdef LIGHTSEARCH_PROFILE
+    profile.resize(op_count);
+#endif
     std::vector<size_t> sizes;
     for (const Value &v : values) {
         layouts.emplace_back(v.channels, v.height, v.width, v.halo);
@@ -203,6 +206,7 @@ inline const Op *tail_of(const Net &net, const Op &op) {
 }
 
 inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
+    PROFILED(net, i, first ? FORWARD : AGAIN);
     const Op &op = net.ops[i];
     Work &work = net.work[i];
     const View x = net.act(op.source, block), y = net.act(op.target, block);
@@ -223,6 +227,7 @@ inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
 }
 
 inline void backward_op(Net &net, size_t i, int64_t block) {
+    PROFILED(net, i, BACKWARD);
     const Op &op = net.ops[i];
     Work &work = net.work[i];
     if (op.kind == CONV) {

@@ -87,23 +87,45 @@ inline void settle_running(const Net &net, const Op &op, Work &work) {
 
 // Dropout -------------------------------------------------------------------------------------
 
-// Draws which values of a block stay, a bit for each lane: decision (n, y, x, c) in this order.
+typedef int16_t Draws __attribute__((vector_size(2 * LANES)));  // a decision of each lane
+
+// A bit for each lane whose draw is at least `limit`.
+INLINE uint16_t bits_from(Draws draws, Draws limit, Draws weights) {
+    typedef uint64_t Four __attribute__((vector_size(2 * LANES)));
+    const Four kept = (Four)((Draws)(draws >= limit) & weights);
+    uint64_t all = kept[0] | kept[1] | kept[2] | kept[3];
+    all |= all >> 32;
+    return (uint16_t)(all | all >> 16);
+}
+
+// Draws which values of a block stay, a bit for each lane: decision (n, y, x, c) in this order, four
+// to a draw. Where an image has a multiple of four of them, all lanes use up a draw together.
 inline void draw_kept(const Net &net, const Op &op, Work &work, View y, int64_t block) {
-    const bool whole = op.drop == PER_CHANNEL;
-    const long pixels = whole ? 1 : y.pixels();
+    const long pixels = op.drop == PER_CHANNEL ? 1 : y.pixels();
     const uint64_t stream = key(net.dropout_stream, op.drop_index);
-    uint16_t *kept = work.kept.data() + block * y.channels * pixels;
-    std::fill(kept, kept + y.channels * pixels, 0);
+    const uint64_t each = (uint64_t)pixels * y.channels, first = block * LANES * each;
+    uint16_t *kept = work.kept.data() + block * each;
+    Draws draws[4], limit, weights;
     for (int lane = 0; lane < LANES; lane++) {
-        uint64_t at = (uint64_t)(block * LANES + lane) * pixels * y.channels;
-        uint64_t draw = bits(stream, at / 4) >> (at % 4 * 16);
-        for (long pixel = 0; pixel < pixels; pixel++)
-            for (int c = 0; c < y.channels; c++) {
-                bool keep = (int16_t)draw >= op.threshold - 32768;
-                kept[c * pixels + pixel] |= (uint16_t)(keep << lane);
-                draw = ++at % 4 ? draw >> 16 : bits(stream, at / 4);
-            }
+        limit[lane] = (int16_t)(op.threshold - 32768);
+        weights[lane] = (int16_t)(1u << lane);
     }
+    uint64_t i = 0;
+    for (long pixel = 0; pixel < pixels; pixel++)
+        for (int c = 0; c < y.channels; c++, i++) {
+            if (each % 4 != 0) {
+                for (int lane = 0; lane < LANES; lane++)
+                    draws[0][lane] = decision(stream, first + lane * each + i);
+                kept[c * pixels + pixel] = bits_from(draws[0], limit, weights);
+                continue;
+            }
+            if (i % 4 == 0)
+                for (int lane = 0; lane < LANES; lane++) {
+                    const uint64_t draw = bits(stream, (first + lane * each + i) / 4);
+                    for (int k = 0; k < 4; k++) draws[k][lane] = (int16_t)(draw >> (16 * k));
+                }
+            kept[c * pixels + pixel] = bits_from(draws[i % 4], limit, weights);
+        }
 }
 
 // The kept bits of channel c, or nothing where nothing is dropped.

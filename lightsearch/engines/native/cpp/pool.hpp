@@ -16,20 +16,35 @@ struct Span {
           to(std::min<int>(size, index * op.stride - op.padding + kernel)) {}
 };
 
+INLINE Lanes larger(Lanes a, Lanes b) {  // the first of equals; a NaN that is first stays
+    EACH a.part[p] = choose(b.part[p] > a.part[p], b.part[p], a.part[p]);
+    return a;
+}
+
+// Windows of 2 x 2 that lie side by side, the usual ones, without asking where they end.
+INLINE bool usual(const Op &op) {
+    return op.height == 2 && op.width == 2 && op.stride == 2 && op.padding == 0;
+}
+
 inline void max_pool(const Op &op, View x, View y) {
     for (int c = 0; c < y.channels; c++)
         for (int i = 0; i < y.height; i++) {
-            Span rows(i, op, op.height, x.height);
+            Lanes *to = y.line(c, i);
+            if (usual(op)) {
+                const Lanes *upper = x.line(c, 2 * i), *lower = x.line(c, 2 * i + 1);
+                for (int j = 0; j < y.width; j++)
+                    to[j] = larger(larger(larger(upper[2 * j], upper[2 * j + 1]), lower[2 * j]),
+                                   lower[2 * j + 1]);
+                continue;
+            }
+            const Span rows(i, op, op.height, x.height);
             for (int j = 0; j < y.width; j++) {
-                Span columns(j, op, op.width, x.width);
+                const Span columns(j, op, op.width, x.width);
                 Lanes best = x.line(c, rows.from)[columns.from];
                 for (int r = rows.from; r < rows.to; r++)
-                    for (int s = columns.from; s < columns.to; s++) {
-                        const Lanes v = x.line(c, r)[s];
-                        EACH best.part[p] = choose(v.part[p] > best.part[p], v.part[p],
-                                                   best.part[p]);
-                    }
-                y.line(c, i)[j] = best;
+                    for (int s = columns.from; s < columns.to; s++)
+                        best = larger(best, x.line(c, r)[s]);
+                to[j] = best;
             }
         }
 }
@@ -39,38 +54,37 @@ INLINE void clear(View x) {
         for (int r = 0; r < x.height; r++) std::fill_n(x.line(c, r), x.width, lanes(0));
 }
 
-// One window: the first of its largest values gets the gradient. ALONE: no other window has these
-// pixels, and nothing is to be added to.
-template <bool ALONE>
-INLINE void max_pool_window(View x, View dx, int c, Span rows, Span columns, Lanes best, Lanes d) {
-    Mask open[PARTS];
-    EACH open[p] = ~Mask{};
-    for (int r = rows.from; r < rows.to; r++) {
-        const Lanes *from = x.line(c, r);
-        Lanes *to = dx.line(c, r);
-        for (int s = columns.from; s < columns.to; s++)
-            EACH {
-                Mask here = open[p] & (from[s].part[p] == best.part[p]);
-                Reg share = where(here, d.part[p]);
-                to[s].part[p] = ALONE ? share : to[s].part[p] + share;
-                open[p] &= ~here;
-            }
+// What the first of the largest values gets, once: `open` says where none was found so far.
+INLINE Lanes first_share(Mask (&open)[PARTS], Lanes x, Lanes best, Lanes d) {
+    EACH {
+        const Mask here = open[p] & (x.part[p] == best.part[p]);
+        open[p] &= ~here;
+        d.part[p] = where(here, d.part[p]);
     }
+    return d;
 }
 
 inline void max_pool_backward(const Op &op, View x, View y, View dy, View dx) {
-    const bool alone = !op.adds && op.stride >= op.height && op.padding == 0;
-    const bool tiled = alone && op.stride == op.height && x.height == y.height * op.stride &&
-                       x.width == y.width * op.stride;
-    if (!op.adds && !tiled) clear(dx);
+    const bool fills = usual(op) && !op.adds && x.height % 2 == 0 && x.width % 2 == 0;
+    if (!op.adds && !fills) clear(dx);
     for (int c = 0; c < y.channels; c++)
         for (int i = 0; i < y.height; i++) {
-            Span rows(i, op, op.height, x.height);
             const Lanes *best = y.line(c, i), *d = dy.line(c, i);
+            const Span rows(i, op, op.height, x.height);
             for (int j = 0; j < y.width; j++) {
-                Span columns(j, op, op.width, x.width);
-                if (alone) max_pool_window<true>(x, dx, c, rows, columns, best[j], d[j]);
-                else max_pool_window<false>(x, dx, c, rows, columns, best[j], d[j]);
+                Mask open[PARTS];
+                EACH open[p] = ~Mask{};
+                if (fills) {
+                    UNROLL for (int k = 0; k < 4; k++) {
+                        const int r = 2 * i + k / 2, s = 2 * j + k % 2;
+                        dx.line(c, r)[s] = first_share(open, x.line(c, r)[s], best[j], d[j]);
+                    }
+                    continue;
+                }
+                const Span columns(j, op, op.width, x.width);
+                for (int r = rows.from; r < rows.to; r++)
+                    for (int s = columns.from; s < columns.to; s++)
+                        dx.line(c, r)[s] += first_share(open, x.line(c, r)[s], best[j], d[j]);
             }
         }
 }

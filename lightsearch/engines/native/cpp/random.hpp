@@ -17,11 +17,10 @@ inline uint64_t bits(uint64_t stream, uint64_t i) { return mix(stream + (i + 1) 
 inline uint64_t key(uint64_t stream, uint64_t part) { return mix((mix(stream) + GOLDEN) ^ mix(part)); }
 // Value i as a float in [0, 1), on a grid of 2^-24.
 inline float uniform(uint64_t stream, uint64_t i) { return (float)(bits(stream, i) >> 40) * 0x1p-24f; }
-// Decision i of a stream with 16 bits each: whether a value is kept, where `threshold` of 65,536
-// are dropped. The lowest bits of a draw come first, read as signed numbers.
-inline bool keeps(uint64_t stream, uint64_t i, int64_t threshold) {
-    int16_t draw = (int16_t)(bits(stream, i / 4) >> (i % 4 * 16));
-    return draw >= threshold - 32768;
+// Decision i of a stream with 16 bits each, the lowest bits of a draw first: a value is dropped where
+// it is below `threshold` - 32768, which is so for `threshold` of 65,536 decisions.
+inline int16_t decision(uint64_t stream, uint64_t i) {
+    return (int16_t)(bits(stream, i / 4) >> (i % 4 * 16));
 }
 
 }  // namespace
