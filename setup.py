@@ -5,13 +5,18 @@ Everything else about the package stands in pyproject.toml.
 
 from __future__ import annotations
 
+import hashlib
 import platform
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-CPP = "lightsearch/engines/native/cpp"
-FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi"]
+CPP = Path("lightsearch/engines/native/cpp")
+FILES = sorted(CPP.glob("*.[ch]pp"))
+SOURCES = hashlib.sha256(b"".join(file.read_bytes() for file in FILES)).hexdigest()[:15]
+FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi",
+         f"-DLIGHTSEARCH_SOURCES=0x{SOURCES}"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -26,14 +31,11 @@ class SharedLibraries(build_ext):
 
 
 def library(name: str, *flags: str) -> Extension:
-    return Extension(f"lightsearch.engines.native.engine_{name}", [f"{CPP}/engine.cpp"],
+    return Extension(f"lightsearch.engines.native.engine_{name}", [str(CPP / "engine.cpp")],
                      extra_compile_args=[*FLAGS, *flags], language="c++",
-                     depends=[f"{CPP}/{header}.hpp" for header in (
-                         "convolution", "depthwise", "functions", "gate", "images", "lanes",
-                         "loss", "net", "network", "optimizer", "pointwise", "pool",
-                         "profile", "random", "residual")],
+                     depends=[str(file) for file in FILES],
                      optional=True)  # without a compiler, the PyTorch engine does the work
 
 
-setup(ext_modules=[library("plain")] + [library("v3", "-march=x86-64-v3")] * X86,
+setup(ext_modules=[library("plain")] + [library("v3", "-mavx2", "-mfma")] * X86,
       cmdclass={"build_ext": SharedLibraries})

@@ -38,6 +38,15 @@ class DataSet:
     test: Split
     classes: int
 
+    def __post_init__(self) -> None:
+        for images, labels in (self.train, self.test):
+            if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64 \
+                    or labels.shape != images.shape[:1]:
+                raise ArgumentError(
+                    "a DataSet must have uint8 images of shape (N, C, H, W) and int64 labels of "
+                    f"shape (N,), but got {images.dtype} {tuple(images.shape)} and "
+                    f"{labels.dtype} {tuple(labels.shape)}: see make_dataset")
+
     @property
     def shape(self) -> Shape:
         """(channels, height, width) of an image."""

@@ -42,7 +42,7 @@ class DataError(LightsearchError):
 
 
 class EngineError(LightsearchError):
-    """A training engine that cannot be loaded or has not enough memory."""
+    """A training engine that cannot be loaded, or was not built."""
 
 
 class StudyError(LightsearchError):

@@ -10,6 +10,7 @@ A shape is `(channels, height, width)`; what a linear layer gives is `(features,
 from __future__ import annotations
 
 import functools
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -307,9 +308,21 @@ def _joined(source: Shape, shape: Shape, extent: int, stride: int,
     low, high = 0, extent - 1
     for before, after in zip(source[1:], shape[1:], strict=True):
         for index in (0, after - 1):
-            nearest = index * before // after - index * stride + padding
-            low, high = min(low, nearest), max(high, nearest)
+            seen = nearest(index, before, after) - index * stride + padding
+            low, high = min(low, seen), max(high, seen)
     return low, high
+
+
+def nearest(index: int, before: int, after: int) -> int:
+    """The pixel, of `before`, that nearest-neighbour resizing takes pixel `index` of `after` from.
+
+    PyTorch multiplies in single precision, which is one pixel less here and there: 26 to 22.
+    """
+    return min(int(_single(index * _single(before / after))), before - 1)
+
+
+def _single(value: float) -> float:
+    return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
 # The built-in kinds -----------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
-from lightsearch.engines import chosen_engine
-from lightsearch.errors import ArgumentError
+from lightsearch.engines import available, chosen_engine
+from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.records import exact
@@ -123,8 +123,11 @@ def _placed(question: Question, study: str | Path | None, workers: int | None,
     if known is not None and workers is None:
         question = dataclasses.replace(question, workers=known.workers)
     if known is not None and engine == "auto" and known.device == question.device:
-        question = dataclasses.replace(
-            question, engine=chosen_engine(known.engine, question.device))
+        if known.engine == "native" and not available():
+            raise StudyError(f"the study in {folder} was trained by the native engine, which is "
+                             "not there: install the package with a C++ compiler, or give "
+                             "another `study` folder to ask anew")
+        question = dataclasses.replace(question, engine=known.engine)
     return dataclasses.replace(question, folder=folder)
 
 

@@ -117,11 +117,7 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     if state is None:
         run.engine.begin()
     else:
-        try:
-            run.load(state)
-        except (KeyError, RuntimeError) as error:
-            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, "
-                                f"but: {error}") from error
+        run.load(state, epoch)
     loss, correct = run.train(epoch)
     raw = run.engine.evaluate(averaged=False)
     averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
@@ -140,7 +136,15 @@ class _Run:
         self.step = 0
         self.rate = 0.0
 
-    def load(self, state: State) -> None:
+    def load(self, state: State, epoch: int) -> None:
+        wanted = self.engine.shapes() | {"run.plateau": (3,), "run.step": ()}
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        if wrong:
+            one = wrong[0]
+            raise ArgumentError(
+                f"`state` must be what epoch {epoch - 1} of this task gave, but: {one} has the "
+                f"shape {found.get(one, 'of nothing')}, not {wanted.get(one, 'of nothing')}")
         self.engine.load(state)
         factor, best, bad = state["run.plateau"].tolist()
         self.plateau = Plateau(factor, best, int(bad))

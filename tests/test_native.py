@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ from lightsearch.engines.native.plan import Unsupported, plan, supports
 from lightsearch.errors import ArgumentError, EngineError
 from lightsearch.modules import build
 from lightsearch.notation import parse
-from lightsearch.ops import Shape
+from lightsearch.ops import Shape, nearest
 from lightsearch.recipe import Recipe
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp"
@@ -194,6 +195,23 @@ def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> No
 
 
 @needs_compiler
+@pytest.mark.parametrize("text", [
+    "conv(4,p=0) residual([conv(4,p=0) conv(4,p=0)]) gap",  # from 26 to 22 pixels
+    "conv(3) residual([avgpool conv(3,p=9)]) gap", "conv(2) linear(10)",
+    "conv(2,stride=3) linear(5,act=relu) linear(10)"])
+def test_larger_images(double: ctypes.CDLL, text: str) -> None:
+    assert agree(double, parse(text), (1, 28, 28), count=5)
+
+
+@pytest.mark.parametrize("before", range(1, 100))
+def test_resizing_takes_the_pixels_that_pytorch_takes(before: int) -> None:
+    source = torch.arange(before, dtype=torch.float32)[None, None, None]
+    for after in range(1, 100):
+        taken = functional.interpolate(source, size=(1, after), mode="nearest")[0, 0, 0]
+        assert taken.tolist() == [nearest(i, before, after) for i in range(after)], after
+
+
+@needs_compiler
 @pytest.mark.parametrize("count", [2, 15, 16, 17, 31, 32, 33, 128, 300])
 def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
     design = parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se gap linear(10)")
@@ -345,6 +363,17 @@ for count in (1, 2, 15, 16, 17, 33, 300):
             (1, 7, 5), count=count, recipe=t.Recipe(batch_size=count))
 for seed in range(60):
     t.agree(library, *t.nasty(Random(seed)), count=21)
+for name in ("sgd", "adam", "adamw"):
+    recipe = t.Recipe(optimizer=name, batch_size=20, rotation=180, shift=1, scale=0.9, shear=80,
+                      erasing=1, brightness=1, contrast=1, smoothing=0.1, ema=0.9)
+    data = t.images((3, 9, 6), 40, 10)
+    engine = t.Native(t.parse("conv(6,dropout=0.2) se gap linear(10)"), recipe, data, 1, library)
+    engine.begin()
+    for step in range(3):
+        engine.learn(t.torch.arange(17 + step), 0.1, step, step)
+        engine.follow(0.5)
+    engine.load(engine.state() | {"run.step": t.torch.tensor(3)})
+    assert engine.evaluate(False) + engine.evaluate(True) >= 0
 print("done")
 """
 
@@ -381,6 +410,55 @@ def test_both_builds_give_the_same_up_to_rounding() -> None:
         engine.gradient(torch.arange(40), 1, 2)
         found.append(engine.gradients)
     torch.testing.assert_close(*found, atol=1e-6, rtol=1e-4)
+
+
+# What goes wrong ---------------------------------------------------------------------------------
+
+
+@needs_engine
+@pytest.mark.parametrize("size", [6e37, 1e38])
+def test_a_diverged_network_shows_no_finite_loss(size: float) -> None:
+    """One pixel that is not a number, and not the first of its window."""
+    design = parse("conv(4,k=1,p=0) maxpool gap")
+    pixels = torch.zeros(8, 1, 8, 8, dtype=torch.uint8)
+    pixels[0, 0, 3, 3] = 255
+    data = DataSet("one", (pixels, torch.arange(8) % 4), (pixels, torch.arange(8) % 4), 4)
+    engine, judge = Native(design, PLAIN, data, 3), Judge(design, data, PLAIN, torch.float32)
+    engine.begin()
+    engine.parameters[0] = size
+    next(judge.model.parameters()).data.view(-1)[0] = size
+    assert not math.isfinite(judge.gradient(torch.arange(8), 1))
+    engine.gradient(torch.arange(8), None, 1)
+    assert not math.isfinite(engine.loss)
+
+
+@needs_engine
+def test_batch_norm_over_one_value_is_refused_as_in_pytorch() -> None:
+    data = images((1, 6, 6), 8, 10)
+    text = "gap conv(4,k=1) linear(10)"
+    engine = Native(parse(text), Recipe(batch_size=1), data, 3)
+    engine.begin()
+    with pytest.raises(ValueError, match="more than one value"):
+        engine.gradient(torch.arange(1), None, 0)
+    with pytest.raises(ValueError, match="more than 1 value"):
+        Judge(parse(text), data, PLAIN, torch.float32).gradient(torch.arange(1), 0)
+
+
+@needs_engine
+def test_batch_norm_over_one_image_of_many_pixels_is_pytorchs() -> None:
+    data, design = images((1, 6, 6), 8, 10), parse("conv(4) gap linear(10)")
+    engine = Native(design, Recipe(batch_size=1), data, 3)
+    engine.begin()
+    engine.gradient(torch.arange(1), None, 0)
+    judge = Judge(design, data, PLAIN, torch.float32)
+    assert engine.loss == pytest.approx(judge.gradient(torch.arange(1), 0), rel=1e-5)
+
+
+@needs_engine
+def test_a_batch_larger_than_the_network_was_made_for_is_refused() -> None:
+    engine = Native(parse("gap linear(10)"), Recipe(batch_size=4), images((1, 6, 6), 8, 10), 3)
+    with pytest.raises(EngineError, match="at most 5 images, but got 6"):
+        engine.gradient(torch.arange(6), None, 0)
 
 
 # Which engine ------------------------------------------------------------------------------------

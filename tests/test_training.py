@@ -708,6 +708,9 @@ def test_a_state_of_another_epoch_or_task() -> None:
                                             r"with 14 steps done, but got 7$"):
         run_epoch(a, state, 3)
     for other in (dataclasses.replace(a, design=parse("conv(4) gap linear(10)")),
+                  dataclasses.replace(a, design=seq(*NET.parts[:3], conv(8), *NET.parts[3:])),
+                  dataclasses.replace(a, recipe=Recipe(optimizer="adam", batch_size=32)),
+                  dataclasses.replace(a, recipe=Recipe(batch_size=32, momentum=0)),
                   dataclasses.replace(a, recipe=Recipe(batch_size=32, ema=0.9))):
         with pytest.raises(ArgumentError, match=GIVEN + ", but: "):
             run_epoch(other, state, 2)

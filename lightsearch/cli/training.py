@@ -104,7 +104,9 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
         task, recipe=how or task.recipe, epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,
         device=task.device if device is None else chosen_device(device))
-    return dataclasses.replace(task, engine=chosen_engine(engine or task.engine, task.device))
+    elsewhere = device is not None and engine is None  # the row's engine may not run there
+    return dataclasses.replace(task, engine=chosen_engine(
+        engine or ("auto" if elsewhere else task.engine), task.device))
 
 
 def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:

@@ -22,6 +22,8 @@ from lightsearch.ops import Shape
 from lightsearch.recipe import Recipe
 
 ENGINES = ("auto", "native", "torch")
+__all__ = ["ENGINES", "Engine", "available", "chosen_engine", "engine_label", "engine_named",
+           "engine_of", "start"]
 
 
 class Engine(Protocol):
@@ -35,6 +37,9 @@ class Engine(Protocol):
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the weights, their average and the optimizer's memory."""
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor of a state, by name, once a step was made."""
 
     def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
         """One step of the optimizer on a batch of training images, given by index."""

@@ -63,6 +63,17 @@ class Eager:
         return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
                 for name, value in found.items()}
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor of a state, by name, once a step was made."""
+        found = {name: tuple(tensor.shape) for name, tensor in self.state().items()}
+        kept = ("exp_avg", "exp_avg_sq") if self.recipe.optimizer != "sgd" else (
+            ("momentum_buffer",) if self.recipe.momentum else ())
+        for index, parameter in enumerate(self.parameters):
+            found |= {f"optimizer.{index}.{name}": tuple(parameter.shape) for name in kept}
+            if self.recipe.optimizer != "sgd":
+                found[f"optimizer.{index}.step"] = ()
+        return found
+
     def load(self, state: State) -> None:
         """Go on from a state of this engine or the other."""
         self.model.load_state_dict(_below(state, "model."))

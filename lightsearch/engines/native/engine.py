@@ -25,13 +25,14 @@ from lightsearch.randomness import key
 from lightsearch.recipe import Recipe
 
 State: TypeAlias = dict[str, Tensor]
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 
 class Native:
     """Trains one design on one thread of a processor; see `lightsearch.engines.Engine`.
 
-    Raises `Unsupported` for a design with a user's own layer, and `EngineError` where there is
-    no compiled library, or not enough memory.
+    Raises `Unsupported` for a design with a user's own layer, `EngineError` where there is no
+    compiled library, `MemoryError` where memory is not enough.
     """
 
     def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
@@ -46,9 +47,12 @@ class Native:
         self.averaged = (self.parameters.clone(), self.running.clone()) if recipe.ema else None
         self.memories = {name: torch.zeros_like(self.parameters)
                          for name in _memories(recipe)}
+        self.lonely = any(op.gamma >= 0 and value.height * value.width == 1
+                          for op in self.plan.ops for value in (self.plan.values[op.source],))
         self.steps = 0  # of the optimizer
         self.loss, self.correct = 0.0, 0
-        self.most = recipe.batch_size + 1  # a last image alone joins the batch before
+        # a last image alone joins the batch before
+        self.most = min(recipe.batch_size + 1, len(data.train[1]))
         self.network = _network(self.library, self.plan, self.most)
         self.sets = {part: _images(split, data) for part, split in
                      (("train", data.train), ("test", data.test))}
@@ -72,9 +76,7 @@ class Native:
             self._take(_below(state, "average."), *self.averaged)
         for index, slot in enumerate(self.plan.parameters):
             for name, memory in self.memories.items():
-                place = f"optimizer.{index}.{name}"
-                if place in state:  # there is none where nothing is remembered yet
-                    _part(memory, slot).copy_(state[place])
+                _part(memory, slot).copy_(state[f"optimizer.{index}.{name}"])
         self.steps = int(state["run.step"])
 
     def state(self) -> State:
@@ -88,6 +90,10 @@ class Native:
             if "exp_avg" in self.memories:
                 found[f"optimizer.{index}.step"] = torch.tensor(float(self.steps))
         return found
+
+    def shapes(self) -> Shapes:
+        """The shape of each tensor of a state, by name."""
+        return {name: tuple(tensor.shape) for name, tensor in self.state().items()}
 
     def _take(self, tensors: State, parameters: Tensor, running: Tensor) -> None:
         for slots, flat in ((self.plan.parameters, parameters), (self.plan.running, running)):
@@ -108,6 +114,9 @@ class Native:
         if len(batch) > self.most:
             raise EngineError(f"a batch must have at most {self.most} images, "
                               f"but got {len(batch)}")
+        if len(batch) == 1 and self.lonely:
+            raise ValueError("batch norm must have more than one value a channel to train on, "
+                             "but got a batch of one image and a plane of one pixel")
         loss, correct = ctypes.c_double(), ctypes.c_int64()
         how = None if augment_stream is None else _augmentation(self.recipe, augment_stream)
         batch = batch.contiguous()
@@ -170,7 +179,7 @@ def _network(build: ctypes.CDLL, made: Plan, batch: int) -> _Network:
     address = build.network_make(values, len(values), ops, len(ops), batch, made.input,
                                  made.scores)
     if address is None:
-        raise EngineError(f"there is not enough memory to train on batches of {batch} images")
+        raise MemoryError(f"there is not enough memory to train on batches of {batch} images")
     return _Network(build, address)
 
 

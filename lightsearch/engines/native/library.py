@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import sys
 from ctypes import POINTER, c_double, c_int64, c_uint64, c_void_p
 from pathlib import Path
@@ -70,17 +71,19 @@ def open_library(path: Path) -> ctypes.CDLL:
             function.restype, function.argtypes = returns, takes
     except (OSError, AttributeError) as error:
         raise EngineError(f"the native engine cannot be loaded: {error}") from error
-    for which, struct in enumerate((Value, Op, Images, Augmentation)):
-        if library.layout_of(which) != ctypes.sizeof(struct):
-            raise EngineError(f"the native engine at {path} was built from other sources: "
-                              "install the package again")
+    sizes = [ctypes.sizeof(struct) for struct in (Value, Op, Images, Augmentation)]
+    built = library.layout_of(5)
+    if [library.layout_of(which) for which in range(4)] != sizes \
+            or (built and sources() and built != sources()):
+        raise EngineError(f"the native engine at {path} was built from other sources: "
+                          "install the package again")
     return library
 
 
 @functools.cache
 def library() -> ctypes.CDLL:
     """The build for this processor. Raises `EngineError` where there is none."""
-    path = FOLDER / f"engine_{build_name()}{SUFFIX}"
+    path = path_of(build_name())
     if not path.exists():
         raise EngineError("there is no native engine here: the package was installed without a "
                           "C++ compiler")
@@ -89,9 +92,22 @@ def library() -> ctypes.CDLL:
 
 @functools.cache
 def build_name() -> str:
-    """`v3` for processors with AVX2 and FMA, else `plain`."""
+    """`v3` for processors with AVX2 and FMA, where that was built, else `plain`."""
     able = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    return "v3" if able else "plain"
+    return "v3" if able and path_of("v3").exists() else "plain"
+
+
+def path_of(build: str) -> Path:
+    """Where a build of the library lies, if it was built."""
+    return FOLDER / f"engine_{build}{SUFFIX}"
+
+
+@functools.cache
+def sources() -> int:
+    """A number that tells versions of the C++ files apart, as setup.py has it; 0 without them."""
+    files = sorted(FOLDER.glob("cpp/*.[ch]pp"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    return int(digest.hexdigest()[:15], 16) if files else 0
 
 
 @functools.cache

@@ -13,10 +13,15 @@
 #define PUBLIC extern "C" __attribute__((visibility("default")))
 #endif
 
-// What the caller's structs must measure, and what a parameter is made of, in bytes.
+#ifndef LIGHTSEARCH_SOURCES  // a number that tells versions of these files apart
+#define LIGHTSEARCH_SOURCES 0
+#endif
+
+// What the caller's structs and a parameter must measure, in bytes, and the version of the files.
 PUBLIC int64_t layout_of(int64_t which) {
-    const int64_t sizes[] = {sizeof(Value), sizeof(Op), sizeof(Images), sizeof(Augmentation), sizeof(real)};
-    return which >= 0 && which < 5 ? sizes[which] : -1;
+    const int64_t sizes[] = {sizeof(Value), sizeof(Op), sizeof(Images), sizeof(Augmentation),
+                             sizeof(real), LIGHTSEARCH_SOURCES};
+    return which >= 0 && which < 6 ? sizes[which] : -1;
 }
 
 // Nothing where there is not enough memory.

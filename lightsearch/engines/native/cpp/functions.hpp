@@ -33,7 +33,6 @@ INLINE Lanes sigmoid(Lanes x) { EACH x.part[p] = sigmoid(x.part[p]); return x; }
 // Each function: its value and its derivative at x. A NaN stays one.
 struct Identity {
     static INLINE Reg value(Reg x) { return x; }
-    static INLINE Reg slope(Reg) { return spread(1); }
     static INLINE Reg times_slope(Reg, Reg d) { return d; }
 };
 struct Relu {

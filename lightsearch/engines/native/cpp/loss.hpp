@@ -12,10 +12,14 @@ struct Judged {
     int64_t correct = 0;
 };
 
+// The class with the highest score, the first of equals; NaN is higher than any number.
 inline int best_class(View scores, int image) {
     int best = 0;
-    for (int k = 1; k < scores.channels; k++)
-        if (lane(*scores.line(k, 0), image) > lane(*scores.line(best, 0), image)) best = k;
+    for (int k = 1; k < scores.channels; k++) {
+        const real here = lane(*scores.line(k, 0), image);
+        const real so_far = lane(*scores.line(best, 0), image);
+        if (here > so_far || (std::isnan(here) && !std::isnan(so_far))) best = k;
+    }
     return best;
 }
 

@@ -21,7 +21,6 @@ struct Value {
 };
 
 enum Kind { CONV, POINTWISE, MAX_POOL, AVERAGE_POOL, GLOBAL_POOL, GATE, SQUEEZE, RESIZE, ADD };
-enum Function { IDENTITY, RELU, GELU, SILU, HARDSWISH };
 enum Drop { NO_DROP, PER_ELEMENT, PER_CHANNEL };
 
 struct Op {
@@ -32,7 +31,7 @@ struct Op {
     int64_t weight, bias;                // where they start in the parameters; -1: none
     int64_t weight2, bias2, hidden;      // of a squeeze-excitation's second layer
     int64_t gamma, beta, running;        // batch norm; -1: none
-    int64_t before, after;               // functions, before and after the normalisation
+    int64_t before, after;               // functions (functions.hpp) about the normalisation
     int64_t drop, threshold, drop_index; // of 65,536; which of the network's dropouts it is
     int64_t tail;                        // of a convolution: the pointwise op that follows; -1
     int64_t wanted, wanted_other;        // whether the gradient of source and other is wanted

@@ -35,7 +35,9 @@ inline void pack_weights(const Net &net, const Op &op, Work &work) {
     if (groups.depthwise) return;
     for (int g = 0; g < groups.count; g++) {
         const real *w = net.parameters + op.weight + g * groups.weights();
-        auto from = [&](int o, int i, int tap) { return w[(o * groups.inputs + i) * groups.taps + tap]; };
+        auto from = [&](int o, int i, int tap) {
+            return w[(o * groups.inputs + i) * groups.taps + tap];
+        };
         auto turned = [&](int i, int o, int tap) { return from(o, i, groups.taps - 1 - tap); };
         long start = g * groups.weights();
         pack(groups.outputs, groups.inputs, groups.taps, work.forward.data() + start, from);
@@ -77,12 +79,33 @@ inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *
     if (statistics) gather_block(*tail_work);
 }
 
+// Whether the window is as large as its input: a linear layer.
+INLINE bool covers(const Op &op, int height, int width) {
+    return op.padding == 0 && op.groups == 1 && op.height == height && op.width == width;
+}
+
+// The gradient of a linear layer's input: dx[i] (+)= sum over o of w[o][i] dz[o].
+inline void linear_backward(const Op &op, View dz, View dx, const real *weights) {
+    const long each = (long)dx.channels * dx.pixels();
+    for (int c = 0; c < dx.channels; c++)
+        for (int r = 0; r < dx.height; r++) {
+            Lanes *to = dx.line(c, r);
+            for (int s = 0; s < dx.width; s++) {
+                Lanes total = op.adds ? to[s] : lanes(0);
+                const real *w = weights + c * dx.pixels() + r * dx.width + s;
+                for (int o = 0; o < dz.channels; o++, w += each)
+                    total = fma(*dz.line(o, 0), *w, total);
+                to[s] = total;
+            }
+        }
+}
+
 // From the gradient of the output, spread in the scratch memory, to those of weights and input.
 inline void convolution_backward(const Net &net, const Op &op, Work &work, const Op *tail,
                                  const Work *tail_work, int64_t block) {
     const View x = net.act(op.source, block), z = net.act(op.target, block);
     const View dz = work.spread_layout.view(work.spread.at());
-    const int step = op.wanted ? (int)op.stride : 1;
+    const int step = op.wanted && !covers(op, x.height, x.width) ? (int)op.stride : 1;
     if (tail) {
         spread_gradient(net, *tail, *tail_work, z, net.grad(tail->target, block), dz, step, block);
     } else {
@@ -120,6 +143,8 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     }
     if (!op.wanted) return;
     const View dx = net.grad(op.source, block);
+    if (covers(op, x.height, x.width))
+        return linear_backward(op, compact, dx, net.parameters + op.weight);
     const Window turned = window(op, dz, groups.outputs, 1);
     const Lanes *d = dz.at - (op.height - 1 - op.padding) * dz.row - (op.width - 1 - op.padding);
     if (groups.depthwise) {
@@ -141,7 +166,8 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
 // Memory --------------------------------------------------------------------------------------
 
 inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
-    if (!op.wanted) return Layout(z.channels, z.height, z.width, 0);
+    if (!op.wanted || covers(op, x.height, x.width))
+        return Layout(z.channels, z.height, z.width, 0);
     // The input's gradient reads height + kernel - 1 rows from kernel - 1 - padding before the
     // first one on; where the padding is larger, it begins inside.
     const long before_y = op.height - 1 - op.padding, before_x = op.width - 1 - op.padding;
@@ -285,7 +311,7 @@ inline void Net::forward() {
 inline void Net::backward() {
     for (size_t i = 0; i < ops.size(); i++)
         if (ops[i].kind == CONV)
-            std::memset(static_cast<void *>(work[i].sums.at()), 0, work[i].sums.count() * sizeof(Lanes));
+            std::fill_n(work[i].sums.at(), work[i].sums.count(), lanes(0));
     for (size_t end = ops.size(), start; end > 0; end = start) {
         for (start = end - 1; start > 0 && !ops[start - 1].barrier;) start--;
         const Op *tail = tail_of(*this, ops[end - 1]);
@@ -307,7 +333,7 @@ inline void Net::backward() {
 }
 
 inline void Net::infer() {
-    for (size_t i = 0; i < ops.size(); i++) forward_op(*this, i, 0, false);
+    for (size_t i = 0; i < ops.size(); i++) forward_op(*this, i, 0, true);
 }
 
 // Before the first `infer` with these parameters.

@@ -63,7 +63,8 @@ inline void settle_statistics(const Net &net, const Op &op, Work &work, double c
     for (int c = 0; c < channels; c++) {
         double moved = work.total[c] / count;
         double mean = means[c] + moved;
-        double variance = std::max(0.0, work.squares[c] / count - moved * moved);
+        double variance = work.squares[c] / count - moved * moved;
+        if (variance < 0) variance = 0;  // by rounding; what is not a number stays so
         work.mean[c] = (real)mean;
         work.inverse[c] = (real)(1 / std::sqrt(variance + EPSILON));
         work.scale[c] = net.parameters[op.gamma + c] * work.inverse[c];

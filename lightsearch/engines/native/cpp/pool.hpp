@@ -16,8 +16,11 @@ struct Span {
           to(std::min<int>(size, index * op.stride - op.padding + kernel)) {}
 };
 
-INLINE Lanes larger(Lanes a, Lanes b) {  // the first of equals; a NaN that is first stays
-    EACH a.part[p] = choose(b.part[p] > a.part[p], b.part[p], a.part[p]);
+INLINE Lanes larger(Lanes a, Lanes b) {  // the first of equals; NaN is larger than any number
+    EACH {
+        const Reg x = a.part[p], y = b.part[p];
+        a.part[p] = choose((y > x) | (y != y), y, x);
+    }
     return a;
 }
 

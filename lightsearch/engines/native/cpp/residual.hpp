@@ -1,6 +1,8 @@
 // Residual addition, y = x + shortcut, and the nearest-neighbour resizing of a shortcut:
 // y[i][j] = x[i * h / H][j * w / W], rounded down.
 #pragma once
+#include <algorithm>
+
 #include "net.hpp"
 
 namespace {
@@ -22,20 +24,30 @@ inline void pass_on(View dy, View dx, bool adds) {
         }
 }
 
+// Which pixel of `before` pixel `index` of `after` is taken from. PyTorch multiplies in float,
+// which is one less than the quotient where that is whole and not exact in float (26 to 22).
+INLINE int nearest(int index, int before, int after) {
+    const float scale = (float)before / (float)after;
+    return std::min((int)((float)index * scale), before - 1);
+}
+
 inline void resize(View x, View y) {
     for (int c = 0; c < y.channels; c++)
-        for (int r = 0; r < y.height; r++)
+        for (int r = 0; r < y.height; r++) {
+            const Lanes *from = x.line(c, nearest(r, x.height, y.height));
             for (int s = 0; s < y.width; s++)
-                y.line(c, r)[s] = x.line(c, r * x.height / y.height)[s * x.width / y.width];
+                y.line(c, r)[s] = from[nearest(s, x.width, y.width)];
+        }
 }
 
 inline void resize_backward(const Op &op, View dy, View dx) {
     if (!op.adds) clear(dx);
     for (int c = 0; c < dy.channels; c++)
-        for (int r = 0; r < dy.height; r++)
+        for (int r = 0; r < dy.height; r++) {
+            Lanes *to = dx.line(c, nearest(r, dx.height, dy.height));
             for (int s = 0; s < dy.width; s++)
-                dx.line(c, r * dx.height / dy.height)[s * dx.width / dy.width] +=
-                    dy.line(c, r)[s];
+                to[nearest(s, dx.width, dy.width)] += dy.line(c, r)[s];
+        }
 }
 
 }  // namespace
