@@ -10,25 +10,18 @@ seeds do; what is compared are the means. A run that is in the file is not repea
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 from collections import defaultdict
 from pathlib import Path
 
+from common import DESIGNS, add_line, lines
+
 from lightsearch import DEFAULT_RECIPE, Task, parse, train, zoo
 from lightsearch.data import DataRef, load
 
-DESIGNS = {
-    "s1-final (zoo)": str(zoo["s1-final"].design),
-    "depthwise, 4,360": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                        "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
-                        "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
-    "skips, 5,774": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                    "residual([conv(16,act-norm)],project) separable(20,act-norm) "
-                    "separable(20,act-norm) separable(24,act-norm) separable(32,act-norm) "
-                    "gap linear(10)",
-}
+CHOSEN = {"s1-final (zoo)": str(zoo["s1-final"].design),
+          **{name: DESIGNS[name] for name in ("depthwise, 6,316", "skips, 5,774")}}
 
 
 def main() -> None:
@@ -49,20 +42,14 @@ def run(options: argparse.Namespace) -> None:
     reference = DataRef(data.name, data.checksum, options.data or "")
     known = {(line["design"], line["engine"], line["seed"]) for line in lines(options.out)}
     for seed in range(options.seeds):
-        for name, text in DESIGNS.items():
+        for name, text in CHOSEN.items():
             for engine in ("native", "torch"):
                 if (name, engine, seed) in known:
                     continue
                 task = Task(parse(text), DEFAULT_RECIPE, reference, options.epochs, seed, engine)
                 *_, last = train(task)
-                with options.out.open("a") as file:
-                    file.write(json.dumps({
-                        "design": name, "engine": engine, "seed": seed, "correct": last.correct,
-                        "raw": last.raw_correct, "seconds": last.seconds}) + "\n")
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+                add_line(options.out, design=name, engine=engine, seed=seed,
+                         correct=last.correct, raw=last.raw_correct, seconds=last.seconds)
 
 
 def print_table(path: Path) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import common
 import torch
 import torch.nn.functional as F
 from torchvision import datasets, transforms
@@ -32,19 +33,7 @@ DESIGNS = {
     **{name: str(zoo[name].design) for name in (
         "s1-final", "s2-final", "s3-model3", "s3-model5", "s4-model1", "s4-model2")
     },
-    "plain, 7,546": "conv(12,p=0,act-norm) conv(10,p=0,act-norm) conv(12,p=0,act-norm) maxpool "
-                    "conv(12,act-norm) conv(10,p=0,act-norm) conv(8,act-norm) "
-                    "conv(20,p=0,act-norm) separable(12,act-norm) gate gap linear(10)",
-    "separable, 4,360": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                        "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
-                        "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
-    "skips, 5,774": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                    "residual([conv(16,act-norm)],project) separable(20,act-norm) "
-                    "separable(20,act-norm) separable(24,act-norm) separable(32,act-norm) "
-                    "gap linear(10)",
-    "depthwise, 6,316": "conv(12,act-norm) separable(16,act-norm) conv(12,act-norm) maxpool "
-                        "conv(14,p=0,act-norm) separable(40,act-norm) separable(8,act-norm) "
-                        "conv(8,k=1,act-norm) conv(12,act-norm) gap linear(10)",
+    **common.DESIGNS,
 }
 IMAGES, TESTS, BATCH = 60_000, 10_000, 128
 

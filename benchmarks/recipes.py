@@ -10,23 +10,16 @@ stopped and started again, with more seeds or designs.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
 
+from common import DESIGNS, add_line, lines
+
 from lightsearch import DEFAULT_RECIPE, Task, parse, parse_recipe, train
 from lightsearch.data import DataRef, load
 
-# Ranks 1 and 3 of the README's search: plain convolutions, and separable ones.
-DESIGNS = {
-    "plain, 7,546": "conv(12,p=0,act-norm) conv(10,p=0,act-norm) conv(12,p=0,act-norm) maxpool "
-                    "conv(12,act-norm) conv(10,p=0,act-norm) conv(8,act-norm) "
-                    "conv(20,p=0,act-norm) separable(12,act-norm) gate gap linear(10)",
-    "separable, 4,360": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                        "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
-                        "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
-}
+NAMES = ("plain, 7,546", "separable, 4,360")
 VARIANTS = (
     "", "lr=0.1", "lr=0.2", "lr=0.4", "rotation=0,shift=0", "shift=0", "rotation=0",
     "rotation=10,shift=0.1", "ema=0", "ema=0.99", "ema=0.995", "ema=0.999", "decay=0.0001",
@@ -64,22 +57,16 @@ def run(options: argparse.Namespace) -> None:
     known = {(line["design"], line["variant"], line["seed"]) for line in lines(options.out)}
     for seed in options.seeds:
         for changes in options.variants:
-            for name, text in DESIGNS.items():
+            for name in NAMES:
                 if (name, changes, seed) in known:
                     continue
-                task = Task(parse(text), parse_recipe(variant(changes)), reference,
+                task = Task(parse(DESIGNS[name]), parse_recipe(variant(changes)), reference,
                             options.epochs, seed, engine=options.engine)
                 results = list(train(task))
-                with options.out.open("a") as file:
-                    file.write(json.dumps({
-                        "design": name, "variant": changes, "seed": seed,
-                        "correct": [r.correct for r in results],
-                        "raw": [r.raw_correct for r in results],
-                        "seconds": sum(r.seconds for r in results)}) + "\n")
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+                add_line(options.out, design=name, variant=changes, seed=seed,
+                         correct=[r.correct for r in results],
+                         raw=[r.raw_correct for r in results],
+                         seconds=sum(r.seconds for r in results))
 
 
 def print_table(path: Path) -> None:

@@ -10,11 +10,12 @@ of the file; one that is there already is not repeated.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
 from random import Random
+
+from common import add_line, lines
 
 from lightsearch import DEFAULT_RECIPE, Budget, Task, default_space, parse, train
 from lightsearch.data import DataRef, load
@@ -76,31 +77,23 @@ def run(options: argparse.Namespace) -> None:
             _, design = sampler.draw(Random(f"{name} {number}"))
             task = Task(design, DEFAULT_RECIPE, reference, options.epochs, 100 + number)
             results = list(train(task))
-            with options.out.open("a") as file:
-                file.write(json.dumps({
-                    "space": name, "number": number, "design": str(design),
-                    "correct": [r.correct for r in results],
-                    "seconds": sum(r.seconds for r in results)}) + "\n")
-
-
-def lines(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+            add_line(options.out, space=name, number=number, design=str(design),
+                     correct=[r.correct for r in results],
+                     seconds=sum(r.seconds for r in results))
 
 
 def print_table(path: Path) -> None:
     found = defaultdict(list)
     for line in lines(path):
         found[line["space"]].append(line)
-    print("| space | designs | at 99.4 | best epoch: median | highest | last epoch: median "
-          "| median minutes |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| space | designs | at 99.4 | best epoch: median | highest | last epoch: median |")
+    print("|---|---:|---:|---:|---:|---:|")
     for name, runs in found.items():
         best = [max(r["correct"]) / 100 for r in runs]
         hits = sum(b >= 99.4 for b in best)
         last = statistics.median(r["correct"][-1] / 100 for r in runs)
-        minutes = statistics.median(r["seconds"] / 60 for r in runs)
         print(f"| {name} | {len(runs)} | {hits} | {statistics.median(best):.3f} | {max(best):.2f} "
-              f"| {last:.3f} | {minutes:.1f} |")
+              f"| {last:.3f} |")
 
 
 if __name__ == "__main__":

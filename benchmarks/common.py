@@ -1,0 +1,35 @@
+"""What the benchmarks share: designs that they train, and files of results, a line each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+# From the README's search: mostly plain convolutions, separable ones, a skip, depthwise early.
+DESIGNS = {
+    "plain, 7,546": "conv(12,p=0,act-norm) conv(10,p=0,act-norm) conv(12,p=0,act-norm) maxpool "
+                    "conv(12,act-norm) conv(10,p=0,act-norm) conv(8,act-norm) "
+                    "conv(20,p=0,act-norm) separable(12,act-norm) gate gap linear(10)",
+    "separable, 4,360": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
+                        "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
+                        "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
+    "skips, 5,774": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
+                    "residual([conv(16,act-norm)],project) separable(20,act-norm) "
+                    "separable(20,act-norm) separable(24,act-norm) separable(32,act-norm) "
+                    "gap linear(10)",
+    "depthwise, 6,316": "conv(12,act-norm) separable(16,act-norm) conv(12,act-norm) maxpool "
+                        "conv(14,p=0,act-norm) separable(40,act-norm) separable(8,act-norm) "
+                        "conv(8,k=1,act-norm) conv(12,act-norm) gap linear(10)",
+}
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The results so far."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add_line(path: Path, **result: Any) -> None:
+    """One more result."""
+    with path.open("a") as file:
+        file.write(json.dumps(result) + "\n")
