@@ -135,6 +135,7 @@ def documents(design, options: argparse.Namespace) -> Callable[[int], float]:
 
 def compiled(design, options: argparse.Namespace) -> Callable[[int], float]:
     """torch.compile of the module, channels-last, images as one tensor."""
+    torch.compiler.reset()  # else the designs before count against its limit of compilations
     data = load("mnist", options.data)
     images, labels = data.train
     model = build(design).to(memory_format=torch.channels_last)
