@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -21,12 +20,13 @@ from lightsearch.cost import cost
 from lightsearch.data import DataRef, DataSet, fetch
 from lightsearch.design.parts import Design
 from lightsearch.engines import Engine, engine_label, engine_of, start
+from lightsearch.engines.states import State, below
 from lightsearch.errors import ArgumentError
 from lightsearch.randomness import key, permutation
 from lightsearch.recipe import Recipe
 from lightsearch.schedule import Plateau, decay, learning_rate
 
-State: TypeAlias = dict[str, Tensor]
+__all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "seconds_per_epoch", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +186,7 @@ def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
 
 def evaluated(state: State) -> State:
     """The weights of a state that were evaluated: averaged, where the recipe averages."""
-    for prefix in ("average.", "model."):
-        found = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        if found:
-            return found
-    return {}
+    return below(state, "average.") or below(state, "model.")
 
 
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:

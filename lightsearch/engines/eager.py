@@ -17,10 +17,10 @@ from lightsearch.augment import augment
 from lightsearch.data import DataSet, Split
 from lightsearch.design.parts import Design
 from lightsearch.engines.initial import initialise, seeded_module
+from lightsearch.engines.states import State, below, memories
 from lightsearch.randomness import keep, key, rounded
 from lightsearch.recipe import Recipe
 
-State: TypeAlias = dict[str, Tensor]
 EVALUATION_BATCH = 500  # small enough for the cache, large enough to hide the calls
 
 
@@ -66,21 +66,20 @@ class Eager:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor of a state, by name, once a step was made."""
         found = {name: tuple(tensor.shape) for name, tensor in self.state().items()}
-        kept = ("exp_avg", "exp_avg_sq") if self.recipe.optimizer != "sgd" else (
-            ("momentum_buffer",) if self.recipe.momentum else ())
         for index, parameter in enumerate(self.parameters):
-            found |= {f"optimizer.{index}.{name}": tuple(parameter.shape) for name in kept}
+            found |= {f"optimizer.{index}.{name}": tuple(parameter.shape)
+                      for name in memories(self.recipe)}
             if self.recipe.optimizer != "sgd":
                 found[f"optimizer.{index}.step"] = ()
         return found
 
     def load(self, state: State) -> None:
         """Go on from a state of this engine or the other."""
-        self.model.load_state_dict(_below(state, "model."))
+        self.model.load_state_dict(below(state, "model."))
         if self.average is not None:
-            self.average.load_state_dict(_below(state, "average."))
+            self.average.load_state_dict(below(state, "average."))
         for index, parameter in enumerate(self.parameters):
-            for name, value in _below(state, f"optimizer.{index}.").items():
+            for name, value in below(state, f"optimizer.{index}.").items():
                 like = parameter if value.shape == parameter.shape else value
                 moved = torch.empty_like(like, dtype=value.dtype).copy_(value)
                 self.optimizer.state[parameter][name] = moved
@@ -145,10 +144,6 @@ def _pairs(average: nn.Module, model: nn.Module) -> tuple[_Pairs, _Pairs]:
              [k for k, v in mine.items() if not v.is_floating_point()])
     averaged, copied = (([mine[k] for k in ks], [theirs[k] for k in ks]) for ks in names)
     return averaged, copied
-
-
-def _below(state: State, prefix: str) -> State:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
 _PLACED: dict[tuple[str, str, str], Split] = {}

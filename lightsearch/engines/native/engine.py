@@ -20,11 +20,11 @@ from lightsearch.engines.native.library import (
     number_type,
 )
 from lightsearch.engines.native.plan import Op, Plan, Slot, Value, plan
+from lightsearch.engines.states import State, below, memories
 from lightsearch.errors import EngineError
 from lightsearch.randomness import key
 from lightsearch.recipe import Recipe
 
-State: TypeAlias = dict[str, Tensor]
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 
@@ -46,7 +46,7 @@ class Native:
         self.running = self._zeros(self.plan.running_count)
         self.averaged = (self.parameters.clone(), self.running.clone()) if recipe.ema else None
         self.memories = {name: torch.zeros_like(self.parameters)
-                         for name in _memories(recipe)}
+                         for name in memories(recipe)}
         self.lonely = any(op.gamma >= 0 and value.height * value.width == 1
                           for op in self.plan.ops for value in (self.plan.values[op.source],))
         self.steps = 0  # of the optimizer
@@ -71,9 +71,9 @@ class Native:
 
     def load(self, state: State) -> None:
         """Go on from a state of this engine or the other."""
-        self._take(_below(state, "model."), self.parameters, self.running)
+        self._take(below(state, "model."), self.parameters, self.running)
         if self.averaged is not None:
-            self._take(_below(state, "average."), *self.averaged)
+            self._take(below(state, "average."), *self.averaged)
         for index, slot in enumerate(self.plan.parameters):
             for name, memory in self.memories.items():
                 _part(memory, slot).copy_(state[f"optimizer.{index}.{name}"])
@@ -130,8 +130,8 @@ class Native:
     def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
         """One step of the optimizer on a batch of training images, given by index."""
         self.gradient(batch, augment_stream, dropout_stream)
-        memories = [memory.data_ptr() for memory in self.memories.values()]
-        pointers = (self.parameters.data_ptr(), self.gradients.data_ptr(), *memories)
+        kept = [memory.data_ptr() for memory in self.memories.values()]
+        pointers = (self.parameters.data_ptr(), self.gradients.data_ptr(), *kept)
         count, decay = len(self.parameters), self.recipe.weight_decay
         if self.recipe.optimizer == "sgd":
             momentum = self.recipe.momentum
@@ -205,16 +205,5 @@ def _augmentation(recipe: Recipe, stream: int) -> Augmentation:
         *(key(stream, name) for name in ("affine", "brightness", "contrast", "erasing")))
 
 
-def _memories(recipe: Recipe) -> tuple[str, ...]:
-    """What the optimizer remembers, by PyTorch's names."""
-    if recipe.optimizer == "sgd":
-        return ("momentum_buffer",) if recipe.momentum else ()
-    return ("exp_avg", "exp_avg_sq")
-
-
 def _part(flat: Tensor, slot: Slot) -> Tensor:
     return flat[slot.offset:slot.offset + slot.size].view(slot.shape)
-
-
-def _below(state: State, prefix: str) -> State:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
