@@ -13,12 +13,13 @@ import argparse
 import math
 import statistics
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from common import DESIGNS, add_line, lines
+from common import DESIGNS, lines, reference, train_missing
 
-from lightsearch import DEFAULT_RECIPE, Task, parse, train, zoo
-from lightsearch.data import DataRef, load
+from lightsearch import DEFAULT_RECIPE, Task, parse, zoo
 
 CHOSEN = {"s1-final (zoo)": str(zoo["s1-final"].design),
           **{name: DESIGNS[name] for name in ("depthwise, 6,316", "skips, 5,774")}}
@@ -33,29 +34,23 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="only print what is in the file")
     options = parser.parse_args()
     if not options.table:
-        run(options)
+        train_missing(options.out, runs(options))
     print_table(options.out)
 
 
-def run(options: argparse.Namespace) -> None:
-    data = load("mnist", options.data)
-    reference = DataRef(data.name, data.checksum, options.data or "")
-    known = {(line["design"], line["engine"], line["seed"]) for line in lines(options.out)}
+def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
+    data = reference(options.data)
     for seed in range(options.seeds):
         for name, text in CHOSEN.items():
             for engine in ("native", "torch"):
-                if (name, engine, seed) in known:
-                    continue
-                task = Task(parse(text), DEFAULT_RECIPE, reference, options.epochs, seed, engine)
-                *_, last = train(task)
-                add_line(options.out, design=name, engine=engine, seed=seed,
-                         correct=last.correct, raw=last.raw_correct, seconds=last.seconds)
+                yield ({"design": name, "engine": engine, "seed": seed},
+                       Task(parse(text), DEFAULT_RECIPE, data, options.epochs, seed, engine))
 
 
 def print_table(path: Path) -> None:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines(path):
-        found[line["design"]][line["engine"]].append(line["correct"] / 100)
+        found[line["design"]][line["engine"]].append(line["correct"][-1] / 100)
     print("| design | seeds | native: mean (sd) | torch: mean (sd) | difference, 95% interval |")
     print("|---|---:|---:|---:|---|")
     for name, by in found.items():

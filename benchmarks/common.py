@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from lightsearch import Task, train
+from lightsearch.data import DataRef, load
 
 # From the README's search: mostly plain convolutions, separable ones, a skip, depthwise early.
 DESIGNS = {
@@ -33,3 +37,19 @@ def add_line(path: Path, **result: Any) -> None:
     """One more result."""
     with path.open("a") as file:
         file.write(json.dumps(result) + "\n")
+
+
+def reference(root: str | None, name: str = "mnist") -> DataRef:
+    """The data set of a task: MNIST unless said otherwise, in the folder `root`."""
+    return DataRef(name, load(name, root).checksum, root or "")
+
+
+def train_missing(path: Path, runs: Iterable[tuple[dict[str, Any], Task]]) -> None:
+    """Train each task whose labels no line of the file has, and add its whole curve as a line."""
+    for labels, task in runs:
+        if any(labels.items() <= line.items() for line in lines(path)):
+            continue
+        results = list(train(task))
+        add_line(path, **labels, recipe=str(task.recipe), trained_by=results[-1].engine,
+                 correct=[r.correct for r in results], raw=[r.raw_correct for r in results],
+                 seconds=round(sum(r.seconds for r in results), 1))

@@ -1,48 +1,84 @@
-"""Train networks of the zoo with their published recipe and with ours: one seed, every epoch.
+"""Train networks of the zoo with the published recipe and with ours, over several seeds.
 
-    python benchmarks/zoo.py --out zoo.jsonl s1-final s2-final s4-model2
+    python benchmarks/zoo.py --seeds 3 --out zoo.jsonl
+    python benchmarks/zoo.py s1-final --recipes ours --seeds 20 --out zoo.jsonl
+    python benchmarks/zoo.py --out zoo.jsonl --table
 
-One line of JSON an epoch. The published recipe is as far as the document gives it; the zoo names
-what is assumed. Selected on the test images, as the documents did; the last epoch is in the
-output beside the best.
+The second line is the noise of the seed. Each run is one line of the file, with its whole curve; a
+run that is there is not repeated. By default the networks of at most 15,000 parameters; the
+published recipe only where the document gives its optimizer and learning rate, the rest of it
+being assumed as the zoo says.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
+import statistics
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from lightsearch.data import DataRef, load
-from lightsearch.recipe import DEFAULT_RECIPE
-from lightsearch.training import Task, train
-from lightsearch.zoo import zoo
+from common import lines, reference, train_missing
+
+from lightsearch import DEFAULT_RECIPE, Task, cost, zoo
+from lightsearch.zoo import Entry
+
+SMALL = [name for name, entry in zoo.items() if cost(entry.design).params <= 15_000]
+PUBLISHED = ["s1-final", "s3-model1", "s3-model2"]  # the learning rate at least is given
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("ids", nargs="+", help=f"of {', '.join(zoo)}")
-    parser.add_argument("--recipes", nargs="+", default=["published", "ours"],
+    parser.add_argument("ids", nargs="*", default=SMALL, help=f"of {', '.join(zoo)}")
+    parser.add_argument("--recipes", nargs="+", default=["ours", "published"],
                         choices=["published", "ours"])
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--table", action="store_true", help="only print what is in the file")
     options = parser.parse_args()
+    if not options.table:
+        train_missing(options.out, runs(options))
+    print_table(options.out)
 
-    data = load(options.dataset, options.data)
-    reference = DataRef(data.name, data.checksum, options.data or "")
-    for name in options.ids:
-        for which in options.recipes:
-            recipe = zoo[name].recipe if which == "published" else DEFAULT_RECIPE
-            task = Task(zoo[name].design, recipe, reference, options.epochs, options.seed)
-            for result in train(task):
-                row = {"id": name, "which": which, "recipe": str(recipe), "seed": options.seed,
-                       **dataclasses.asdict(result)}
-                with options.out.open("a") as file:
-                    print(json.dumps(row), file=file)
+
+def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
+    """Seed by seed, so that a run that is stopped early is even."""
+    data = reference(options.data)
+    for seed in range(options.seeds):
+        for name in options.ids:
+            for which in options.recipes:
+                if which == "published" and name not in PUBLISHED:
+                    continue
+                recipe = zoo[name].recipe if which == "published" else DEFAULT_RECIPE
+                yield ({"net": name, "which": which, "seed": seed},
+                       Task(zoo[name].design, recipe, data, zoo[name].epochs, seed))
+
+
+def print_table(path: Path) -> None:
+    print("| network | parameters | epochs | published: best, last | recipe | seeds | last: mean (sd)"
+          " | raw, last: mean (sd) | best epoch: mean (range) | seeds that hit 99.4 |")
+    print("|---|---:|---:|---|---|---:|---|---|---|---:|")
+    found = lines(path)
+    for name, which in dict.fromkeys((line["net"], line["which"]) for line in found):
+        curves = [line for line in found if (line["net"], line["which"]) == (name, which)]
+        best = [max(line["correct"]) / 100 for line in curves]
+        entry = zoo[name]
+        print(f"| {name} | {cost(entry.design).params:,} | {entry.epochs} | {entry.best}, "
+              f"{last_published(entry)} | {which} | {len(curves)} "
+              f"| {mean_sd([line['correct'][-1] / 100 for line in curves])} "
+              f"| {mean_sd([line['raw'][-1] / 100 for line in curves])} "
+              f"| {statistics.mean(best):.3f} ({min(best):.2f} to {max(best):.2f}) "
+              f"| {sum(b >= 99.4 for b in best)} |")
+
+
+def last_published(entry: Entry) -> str:
+    return f"{entry.accuracies[-1]}" if entry.accuracies else "not given"
+
+
+def mean_sd(values: list[float]) -> str:
+    deviation = f" ({statistics.stdev(values):.3f})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{deviation}"
 
 
 if __name__ == "__main__":
