@@ -138,6 +138,7 @@ def run(question: Question, *, slots: list[Slot] | None = None,
     if question.data.name not in data_room.NAMES and not images.exists():
         question.folder.mkdir(parents=True, exist_ok=True)  # never over another study's images
         data_room.save(question.data, images)
+    data_room.share(question.data)
     used = local_slots(question.workers) if slots is None else slots
     try:
         events = _written(conduct(question, used), question)

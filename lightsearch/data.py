@@ -6,6 +6,7 @@ else they are downloaded to the latter.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -56,8 +57,10 @@ class DataSet:
     @functools.cached_property
     def mean_std(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training images, by channel, on the scale 0 to 1."""
-        pixels = self.train[0].transpose(0, 1).flatten(1)
-        counts = torch.stack([torch.bincount(channel.int(), minlength=256) for channel in pixels])
+        counts = torch.zeros(self.shape[0], 256, dtype=torch.int64)
+        for some in torch.split(self.train[0], 4096):  # a count takes eight bytes a pixel
+            for channel, pixels in enumerate(some.transpose(0, 1).flatten(1)):
+                counts[channel] += torch.bincount(pixels, minlength=256)
         levels = torch.arange(256, dtype=torch.float64) / 255
         share = counts.double() / counts.sum(1, keepdim=True)
         mean = (share * levels).sum(1)
@@ -71,8 +74,8 @@ class DataSet:
         digest = hashlib.sha256()
         for images, labels in (self.train, self.test):
             digest.update(repr(tuple(images.shape)).encode())
-            digest.update(images.contiguous().numpy().tobytes())
-            digest.update(labels.contiguous().numpy().tobytes())
+            for values in (images, labels):
+                digest.update(memoryview(values.contiguous().numpy()).cast("B"))
         return digest.hexdigest()[:16]
 
 
@@ -261,9 +264,35 @@ def save(dataset: DataSet, path: Path) -> None:
     """Write a data set as safetensors, for workers and for resuming."""
     tensors = {"train.images": dataset.train[0], "train.labels": dataset.train[1],
                "test.images": dataset.test[0], "test.labels": dataset.test[1]}
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(tensors, part, metadata={"name": dataset.name})
     part.replace(path)  # whole, or not there
+
+
+def share(dataset: DataSet) -> None:
+    """Write a public data set to the user's cache folder, for workers of this machine to map:
+    they hold it once between them, and read neither its own files nor torchvision."""
+    path = _shared(dataset.name, dataset.checksum)
+    if dataset.name in NAMES and not path.exists():
+        with contextlib.suppress(OSError, SafetensorError):  # else they read what is there
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save(dataset, path)
+
+
+def _shared(name: str, checksum: str) -> Path:
+    return Path(_cache_folder()) / f"{name}-{checksum}.safetensors"
+
+
+def _mapped(name: str, path: Path) -> DataSet:
+    """A data set from a file, in memory that processes share. Its checksum is still to be seen."""
+    try:
+        tensors = load_file(path)
+        train, test = ((tensors[f"{part}.images"], tensors[f"{part}.labels"])
+                       for part in ("train", "test"))
+        return DataSet(name, train, test, 1 + int(train[1].max()))
+    except (OSError, KeyError, RuntimeError, SafetensorError, ArgumentError) as error:
+        raise DataError(f"the data set {name!r} must be readable at {str(path)!r}, but: "
+                        f"{error}") from error
 
 
 _LENT: dict[str, DataSet] = {}
@@ -284,16 +313,13 @@ def fetch(ref: DataRef) -> DataSet:
     if ref.checksum in _LENT:
         return _LENT[ref.checksum]
     if ref.name in NAMES:
+        with contextlib.suppress(DataError):  # not shared here, or damaged
+            dataset = _mapped(ref.name, _shared(ref.name, ref.checksum))
+            if dataset.checksum == ref.checksum:
+                return dataset
         dataset = load(ref.name, ref.where or None)
     else:
-        try:
-            tensors = load_file(ref.where)
-            train, test = ((tensors[f"{part}.images"], tensors[f"{part}.labels"])
-                           for part in ("train", "test"))
-        except (OSError, KeyError, SafetensorError) as error:
-            raise DataError(f"the data set {ref.name!r} must be readable at {ref.where!r}, but: "
-                            f"{error}") from error
-        dataset = _dataset(train, test, ref.name)
+        dataset = _mapped(ref.name, Path(ref.where))
     if dataset.checksum != ref.checksum:
         raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
                         f"the one found has {dataset.checksum}")

@@ -1,7 +1,10 @@
 """Shared by all tests."""
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 
 # One thread, so that the machine's other cores do not change a sum.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,3 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start too:
 # the tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Data sets that searches share with their workers stay out of the user's cache folder.
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="lightsearch-tests-")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import struct
+import sys
 import threading
 from collections.abc import Callable
 from http.client import IncompleteRead
@@ -19,7 +20,7 @@ import torch
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
-from lightsearch.data import NAMES, DataRef, DataSet, fetch, lend, load, make_dataset, save
+from lightsearch.data import NAMES, DataRef, DataSet, fetch, lend, load, make_dataset, save, share
 from lightsearch.errors import ArgumentError, DataError
 
 room = importlib.import_module("lightsearch.data")
@@ -590,3 +591,46 @@ def test_the_digits_can_be_fetched_by_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert found == ["b63efdd1b04b8e02"] * 4
+
+
+@pytest.fixture
+def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The digits, shared by their process and seen by one that has not read them."""
+    monkeypatch.setattr(room, "_cache_folder", lambda: str(tmp_path))
+    share(load("digits"))
+    (path,) = tmp_path.iterdir()
+    room._load.cache_clear()
+    fetch.cache_clear()
+    return path
+
+
+def test_a_worker_maps_what_its_parent_shared(
+        shared_digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = room._digits()
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # cannot be read from its source
+    found = fetch(DataRef("digits", expected.checksum))
+    for mine, theirs in zip((*expected.train, *expected.test), (*found.train, *found.test),
+                            strict=True):
+        assert torch.equal(mine, theirs)
+    assert found.classes == 10
+    if sys.platform == "linux":
+        assert str(shared_digits) in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "a pixel", "missing"])
+def test_a_damaged_shared_file_is_passed_over(shared_digits: Path, damage: str) -> None:
+    content = bytearray(shared_digits.read_bytes())
+    content[-1] ^= 1
+    shared_digits.write_bytes(content if damage == "a pixel" else b"\xff" * 100)
+    if damage == "missing":
+        shared_digits.unlink()
+    reference = DataRef("digits", room._digits().checksum)
+    assert fetch(reference).checksum == reference.checksum
+    fetch.cache_clear()
+
+
+def test_own_images_are_not_shared_in_the_cache_folder(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_cache_folder", lambda: str(tmp_path))
+    share(make_dataset(own(35), own(6)))
+    assert not list(tmp_path.iterdir())
