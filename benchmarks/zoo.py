@@ -56,8 +56,9 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
 
 
 def print_table(path: Path) -> None:
-    print("| network | parameters | epochs | published: best, last | recipe | seeds | last: mean (sd)"
-          " | raw, last: mean (sd) | best epoch: mean (range) | seeds that hit 99.4 |")
+    print("| network | parameters | epochs | published: best, last | recipe | seeds "
+          "| last: mean (sd) | raw, last: mean (sd) | best epoch: mean (range) "
+          "| seeds that hit 99.4 |")
     print("|---|---:|---:|---|---|---:|---|---|---|---:|")
     found = lines(path)
     for name, which in dict.fromkeys((line["net"], line["which"]) for line in found):

@@ -75,7 +75,7 @@ class DataSet:
         for images, labels in (self.train, self.test):
             digest.update(repr(tuple(images.shape)).encode())
             for values in (images, labels):
-                digest.update(memoryview(values.contiguous().numpy()).cast("B"))
+                digest.update(values.contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
 

@@ -240,18 +240,33 @@ def test_a_journal_cut_at_any_byte_opens_and_loses_only_what_was_cut(tmp_path: P
         assert len(read_trials(tmp_path / "s")) == len(found) + 1
 
 
-def test_a_trial_half_written_is_no_trial(tmp_path: Path) -> None:
+def test_a_trial_is_begun_whole_or_not_at_all(tmp_path: Path) -> None:
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        empty = (tmp_path / "s" / "journal.log").stat().st_size
         study.begin(_candidate(0))
     journal = tmp_path / "s" / "journal.log"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    last = max(i for i, line in enumerate(lines) if b'"candidate"' in line)
-    journal.write_bytes(b"".join(lines[:last]))
+    whole = journal.read_bytes()
+    assert whole[empty:].count(b"\n") == 1
+    for cut in (empty, empty + 1, (empty + len(whole)) // 2, len(whole) - 1):
+        journal.write_bytes(whole[:cut])
+        with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+            assert study.trials == []
+            study.begin(_candidate(0))
+            assert [t.state for t in study._optuna.trials] == [TrialState.RUNNING]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_earlier_versions_left_half_begun_is_no_trial(tmp_path: Path, asked: bool) -> None:
+    """They wrote a trial in many lines: nothing of it is left running for ever."""
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        study._optuna.enqueue_trial({})
+        if asked:
+            study._optuna.ask()
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         assert study.trials == []
         study.begin(_candidate(0))
         states = [t.state for t in study._optuna.trials]
-    assert states == [TrialState.FAIL, TrialState.RUNNING]  # nothing is left running for ever
+    assert states == [TrialState.FAIL, TrialState.RUNNING]
 
 
 def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:

@@ -135,6 +135,12 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file at once: readers see the old text or the new one, never a part."""
     with _replacing(path) as part:
         part.write_text(text)
+    with contextlib.suppress(OSError):  # not every system lets a folder be synced
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 @contextlib.contextmanager
@@ -144,16 +150,13 @@ def _replacing(path: Path) -> Iterator[Path]:
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
-    with contextlib.suppress(OSError):  # not every system lets a folder be synced
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def save_state(path: Path, state: State) -> None:
-    """Write a state or weights, synced, at once."""
+    """Write a state or weights at once, its content synced.
+
+    Its name is not: a power cut may bring back the folder without it, and one epoch runs again.
+    """
     with _replacing(path) as part:
         save_file(state, part)
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
@@ -87,23 +89,29 @@ class Study:
         assert trial.number == len(self.trials)
         self.trials.append(trial)
         if not frozen.state.is_finished():
-            # Optuna's own way to a running trial's handle, from its id
-            live = optuna.Trial(self._optuna, frozen._trial_id)
+            live = self._handle(frozen)
             self._live[trial.number] = live
             if trial.epochs and trial.epochs[-1].epoch not in frozen.intermediate_values:
                 live.report(trial.epochs[-1].accuracy, trial.epochs[-1].epoch)
+
+    def _handle(self, frozen: FrozenTrial) -> optuna.Trial:
+        """Optuna's own way to a running trial's handle, from its id."""
+        return optuna.Trial(self._optuna, frozen._trial_id)
 
     # Committing ----------------------------------------------------------------------------
 
     def begin(self, candidate: Candidate) -> Trial:
         """Commit a new trial."""
-        with quiet():
-            self._optuna.enqueue_trial(dict(candidate.decisions))
-            live = self._optuna.ask()
-            for path, count in candidate.options.items():
-                live.suggest_categorical(path, categorical(count).choices)
-            live.set_user_attr("design", candidate.design)
-            live.set_user_attr(_CANDIDATE, to_json(candidate))
+        kinds: dict[str, BaseDistribution] = {
+            path: categorical(count) for path, count in candidate.options.items()}
+        with quiet():  # one line of the journal: ask and suggest would write and sync one each
+            self._optuna.add_trial(FrozenTrial(
+                number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, values=None,
+                datetime_start=datetime.now(), datetime_complete=None,
+                params={path: candidate.decisions[path] for path in kinds}, distributions=kinds,
+                user_attrs={"design": candidate.design, _CANDIDATE: to_json(candidate)},
+                system_attrs={}, intermediate_values={}))
+            live = self._handle(self._optuna.get_trials(deepcopy=False)[-1])
         trial = Trial(candidate)
         assert trial.number == len(self.trials)
         self.trials.append(trial)

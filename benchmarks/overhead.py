@@ -1,0 +1,115 @@
+"""What a search costs beside training: the parent's time by the study's age, memory, the start.
+
+    python benchmarks/overhead.py --trials 1000 --epoch 8 --out overhead.json
+
+The parent's time is measured with simulated epochs (simulated.py), in the default space with the
+default sampler and pruner, two slots; the share is against epochs of `--epoch` seconds. A real
+study's share, from its own records, is printed with `--study FOLDER`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from simulated import SimulatedSlot
+
+from lightsearch.api import run
+from lightsearch.events import Ended, EpochDone
+from lightsearch.question import ask
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--epoch", type=float, default=8.0, help="seconds of a real epoch")
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--data", help="folder of the data set")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    found = {"parent": parent(options), "help": help_seconds(), "worker": worker(options.data)}
+    options.out.write_text(json.dumps(found, indent=1))
+    print("| trials so far | epochs | parent, ms an epoch | share of the time, all so far |\n"
+          "|---:|---:|---:|---:|")
+    for row in found["parent"]:
+        print("| {trials} | {epochs} | {ms:.1f} | {share:.2%} |".format(**row))
+    print(f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). A worker after two "
+          f"steps on MNIST: " + ", ".join(f"{k} {v} MB" for k, v in found["worker"].items()))
+
+
+def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Seconds of the parent at 20, 100, 1,000 ... trials: all that is not an epoch is its own."""
+    rows, epochs, trials = [], 0, 0
+    marks = [n for n in (20, 100, 300, 1000, 3000, 10_000) if n <= options.trials]
+    with tempfile.TemporaryDirectory() as folder:
+        begin = latest = time.perf_counter()
+        question = ask(8000, 15, data=options.data, trials=options.trials, workers=options.slots,
+                       study=folder, untimed=True)
+        before = 0
+        for event in run(question, slots=[SimulatedSlot() for _ in range(options.slots)]):
+            epochs += isinstance(event, EpochDone)
+            trials += isinstance(event, Ended)
+            if isinstance(event, Ended) and trials in marks:
+                now = time.perf_counter()
+                spent = now - begin
+                # the parent is one: while it works on one slot's epoch, the others train on
+                share = spent / (spent + epochs * options.epoch / options.slots)
+                rows.append({"trials": trials, "epochs": epochs, "share": share,
+                             "ms": 1000 * (now - latest) / (epochs - before)})
+                latest, before = now, epochs
+    return rows
+
+
+def help_seconds() -> float:
+    """Wall time of `lightsearch --help` in a process of its own."""
+    times = []
+    for _ in range(7):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "lightsearch", "--help"], check=True,
+                       stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+WORKER = """
+import json, sys
+from lightsearch.worker import _keep_freed_memory
+_keep_freed_memory()
+import torch
+torch.set_num_threads(1)
+from lightsearch import DEFAULT_RECIPE, Task, parse
+from lightsearch.data import DataRef
+from lightsearch.training import seconds_per_epoch
+design = ("conv(12) conv(12) conv(12) maxpool conv(12) conv(12) separable(24) separable(32) "
+          "gap linear(10)")
+seconds_per_epoch(Task(parse(design), DEFAULT_RECIPE, DataRef("mnist", *sys.argv[1:]), 15, 0))
+rows = dict(line.split(":") for name in ("status", "smaps_rollup")
+            for line in open(f"/proc/self/{name}") if line.count(":") == 1)
+print(json.dumps({what: int(rows[row].split()[0]) // 1024 for what, row in
+    {"resident": "VmRSS", "its own": "RssAnon", "of files, shared": "RssFile", "peak": "VmHWM",
+     "proportional": "Pss"}.items()}))
+"""
+
+
+def worker(data: str | None) -> dict[str, int]:
+    """Memory of a process that trains, in MB: what a worker does, the images shared by a parent.
+    """
+    from lightsearch.data import load, share
+
+    images = load("mnist", data)
+    share(images)
+    command = [sys.executable, "-c", WORKER, images.checksum, data or ""]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: dict[str, int] = json.loads(said)
+    return found
+
+
+if __name__ == "__main__":
+    main()
