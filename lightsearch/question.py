@@ -17,7 +17,7 @@ from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
-from lightsearch.engines import available, chosen_engine
+from lightsearch.engines import chosen_engine, trouble
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
@@ -123,10 +123,10 @@ def _placed(question: Question, study: str | Path | None, workers: int | None,
     if known is not None and workers is None:
         question = dataclasses.replace(question, workers=known.workers)
     if known is not None and engine == "auto" and known.device == question.device:
-        if known.engine == "native" and not available():
-            raise StudyError(f"the study in {folder} was trained by the native engine, which is "
-                             "not there: install the package with a C++ compiler, or give "
-                             "another `study` folder to ask anew")
+        if known.engine == "native" and trouble():
+            raise StudyError(f"the study in {folder} must be continued with the native engine, "
+                             f"which trained it, but: {trouble()}. Give another `study` folder "
+                             "to ask anew")
         question = dataclasses.replace(question, engine=known.engine)
     return dataclasses.replace(question, folder=folder)
 

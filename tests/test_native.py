@@ -25,6 +25,7 @@ from lightsearch.design import Seq, gap, seq
 from lightsearch.engines import chosen_engine, engine_named, engine_of
 from lightsearch.engines.eager import KeyedDropout, _key_dropouts, set_dropout_keys
 from lightsearch.engines.initial import initial_weights
+from lightsearch.engines.native import library as native_library
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, library, open_library
 from lightsearch.engines.native.plan import Unsupported, plan, supports
@@ -464,7 +465,7 @@ def test_a_batch_larger_than_the_network_was_made_for_is_refused() -> None:
 # Which engine ------------------------------------------------------------------------------------
 
 
-def test_who_trains_what(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_trains_what() -> None:
     design, shape = parse("conv(4) gap linear(10)"), (1, 8, 8)
     assert chosen_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
     assert engine_named("native-v3") == engine_named("native-plain") == "native"
@@ -474,13 +475,36 @@ def test_who_trains_what(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArgumentError, match="`engine` must be 'torch' on a cuda device"):
         chosen_engine("native", "cuda")
     assert chosen_engine("auto", "cuda") == "torch"
-    room = lightsearch.engines
-    monkeypatch.setattr(room, "available", lambda: False)
+    if available():
+        assert chosen_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
+
+
+@pytest.fixture
+def other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The library is looked for in an empty folder."""
+    monkeypatch.setattr(native_library, "FOLDER", tmp_path)
+    caches = [f for f in vars(native_library).values() if hasattr(f, "cache_clear")]
+    for cached in caches:
+        cached.cache_clear()
+    yield tmp_path
+    for cached in caches:
+        cached.cache_clear()
+
+
+def test_without_a_library_auto_is_pytorch(other_folder: Path) -> None:
     assert chosen_engine("auto", "cpu") == "torch"
-    with pytest.raises(ArgumentError, match=r"installed without a C\+\+ compiler"):
+    with pytest.raises(ArgumentError, match=r"but got engine='native': there is no native engine "
+                                            r"here: .* installed without a C\+\+ compiler"):
         chosen_engine("native", "cpu")
-    monkeypatch.setattr(room, "available", lambda: True)
-    assert chosen_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
+
+
+def test_a_library_that_cannot_be_used_is_warned_of(other_folder: Path) -> None:
+    for name in ("v3", "plain"):
+        native_library.path_of(name).write_bytes(b"no library")
+    with pytest.warns(UserWarning, match="cannot be loaded: .*PyTorch trains instead"):
+        assert chosen_engine("auto", "cpu") == "torch"
+    with pytest.raises(ArgumentError, match="but got engine='native': the native engine cannot"):
+        chosen_engine("native", "cpu")
 
 
 def test_a_users_own_layer_goes_to_pytorch() -> None:

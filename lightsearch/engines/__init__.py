@@ -15,7 +15,7 @@ from lightsearch.data import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.engines.eager import Eager
 from lightsearch.engines.native.engine import Native
-from lightsearch.engines.native.library import available, build_name
+from lightsearch.engines.native.library import available, build_name, trouble
 from lightsearch.engines.native.plan import supports
 from lightsearch.errors import ArgumentError
 from lightsearch.ops import Shape
@@ -23,7 +23,7 @@ from lightsearch.recipe import Recipe
 
 ENGINES = ("auto", "native", "torch")
 __all__ = ["ENGINES", "Engine", "available", "chosen_engine", "engine_label", "engine_named",
-           "engine_of", "start"]
+           "engine_of", "start", "trouble"]
 
 
 class Engine(Protocol):
@@ -65,9 +65,8 @@ def chosen_engine(name: str, device: str) -> str:
     if name == "native" and device != "cpu":
         raise ArgumentError(f"`engine` must be 'torch' on a {device} device, "
                             f"but got engine={name!r}")
-    if name == "native" and not available():
-        raise ArgumentError("`engine` must be 'torch' here, since the package was installed "
-                            f"without a C++ compiler, but got engine={name!r}")
+    if name == "native" and trouble():
+        raise ArgumentError(f"`engine` must be 'torch' here, but got engine={name!r}: {trouble()}")
     if name == "auto":
         return "native" if device == "cpu" and available() else "torch"
     return name

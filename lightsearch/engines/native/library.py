@@ -11,6 +11,7 @@ import ctypes
 import functools
 import hashlib
 import sys
+import warnings
 from ctypes import POINTER, c_double, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from typing import ClassVar
@@ -111,13 +112,22 @@ def sources() -> int:
 
 
 @functools.cache
-def available() -> bool:
-    """Whether the native engine can be used here."""
+def trouble() -> str:
+    """Why the native engine cannot be used here; empty where it can."""
     try:
         library()
-    except EngineError:
-        return False
-    return True
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+@functools.cache
+def available() -> bool:
+    """Whether the native engine can be used here. One that is there and cannot is warned of."""
+    if trouble() and path_of(build_name()).exists():
+        warnings.warn(f"{trouble()}. PyTorch trains instead, at a fraction of the speed",
+                      stacklevel=2)
+    return not trouble()
 
 
 def number_type(built: ctypes.CDLL) -> torch.dtype:
