@@ -6,7 +6,6 @@ bounded, so that any text ends in a value or in a `NotationError`.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from lightsearch._tokens import Token, Tokens, meanings, number, scalar_text
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, specs
 from lightsearch.design.parts import Fielded, Seq, kinds, oneof, repeat, seq
-from lightsearch.errors import DesignError
+from lightsearch.errors import DesignError, suggestion
 from lightsearch.recipe import Recipe
 
 MAX_DEPTH = 50
@@ -356,9 +355,8 @@ def _unknown(what: str, word: str, known: Iterable[str]) -> str:
     shown = word if len(word) <= 40 else word[:37] + "..."
     if what == "layer kind" and word == "recipe":
         return "a recipe must be read with `parse_recipe`, not as a layer"
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"the {what} must be one of {', '.join(known) or 'none'}, but got {shown!r}{hint}"
+    return (f"the {what} must be one of {', '.join(known) or 'none'}, but got "
+            f"{shown!r}{suggestion(word, known)}")
 
 
 __all__ = ["MAX_DEPTH", "MAX_LAYERS", "Parser"]

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lightsearch.errors import ArgumentError, DataError
+from lightsearch.errors import ArgumentError, DataError, suggestion
 from lightsearch.ops import Shape
 
 Split: TypeAlias = tuple[Tensor, Tensor]
@@ -97,7 +97,7 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
     """
     if name not in NAMES:
         raise ArgumentError(f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
-                            f"but got {name!r}")
+                            f"but got {name!r}{suggestion(name, NAMES)}")
     return _load(name, None if folder is None else str(Path(folder).resolve()),
                  os.environ.get("LIGHTSEARCH_DATA"))
 
@@ -106,19 +106,39 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
 def _load(name: str, folder: str | None, environment: str | None) -> DataSet:
     if name == "digits":
         return _digits()
-    tried = [Path(f) for f in (folder, environment, _cache_folder()) if f]
-    for root in tried:
-        found = _read(name, root, download=False)
-        if found is not None:
-            return found
-    if folder is None:
-        found = _read(name, Path(_cache_folder()), download=True)
-        if found is not None:
-            return found
-    raise DataError(_not_found(name, tried, downloads=folder is None))
+    dataset, _ = _found(name, folder, environment)
+    if dataset is None and folder is None:
+        dataset = _read(name, Path(cache_folder()), download=True)
+    if dataset is None:
+        raise DataError(_not_found(name, _roots(folder, environment), downloads=folder is None))
+    return dataset
 
 
-def _cache_folder() -> str:
+def found(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, str]:
+    """The data set of a name and the folder where it is, without downloading; None where not.
+
+    Raises `DataError` where it is damaged.
+    """
+    if name == "digits":
+        return load(name), "scikit-learn"
+    return _found(name, None if folder is None else str(Path(folder).resolve()),
+                  os.environ.get("LIGHTSEARCH_DATA"))
+
+
+def _found(name: str, folder: str | None, environment: str | None) -> tuple[DataSet | None, str]:
+    for root in _roots(folder, environment):
+        dataset = _read(name, root, download=False)
+        if dataset is not None:
+            return dataset, str(root)
+    return None, ""
+
+
+def _roots(folder: str | None, environment: str | None) -> list[Path]:
+    return [Path(f) for f in (folder, environment, cache_folder()) if f]
+
+
+def cache_folder() -> str:
+    """Where data sets are downloaded to, and shared between workers."""
     return str(Path(platformdirs.user_cache_dir("lightsearch")) / "data")
 
 
@@ -280,7 +300,7 @@ def share(dataset: DataSet) -> None:
 
 
 def _shared(name: str, checksum: str) -> Path:
-    return Path(_cache_folder()) / f"{name}-{checksum}.safetensors"
+    return Path(cache_folder()) / f"{name}-{checksum}.safetensors"
 
 
 def _mapped(name: str, path: Path) -> DataSet:

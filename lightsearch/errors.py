@@ -4,6 +4,9 @@ All derive from `LightsearchError`, so one `except` at a boundary is enough. A m
 rule, the value received and the place: "`kernel` must be odd, but got kernel=4 at [2]".
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class LightsearchError(Exception):
     """Base of every error raised by lightsearch."""
@@ -51,6 +54,17 @@ class StudyError(LightsearchError):
 
 class WorkerError(LightsearchError):
     """A worker process that died or could not be started, more often than is tolerated."""
+
+
+def suggestion(value: object, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, where one is near.
+
+    >>> from lightsearch.errors import suggestion
+    >>> suggestion("mnits", ["mnist", "digits"])
+    "; did you mean 'mnist'?"
+    """
+    near = difflib.get_close_matches(str(value)[:40], known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 _WINDOW = 60

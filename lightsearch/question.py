@@ -106,7 +106,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
-        timeout, stop_after_hits, sampler, pruner, workers or _cores(), seed,
+        timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
         chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
         untimed)
     return _placed(question, study, workers, engine)
@@ -131,7 +131,8 @@ def _placed(question: Question, study: str | Path | None, workers: int | None,
     return dataclasses.replace(question, folder=folder)
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system

@@ -7,13 +7,12 @@ of the 10,000 MNIST test images.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lightsearch.design.parts import Design
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.notation import parse
 from lightsearch.ops import Shape
 from lightsearch.recipe import Recipe
@@ -75,9 +74,8 @@ class Zoo(Mapping[str, Entry]):
     def __getitem__(self, name: str) -> Entry:
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(str(name), self._entries, 1, 0.0)[0]
         raise ArgumentError(f"a zoo name must be one of {', '.join(self._entries)}, "
-                            f"but got {name!r}: did you mean {near!r}?")
+                            f"but got {name!r}{suggestion(name, self._entries)}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -31,7 +31,7 @@ from lightsearch.question import ask
 from lightsearch.wording import percent
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
-COMMANDS = ("search", "leaderboard", "show", "train", "zoo", "space")
+COMMANDS = ("search", "leaderboard", "show", "train", "zoo", "space", "doctor", "completion")
 TINY = ("search", "--budget", "900", "--epochs", "3", "--target", "0.3", "--dataset", "digits",
         "--space", SPACE, "--recipe", RECIPE, "--trials", "2", "--workers", "1", "--seed", "3")
 
@@ -199,7 +199,7 @@ def test_what_is_wrong_is_said_without_a_traceback(
         line: str, code: int, message: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
-    monkeypatch.setattr(data, "_cache_folder", lambda: str(tmp_path / "cache"))
+    monkeypatch.setattr(data, "cache_folder", lambda: str(tmp_path / "cache"))
     data._load.cache_clear()
     result = _run(*shlex.split(line), code=code)
     assert message in result.stderr

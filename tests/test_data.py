@@ -64,7 +64,7 @@ def write_qmnist(raw: Path, train: Arrays, test: Arrays) -> None:
 def nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No environment, an empty cache folder, and no network."""
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
-    monkeypatch.setattr(room, "_cache_folder", lambda: str(tmp_path / "cache"))
+    monkeypatch.setattr(room, "cache_folder", lambda: str(tmp_path / "cache"))
 
     def refuse(self: Any) -> None:
         raise URLError("no network in tests")
@@ -596,7 +596,7 @@ def test_the_digits_can_be_fetched_by_threads_at_once() -> None:
 @pytest.fixture
 def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The digits, shared by their process and seen by one that has not read them."""
-    monkeypatch.setattr(room, "_cache_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(room, "cache_folder", lambda: str(tmp_path))
     share(load("digits"))
     (path,) = tmp_path.iterdir()
     room._load.cache_clear()
@@ -629,8 +629,8 @@ def test_a_damaged_shared_file_is_passed_over(shared_digits: Path, damage: str) 
     fetch.cache_clear()
 
 
-def test_own_images_are_not_shared_in_the_cache_folder(
+def test_own_images_are_not_shared_in_thecache_folder(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_cache_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(room, "cache_folder", lambda: str(tmp_path))
     share(make_dataset(own(35), own(6)))
     assert not list(tmp_path.iterdir())

@@ -112,7 +112,7 @@ def test_receptive_field_after_the_pool_is_8_where_document_003_prints_14() -> N
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ArgumentError, match=r"must be one of s0-large, .* 's1-finall': did you "
+    with pytest.raises(ArgumentError, match=r"must be one of s0-large, .* 's1-finall'; did you "
                                             r"mean 's1-final'\?"):
         zoo["s1-finall"]
     with pytest.raises(ArgumentError, match="did you mean"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import click
 
+from lightsearch.cli.completing import completion
 from lightsearch.cli.designs import show, zoo
+from lightsearch.cli.doctor import doctor
 from lightsearch.cli.searching import leaderboard, search
 from lightsearch.cli.shared import Commands
 from lightsearch.cli.spaces import space
@@ -34,6 +36,7 @@ def main(context: click.Context, /) -> None:
     lightsearch search                                  at most 8,000 parameters, on MNIST
     lightsearch leaderboard STUDY                       what a study has found
     lightsearch zoo                                     published networks to compare with
+    lightsearch doctor                                  what is installed and found here
 
     Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C; `search` has 3
     and `train` has 4, which their --help explains.
@@ -42,7 +45,7 @@ def main(context: click.Context, /) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, leaderboard, show, train, zoo, space):
+for _command in (search, leaderboard, show, train, zoo, space, doctor, completion):
     main.add_command(_command)
 
 __all__ = ["main"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lightsearch.cli.completing import completing
 from lightsearch.cli.shared import notation
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError
@@ -40,7 +41,8 @@ def design_options(function: F) -> F:
         "The file of --row, or the folder of its study.  [default: leaderboard.csv]"))(function)
     function = click.option("--row", type=int, metavar="RANK", help=(
         "Instead of DESIGN: the rank of a row of --leaderboard."))(function)
-    return click.argument("design", required=False, callback=notation)(function)
+    return click.argument("design", required=False, callback=notation,
+                          shell_complete=completing(zoo))(function)
 
 
 def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked:

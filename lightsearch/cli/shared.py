@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lightsearch.cli.completing import completing
 from lightsearch.cost import Budget
 from lightsearch.errors import (
     ArgumentError,
@@ -20,6 +21,7 @@ from lightsearch.errors import (
     DesignError,
     LightsearchError,
     NotationError,
+    suggestion,
 )
 from lightsearch.ops import Shape
 
@@ -39,6 +41,12 @@ IMAGES: dict[str, tuple[Shape, int]] = {
     "digits": ((1, 8, 8), 10),
 }
 """Image shape and classes of the data sets with a name, known without having them."""
+
+
+NAMES = {"--dataset": tuple(IMAGES), "--sampler": ("tpe", "random"),
+         "--pruner": ("target", "median", "halving", "none"),
+         "--device": ("auto", "cpu", "cuda"), "--engine": ("auto", "native", "torch")}
+"""What a shell completes; the library says which of them it takes."""
 
 
 class Commands(click.Group):
@@ -88,14 +96,15 @@ def option(name: str, help: str, *, otherwise: str = "", **more: Any) -> Callabl
     It is None where it is not given, so that the default stays the library's.
     """
     default = defaults().get(name.removeprefix("--").replace("-", "_"))
+    if name in NAMES:
+        more["shell_complete"] = completing(NAMES[name])
     said = otherwise or ("" if default is None else str(default))
     return click.option(name, help=f"{help}  [default: {said}]" if said else help, **more)
 
 
 def dataset_option(function: F) -> F:
     """`--dataset`, by name."""
-    names = ", ".join(IMAGES)
-    return option("--dataset", f"Data set: {names}.", metavar="NAME")(function)
+    return option("--dataset", f"Data set: {', '.join(IMAGES)}.", metavar="NAME")(function)
 
 
 def data_option(function: F) -> F:
@@ -174,8 +183,9 @@ def images_of(dataset: str | None, shape: Shape | None, classes: int | None = No
     """
     name = dataset or str(defaults()["dataset"])
     if name not in IMAGES:
-        raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, but got {name!r}; for "
-                            "other images give their --shape")
+        raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, but got "
+                            f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
+                            "--shape")
     known = IMAGES[name]
     return shape or known[0], classes or known[1]
 

@@ -17,7 +17,7 @@ from lightsearch.engines.eager import Eager
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, build_name, trouble
 from lightsearch.engines.native.plan import supports
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.ops import Shape
 from lightsearch.recipe import Recipe
 
@@ -61,7 +61,7 @@ def chosen_engine(name: str, device: str) -> str:
     """
     if name not in ENGINES:
         raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
-                            f"but got engine={name!r}")
+                            f"but got engine={name!r}{suggestion(name, ENGINES)}")
     if name == "native" and device != "cpu":
         raise ArgumentError(f"`engine` must be 'torch' on a {device} device, "
                             f"but got engine={name!r}")

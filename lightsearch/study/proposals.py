@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 from lightsearch.cost import Budget, Cost, cost, fingerprint
 from lightsearch.design.decoding import Choose, chooser, decode, recording, replay
 from lightsearch.design.parts import Design, Space
-from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.errors import ArgumentError, DesignError, suggestion
 from lightsearch.ops import Shape
 from lightsearch.randomness import key
 from lightsearch.recipe import Recipe
@@ -63,7 +63,7 @@ class Proposer:
                  sampler: Any, seed: int) -> None:
         if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
             raise ArgumentError(f"`sampler` must be one of {', '.join(SAMPLERS)}, or an Optuna "
-                                f"sampler, but got {sampler!r}")
+                                f"sampler, but got {sampler!r}{suggestion(sampler, SAMPLERS)}")
         self.space, self.recipe, self.shape, self.classes = space, recipe, shape, classes
         self.budget, self.sampler, self.seed = budget, sampler, seed
         self._uniform = Sampler(space, shape, classes, budget)

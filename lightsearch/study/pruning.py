@@ -7,7 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, suggestion
 
 PRUNERS = ("target", "median", "halving", "none")
 
@@ -57,4 +57,4 @@ def make_pruner(pruner: Any, target: float, epochs: int) -> optuna.pruners.BaseP
     if pruner == "none":
         return optuna.pruners.NopPruner()
     raise ArgumentError(f"`pruner` must be one of {', '.join(PRUNERS)}, or an Optuna pruner, "
-                        f"but got {pruner!r}")
+                        f"but got {pruner!r}{suggestion(pruner, PRUNERS)}")

@@ -1,0 +1,176 @@
+"""`lightsearch doctor`: what is there, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import click
+
+from lightsearch.cli.shared import (
+    FAILED,
+    IMAGES,
+    data_option,
+    dataset_option,
+    defaults,
+    json_option,
+    print_json,
+)
+from lightsearch.errors import ArgumentError, DataError, suggestion
+from lightsearch.wording import plural
+
+State: TypeAlias = Literal["ok", "note", "missing"]
+
+GIB = 2**30
+WORKER_BYTES = 0.65 * GIB  # of a worker with MNIST loaded (docs/benchmarks.md)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """What was found about one thing, and what to do where that is not well."""
+
+    what: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+@click.command(short_help="Say what is installed and found here, and what to do about it.")
+@dataset_option
+@data_option
+@json_option
+@click.pass_context
+def doctor(context: click.Context, /, dataset: str | None, data: str | None,
+           as_json: bool) -> None:
+    """Say what is installed and found here, and what to do about the rest.
+
+    Nothing is downloaded and nothing is changed. The data set is read whole, so that a damaged
+    file is found here and not in the middle of a search.
+
+    \b
+    lightsearch doctor
+    lightsearch doctor --dataset fashion-mnist --data ~/datasets
+
+    Exit codes: 0 a search would start, 1 something is missing.
+    """
+    name = dataset or str(defaults()["dataset"])
+    if name not in IMAGES:
+        raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, "
+                            f"but got {name!r}{suggestion(name, IMAGES)}")
+    checks = []
+    for check in _checks(name, data):
+        checks.append(check)
+        if not as_json:
+            click.echo(f"{check.what:<12} {check.state:<8} {check.found}")
+            if check.advice:
+                click.echo(f"{'':<22}{check.advice}")
+    if as_json:
+        print_json([dataclasses.asdict(check) for check in checks])
+    context.exit(FAILED if any(check.state == "missing" for check in checks) else 0)
+
+
+def _checks(dataset: str, data: str | None) -> Iterator[Check]:
+    yield Check("Python", "ok", f"{sys.version.split()[0]} at {sys.executable}")
+    yield from _packages()
+    yield from _training()
+    yield _threads()
+    yield _images(dataset, data)
+    yield from _places()
+
+
+def _packages() -> Iterator[Check]:
+    from importlib import metadata
+
+    for name in ("lightsearch", "torch", "torchvision", "optuna"):
+        try:
+            yield Check(name, "ok", metadata.version(name))
+        except metadata.PackageNotFoundError:
+            yield Check(name, "missing", "not installed", f"pip install {name}")
+
+
+def _training() -> Iterator[Check]:
+    """The native engine, and the device."""
+    import torch
+
+    from lightsearch.engines import engine_label, trouble
+
+    why = trouble()
+    if why:
+        yield Check("engine", "note", f"torch, since {why}",
+                    "A C++ compiler (g++ or clang++) and `pip install --force-reinstall "
+                    "--no-deps lightsearch` give the native engine, which is several times faster "
+                    "on a processor.")
+    else:
+        yield Check("engine", "ok", engine_label("native"))
+    if torch.cuda.is_available():
+        yield Check("device", "ok", f"cuda: {torch.cuda.get_device_name()}")
+    else:
+        yield Check("device", "ok", "cpu (no CUDA device is seen)")
+
+
+def _threads() -> Check:
+    from lightsearch.question import cores
+
+    count = cores()
+    said = f"{plural(count, 'core')}: {plural(count, 'trial')} at once, a thread each"
+    memory = _free_memory()
+    if memory is not None and memory < count * WORKER_BYTES:
+        fit = max(1, int(memory / WORKER_BYTES))
+        return Check("workers", "note", f"{said}, but {memory / GIB:.1f} GiB of memory are free",
+                     f"A worker takes about {WORKER_BYTES / GIB:.2f} GiB: search with "
+                     f"--workers {fit}.")
+    return Check("workers", "ok", said)
+
+
+def _free_memory() -> int | None:
+    """Bytes of memory that programs could have; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = dict(line.split(":", 1) for line in lines)
+    return int(found["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in found else None
+
+
+def _images(name: str, data: str | None) -> Check:
+    from lightsearch.data import found
+
+    try:
+        dataset, where = found(name, data)
+    except DataError as error:
+        return Check("data", "missing", f"{error}", "Remove the damaged file, and it is "
+                     "downloaded again.")
+    if dataset is None:
+        if data is not None:
+            return Check("data", "missing", f"{name} is not in {data}", "Give --data a folder as "
+                         "torchvision lays it out, or leave it away: then it is downloaded.")
+        return Check("data", "note", f"{name} is not here yet", "A search downloads it through "
+                     "torchvision; without a network, give --data FOLDER or use --dataset digits.")
+    train, test = len(dataset.train[1]), len(dataset.test[1])
+    return Check("data", "ok", f"{name} in {where}: {train:,} training and {test:,} test images")
+
+
+def _places() -> Iterator[Check]:
+    """Where studies and downloads go: whether they can, and whether there is room."""
+    from lightsearch.data import cache_folder
+
+    for what, folder, needed in (("studies", Path.cwd(), 0.1 * GIB),
+                                 ("cache", Path(cache_folder()), 0.2 * GIB)):
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        said = f"{folder}, {free / GIB:.1f} GiB free"
+        if not os.access(there, os.W_OK):
+            advice = ("Change to a folder that you may write to, or give --study FOLDER."
+                      if what == "studies" else "Give --data FOLDER with the data set in it.")
+            yield Check(what, "missing" if what == "studies" else "note",
+                        f"{folder} cannot be written", advice)
+        elif free < needed:
+            yield Check(what, "note", said, "Free some space: a study of a hundred trials takes "
+                        "about 20 MB, MNIST 120 MB.")
+        else:
+            yield Check(what, "ok", said)
