@@ -19,6 +19,7 @@ from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.engines import chosen_engine, trouble
 from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.images import open_dataset
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.records import exact
@@ -89,7 +90,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     if timeout is not None:
         number("timeout", timeout, 0.0, math.inf)
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
-    dataset = dataset if isinstance(dataset, DataSet) else data_room.load(dataset, data)
+    dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
     chosen = parse(chosen) if isinstance(chosen, str) else chosen
     how = DEFAULT_RECIPE if recipe is None else recipe
