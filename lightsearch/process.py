@@ -106,7 +106,9 @@ def not_started(name: str, why: str) -> WorkerError:
 
 def fate(exitcode: int | None) -> str:
     """How a process ended, in words."""
-    if exitcode is None or exitcode >= 0:
+    if exitcode is None:
+        return "it was lost"
+    if exitcode >= 0:
         return f"exit status {exitcode}"
     try:
         return f"killed by {signal.Signals(-exitcode).name}"

@@ -36,6 +36,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "records": ({"training"}, set()),
     "worker": ({"errors"}, {"torch"}),
     "slots": ({"errors", "worker"}, set()),
+    "cluster": ({"errors", "slots"}, set()),
     "study": ({"errors", "design", "ops", "cost", "recipe", "space", "randomness", "records",
                "training"}, {"optuna"}),
     "events": ({"records", "training"}, set()),
