@@ -15,7 +15,7 @@ from torch import Tensor
 from lightsearch.data import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.engines.batch import Batch
-from lightsearch.engines.captured import captured
+from lightsearch.engines.captured import resident
 from lightsearch.engines.eager import Eager
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, build_name, trouble
@@ -133,5 +133,5 @@ def start(name: str, design: Design, recipe: Recipe, data: DataSet, seed: int,
     if name == "native":
         return Native(design, recipe, data, seed)
     if device != "cpu":
-        return captured(design, recipe, data, seed, device, precision)
+        return resident(design, recipe, data, seed, device, precision)
     return Eager(design, recipe, data, seed, device, precision)

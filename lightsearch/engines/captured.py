@@ -295,7 +295,7 @@ def _write_flags(flags: tuple[bool, ...]) -> None:
 _KEPT = threading.local()  # a cache only: the engine that this thread used last
 
 
-def captured(design: Design, recipe: Recipe, data: DataSet, seed: int, device: str,
+def resident(design: Design, recipe: Recipe, data: DataSet, seed: int, device: str,
              precision: str) -> Captured:
     """An engine for one more epoch of a trial: the one before's, if this thread still has it.
 
