@@ -246,7 +246,8 @@ def test_a_trial_keeps_its_engine_from_epoch_to_epoch_and_it_is_only_a_cache(
     assert len(made) == 8
     for mine, theirs in zip(alone, states, strict=True):
         assert theirs is not None and same(mine, theirs)
-    run_epoch(two, None, 1)
+    for _ in range(2):  # again from the beginning, on an engine that has trained
+        assert same(trained(two, 3)[0], alone[1])
     run_epoch(dataclasses.replace(two, recipe=Recipe(batch_size=256)), None, 1)
     assert len(made) == 9
 

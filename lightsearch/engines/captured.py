@@ -59,6 +59,7 @@ class Captured(Eager):
             super().__init__(design, recipe, data, seed, device, precision)
             self._make_tables(len(data.train[1]))
             self._make_memory()
+            self.made = {name: value.clone() for name, value in self.model.state_dict().items()}
 
     def _optimizer(self) -> torch.optim.Optimizer:
         how = {} if self.recipe.optimizer == "sgd" else {"capturable": True}
@@ -95,6 +96,7 @@ class Captured(Eager):
     def begin(self) -> None:
         """Take the initial weights."""
         with _placed(self.stream, self.precision), torch.no_grad():
+            self.model.load_state_dict(self.made)  # an earlier epoch may have been trained here
             super().begin()
             for tensor in (*self._memory(), self.loss, self.correct):
                 tensor.zero_()
@@ -135,6 +137,7 @@ class Captured(Eager):
 
     def _tell(self, batches: Sequence[Batch]) -> None:
         """Upload what the steps of an epoch are told."""
+        assert max(len(batch.images) for batch in batches) <= len(self.places)
         order = torch.cat([batch.images for batch in batches])
         self.order[:len(order)].copy_(order)
         self.rates[:len(batches)].copy_(torch.tensor([batch.rate for batch in batches]))
