@@ -100,7 +100,8 @@ def scaled(seconds: float, steps: int) -> float:
     return seconds / (steps * BATCH) * IMAGES
 
 
-def documents(design, options: argparse.Namespace) -> Callable[[int], float]:
+def documents(design, options: argparse.Namespace,
+              device: str = "cpu") -> Callable[[int], float]:
     """The loop of the source documents' notebooks."""
     normal = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
     train = datasets.MNIST(options.data, train=True, transform=transforms.Compose(
@@ -109,7 +110,7 @@ def documents(design, options: argparse.Namespace) -> Callable[[int], float]:
     loader = torch.utils.data.DataLoader(train, batch_size=BATCH, shuffle=True)
     few = torch.utils.data.Subset(test, range(1280))
     tests = torch.utils.data.DataLoader(few, batch_size=BATCH)
-    model = build(design)
+    model = build(design).to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
     def timed(steps: int) -> float:
@@ -117,7 +118,7 @@ def documents(design, options: argparse.Namespace) -> Callable[[int], float]:
         batches = iter(loader)
         begin = time.perf_counter()
         for _ in range(steps):
-            x, y = next(batches)
+            x, y = (part.to(device) for part in next(batches))
             optimizer.zero_grad()
             loss = F.nll_loss(F.log_softmax(model(x), 1), y)
             loss.backward()
@@ -126,7 +127,7 @@ def documents(design, options: argparse.Namespace) -> Callable[[int], float]:
         trained = time.perf_counter()
         model.eval()
         with torch.no_grad():
-            for x, y in tests:
+            for x, y in ((x.to(device), y.to(device)) for x, y in tests):
                 F.nll_loss(F.log_softmax(model(x), 1), y, reduction="sum").item()
         return scaled(trained - begin, steps) + (time.perf_counter() - trained) * TESTS / len(few)
 

@@ -16,6 +16,7 @@ from lightsearch.conductor import conduct
 from lightsearch.cost import Budget
 from lightsearch.data import DataSet
 from lightsearch.design.parts import Space
+from lightsearch.devices import worker_environments
 from lightsearch.errors import StudyError
 from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
 from lightsearch.progress import shown
@@ -63,7 +64,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
            timeout: float | None = None, stop_after_hits: int | None = None,
            sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
-           engine: str = "auto", quiet: bool = False) -> SearchResult:
+           engine: str = "auto", precision: str = "float32", slots_per_gpu: int | None = None,
+           quiet: bool = False) -> SearchResult:
     """Search for networks within a budget that reach a target accuracy within some epochs.
 
         result = search(budget=8000, epochs=15)
@@ -82,10 +84,13 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     - `sampler`: "tpe", "random" (uniform within the budget), or an Optuna sampler. `pruner`:
       "target", "median", "halving", "none", or an Optuna pruner.
     - `workers`: trials at once, one process and one thread each; the cores of this machine, or
-      what the study was started with. `seed`: of everything random. `device`: "cpu", "cuda", or
-      "auto", which is "cuda" where there is one. `engine`: what trains, "native" (compiled, on a
-      processor), "torch", or "auto", which is what the study was started with, else native where
-      it can be; a design with a layer of your own is trained by torch in any case.
+      what the study was started with; on GPUs `slots_per_gpu` for each of them, 4 unless told
+      otherwise. `seed`: of everything random. `device`: "cpu", "cuda" (every visible GPU),
+      "cuda:1", or "auto", which is "cuda" where there is one. `engine`: what trains, "native"
+      (compiled, on a processor), "torch", or "auto", which is what the study was started with,
+      else native where it can be; a design with a layer of your own is trained by torch in any
+      case. `precision`: of training steps, "float32", "bf16" (with torch) or "tf32" (on a GPU);
+      evaluation is in float32.
 
     Growable: `trials`, the total number of designs to train, earlier calls included.
 
@@ -104,7 +109,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
                    data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
                    sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
-                   device=device, engine=engine, untimed=quiet)
+                   device=device, engine=engine, precision=precision, slots_per_gpu=slots_per_gpu,
+                   untimed=quiet)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):
@@ -139,13 +145,15 @@ def run(question: Question, *, slots: list[Slot] | None = None,
         question.folder.mkdir(parents=True, exist_ok=True)  # never over another study's images
         data_room.save(question.data, images)
     data_room.share(question.data)
-    used = local_slots(question.workers) if slots is None else slots
+    if slots is None:
+        slots = local_slots(question.workers, environments=worker_environments(
+            question.workers, question.device))
     try:
-        events = _written(conduct(question, used), question)
+        events = _written(conduct(question, slots), question)
         with contextlib.closing(events):
             yield from (show(events, question) if show is not None else events)
     finally:
-        for slot in used:
+        for slot in slots:
             slot.close()
 
 

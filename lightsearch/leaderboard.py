@@ -16,7 +16,7 @@ import pandas as pd
 
 from lightsearch import data as data_room
 from lightsearch.data import DataRef, DataSet
-from lightsearch.engines import engine_named
+from lightsearch.engines import engine_named, precision_named
 from lightsearch.errors import ArgumentError
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.records import Trial
@@ -130,12 +130,14 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
         design, recipe = parse(str(row["design"])), parse_recipe(str(row["recipe"]))
         epochs, seed = int(row["epochs"]), int(row["seed"])
         engine, device = engine_named(str(row["engine"])), str(row["device"])
+        precision = precision_named(str(row["engine"]))
     except (KeyError, ValueError, TypeError) as error:
         if type(error) not in (KeyError, ValueError, TypeError):
             raise
         raise ArgumentError(f"a row must have a whole design, recipe, epochs, seed and data set, "
                             f"but: {error!r}") from None
     if dataset is not None:
-        return Task(design, recipe, data_room.lend(dataset), epochs, seed, engine, device)
-    where = "" if data is None else str(data)
-    return Task(design, recipe, DataRef(name, checksum, where), epochs, seed, engine, device)
+        reference = data_room.lend(dataset)
+    else:
+        reference = DataRef(name, checksum, "" if data is None else str(data))
+    return Task(design, recipe, reference, epochs, seed, engine, device, precision)

@@ -44,13 +44,14 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     before = (f", continuing: {plural(plan.resumed, 'trial')} so far, "
               f"{len(status.outcomes)} of them over") if plan.resumed else ""
     epochs = plural(plan.epochs, "epoch")
+    exactness = "" if question.precision == "float32" else f" in {question.precision}"
     return (
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} within {epochs}.",
         f"  space     {about}{large(plan.designs)} designs, "
         f"{large(plan.within)} within the budget",
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
-        f"{plan.workers} at a time, engine {question.engine}{before}",
+        f"{plan.workers} at a time, engine {question.engine}{exactness}{before}",
         f"  time      {_time_line(status)}",
         f"  study     {plan.folder}",
         "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
-from lightsearch.engines import chosen_engine, trouble
+from lightsearch.devices import trials_at_once
+from lightsearch.engines import checked_precision, chosen_engine, trouble
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.images import open_dataset
 from lightsearch.notation import parse, parse_recipe
@@ -52,13 +52,14 @@ class Question:
     folder: Path
     survey: Survey
     untimed: bool = False
+    precision: str = "float32"
 
     def identity(self) -> Identity:
         """What must stay the same for the study to be continued."""
         return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
                         str(self.space), str(self.recipe), self.data.name, self.data.checksum,
                         plain(self.sampler), plain(self.pruner), self.workers, self.seed,
-                        self.device, self.engine)
+                        self.device, self.engine, precision=self.precision)
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
@@ -66,7 +67,8 @@ class Question:
         if self.data.name not in data_room.NAMES:
             where = str((self.folder / "data.safetensors").resolve())
         reference = DataRef(self.data.name, self.data.checksum, where)
-        return Task(design, recipe, reference, self.epochs, seed, self.engine, self.device)
+        return Task(design, recipe, reference, self.epochs, seed, self.engine, self.device,
+                    self.precision)
 
 
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
@@ -74,8 +76,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
         timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
         pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
-        seed: int = 0, device: str = "auto", engine: str = "auto",
-        untimed: bool = False) -> Question:
+        seed: int = 0, device: str = "auto", engine: str = "auto", precision: str = "float32",
+        slots_per_gpu: int | None = None, untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
 
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
@@ -104,24 +106,29 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     if shared:
         raise ArgumentError("the choices of `space` and `recipe` must have different names, but "
                             f"got {', '.join(sorted(shared))} in both")
+    where = chosen_device(device)
+    if workers is not None:
+        integer("workers", workers, 1, 1024)
+    if slots_per_gpu is not None:
+        integer("slots_per_gpu", slots_per_gpu, 1, 64)
+    at_once = trials_at_once(workers, slots_per_gpu, where)
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
-        timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
-        chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
-        untimed)
-    return _placed(question, study, workers, engine)
+        timeout, stop_after_hits, sampler, pruner, at_once, seed, where,
+        chosen_engine(engine, where), Path(), whole, untimed, precision)
+    question = _placed(question, study, workers is None and slots_per_gpu is None, engine)
+    checked_precision(precision, question.engine, where)
+    return question
 
 
-def _placed(question: Question, study: str | Path | None, workers: int | None,
+def _placed(question: Question, study: str | Path | None, any_workers: bool,
             engine: str) -> Question:
     """The question with its folder, and with what a study there was started with: its workers
     and its engine, where nothing else is asked for."""
-    if workers is not None:
-        integer("workers", workers, 1, 1024)
     folder = Path(study) if study is not None else default_folder(question.identity())
     known = read_identity(folder)
-    if known is not None and workers is None:
+    if known is not None and any_workers:
         question = dataclasses.replace(question, workers=known.workers)
     if known is not None and engine == "auto" and known.device == question.device:
         if known.engine == "native" and trouble():
@@ -130,14 +137,6 @@ def _placed(question: Question, study: str | Path | None, workers: int | None,
                              "to ask anew")
         question = dataclasses.replace(question, engine=known.engine)
     return dataclasses.replace(question, folder=folder)
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def chosen_device(name: str) -> str:

@@ -3,7 +3,8 @@
 Value `i` of the stream with key `k` is `mix(k + (i + 1) * GOLDEN)`: SplitMix64 (Steele, Lea and
 Flood 2014, with Stafford's 13th mixer) read at any place. It has no state, so it is the same in
 every process and thread, and in any engine that can multiply 64-bit integers. Torch's own
-generators are never touched.
+generators are never touched. A stream's key may be a tensor (int64, of no dimension) on the device
+that draws: a captured CUDA graph reads its keys anew at each replay.
 """
 
 from __future__ import annotations
@@ -43,21 +44,22 @@ def _hashed(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
+    """A key as int64 holds it: the same 64 bits."""
     value &= _MASK
     return value - (1 << 64) if value >> 63 else value
 
 
-def bits(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
+def bits(stream: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
     z = torch.arange(1, count + 1, dtype=torch.int64, device=device)
-    z.mul_(_signed(GOLDEN)).add_(_signed(stream))
-    z.bitwise_xor_((z >> 30).bitwise_and_((1 << 34) - 1)).mul_(_signed(_FIRST))
-    z.bitwise_xor_((z >> 27).bitwise_and_((1 << 37) - 1)).mul_(_signed(_SECOND))
+    z.mul_(signed(GOLDEN)).add_(signed(stream) if isinstance(stream, int) else stream)
+    z.bitwise_xor_((z >> 30).bitwise_and_((1 << 34) - 1)).mul_(signed(_FIRST))
+    z.bitwise_xor_((z >> 27).bitwise_and_((1 << 37) - 1)).mul_(signed(_SECOND))
     return z.bitwise_xor_((z >> 31).bitwise_and_((1 << 33) - 1))
 
 
-def uniform(stream: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+def uniform(stream: int | Tensor, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Float32 in [0, 1), on a grid of 2**-24, of the given shape."""
     count = 1
     for size in shape:
@@ -71,7 +73,8 @@ def permutation(stream: int, count: int, device: torch.device | str = "cpu") -> 
     return torch.sort(bits(stream, count, device), stable=True).indices
 
 
-def keep(stream: int, rate: float, count: int, device: torch.device | str = "cpu") -> Tensor:
+def keep(stream: int | Tensor, rate: float, count: int,
+         device: torch.device | str = "cpu") -> Tensor:
     """A boolean mask of `count` values, each False with probability `rate`.
 
     Sixteen bits decide about each value, so `rate` is rounded to a multiple of 2**-16

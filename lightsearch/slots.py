@@ -11,7 +11,7 @@ import os
 import pickle
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from typing import Any, Protocol, TypeVar, cast
 
@@ -180,7 +180,12 @@ class ProcessSlot:
         except BaseException:  # out of memory in the middle of a frame: nothing is in step
             self._retire()
             raise
-        return _opened(self._name, reply)
+        try:
+            return _opened(self._name, reply)
+        except RuntimeError as error:
+            if str(error).startswith("CUDA error"):  # that process can never use its GPU again
+                self._retire()
+            raise
 
     def _ready(self, job: _Job) -> WorkerProcess:
         """The worker, started where there is none or where it died while nothing ran."""
@@ -294,8 +299,11 @@ class InlineSlot:
         self._closed = True
 
 
-def local_slots(workers: int, threads: int = 1) -> list[Slot]:
+def local_slots(workers: int, threads: int = 1,
+                environments: Sequence[Mapping[str, str]] = ()) -> list[Slot]:
     """Slots on this machine: `workers` processes, or this very process where `workers` is 0.
+
+    `environments`, if given, has what is laid over the environment of each.
 
     >>> from lightsearch.slots import local_slots
     >>> local_slots(2)
@@ -305,7 +313,9 @@ def local_slots(workers: int, threads: int = 1) -> list[Slot]:
         raise ArgumentError(f"`workers` must not be negative, but got workers={workers}")
     if workers == 0:
         return [InlineSlot()]
-    return [ProcessSlot(threads, name=f"worker-{index}") for index in range(workers)]
+    laid_over = environments or [{}] * workers
+    return [ProcessSlot(threads, env, name=f"worker-{index}")
+            for index, env in zip(range(workers), laid_over, strict=True)]
 
 
 class _Job:

@@ -19,7 +19,7 @@ from torch import Tensor
 from lightsearch.cost import cost
 from lightsearch.data import DataRef, DataSet, fetch
 from lightsearch.design.parts import Design
-from lightsearch.engines import Engine, engine_label, engine_of, start
+from lightsearch.engines import Batch, Engine, engine_label, engine_of, start
 from lightsearch.engines.states import State, below
 from lightsearch.errors import ArgumentError
 from lightsearch.randomness import key, permutation
@@ -33,7 +33,8 @@ __all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "seconds_pe
 class Task:
     """All that an epoch depends on: on one kind of machine, equal tasks train alike to the bit.
 
-    `engine` is "native", "torch" or "auto", which is native where it can be; see
+    `engine` is "native", "torch" or "auto", which is native where it can be; `precision`, of the
+    training steps, is "float32", "bf16" (torch) or "tf32" (torch on CUDA): see
     `lightsearch.engines`.
     """
 
@@ -44,6 +45,7 @@ class Task:
     seed: int
     engine: str = "auto"
     device: str = "cpu"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class EpochResult:
     `correct` of `total` test images, by the averaged weights where the recipe averages and by the
     raw ones otherwise; `raw_correct` always by the raw ones. Training loss and accuracy are those
     met on the way, in training mode, on augmented images. `learning_rate` is the last step's.
-    `engine` is what trained: `torch`, or `native-` with its build.
+    `engine` is what trained: `torch`, with the precision behind it where that is not float32, or
+    `native-` with its build.
     """
 
     epoch: int
@@ -113,7 +116,7 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     data = fetch(task.data)
     cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
     name = engine_of(task.engine, task.design, data.shape, task.device)
-    run = _Run(task, data, start(name, task.design, task.recipe, data, task.seed, task.device))
+    run = _Run(task, data, _started(name, task, data))
     if state is None:
         run.engine.begin()
     else:
@@ -123,8 +126,12 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
     result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
                          len(data.test[1]), run.rate, time.perf_counter() - begin,
-                         engine_label(name))
+                         engine_label(name, task.precision))
     return run.state(), result
+
+
+def _started(name: str, task: Task, data: DataSet) -> Engine:
+    return start(name, task.design, task.recipe, data, task.seed, task.device, task.precision)
 
 
 class _Run:
@@ -165,12 +172,14 @@ class _Run:
         if self.step != len(batches) * (epoch - 1):
             raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, with "
                                 f"{len(batches) * (epoch - 1)} steps done, but got {self.step}")
-        for index, batch in enumerate(batches):
+        told = []
+        for index, images in enumerate(batches):
             self.rate = learning_rate(recipe, self.step, steps, task.epochs, self.plateau)
-            self.engine.learn(batch, self.rate, key(task.seed, "augment", epoch, index),
-                              key(task.seed, "dropout", epoch, index))
-            self.engine.follow(1 - decay(recipe, self.step))
+            told.append(Batch(images, self.rate, key(task.seed, "augment", epoch, index),
+                              key(task.seed, "dropout", epoch, index),
+                              1 - decay(recipe, self.step)))
             self.step += 1
+        self.engine.train(told)
         loss, correct = self.engine.told()
         self.plateau = self.plateau.after(loss / count, recipe)
         return loss / count, correct
@@ -200,8 +209,11 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
         few = DataSet(data.name, (data.train[0][:size * steps], data.train[1][:size * steps]),
                       (data.test[0][:500], data.test[1][:500]), data.classes)
         name = engine_of(task.engine, task.design, data.shape, task.device)
-        engine = start(name, task.design, task.recipe, few, task.seed, task.device)
+        engine = _started(name, task, few)
         engine.begin()
+        if task.device != "cpu":
+            _Run(task, few, engine).train(1)  # captures the step
+            engine.begin()
         engine.evaluate(averaged=False)  # the first calls are slower
         begin = time.perf_counter()
         _Run(task, few, engine).train(1)

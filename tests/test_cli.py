@@ -409,7 +409,8 @@ def test_training_as_json_and_its_seed() -> None:
 def test_a_published_recipe_brings_its_epochs(monkeypatch) -> None:
     from lightsearch.cli import picking, training
 
-    given: dict[str, Any] = dict.fromkeys(("recipe", "epochs", "seed", "data", "device", "engine"))
+    given: dict[str, Any] = dict.fromkeys(("recipe", "epochs", "seed", "data", "device", "engine",
+                                             "precision"))
     given["dataset"] = "digits"
     picked = picking.pick("s3-model5", None, None)
     task = training._task(picked, **{**given, "recipe": "published"})

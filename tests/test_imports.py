@@ -29,8 +29,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "modules": ({"errors", "design", "ops", "cost"}, {"torch", "torchinfo"}),
     "data": ({"errors", "ops"}, {"torch", "torchvision", "sklearn"}),
     "images": ({"errors", "data"}, {"torchvision", "sklearn"}),
-    "engines": ({"errors", "design", "ops", "recipe", "randomness", "augment", "modules", "data"},
-                {"torch"}),
+    "engines": ({"errors", "design", "ops", "cost", "recipe", "randomness", "augment", "modules",
+                 "data"}, {"torch"}),
     "training": ({"errors", "design", "recipe", "schedule", "randomness", "engines", "data",
                   "cost"}, {"torch"}),
     "records": ({"training"}, set()),
@@ -40,7 +40,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "study": ({"errors", "design", "ops", "cost", "recipe", "space", "randomness", "records",
                "training"}, {"optuna"}),
     "events": ({"records", "training"}, set()),
-    "question": ({"errors", "design", "cost", "data", "defaults", "engines", "images",
+    "devices": ({"errors"}, {"torch"}),
+    "question": ({"errors", "design", "cost", "data", "defaults", "devices", "engines", "images",
                   "notation", "recipe", "records", "space", "study", "training"}, {"torch"}),
     "conductor": ({"errors", "cost", "events", "notation", "ops", "question", "randomness",
                    "records", "slots", "study", "training"}, set()),
@@ -50,8 +51,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "status": ({"events", "question", "records", "study"}, set()),
     "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
                  {"rich"}),
-    "api": ({"errors", "conductor", "cost", "data", "design", "events", "leaderboard", "progress",
-             "question", "recipe", "records", "slots", "study", "training"}, {"pandas"}),
+    "api": ({"errors", "conductor", "cost", "data", "design", "devices", "events", "leaderboard",
+             "progress", "question", "recipe", "records", "slots", "study", "training"},
+            {"pandas"}),
 }
 FREE = {"cli", "__init__", "__main__"}  # these may import everything
 PARTS = {"_parsing": "notation", "_tokens": "notation", "process": "slots"}  # files of a room

@@ -28,7 +28,8 @@ def inline():
     """Epochs run in this process, which saves a worker's start for each search. What they give is
     the same: the tests with real processes compare against it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(api, "local_slots", lambda workers: [InlineSlot() for _ in range(workers)])
+    patch.setattr(api, "local_slots",
+                  lambda workers, **more: [InlineSlot() for _ in range(workers)])
     yield
     patch.undo()
 

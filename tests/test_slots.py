@@ -1,5 +1,6 @@
 """Slots with real processes and real signals; the oracle is what the operating system shows."""
 
+import contextlib
 import ctypes
 import operator
 import os
@@ -741,6 +742,29 @@ def test_inline_slot() -> None:
     slot.close()
     with pytest.raises(WorkerError, match=r"closed slot takes no calls: InlineSlot\(\)"):
         slot.submit(int)
+
+
+def _broken(message: str) -> int:
+    raise RuntimeError(message)
+
+
+def test_a_worker_whose_gpu_is_lost_to_it_is_replaced() -> None:
+    with contextlib.closing(ProcessSlot()) as slot:
+        first = slot.submit(os.getpid).result(60)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            slot.submit(_broken, "CUDA out of memory. Tried to allocate 20.00 MiB").result(60)
+        assert slot.submit(os.getpid).result(60) == first
+        with pytest.raises(RuntimeError, match="illegal memory access"):
+            slot.submit(_broken, "CUDA error: an illegal memory access").result(60)
+        assert slot.submit(os.getpid).result(60) != first
+
+
+def test_each_worker_has_its_part_of_the_environment() -> None:
+    slots = local_slots(2, environments=[{"CUDA_VISIBLE_DEVICES": "3"}, {}])
+    seen = [slot.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result(60) for slot in slots]
+    assert seen == ["3", os.environ.get("CUDA_VISIBLE_DEVICES")]
+    for slot in slots:
+        slot.close()
 
 
 def test_local_slots() -> None:

@@ -114,7 +114,7 @@ def _training() -> Iterator[Check]:
 
 
 def _threads() -> Check:
-    from lightsearch.question import cores
+    from lightsearch.devices import cores
 
     count = cores()
     said = f"{plural(count, 'core')}: {plural(count, 'trial')} at once, a thread each"

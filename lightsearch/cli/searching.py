@@ -46,7 +46,10 @@ _SORTS = ("accuracy", "params", "epochs")
         otherwise="see `lightsearch space`")
 @option("--recipe", "How designs are trained: notation, or @FILE.", callback=notation,
         otherwise=str(DEFAULT_RECIPE))
-@option("--workers", "Trials at once.", type=int, otherwise="the cores of this machine")
+@option("--workers", "Trials at once.", type=int,
+        otherwise="the cores of this machine, or --slots-per-gpu for each GPU")
+@option("--slots-per-gpu", "Trials at once on each GPU, in place of --workers.", type=int,
+        otherwise="4")
 @option("--study", "Folder of the study.", type=click.Path(), metavar="FOLDER",
         otherwise="by its question, under lightsearch-studies")
 @option("--seed", "Seed of everything random.", type=int)
@@ -56,6 +59,8 @@ _SORTS = ("accuracy", "params", "epochs")
 @option("--pruner", "Who prunes: target, median, halving or none.", metavar="NAME")
 @option("--device", "cpu, cuda or auto.", metavar="NAME")
 @option("--engine", "What trains: native, torch or auto.", metavar="NAME")
+@option("--precision", "Of training steps: float32, or with torch bf16, or on a GPU tf32.",
+        metavar="NAME")
 @click.option("--quiet", is_flag=True, help="No progress display.")
 @json_option
 @click.pass_context

@@ -45,7 +45,8 @@ IMAGES: dict[str, tuple[Shape, int]] = {
 
 NAMES = {"--dataset": tuple(IMAGES), "--sampler": ("tpe", "random"),
          "--pruner": ("target", "median", "halving", "none"),
-         "--device": ("auto", "cpu", "cuda"), "--engine": ("auto", "native", "torch")}
+         "--device": ("auto", "cpu", "cuda"), "--engine": ("auto", "native", "torch"),
+         "--precision": ("float32", "tf32", "bf16")}
 """What a shell completes; the library says which of them it takes."""
 
 

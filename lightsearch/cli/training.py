@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 @option("--device", "cpu, cuda or auto.", metavar="NAME", otherwise="the row's, else auto")
 @option("--engine", "What trains: native, torch or auto.", metavar="NAME",
         otherwise="the row's, else auto")
+@option("--precision", "Of training steps: float32, or with torch bf16, or on a GPU tf32.",
+        metavar="NAME", otherwise="the row's, else float32")
 @click.option("--save", metavar="FILE", type=click.Path(), help=(
     "Write the weights of the last epoch, as they were evaluated, as safetensors."))
 @json_option
@@ -66,7 +68,8 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
     task = _task(picked, **given)
     last = task.epochs
     compare = picked.row is not None and not any(
-        given[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine"))
+        given[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine",
+                                           "precision"))
     if picked.row is not None and compare:
         last = min(last, int(picked.row["epochs_trained"]))
     results, state = _trained(task, last, quiet=as_json)
@@ -83,10 +86,10 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
 
 def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int | None,
           dataset: str | None, data: str | None, device: str | None,
-          engine: str | None) -> Task:
+          engine: str | None, precision: str | None) -> Task:
     from lightsearch import data as data_room
     from lightsearch.data import DataRef
-    from lightsearch.engines import chosen_engine
+    from lightsearch.engines import checked_precision, chosen_engine
     from lightsearch.question import chosen_device, integer
     from lightsearch.training import Task
 
@@ -105,8 +108,10 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
         seed=task.seed if seed is None else seed,
         device=task.device if device is None else chosen_device(device))
     elsewhere = device is not None and engine is None  # the row's engine may not run there
-    return dataclasses.replace(task, engine=chosen_engine(
-        engine or ("auto" if elsewhere else task.engine), task.device))
+    trainer = chosen_engine(engine or ("auto" if elsewhere else task.engine), task.device)
+    wanted = precision or ("float32" if elsewhere else task.precision)
+    return dataclasses.replace(task, engine=trainer, precision=checked_precision(
+        wanted, trainer, task.device))
 
 
 def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:
@@ -148,7 +153,8 @@ def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], 
         stop = "" if last == task.epochs else f", stopping after {last} as the row did"
         click.echo(f"{task.design}\n{task.recipe}\n{spent.params:,} parameters, {data.name}, "
                    f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
-                   f"engine {engine_of(task.engine, task.design, data.shape, task.device)}")
+                   f"engine {engine_of(task.engine, task.design, data.shape, task.device)}"
+                   f"{'' if task.precision == 'float32' else f' in {task.precision}'}")
     results: list[EpochResult] = []
     state: State | None = None
     for epoch in range(1, last + 1):

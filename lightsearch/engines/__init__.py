@@ -7,12 +7,15 @@ could go on with the other one; it does not, since their sums differ in the last
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
 from lightsearch.data import DataSet
 from lightsearch.design.parts import Design
+from lightsearch.engines.batch import Batch
+from lightsearch.engines.captured import resident
 from lightsearch.engines.eager import Eager
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, build_name, trouble
@@ -22,8 +25,10 @@ from lightsearch.ops import Shape
 from lightsearch.recipe import Recipe
 
 ENGINES = ("auto", "native", "torch")
-__all__ = ["ENGINES", "Engine", "available", "chosen_engine", "engine_label", "engine_named",
-           "engine_of", "start", "trouble"]
+PRECISIONS = ("float32", "tf32", "bf16")
+__all__ = ["ENGINES", "PRECISIONS", "Batch", "Engine", "available", "checked_precision",
+           "chosen_engine", "engine_label", "engine_named", "engine_of", "precision_named",
+           "start", "trouble"]
 
 
 class Engine(Protocol):
@@ -41,11 +46,8 @@ class Engine(Protocol):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor of a state, by name, once a step was made."""
 
-    def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
-        """One step of the optimizer on a batch of training images, given by index."""
-
-    def follow(self, weight: float) -> None:
-        """Move the average a step towards the weights and batch norm's statistics."""
+    def train(self, batches: Sequence[Batch]) -> None:
+        """The steps of an epoch, one after the other."""
 
     def told(self) -> tuple[float, int]:
         """The summed loss and the number of correct images of the steps so far."""
@@ -81,13 +83,33 @@ def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
     return "native" if native else "torch"
 
 
-def engine_label(name: str) -> str:
-    """What a record says: `torch`, or `native-` with its build, such as `native-v3`."""
-    return f"native-{build_name()}" if name == "native" else name
+def checked_precision(name: str, engine: str, device: str) -> str:
+    """The precision of training steps, if `engine` has it on `device`.
+
+    Raises `ArgumentError` for an unknown name, for tf32 without a GPU and for bf16 with native.
+    """
+    if name not in PRECISIONS:
+        raise ArgumentError(f"`precision` must be one of {', '.join(PRECISIONS)}, "
+                            f"but got precision={name!r}")
+    if name == "tf32" and device == "cpu":
+        raise ArgumentError("`precision` must be float32 or bf16 on a cpu device, "
+                            f"but got precision={name!r}")
+    if name != "float32" and engine == "native":
+        raise ArgumentError("`precision` must be float32 with engine='native', "
+                            f"but got precision={name!r}")
+    return name
+
+
+def engine_label(name: str, precision: str = "float32") -> str:
+    """What a record says: `torch`, or `torch-bf16` and `torch-tf32` where the steps were not in
+    float32, or `native-` with its build, such as `native-v3`."""
+    if name == "native":
+        return f"native-{build_name()}"
+    return name if precision == "float32" else f"{name}-{precision}"
 
 
 def engine_named(label: str) -> str:
-    """The inverse of `engine_label`, for any build. Raises `ArgumentError` for no engine."""
+    """The engine of a label. Raises `ArgumentError` for no engine."""
     name = label.partition("-")[0]
     if name not in ENGINES[1:]:
         raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES[1:])}, "
@@ -95,9 +117,21 @@ def engine_named(label: str) -> str:
     return name
 
 
+def precision_named(label: str) -> str:
+    """The precision of a label."""
+    said = label.partition("-")[2]
+    return said if said in PRECISIONS else "float32"
+
+
 def start(name: str, design: Design, recipe: Recipe, data: DataSet, seed: int,
-          device: str) -> Engine:
-    """The engine `name`, which must know the design, before its first step."""
+          device: str, precision: str = "float32") -> Engine:
+    """The engine `name`, which must know the design, before its first step.
+
+    Raises `ArgumentError` for a precision that it does not have.
+    """
+    checked_precision(precision, name, device)
     if name == "native":
         return Native(design, recipe, data, seed)
-    return Eager(design, recipe, data, seed, device)
+    if device != "cpu":
+        return resident(design, recipe, data, seed, device, precision)
+    return Eager(design, recipe, data, seed, device, precision)

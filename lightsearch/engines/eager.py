@@ -1,43 +1,56 @@
-"""The PyTorch engine: the designs as modules, run eagerly, on any device; the judge of the other.
+"""The PyTorch engine: the designs as modules, run eagerly; the judge of the other.
 
 Images stay one uint8 tensor on the device (no DataLoader), tensors are channels-last, the
-optimizers are the fused-loop (`foreach`) ones, and evaluation takes large batches.
+optimizers are the fused-loop (`foreach`) ones, and evaluation takes large batches. On a GPU it is
+`captured.Captured`, which is this with the step made of tensors alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightsearch.augment import augment
+from lightsearch.augment import Streams, augment
 from lightsearch.data import DataSet, Split
 from lightsearch.design.parts import Design
+from lightsearch.engines.batch import Batch
 from lightsearch.engines.initial import initialise, seeded_module
 from lightsearch.engines.states import State, below, memories
 from lightsearch.randomness import keep, key, rounded
 from lightsearch.recipe import Recipe
 
-EVALUATION_BATCH = 500  # small enough for the cache, large enough to hide the calls
-
 
 class Eager:
-    """Trains one design with PyTorch; see `lightsearch.engines.Engine`."""
+    """Trains one design with PyTorch; see `lightsearch.engines.Engine`.
+
+    `precision` is of the training steps: "bf16" has PyTorch's autocast choose what is computed so;
+    weights, loss, optimizer and evaluation are float32 in any case.
+    """
+
+    evaluation_batch = 500  # small enough for the cache, large enough to hide the calls
 
     def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
-                 device: str = "cpu") -> None:
+                 device: str = "cpu", precision: str = "float32") -> None:
         self.design, self.recipe, self.data, self.seed = design, recipe, data, seed
-        self.device = torch.device(device)
+        self.device, self.precision = torch.device(device), precision
         self.model = self._module()
         self.average = self._module() if recipe.ema else None
         self.following = _pairs(self.average, self.model) if self.average is not None else None
         self.parameters = list(self.model.parameters())
-        self.optimizer = _optimizer(recipe, self.parameters)
+        self.dropouts = _dropouts(self.model)
+        self.optimizer = self._optimizer()
+        self.mean, self.std = (v.to(self.device)[:, None, None] for v in data.mean_std)
         self.loss = torch.zeros((), dtype=torch.float64, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return made_optimizer(self.recipe, self.parameters, foreach=True)
 
     def _module(self) -> nn.Module:
         module = seeded_module(self.design, self.data.shape, self.seed)
@@ -54,18 +67,21 @@ class Eager:
 
     def state(self) -> State:
         """A copy of the weights, their average and the optimizer's memory."""
+        return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for name, value in self._tensors().items()}
+
+    def _tensors(self) -> State:
         found = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         if self.average is not None:
             found |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, parameter in enumerate(self.parameters):
             for name, value in self.optimizer.state[parameter].items():
                 found[f"optimizer.{index}.{name}"] = value
-        return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-                for name, value in found.items()}
+        return found
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor of a state, by name, once a step was made."""
-        found = {name: tuple(tensor.shape) for name, tensor in self.state().items()}
+        found = {name: tuple(tensor.shape) for name, tensor in self._tensors().items()}
         for index, parameter in enumerate(self.parameters):
             found |= {f"optimizer.{index}.{name}": tuple(parameter.shape)
                       for name in memories(self.recipe)}
@@ -80,32 +96,54 @@ class Eager:
             self.average.load_state_dict(below(state, "average."))
         for index, parameter in enumerate(self.parameters):
             for name, value in below(state, f"optimizer.{index}.").items():
-                like = parameter if value.shape == parameter.shape else value
-                moved = torch.empty_like(like, dtype=value.dtype).copy_(value)
-                self.optimizer.state[parameter][name] = moved
+                self._recall(parameter, name, value)
+
+    def _recall(self, parameter: nn.Parameter, name: str, value: Tensor) -> None:
+        like = parameter if value.shape == parameter.shape else value
+        moved = torch.empty_like(like, dtype=value.dtype).copy_(value)
+        self.optimizer.state[parameter][name] = moved
 
     # Work ------------------------------------------------------------------------------------
 
+    def train(self, batches: Sequence[Batch]) -> None:
+        """The steps of an epoch, one after the other."""
+        for batch in batches:
+            self.learn(batch.images, batch.rate, batch.augment_stream, batch.dropout_stream)
+            self.follow(batch.towards)
+
     def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
         """One step of the optimizer on a batch of training images, given by index."""
-        images, labels = _on_device(self.data, "train", self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        keys = (key(dropout_stream, index) for index in range(len(self.dropouts)))
+        self._gradients(batch, augment_stream, keys)
+        self.optimizer.step()
+
+    def _gradients(self, batch: Tensor, augment_stream: Streams,
+                   dropout_keys: Iterable[int | Tensor]) -> None:
+        """Fill the gradients from a batch, and count its loss and hits."""
+        images, labels = _on_device(self.data, "train", self.device)
         self.model.train()
+        for dropout, each in zip(self.dropouts, dropout_keys, strict=True):
+            dropout.key = each
         pixels = images[batch].to(torch.float32).div_(255)
         pixels = augment(pixels, self.recipe, augment_stream)
-        set_dropout_keys(self.model, dropout_stream)
-        scores = self.model(self._normalised(pixels))
+        with self._autocast():
+            scores = self.model(self._normalised(pixels))
+        scores = scores.to(torch.float32)
         loss = F.cross_entropy(scores, labels[batch], label_smoothing=self.recipe.smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
         self.loss += loss.detach().double() * len(batch)
         self.correct += (scores.detach().argmax(1) == labels[batch]).sum()
 
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        if self.precision != "bf16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
     def _normalised(self, pixels: Tensor) -> Tensor:
-        mean, std = (v.to(self.device)[:, None, None] for v in self.data.mean_std)
-        return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def follow(self, weight: float) -> None:
@@ -127,8 +165,8 @@ class Eager:
         images, labels = _on_device(self.data, "test", self.device)
         module.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for pixels, truth in zip(torch.split(images, EVALUATION_BATCH),
-                                 torch.split(labels, EVALUATION_BATCH), strict=True):
+        for pixels, truth in zip(torch.split(images, self.evaluation_batch),
+                                 torch.split(labels, self.evaluation_batch), strict=True):
             scores = module(self._normalised(pixels.to(torch.float32).div_(255)))
             correct += (scores.argmax(1) == truth).sum()
         return int(correct)
@@ -160,9 +198,10 @@ def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
     return _PLACED[place]
 
 
-def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay,
-                              "foreach": True}
+def made_optimizer(recipe: Recipe, parameters: list[nn.Parameter],
+                   **how: bool) -> torch.optim.Optimizer:
+    """PyTorch's optimizer of a recipe; `how` says which of its implementations."""
+    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **how}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum,
                                nesterov=recipe.momentum > 0, **shared)
@@ -175,7 +214,8 @@ class KeyedDropout(nn.Module):
 
     def __init__(self, rate: float, channels: bool) -> None:
         super().__init__()
-        self.rate, self.channels, self.key = rate, channels, 0
+        self.rate, self.channels = rate, channels
+        self.key: int | Tensor = 0
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -195,8 +235,11 @@ def _key_dropouts(module: nn.Module) -> None:
                 setattr(parent, name, KeyedDropout(child.p, isinstance(child, nn.Dropout2d)))
 
 
+def _dropouts(module: nn.Module) -> list[KeyedDropout]:
+    return [m for m in module.modules() if isinstance(m, KeyedDropout)]
+
+
 def set_dropout_keys(module: nn.Module, stream: int) -> None:
     """Give the keyed dropouts of `module` the streams of one step."""
-    dropouts = (m for m in module.modules() if isinstance(m, KeyedDropout))
-    for index, dropout in enumerate(dropouts):
+    for index, dropout in enumerate(_dropouts(module)):
         dropout.key = key(stream, index)

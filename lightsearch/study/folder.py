@@ -42,12 +42,13 @@ class Identity:
     engine: str = "torch"
     selected_on: str = "test"
     format: int = FORMAT
+    precision: str = "float32"
 
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
         study goes on with those it was started with, unless told otherwise."""
         fields = {k: v for k, v in dataclasses.asdict(self).items()
-                  if k not in ("workers", "engine")}
+                  if k not in ("workers", "engine") and (k, v) != ("precision", "float32")}
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import weakref
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from lightsearch.data import DataSet, Split
 from lightsearch.design.parts import Design
+from lightsearch.engines.batch import Batch
 from lightsearch.engines.initial import initial_weights
 from lightsearch.engines.native.library import (
     Augmentation,
@@ -108,6 +110,12 @@ class Native:
         return {prefix + name: found[name] for name in self.plan.names}
 
     # Work ------------------------------------------------------------------------------------
+
+    def train(self, batches: Sequence[Batch]) -> None:
+        """The steps of an epoch, one after the other."""
+        for batch in batches:
+            self.learn(batch.images, batch.rate, batch.augment_stream, batch.dropout_stream)
+            self.follow(batch.towards)
 
     def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
         """Fill `gradients` from a batch of training images, and count its loss and hits."""
