@@ -155,7 +155,14 @@ def agree(library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37,
 ONES = [
     f"conv(4,k={k},p={p},stride={s}) gap"
     for k in (1, 2, 3, 5, 7) for p in (0, 1, 4) for s in (1, 2, 3)
-] + [f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)] + [
+] + [f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)] + [  # wide enough for Winograd's algorithm
+    f"conv(12,k=1) conv(17,p={p},bias={bias},norm=none) conv(12,p={p}) gap"
+    for p in (0, 1, 2, 4) for bias in ("true", "false")
+] + [
+    "conv(24) conv(48,groups=2) conv(24,groups=2,stride=2) gap",
+    "conv(12) residual([conv(12)]) residual([conv(12,p=0) conv(12)]) gap",
+    "conv(12,stride=2) conv(15) maxpool conv(14) gap",
+] + [
     f"conv(12) conv(24,groups={g},k={k},stride={s},p=1,bias=true) gap"
     for g in (2, 3, 4, 6) for k in (1, 3, 4) for s in (1, 2)
 ] + [

@@ -95,21 +95,40 @@ class Augmenter {
         const real shift_y = (real)how_->shift * d[4] * height_ + middle_y;
         const int row = width_ + 3;
         const long plane = (long)(height_ + 3) * row;
+        Reg steps;
+        for (int i = 0; i < WIDTH; i++) steps[i] = (real)i;
         for (int y = 0; y < height_; y++)
-            for (int x = 0; x < width_; x++) {
-                const real out_x = x - middle_x, out_y = y - middle_y;
-                real in_x = xx * out_x + xy * out_y + shift_x;
-                real in_y = yx * out_x + yy * out_y + shift_y;
-                in_x = std::min((real)width_, std::max((real)-1, in_x)) + 1;  // from the border on
-                in_y = std::min((real)height_, std::max((real)-1, in_y)) + 1;
-                const int left = (int)in_x, top = (int)in_y;
-                const real u = in_x - left, v = in_y - top;
-                const real *at = bordered_.data() + top * row + left;
+            for (int x = 0; x < width_; x += WIDTH) {  // as many pixels as a register holds
+                const Reg out_x = steps + (real)x - middle_x;
+                const real out_y = y - middle_y;
+                const Reg in_x = from_border(xx * out_x + xy * out_y + shift_x, width_);
+                const Reg in_y = from_border(yx * out_x + yy * out_y + shift_y, height_);
+                const Mask left = __builtin_convertvector(in_x, Mask);
+                const Mask top = __builtin_convertvector(in_y, Mask);
+                const Reg u = in_x - __builtin_convertvector(left, Reg);
+                const Reg v = in_y - __builtin_convertvector(top, Reg);
+                const Mask place = top * row + left;
+                const real *from = bordered_.data();
                 real *to = result_.data() + y * width_ + x;
-                for (int c = 0; c < images_.channels; c++, at += plane, to += size_)
-                    *to = (1 - v) * ((1 - u) * at[0] + u * at[1]) +
-                          v * ((1 - u) * at[row] + u * at[row + 1]);
+                for (int c = 0; c < images_.channels; c++, from += plane, to += size_) {
+                    Reg upper[2], lower[2];
+                    for (int i = 0; i < WIDTH; i++) {
+                        const real *at = from + place[i];
+                        upper[0][i] = at[0], upper[1][i] = at[1];
+                        lower[0][i] = at[row], lower[1][i] = at[row + 1];
+                    }
+                    const Reg found = (1 - v) * ((1 - u) * upper[0] + u * upper[1]) +
+                                      v * ((1 - u) * lower[0] + u * lower[1]);
+                    const int count = std::min(WIDTH, width_ - x);
+                    std::memcpy(to, &found, count * sizeof(real));
+                }
             }
+    }
+
+    // Counted from the border on, and held within it. Where it is not a number, it is the border.
+    static INLINE Reg from_border(Reg at, int size) {
+        at = choose(at > -1, at, spread(-1));
+        return choose(at < (real)size, at, spread((real)size)) + 1;
     }
 
     void erase(int64_t place) {

@@ -87,14 +87,25 @@ struct Layout {
         : channels(channels), height(height), width(width), halo(halo), row(columns),
           plane((rows * columns) | 1) {}
     size_t block() const { return (size_t)channels * plane; }
+    size_t beyond() const { return row + 1; }  // what a tile may read after the last block
     View view(Lanes *base) const {
         return {base + halo * row + halo, row, plane, channels, height, width};
     }
 };
 
+// The weights of a dense convolution in one direction, as its kernel reads them.
+struct Packed {
+    bool by_tiles = false;  // the kernel is Winograd's (winograd.hpp)
+    size_t group = 0;       // numbers of each group
+    std::vector<real> weights;
+
+    real *of(int index) { return weights.data() + index * group; }
+};
+
 // What an op keeps from one call to the next within a step.
 struct Work {
-    std::vector<real> forward, backward;      // packed weights
+    Packed forward, backward;
+    Memory tile;                              // one transformed tile of all channels
     Memory spread;                            // the gradient of a convolution's output, spread
     Layout spread_layout;
     Memory sums;                              // gradients of the weights, still by lane

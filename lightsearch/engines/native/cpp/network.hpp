@@ -6,6 +6,7 @@
 #include "pointwise.hpp"
 #include "pool.hpp"
 #include "residual.hpp"
+#include "winograd.hpp"
 
 namespace {
 
@@ -29,6 +30,29 @@ INLINE View part(View v, int first, int channels) {
     return v;
 }
 
+// Makes room for a direction's weights, and settles by which kernel they are read.
+inline Packed packed(const Op &op, int groups, int inputs, int outputs, int height, int width,
+                     int stride) {
+    Packed made;
+    made.by_tiles = op.height == 3 && op.width == 3 && stride == 1 &&
+                    winograd_pays(inputs, outputs, height, width);
+    made.group = (size_t)inputs * outputs * (made.by_tiles ? SPOTS : op.height * op.width);
+    made.weights.resize(made.group * groups);
+    return made;
+}
+template <class At>
+void pack_group(Packed &to, int group, int outputs, int inputs, int taps, At at) {
+    if (to.by_tiles) return winograd_pack(outputs, inputs, to.of(group), at);
+    pack(outputs, inputs, taps, to.of(group), at);
+}
+template <class After>
+void convolve_group(Packed &packed, int group, Lanes *tile, Window window, const Lanes *x, View y,
+                    const real *bias, bool add, After after) {
+    const real *weights = packed.of(group);
+    if (packed.by_tiles) return winograd(window, x, y, weights, bias, add, tile, after);
+    convolve(window, x, y, weights, bias, add, after);
+}
+
 // Packs the weights of a convolution for both directions.
 inline void pack_weights(const Net &net, const Op &op, Work &work) {
     const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
@@ -39,10 +63,9 @@ inline void pack_weights(const Net &net, const Op &op, Work &work) {
             return w[(o * groups.inputs + i) * groups.taps + tap];
         };
         auto turned = [&](int i, int o, int tap) { return from(o, i, groups.taps - 1 - tap); };
-        long start = g * groups.weights();
-        pack(groups.outputs, groups.inputs, groups.taps, work.forward.data() + start, from);
+        pack_group(work.forward, g, groups.outputs, groups.inputs, groups.taps, from);
         if (net.training && op.wanted)
-            pack(groups.inputs, groups.outputs, groups.taps, work.backward.data() + start, turned);
+            pack_group(work.backward, g, groups.inputs, groups.outputs, groups.taps, turned);
     }
 }
 
@@ -66,15 +89,15 @@ inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *
                       net.parameters + op.weight + (long)c * groups.taps, bias ? bias[c] : 0,
                       false);
         for (int line = 0; line < z.height; line++) after(line);
-    } else if (groups.count == 1) {
-        convolve(sliding, from, z, work.forward.data(), bias, false, after);
     } else {
+        const bool whole = groups.count == 1;
         for (int g = 0; g < groups.count; g++)
-            convolve(sliding, from + g * groups.inputs * x.plane,
-                     part(z, g * groups.outputs, groups.outputs),
-                     work.forward.data() + g * groups.weights(),
-                     bias ? bias + g * groups.outputs : nullptr, false, [](int) {});
-        for (int line = 0; line < z.height; line++) after(line);
+            convolve_group(work.forward, g, work.tile.at(), sliding,
+                           from + g * groups.inputs * x.plane,
+                           part(z, g * groups.outputs, groups.outputs),
+                           bias ? bias + g * groups.outputs : nullptr, false,
+                           [&](int line) { if (whole) after(line); });
+        for (int line = whole ? z.height : 0; line < z.height; line++) after(line);
     }
     if (statistics) gather_block(*tail_work);
 }
@@ -157,9 +180,10 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
         }
     } else {
         for (int g = 0; g < groups.count; g++)
-            convolve(turned, d + g * groups.outputs * dz.plane,
-                     part(dx, g * groups.inputs, groups.inputs),
-                     work.backward.data() + g * groups.weights(), nullptr, op.adds, [](int) {});
+            convolve_group(work.backward, g, work.tile.at(), turned,
+                           d + g * groups.outputs * dz.plane,
+                           part(dx, g * groups.inputs, groups.inputs), nullptr, op.adds,
+                           [](int) {});
     }
 }
 
@@ -190,7 +214,8 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
     for (const Value &v : values) {
         layouts.emplace_back(v.channels, v.height, v.width, v.halo);
         gradient_layouts.emplace_back(v.channels, v.height, v.width, 0);
-        acts.emplace_back(layouts.back().block() * (v.batch ? blocks : 1));
+        acts.emplace_back(layouts.back().block() * (v.batch ? blocks : 1) +
+                          layouts.back().beyond());
         grads.emplace_back(v.gradient == -1 ? gradient_layouts.back().block() : 0);
         if (v.gradient >= 0) {
             sizes.resize(std::max<size_t>(sizes.size(), v.gradient + 1));
@@ -205,10 +230,17 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
         if (op.kind == CONV) {
             const Groups groups(op, x.channels, z.channels);
             const long weights = groups.weights() * groups.count;
-            w.forward.resize(weights), w.backward.resize(weights);
+            if (!groups.depthwise) {
+                w.forward = packed(op, groups.count, groups.inputs, groups.outputs, z.height,
+                                   z.width, (int)op.stride);
+                w.backward = packed(op, groups.count, groups.outputs, groups.inputs, x.height,
+                                    x.width, 1);
+                if (w.forward.by_tiles || w.backward.by_tiles)
+                    w.tile = Memory(SPOTS * (std::max(groups.inputs, groups.outputs) | 1));
+            }
             w.sums = Memory((weights * sizeof(Reg) + sizeof(Lanes) - 1) / sizeof(Lanes));
             w.spread_layout = spread_layout(op, x, z);
-            w.spread = Memory(w.spread_layout.block());
+            w.spread = Memory(w.spread_layout.block() + w.spread_layout.beyond());
         } else if (op.kind == POINTWISE) {
             w.first.assign(z.channels, lanes(0)), w.second.assign(z.channels, lanes(0));
             w.total.assign(z.channels, 0), w.squares.assign(z.channels, 0);
@@ -327,7 +359,8 @@ inline void Net::backward() {
         if (ops[i].kind == CONV) {
             const Op &op = ops[i];
             const Reg *sums = (const Reg *)work[i].sums.at();
-            for (size_t w = 0; w < work[i].forward.size(); w++)
+            const Groups groups(op, layouts[op.source].channels, layouts[op.target].channels);
+            for (long w = 0; w < groups.weights() * groups.count; w++)
                 gradients[op.weight + w] = sum(sums[w]);
         }
 }
