@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lightsearch.cost import cost
-from lightsearch.data import DataRef, DataSet, fetch
+from lightsearch.data import DataRef, DataSet, fetch, tested_on
 from lightsearch.design.parts import Design
 from lightsearch.engines import Engine, engine_label, engine_of, start
 from lightsearch.engines.states import State, below
@@ -34,7 +34,8 @@ class Task:
     """All that an epoch depends on: on one kind of machine, equal tasks train alike to the bit.
 
     `engine` is "native", "torch" or "auto", which is native where it can be; see
-    `lightsearch.engines`.
+    `lightsearch.engines`. `tested_on` are other images whose test part is looked at once, after
+    the last epoch.
     """
 
     design: Design
@@ -44,6 +45,7 @@ class Task:
     seed: int
     engine: str = "auto"
     device: str = "cpu"
+    tested_on: DataRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class EpochResult:
     `correct` of `total` test images, by the averaged weights where the recipe averages and by the
     raw ones otherwise; `raw_correct` always by the raw ones. Training loss and accuracy are those
     met on the way, in training mode, on augmented images. `learning_rate` is the last step's.
-    `engine` is what trained: `torch`, or `native-` with its build.
+    `engine` is what trained: `torch`, or `native-` with its build. `test_correct` of `test_total`
+    are the images of the task's `tested_on`, at the last epoch, if it has any.
     """
 
     epoch: int
@@ -66,6 +69,8 @@ class EpochResult:
     learning_rate: float
     seconds: float
     engine: str = "torch"
+    test_correct: int | None = None
+    test_total: int | None = None
 
     @property
     def accuracy(self) -> float:
@@ -79,7 +84,8 @@ class EpochResult:
 
 
 def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
-    """Train `task` for one more epoch (from 1) and evaluate it on all test images.
+    """Train `task` for one more epoch (from 1) and evaluate it on all test images, or on those
+    held out of its training images where `task.data` says so.
 
     `state` is what the epoch before gave, and None before the first; it is not changed. Torch is
     held to one thread meanwhile, since sums depend on their number.
@@ -121,10 +127,22 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     loss, correct = run.train(epoch)
     raw = run.engine.evaluate(averaged=False)
     averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
+    state = run.state()
+    tested = _tested(task, name, state) if epoch == task.epochs else (None, None)
     result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
                          len(data.test[1]), run.rate, time.perf_counter() - begin,
-                         engine_label(name))
-    return run.state(), result
+                         engine_label(name), *tested)
+    return state, result
+
+
+def _tested(task: Task, name: str, state: State) -> tuple[int | None, int | None]:
+    """Right images, and images, of `task.tested_on`, by the last epoch's weights."""
+    if task.tested_on is None:
+        return None, None
+    data = tested_on(task.data, task.tested_on)
+    engine = start(name, task.design, task.recipe, data, task.seed, task.device)
+    engine.load(state)
+    return engine.evaluate(averaged=True), len(data.test[1])
 
 
 class _Run:

@@ -10,7 +10,7 @@ from pathlib import Path
 import lightsearch
 
 ROOT = Path(lightsearch.__file__).parent
-HEAVY = {"torch", "torchvision", "optuna", "pandas", "sklearn", "rich", "torchinfo"}
+HEAVY = {"torch", "torchvision", "optuna", "pandas", "scipy", "sklearn", "rich", "torchinfo"}
 
 # A room and what it may import: of ours, and of the heavy packages.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
@@ -27,7 +27,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "randomness": (set(), {"torch"}),
     "augment": ({"randomness", "recipe"}, {"torch"}),
     "modules": ({"errors", "design", "ops", "cost"}, {"torch", "torchinfo"}),
-    "data": ({"errors", "ops"}, {"torch", "torchvision", "sklearn"}),
+    "data": ({"errors", "ops", "randomness"}, {"torch", "torchvision", "sklearn"}),
     "images": ({"errors", "data"}, {"torchvision", "sklearn"}),
     "engines": ({"errors", "design", "ops", "recipe", "randomness", "augment", "modules", "data"},
                 {"torch"}),
@@ -43,8 +43,13 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
                   "notation", "recipe", "records", "space", "study", "training"}, {"torch"}),
     "conductor": ({"errors", "cost", "events", "notation", "ops", "question", "randomness",
                    "records", "slots", "study", "training"}, set()),
-    "leaderboard": ({"errors", "engines", "data", "notation", "records", "study",
+    "confidence": (set(), {"scipy"}),
+    "confirmation": ({"errors", "confidence", "records", "study", "training"}, set()),
+    "leaderboard": ({"errors", "confirmation", "engines", "data", "notation", "records", "study",
                      "training"}, {"pandas"}),
+    "confirming": ({"errors", "confirmation", "cost", "data", "design", "engines", "leaderboard",
+                    "notation", "question", "randomness", "recipe", "records", "slots",
+                    "training", "wording"}, {"pandas"}),
     "wording": ({"cost"}, set()),
     "status": ({"events", "question", "records", "study"}, set()),
     "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
