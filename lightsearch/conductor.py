@@ -205,7 +205,9 @@ class _Run:
             fingerprint=proposal.fingerprint, params=spent.params, macs=spent.macs,
             activation_bytes=spent.activation_bytes, receptive_field=spent.receptive_field,
             slot=self.lanes.index(lane), start=lane.free, work=self._work(spent),
-            counts=self.counts, versions=versions())
+            counts=self.counts, versions=versions(), dataset=question.data.name,
+            checksum=question.data.checksum, selected_on=question.selected_on,
+            epochs=question.epochs, device=question.device, engine=question.engine)
 
     def _work(self, spent: Cost) -> int:
         return work(spent, self.question.engine)

@@ -44,8 +44,8 @@ class Sample:
         count = len(self.correct)
         if count < 2:
             return math.nan
-        squares = sum((Fraction(c, self.total) - self.mean) ** 2 for c in self.correct)
-        return math.sqrt(squares / (count - 1))
+        squares = count * sum(c * c for c in self.correct) - sum(self.correct) ** 2  # exact
+        return math.sqrt(squares / (count * (count - 1))) / self.total
 
     def hits(self, target: Fraction) -> int:
         """How many seeds reached the target."""

@@ -21,7 +21,7 @@ from lightsearch.data import DataRef, DataSet, holdout_of
 from lightsearch.design.parts import Design, Space
 from lightsearch.engines import chosen_engine
 from lightsearch.errors import ArgumentError
-from lightsearch.leaderboard import rebuild
+from lightsearch.leaderboard import rebuild, refresh
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.question import chosen_device, cores, integer, number
 from lightsearch.randomness import key
@@ -92,8 +92,9 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         root = Path(given or stack.enter_context(tempfile.TemporaryDirectory()))
         asked = _Asked(root, recipe, epochs, dataset, data, device, engine)
         picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
-        goal = _one("target", [p.target for p in picks]) if target is None else target
-        terms, label = _terms(picks, seeds, 0.994 if goal is None else goal, on)
+        known = [p.target for p in picks if p.target is not None]
+        goal = _one("target", known or [0.994]) if target is None else target
+        terms, label = _terms(picks, seeds, goal, on)
         picks = [_tested_on(pick, on, data, root / FOLDER / slug(terms.on)) for pick in picks]
         count = workers or cores()
         used = local_slots(min(count, seeds * len(picks)))
@@ -103,18 +104,11 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         for pick in picks:
             ledger.plan(pick.key, _fresh(pick, seeds), label(pick), versions=versions(),
                         device=pick.task.device)
-        say = _silent if quiet else _printed
         for line in _told(_runs(picks, ledger, used), picks, ledger, kept=bool(given)):
-            say(line)
+            if not quiet:
+                print(line, flush=True)
+        refresh(root)
         return _table(picks, ledger)
-
-
-def _silent(line: str) -> None:
-    pass
-
-
-def _printed(line: str) -> None:
-    print(line, flush=True)
 
 
 # What is asked ----------------------------------------------------------------------------------
@@ -322,6 +316,9 @@ def _runs(picks: Sequence[_Pick], ledger: Ledger, slots: Sequence[Slot]) -> Iter
                 if over is not None:
                     yield job, over
     finally:
+        for future, (job, _) in running.items():  # interrupted: what is done is kept
+            if future.done() and future.exception() is None:
+                _committed(job, future, ledger)
         for slot in slots:
             slot.kill()
 
@@ -364,8 +361,8 @@ def _told(runs: Iterator[Over], picks: Sequence[_Pick], ledger: Ledger,
         planned = ledger.runs[job.key].seeds
         right, total = ledger.right(job.key, job.task.seed)
         yield (f"  design {order[job.key]}/{len(picks)}  seed {planned.index(job.task.seed) + 1}/"
-               f"{len(planned)} ({job.task.seed})  {percent(right / total)} on {terms.on}, "
-               f"{result.seconds * terms.epochs:.0f} s")
+               f"{len(planned)} ({job.task.seed})  {percent(right / total)} on "
+               f"{ledger.runs[job.key].on}, {result.seconds * terms.epochs:.0f} s")
     found = {(c.design, c.recipe): c for c in ledger.confirmations()}
     for pick in picks:
         yield f"{said(found[pick.key])}: {pick.task.design}"

@@ -13,7 +13,7 @@ import torch
 
 from lightsearch import data as data_room
 from lightsearch.cost import Budget
-from lightsearch.data import DataRef, DataSet
+from lightsearch.data import DataRef, DataSet, Holdout
 from lightsearch.defaults import default_space
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
@@ -51,6 +51,7 @@ class Question:
     engine: str
     folder: Path
     survey: Survey
+    holdout: Holdout | None = None
     untimed: bool = False
 
     def identity(self) -> Identity:
@@ -58,15 +59,24 @@ class Question:
         return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
                         str(self.space), str(self.recipe), self.data.name, self.data.checksum,
                         plain(self.sampler), plain(self.pruner), self.workers, self.seed,
-                        self.device, self.engine)
+                        self.device, self.engine, self.selected_on)
+
+    @property
+    def selected_on(self) -> str:
+        """What drives pruning and ranking: `test`, or the images held out of the training ones."""
+        return "test" if self.holdout is None else str(self.holdout)
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
         where = self.data_folder
         if self.data.name not in data_room.NAMES:
             where = str((self.folder / "data.safetensors").resolve())
-        reference = DataRef(self.data.name, self.data.checksum, where)
-        return Task(design, recipe, reference, self.epochs, seed, self.engine, self.device)
+        whole = DataRef(self.data.name, self.data.checksum, where)
+        if self.holdout is None:
+            return Task(design, recipe, whole, self.epochs, seed, self.engine, self.device)
+        held = dataclasses.replace(whole, holdout=self.holdout)
+        return Task(design, recipe, held, self.epochs, seed, self.engine, self.device,
+                    tested_on=whole)
 
 
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
@@ -74,8 +84,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
         timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
         pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
-        seed: int = 0, device: str = "auto", engine: str = "auto",
-        untimed: bool = False) -> Question:
+        seed: int = 0, device: str = "auto", engine: str = "auto", select_on: str = "test",
+        val_size: int | None = None, val_seed: int = 0, untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
 
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
@@ -91,6 +101,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         number("timeout", timeout, 0.0, math.inf)
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
     dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    holdout = _holdout(dataset, select_on, val_size, val_seed)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
     chosen = parse(chosen) if isinstance(chosen, str) else chosen
     how = DEFAULT_RECIPE if recipe is None else recipe
@@ -109,8 +120,27 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
         timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
         chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
-        untimed)
+        holdout, untimed)
     return _placed(question, study, workers, engine)
+
+
+def _holdout(dataset: DataSet, select_on: str, size: int | None, seed: int) -> Holdout | None:
+    """The images that select, where it is not the test images; a sixth of the training images
+    unless told otherwise, which on MNIST is as many as there are test images."""
+    integer("val_seed", seed, -2**63, 2**63 - 1)
+    if select_on not in ("test", "val"):
+        raise ArgumentError(f"`select_on` must be test or val, but got {select_on!r}")
+    if select_on == "test":
+        if size is not None:
+            raise ArgumentError("`val_size` must be given with select_on='val', but got "
+                                f"val_size={size!r} with select_on='test'")
+        return None
+    images = len(dataset.train[1])
+    if size is not None:
+        integer("val_size", size, 1, images - 1)
+    holdout = Holdout(images // 6 if size is None else size, seed)
+    data_room.held_out(dataset, holdout)  # refuses one that leaves a class empty
+    return holdout
 
 
 def _placed(question: Question, study: str | Path | None, workers: int | None,

@@ -19,7 +19,7 @@ from torch import Tensor
 from lightsearch.cost import cost
 from lightsearch.data import DataRef, DataSet, fetch, tested_on
 from lightsearch.design.parts import Design
-from lightsearch.engines import Engine, engine_label, engine_of, start
+from lightsearch.engines import Engine, device_kind, engine_label, engine_of, start
 from lightsearch.engines.states import State, below
 from lightsearch.errors import ArgumentError
 from lightsearch.randomness import key, permutation
@@ -27,6 +27,9 @@ from lightsearch.recipe import Recipe
 from lightsearch.schedule import Plateau, decay, learning_rate
 
 __all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "seconds_per_epoch", "train"]
+
+
+THREADS = 1  # of torch: sums depend on their number
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class EpochResult:
     `correct` of `total` test images, by the averaged weights where the recipe averages and by the
     raw ones otherwise; `raw_correct` always by the raw ones. Training loss and accuracy are those
     met on the way, in training mode, on augmented images. `learning_rate` is the last step's.
-    `engine` is what trained: `torch`, or `native-` with its build. `test_correct` of `test_total`
+    `engine` is what trained: `torch`, or `native-` with its build; `device_kind` on what, with
+    so many `threads`. `test_correct` of `test_total`
     are the images of the task's `tested_on`, at the last epoch, if it has any.
     """
 
@@ -71,6 +75,15 @@ class EpochResult:
     engine: str = "torch"
     test_correct: int | None = None
     test_total: int | None = None
+    device_kind: str = ""
+    threads: int = 1
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Share of the right ones among the images of the task's `tested_on`, where looked at."""
+        if self.test_correct is None or self.test_total is None:
+            return None
+        return self.test_correct / self.test_total
 
     @property
     def accuracy(self) -> float:
@@ -99,7 +112,7 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
         raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
                             f"but got epoch={epoch}")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     try:
         return _run_epoch(task, state, epoch)
     finally:
@@ -131,7 +144,7 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     tested = _tested(task, name, state) if epoch == task.epochs else (None, None)
     result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
                          len(data.test[1]), run.rate, time.perf_counter() - begin,
-                         engine_label(name), *tested)
+                         engine_label(name), *tested, device_kind(task.device), THREADS)
     return state, result
 
 
@@ -210,7 +223,7 @@ def evaluated(state: State) -> State:
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """About how long an epoch of `task` takes here: a few training and evaluation steps, timed."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     try:
         data = fetch(task.data)
         images, tests = len(data.train[1]), len(data.test[1])

@@ -52,10 +52,11 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
                     "training", "wording"}, {"pandas"}),
     "wording": ({"cost"}, set()),
     "status": ({"events", "question", "records", "study"}, set()),
-    "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
-                 {"rich"}),
-    "api": ({"errors", "conductor", "cost", "data", "design", "events", "leaderboard", "progress",
-             "question", "recipe", "records", "slots", "study", "training"}, {"pandas"}),
+    "progress": ({"confirmation", "events", "leaderboard", "question", "records", "status",
+                  "study", "wording"}, {"rich"}),
+    "api": ({"errors", "conductor", "confirmation", "confirming", "cost", "data", "design",
+             "events", "leaderboard", "progress", "question", "recipe", "records", "slots",
+             "study", "training"}, {"pandas"}),
 }
 FREE = {"cli", "__init__", "__main__"}  # these may import everything
 PARTS = {"_parsing": "notation", "_tokens": "notation", "process": "slots"}  # files of a room

@@ -7,8 +7,13 @@ could go on with the other one; it does not, since their sums differ in the last
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import platform
+from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from lightsearch.data import DataSet
@@ -22,8 +27,8 @@ from lightsearch.ops import Shape
 from lightsearch.recipe import Recipe
 
 ENGINES = ("auto", "native", "torch")
-__all__ = ["ENGINES", "Engine", "available", "chosen_engine", "engine_label", "engine_named",
-           "engine_of", "start", "trouble"]
+__all__ = ["ENGINES", "Engine", "available", "chosen_engine", "device_kind", "engine_label",
+           "engine_named", "engine_of", "start", "trouble"]
 
 
 class Engine(Protocol):
@@ -84,6 +89,18 @@ def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
 def engine_label(name: str) -> str:
     """What a record says: `torch`, or `native-` with its build, such as `native-v3`."""
     return f"native-{build_name()}" if name == "native" else name
+
+
+@functools.cache
+def device_kind(device: str) -> str:
+    """What a record says of the machine: the model of the GPU or of the processor."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def engine_named(label: str) -> str:
