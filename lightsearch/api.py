@@ -116,12 +116,12 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     them `LightsearchError`, before anything is trained. Interrupted with Ctrl-C it stops at once
     and can be continued.
     """
+    check_confirm(confirm, confirm_top)
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
                    data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
                    sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
                    device=device, engine=engine, select_on=select_on, val_size=val_size,
                    val_seed=val_seed, untimed=quiet)
-    check_confirm(confirm, confirm_top)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):

@@ -105,7 +105,7 @@ class _Run:
             busy = [lane for lane in self.lanes if lane.number is not None]
             if not busy:
                 break
-            lane = min(busy, key=lambda lane: lane.ends)  # the first slot of equals
+            lane = first(busy)
             yield from self._handle(lane)
             if time.monotonic() > self.deadline:
                 self.finished = f"the time limit of {self.question.timeout:g} seconds is over"
@@ -285,6 +285,11 @@ class _Run:
         yield Ended(trial, self.counts)
         if self.failures >= FAILURES:
             raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}")
+
+
+def first(busy: Sequence[_Lane]) -> _Lane:
+    """The slot whose epoch ends first in virtual time; of equals the first slot."""
+    return min(busy, key=lambda lane: lane.ends)
 
 
 def work(spent: Cost, engine: str) -> int:
