@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,21 +16,22 @@ import pandas as pd
 from lightsearch import data as data_room
 from lightsearch.confirmation import FIGURES, FOLDER, Confirmation, Key, Ledger, Terms, slug
 from lightsearch.cost import cost, fingerprint
-from lightsearch.data import DataRef, DataSet, holdout_of
+from lightsearch.data import DataRef, DataSet
 from lightsearch.design.parts import Design, Space
 from lightsearch.engines import chosen_engine
 from lightsearch.errors import ArgumentError
+from lightsearch.holdout import holdout_of
+from lightsearch.images import open_dataset
 from lightsearch.leaderboard import rebuild, refresh
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.question import chosen_device, cores, integer, number
 from lightsearch.randomness import key
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.records import exact, versions
-from lightsearch.slots import Slot, WorkerDied, local_slots
-from lightsearch.training import EpochResult, State, Task, run_epoch
+from lightsearch.retraining import Over, key_of, retrained
+from lightsearch.slots import local_slots
+from lightsearch.training import Task
 from lightsearch.wording import percent, plural
-
-DEATHS = 3  # of workers over one epoch, before the confirmation is given up
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
 Asked: TypeAlias = "Design | str | Row | pd.DataFrame | Sequence[Design | str | Row]"
@@ -42,8 +42,8 @@ COLUMNS = ("design", "params", *FIGURES, "accuracies", "seeds", "target", "epoch
 
 def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
             recipe: Recipe | str | None = None, epochs: int | None = None,
-            dataset: str | DataSet | None = None, data: str | Path | None = None,
-            on: str | DataSet | None = None, study: str | Path | None = None,
+            dataset: str | Path | DataSet | None = None, data: str | Path | None = None,
+            on: str | Path | DataSet | None = None, study: str | Path | None = None,
             workers: int | None = None, device: str | None = None, engine: str | None = None,
             quiet: bool = False) -> pd.DataFrame:
     """Train designs again with fresh seeds, unpruned, and say whether their mean is at the target.
@@ -94,7 +94,7 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
         known = [p.target for p in picks if p.target is not None]
         goal = _one("target", known or [0.994]) if target is None else target
-        terms, label = _terms(picks, seeds, goal, on)
+        terms, label = _terms(picks, seeds, goal, on, data)
         picks = [_tested_on(pick, on, data, root / FOLDER / slug(terms.on)) for pick in picks]
         count = workers or cores()
         used = local_slots(min(count, seeds * len(picks)))
@@ -104,7 +104,8 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         for pick in picks:
             ledger.plan(pick.key, _fresh(pick, seeds), label(pick), versions=versions(),
                         device=pick.task.device)
-        for line in _told(_runs(picks, ledger, used), picks, ledger, kept=bool(given)):
+        runs = retrained([pick.task for pick in picks], ledger, used)
+        for line in _told(runs, picks, ledger, kept=bool(given)):
             if not quiet:
                 print(line, flush=True)
         refresh(root)
@@ -126,7 +127,7 @@ class _Pick:
 
     @property
     def key(self) -> Key:
-        return str(self.task.design), str(self.task.recipe)
+        return key_of(self.task)
 
 
 def _rows(designs: Asked) -> list[Design | str | Row]:
@@ -154,7 +155,7 @@ class _Asked:
     root: Path
     recipe: Recipe | str | None
     epochs: int | None
-    dataset: str | DataSet | None
+    dataset: str | Path | DataSet | None
     data: str | Path | None
     device: str | None
     engine: str | None
@@ -204,21 +205,20 @@ class _Asked:
         spent = cost(task.design, dataset.shape, dataset.classes)
         return _Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
 
-    def _images(self, dataset: str | DataSet) -> DataRef:
+    def _images(self, dataset: str | Path | DataSet) -> DataRef:
         return _reference(dataset, self.data, self.root / "data.safetensors")
 
 
-def _reference(dataset: str | DataSet, data: str | Path | None, path: Path) -> DataRef:
+def _reference(dataset: str | Path | DataSet, data: str | Path | None, path: Path) -> DataRef:
     """A reference that workers can follow; a data set of one's own is written to `path`."""
-    if isinstance(dataset, str):
-        found = data_room.load(dataset, data)
+    found = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    if found.name in data_room.NAMES:
+        data_room.share(found)
         return DataRef(found.name, found.checksum, "" if data is None else str(data))
-    if dataset.name in data_room.NAMES:
-        return DataRef(dataset.name, dataset.checksum, "" if data is None else str(data))
     if not path.exists():  # never over a study's images: another checksum is refused later
         path.parent.mkdir(parents=True, exist_ok=True)
-        data_room.save(dataset, path)
-    return DataRef(dataset.name, dataset.checksum, str(path.resolve()))
+        data_room.save(found, path)
+    return DataRef(found.name, found.checksum, str(path.resolve()))
 
 
 def _one(name: str, values: Iterable[Any]) -> Any:
@@ -230,13 +230,13 @@ def _one(name: str, values: Iterable[Any]) -> Any:
     return found[0]
 
 
-def _terms(picks: Sequence[_Pick], seeds: int, target: float,
-           on: str | DataSet | None) -> tuple[Terms, Callable[[_Pick], str]]:
+def _terms(picks: Sequence[_Pick], seeds: int, target: float, on: str | Path | DataSet | None,
+           data: str | Path | None) -> tuple[Terms, Callable[[_Pick], str]]:
     """The terms, and how each design's images are labelled."""
     reference = _one("dataset", [p.task.data for p in picks])
     epochs = _one("epochs", [p.task.epochs for p in picks])
     own = data_room.fetch(reference)
-    other = own if on is None else data_room.load(on) if isinstance(on, str) else on
+    other = own if on is None else on if isinstance(on, DataSet) else open_dataset(on, data)
     name = "test" if other.checksum == own.checksum else other.name
     terms = Terms(seeds, str(exact(target)), epochs, reference.name, reference.checksum, name,
                   other.checksum)
@@ -247,13 +247,13 @@ def _terms(picks: Sequence[_Pick], seeds: int, target: float,
             return f"{reference.name} test{said}"
         known = (own.train[0], own.test[0]) if pick.selected_on in (None, "test") \
             else (own.train[0],)
-        met = data_room.shared(other.test[0], *known)
+        met = data_room.overlap(other.test[0], *known)
         return name + (f", {met:,} of {len(other.test[1]):,} images seen before" if met else "")
 
     return terms, label
 
 
-def _tested_on(pick: _Pick, on: str | DataSet | None, data: str | Path | None,
+def _tested_on(pick: _Pick, on: str | Path | DataSet | None, data: str | Path | None,
                folder: Path) -> _Pick:
     if on is None:
         return pick
@@ -274,73 +274,6 @@ def _fresh(pick: _Pick, count: int) -> tuple[int, ...]:
         if seed != pick.task.seed:
             found[seed] = None
     return tuple(found)
-
-
-# Training ---------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Job:
-    """One seed of one design, and how often a worker died over its epoch."""
-
-    key: Key
-    task: Task
-    deaths: int = 0
-
-
-Over: TypeAlias = tuple[_Job, EpochResult]
-
-
-def _runs(picks: Sequence[_Pick], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
-    """Train all that is left, seed by seed and design by design; yields the runs that are over."""
-    waiting = [_Job(pick.key, dataclasses.replace(pick.task, seed=seed))
-               for pick in picks for seed in ledger.runs[pick.key].seeds
-               if ledger.runs[pick.key].last(seed, ledger.terms.epochs) is None]
-    free = list(slots)
-    running: dict[Future[tuple[State, EpochResult]], tuple[_Job, Slot]] = {}
-    try:
-        while True:
-            waiting = [job for job in waiting if not ledger.futile(job.key)]
-            while free and waiting:
-                job, slot = waiting.pop(0), free.pop(0)
-                running[_submitted(job, ledger, slot)] = job, slot
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job, slot = running.pop(future)
-                over = _committed(job, future, ledger)
-                if over is not None or ledger.futile(job.key):
-                    free.append(slot)
-                else:
-                    running[_submitted(job, ledger, slot)] = job, slot
-                if over is not None:
-                    yield job, over
-    finally:
-        for future, (job, _) in running.items():  # interrupted: what is done is kept
-            if future.done() and future.exception() is None:
-                _committed(job, future, ledger)
-        for slot in slots:
-            slot.kill()
-
-
-def _submitted(job: _Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:
-    state, done = ledger.state(job.key, job.task.seed)
-    return slot.submit(run_epoch, job.task, state, done + 1)
-
-
-def _committed(job: _Job, future: Future[tuple[State, EpochResult]],
-               ledger: Ledger) -> EpochResult | None:
-    """Commit an epoch; its result where it was the run's last."""
-    try:
-        state, result = future.result()
-    except WorkerDied:
-        job.deaths += 1
-        if job.deaths >= DEATHS:
-            raise
-        return None
-    job.deaths = 0
-    ledger.commit(job.key, job.task.seed, state, result)
-    return result if result.epoch == job.task.epochs else None
 
 
 # What is said -----------------------------------------------------------------------------------

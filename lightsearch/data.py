@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -26,8 +25,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lightsearch.errors import ArgumentError, DataError, suggestion
+from lightsearch.holdout import Holdout, chosen_mask
 from lightsearch.ops import Shape
-from lightsearch.randomness import key, permutation
 
 Split: TypeAlias = tuple[Tensor, Tensor]
 MAX_CLASSES = 200
@@ -80,38 +79,6 @@ class DataSet:
             for values in (images, labels):
                 digest.update(values.contiguous().numpy().data)
         return digest.hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Holdout:
-    """Training images that are kept from training and stand in for the test images.
-
-    `size` of them, of each class as large a share as in the whole, drawn with `seed`.
-
-    >>> from lightsearch.data import Holdout
-    >>> str(Holdout(10_000, seed=0))
-    'val(size=10000,seed=0)'
-    """
-
-    size: int
-    seed: int = 0
-
-    def __str__(self) -> str:
-        return f"val(size={self.size},seed={self.seed})"
-
-
-def holdout_of(text: str) -> Holdout | None:
-    """What a record's `selected_on` says: `test`, or what `str` of a `Holdout` gives.
-
-    Raises `ArgumentError` for anything else.
-    """
-    if text == "test":
-        return None
-    found = re.fullmatch(r"val\(size=(\d{1,18}),seed=(-?\d{1,20})\)", text)
-    if found is None:
-        raise ArgumentError("`selected_on` must be test, or like val(size=10000,seed=0), "
-                            f"but got {text[:80]!r}")
-    return Holdout(int(found[1]), int(found[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,29 +361,15 @@ def fetch(ref: DataRef) -> DataSet:
 def held_out(dataset: DataSet, holdout: Holdout) -> DataSet:
     """The data set without `holdout` in its training images, and with it as its test images.
 
-    Classes keep their shares, to within one image. Raises `DataError` where a class would have no
-    image left on one side.
+    Raises `DataError` where a class would have no image left on one side.
     """
     images, labels = dataset.train
-    counts = torch.bincount(labels, minlength=dataset.classes)
-    parts = counts.double() * holdout.size / len(labels)
-    sizes = parts.long()
-    for index in torch.argsort(sizes - parts, stable=True)[:holdout.size - int(sizes.sum())]:
-        sizes[index] += 1  # to those with the largest remainders
-    if not 0 < holdout.size < len(labels) or bool(((sizes < 1) | (sizes >= counts)).any()):
-        raise DataError(f"`val_size` must leave images of every class on both sides, but got "
-                        f"val_size={holdout.size} of {len(labels)} training images, of which the "
-                        f"smallest class has {int(counts.min())}")
-    chosen = torch.zeros(len(labels), dtype=torch.bool)
-    for index, size in enumerate(sizes.tolist()):
-        members = torch.nonzero(labels == index).flatten()
-        order = permutation(key(holdout.seed, "holdout", index), len(members))
-        chosen[members[order[:size]]] = True
-    rest, held = ((images[mask].contiguous(), labels[mask]) for mask in (~chosen, chosen))
+    chosen = chosen_mask(labels, dataset.classes, holdout)
+    rest, held = ((images[mask], labels[mask]) for mask in (~chosen, chosen))
     return DataSet(dataset.name, rest, held, dataset.classes)
 
 
-def shared(images: Tensor, *others: Tensor) -> int:
+def overlap(images: Tensor, *others: Tensor) -> int:
     """How many of `images` are, pixel for pixel, among the `others`."""
     known = {row.tobytes() for other in others for row in other.contiguous().numpy()}
     return sum(row.tobytes() in known for row in images.contiguous().numpy())

@@ -17,9 +17,10 @@ import pandas as pd
 
 from lightsearch import data as data_room
 from lightsearch.confirmation import FIGURES, Confirmation, Key, read_confirmations
-from lightsearch.data import DataRef, DataSet, holdout_of
+from lightsearch.data import DataRef, DataSet
 from lightsearch.engines import engine_named
 from lightsearch.errors import ArgumentError
+from lightsearch.holdout import holdout_of
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.records import Trial
 from lightsearch.study.folder import Identity, read_identity, write_text

@@ -13,12 +13,13 @@ import torch
 
 from lightsearch import data as data_room
 from lightsearch.cost import Budget
-from lightsearch.data import DataRef, DataSet, Holdout
+from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.engines import chosen_engine, trouble
 from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.holdout import Holdout
 from lightsearch.images import open_dataset
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe

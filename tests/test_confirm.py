@@ -15,7 +15,7 @@ import pytest
 import torch
 from tiny import arguments
 
-from lightsearch import api, build, confirm, confirming, load, make_dataset, search
+from lightsearch import api, build, confirm, confirming, load, make_dataset, retraining, search
 from lightsearch.confirmation import read_confirmations
 from lightsearch.data import DataRef, DataSet
 from lightsearch.errors import ArgumentError, DataError, NotationError, StudyError
@@ -120,7 +120,7 @@ def test_an_interruption_loses_no_committed_epoch(
             raise KeyboardInterrupt
         return run_epoch(task, state, epoch)
 
-    monkeypatch.setattr(confirming, "run_epoch", counting)
+    monkeypatch.setattr(retraining, "run_epoch", counting)
     with pytest.raises(KeyboardInterrupt):
         confirm(GOOD, 3, target=0.5, study=tmp_path / "cut", **COMMON)
     assert len(_epochs(tmp_path / "cut")) in (2, 3)
@@ -141,7 +141,7 @@ def test_a_lost_state_costs_the_run_and_no_more(
         return run_epoch(task, state, epoch)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(confirming, "run_epoch", failing)
+        patch.setattr(retraining, "run_epoch", failing)
         confirm(GOOD, 2, target=0.5, study=tmp_path / "cut", **COMMON)
     states = [*tmp_path.rglob("*.safetensors")]
     assert states
@@ -162,9 +162,9 @@ def test_a_worker_that_dies_costs_an_epoch(
             raise WorkerDied("worker-0", -9)
         return run_epoch(task, state, epoch)
 
-    monkeypatch.setattr(confirming, "run_epoch", dying)
+    monkeypatch.setattr(retraining, "run_epoch", dying)
     pd.testing.assert_frame_equal(confirm(GOOD, 2, target=0.5, **COMMON), expected)
-    monkeypatch.setattr(confirming, "run_epoch", lambda *_: dying(*_[:2], 2) and 1 / 0)
+    monkeypatch.setattr(retraining, "run_epoch", lambda *_: dying(*_[:2], 2) and 1 / 0)
     died.clear()
     with pytest.raises((WorkerDied, ArgumentError)):
         confirm(GOOD, 2, target=0.5, **COMMON)

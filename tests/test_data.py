@@ -25,10 +25,8 @@ from lightsearch.data import (
     NAMES,
     DataRef,
     DataSet,
-    Holdout,
     fetch,
     held_out,
-    holdout_of,
     lend,
     load,
     make_dataset,
@@ -36,6 +34,7 @@ from lightsearch.data import (
     share,
 )
 from lightsearch.errors import ArgumentError, DataError
+from lightsearch.holdout import Holdout, holdout_of
 
 room = importlib.import_module("lightsearch.data")
 REAL = os.environ.get("LIGHTSEARCH_DATA")
@@ -150,7 +149,7 @@ def test_the_class_is_the_first_column_of_qmnists_labels(tmp_path: Path) -> None
     others = load("qmnist-test50k", tmp_path)  # all those that do not
     assert np.array_equal(others.test[0][:, 0].numpy(), test[0][10_000:])
     assert np.array_equal(others.test[1].numpy(), test[1][10_000:])
-    assert room.shared(others.test[0], found.test[0]) == 0
+    assert room.overlap(others.test[0], found.test[0]) == 0
 
 
 @pytest.mark.parametrize(("split", "classes", "first"), [

@@ -29,7 +29,7 @@ from lightsearch import (
     search,
     train,
 )
-from lightsearch.data import DataRef, fetch, holdout_of, lend, load, make_dataset
+from lightsearch.data import DataRef, fetch, lend, load, make_dataset
 from lightsearch.engines import engine_named
 from lightsearch.errors import (
     ArgumentError,
@@ -39,6 +39,7 @@ from lightsearch.errors import (
     StudyError,
     WorkerError,
 )
+from lightsearch.holdout import holdout_of
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.slots import InlineSlot
 from lightsearch.study.journal import NAME
