@@ -70,8 +70,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
            sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
            engine: str = "auto", select_on: str = "test", val_size: int | None = None,
-           val_seed: int = 0, confirm: int | None = None, confirm_top: int = 3,
-           quiet: bool = False) -> SearchResult:
+           val_seed: int = 0, repeatable: bool = True, confirm: int | None = None,
+           confirm_top: int = 3, quiet: bool = False) -> SearchResult:
     """Search for networks within a budget that reach a target accuracy within some epochs.
 
         result = search(budget=8000, epochs=15)
@@ -99,6 +99,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
       sixth, unless given), of each class as large a share as in the whole, drawn with `val_seed`;
       the test images are then looked at once for each design that is trained to the end, after
       its last epoch (`test_accuracy`).
+    - `repeatable`: whether the study depends on nothing but its question, at the cost of some
+      waiting among workers (docs/benchmarks.md); with False epochs are taken as they come.
 
     Growable: `trials`, the total number of designs to train, earlier calls included.
 
@@ -121,7 +123,7 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
                    data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
                    sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
                    device=device, engine=engine, select_on=select_on, val_size=val_size,
-                   val_seed=val_seed, untimed=quiet)
+                   val_seed=val_seed, repeatable=repeatable, untimed=quiet)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):

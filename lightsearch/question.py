@@ -53,6 +53,7 @@ class Question:
     folder: Path
     survey: Survey
     holdout: Holdout | None = None
+    repeatable: bool = True
     untimed: bool = False
 
     def identity(self) -> Identity:
@@ -60,7 +61,8 @@ class Question:
         return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
                         str(self.space), str(self.recipe), self.data.name, self.data.checksum,
                         plain(self.sampler), plain(self.pruner), self.workers, self.seed,
-                        self.device, self.engine, self.selected_on)
+                        self.device, self.engine, self.selected_on,
+                        self.repeatable)
 
     @property
     def selected_on(self) -> str:
@@ -86,7 +88,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
         pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
         seed: int = 0, device: str = "auto", engine: str = "auto", select_on: str = "test",
-        val_size: int | None = None, val_seed: int = 0, untimed: bool = False) -> Question:
+        val_size: int | None = None, val_seed: int = 0, repeatable: bool = True,
+        untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
 
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
@@ -95,6 +98,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     integer("epochs", epochs, 1, 10_000)
     integer("trials", trials, 1, 1_000_000)
     integer("seed", seed, -2**63, 2**63 - 1)
+    if not isinstance(repeatable, bool):
+        raise ArgumentError(f"`repeatable` must be True or False, but got {repeatable!r}")
     if stop_after_hits is not None:
         integer("stop_after_hits", stop_after_hits, 1, 1_000_000)
     number("target", target, 0.0, 1.0)
@@ -121,7 +126,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
         timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
         chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
-        holdout, untimed)
+        holdout, repeatable, untimed)
     return _placed(question, study, workers, engine)
 
 

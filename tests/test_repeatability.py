@@ -80,6 +80,60 @@ def test_random_delays_change_nothing(workers: int, tmp_path: Path,
         pd.testing.assert_frame_equal(_board(other), _board(first))
 
 
+def test_first_come_lets_no_slot_wait_and_trains_the_same_way(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One slot is slow: with the clock the other waits for it, without it does not."""
+    monkeypatch.setattr(conductor, "run_epoch", _simulated)
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    shares, found = {}, {}
+    for repeatable in (True, False):
+        with ThreadPoolExecutor(2) as pool:
+            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool: [
+                Late(ExecutorSlot(pool), random.Random(0), 0.0),
+                Late(ExecutorSlot(pool), _Always(), 0.2)])
+            result = search(**arguments(study=tmp_path / str(repeatable), workers=2, epochs=3,
+                                        space=SPACE, trials=10, pruner="none", budget=2000,
+                                        sampler="random", repeatable=repeatable))
+        assert [t.outcome for t in result.records] == ["complete"] * 10
+        slots = [t.candidate.slot for t in result.records]
+        shares[repeatable] = slots.count(0) / len(slots)
+        found[repeatable] = {(t.candidate.design, t.candidate.seed): [e.correct for e in t.epochs]
+                             for t in result.records}
+    assert shares[False] > 0.75 > shares[True]
+    assert found[True] == found[False]  # uniform draws without pruning: the same trials
+
+
+def test_first_come_goes_on_after_an_interruption(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conductor, "run_epoch", _simulated)
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+    given = arguments(study=tmp_path, workers=2, epochs=3, space=SPACE, trials=6, budget=2000,
+                      repeatable=False)
+    real = conductor._Run._decide
+
+    def interrupted(run, lane):
+        if lane.number == 1 and len(run.study.trials[1].epochs) == 3:
+            raise KeyboardInterrupt  # after the last epoch's line, before the trial's end
+        return real(run, lane)
+
+    with ThreadPoolExecutor(2) as pool:
+        monkeypatch.setattr(api, "local_slots",
+                            lambda count: [ExecutorSlot(pool) for _ in range(count)])
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(conductor._Run, "_decide", interrupted)
+            search(**given)
+        result = search(**given)
+    assert [len(t.epochs) for t in result.records] == [3] * 6
+    assert {t.outcome for t in result.records} == {"complete"}
+
+
+class _Always(random.Random):
+    """Draws the largest number each time."""
+
+    def random(self) -> float:
+        return 1.0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 4])
 def test_random_delays_in_real_workers_change_nothing(

@@ -113,8 +113,8 @@ def test_more_trials_grow_the_study(finished, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [
     {"epochs": 5}, {"target": 0.81}, {"budget": 800}, {"seed": 4}, {"workers": 2},
-    {"sampler": "random"}, {"pruner": "none"}, {"recipe": "recipe(lr=0.1,batch=64)"},
-    {"space": "conv(4|6) gap linear(10)"},
+    {"sampler": "random"}, {"pruner": "none"}, {"repeatable": False},
+    {"recipe": "recipe(lr=0.1,batch=64)"}, {"space": "conv(4|6) gap linear(10)"},
 ])
 def test_another_question_is_refused_with_the_difference(finished, change) -> None:
     name = next(iter(change))
@@ -188,6 +188,7 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
     ({"val_size": 100}, "`val_size` must be given with select_on='val', but got val_size=100"),
     ({"select_on": "val", "val_size": 0}, "`val_size` must be an integer from 1 to 1436"),
     ({"select_on": "val", "val_size": 5}, "`val_size` must leave images of every class"),
+    ({"repeatable": "yes"}, "`repeatable` must be True or False, but got 'yes'"),
     ({"val_seed": 1.5}, "`val_seed` must be an integer"),
     ({"confirm": 1}, "`confirm` must be an integer from 2 to 1000, but got confirm=1"),
     ({"confirm_top": 0}, "`confirm_top` must be an integer from 1 to 1000"),

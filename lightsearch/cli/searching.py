@@ -64,6 +64,9 @@ _SORTS = ("accuracy", "params", "epochs")
 @option("--val-size", "Images held out, with --select-on val.", type=int,
         otherwise="a sixth of the training images")
 @option("--val-seed", "Seed by which they are drawn.", type=int)
+@click.option("--repeatable/--no-repeatable", default=True, help=(
+    "Whether the result depends on nothing but the question, at the cost of some waiting among "
+    "workers.  [default: --repeatable]"))
 @option("--confirm", "Fresh seeds with which the best hits are trained again at the end: see "
         "`lightsearch confirm`.", type=int, metavar="SEEDS", otherwise="none")
 @option("--confirm-top", "How many hits that is done for.", type=int)

@@ -41,13 +41,14 @@ class Identity:
     device: str
     engine: str = "torch"
     selected_on: str = "test"
+    repeatable: bool = True
     format: int = FORMAT
 
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
         study goes on with those it was started with, unless told otherwise."""
         fields = {k: v for k, v in dataclasses.asdict(self).items()
-                  if k not in ("workers", "engine")}
+                  if k not in ("workers", "engine", "repeatable")}
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
