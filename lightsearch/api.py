@@ -156,7 +156,8 @@ def iter_search(budget: int | Budget = 8000, epochs: int = 15,
         for trial in iter_search(budget=8000, epochs=15, trials=5):
             print(trial.outcome, trial.best.accuracy, trial.candidate.design)
 
-    Takes the arguments of `search`; shows no progress. Closing it stops the search, resumable.
+    Takes the arguments of `search` but `confirm`; shows no progress. Closing it stops the search,
+    resumable.
     """
     question = ask(budget, epochs, untimed=True, **arguments)
     with contextlib.closing(run(question)) as events:

@@ -154,8 +154,12 @@ class Ledger:
     def __init__(self, folder: Path, terms: Terms) -> None:
         self.folder, self.terms = folder, terms
         self.runs: dict[Key, Runs] = {}
-        for line in _lines(folder / "runs.jsonl"):
-            self._take(line)
+        for number, line in enumerate(_lines(folder / "runs.jsonl"), 1):
+            try:
+                self._take(line)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise StudyError(f"{folder / 'runs.jsonl'} must have designs and their epochs in "
+                                 f"order, but line {number} has not: {error!r}") from None
 
     @classmethod
     @contextlib.contextmanager
@@ -189,6 +193,8 @@ class Ledger:
             return
         done = self.runs[key].epochs.setdefault(line["seed"], [])
         result = epoch_from(line["epoch"])
+        if not 1 <= result.epoch <= len(done) + 1 or not 0 <= result.correct <= result.total:
+            raise ValueError(f"epoch {result.epoch} after {len(done)}")
         del done[result.epoch - 1:]  # run again after its state was lost
         done.append(result)
 
@@ -212,6 +218,11 @@ class Ledger:
         done = len(self.runs[key].epochs.get(seed, []))
         found = load_state(self._state_path(key, seed, done)) if done else None
         return found, 0 if found is None else done
+
+    def drop_states(self, key: Key) -> None:
+        """Forget the unfinished runs' states of a design that was given up."""
+        for path in (self.folder / "states").glob(f"{_digest(key)}-*.safetensors"):
+            path.unlink()
 
     def confirmations(self) -> list[Confirmation]:
         """Every design's, judged together."""
@@ -293,8 +304,11 @@ def _terms(folder: Path) -> Terms | None:
         if data.get("format", 0) > FORMAT:
             raise StudyError(f"{path} was written by a newer lightsearch (format "
                              f"{data['format']}, this one reads up to {FORMAT})")
-        return Terms(**data)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        terms = Terms(**data)
+        if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
+            raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
+        return terms
+    except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
         raise StudyError(f"{path} must hold the terms of a confirmation, but it does not: "
                          f"{error}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,11 +52,10 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         result = search(budget=8000, epochs=15)
         confirm(result.leaderboard.head(3), seeds=10)
 
-    Accuracy is that of the last epoch, on images `on`: by default the data set's own test images.
-    Those of a search that selected on them flatter its designs no more once they are trained with
-    other seeds, but for what the choice of the design itself took from these images; the `on`
-    column says so. Better are images that nobody selected on: `on="qmnist-test50k"` for designs
-    found on MNIST, or a `DataSet`, of which the test images are used.
+    Accuracy is that of the last epoch, on the test images of `on`: by default of the design's own
+    data set. Where the search selected on these, they still flatter the choice of the design,
+    and the `on` column says so. Nobody selected on `on="qmnist-test50k"`, for designs found on
+    MNIST, nor on images of your own.
 
     A design is *confirmed* where, after all its seeds, the one-sided lower 95% t bound of its mean
     is at or above `target`. Designs confirmed together, or one after the other in one `study`, are
@@ -88,9 +88,10 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
     if workers is not None:
         integer("workers", workers, 1, 1024)
     with contextlib.ExitStack() as stack:
-        given = study if study is not None else _study(designs, rows)
+        home = _study(designs, rows)
+        given = study if study is not None else home
         root = Path(given or stack.enter_context(tempfile.TemporaryDirectory()))
-        asked = _Asked(root, recipe, epochs, dataset, data, device, engine)
+        asked = _Asked(root, Path(home or root), recipe, epochs, dataset, data, device, engine)
         picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
         known = [p.target for p in picks if p.target is not None]
         goal = _one("target", known or [0.994]) if target is None else target
@@ -153,6 +154,7 @@ class _Asked:
     """The arguments that say how a design is trained."""
 
     root: Path
+    home: Path  # of the rows' study, with its images
     recipe: Recipe | str | None
     epochs: int | None
     dataset: str | Path | DataSet | None
@@ -182,7 +184,7 @@ class _Asked:
                                     f"has its own, but got {name}={getattr(self, name)!r}")
         task = rebuild(row)
         own = task.data.name not in data_room.NAMES
-        where = str(self.data or (self.root / "data.safetensors" if own else ""))
+        where = str(self.data or (self.home / "data.safetensors" if own else ""))
         reference = dataclasses.replace(task.data, holdout=None, where=where)
         if self.dataset is not None:
             reference = self._images(self.dataset)
@@ -197,8 +199,9 @@ class _Asked:
                                    engine=engine)
         selected_on = str(row["selected_on"])
         holdout_of(selected_on)  # refuses what is none
-        target = float(row["target"]) if "target" in row else None
-        return self._made(task, target=target, selected_on=selected_on)
+        target = float(row.get("target", math.nan))  # an older leaderboard has none
+        return self._made(task, target=None if math.isnan(target) else target,
+                          selected_on=selected_on)
 
     def _made(self, task: Task, **more: Any) -> _Pick:
         dataset = data_room.fetch(task.data)

@@ -50,7 +50,10 @@ def retrained(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> I
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job, slot = running.pop(future)
                 over = _committed(job, future, ledger)
-                if over is not None or ledger.futile(job.key):
+                futile = ledger.futile(job.key)
+                if futile:
+                    ledger.drop_states(job.key)
+                if over is not None or futile:
                     free.append(slot)
                 else:
                     running[_submitted(job, ledger, slot)] = job, slot

@@ -19,6 +19,7 @@ from lightsearch import api, build, confirm, confirming, load, make_dataset, ret
 from lightsearch.confirmation import read_confirmations
 from lightsearch.data import DataRef, DataSet
 from lightsearch.errors import ArgumentError, DataError, NotationError, StudyError
+from lightsearch.leaderboard import _NEEDED, read
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.records import epoch_from
 from lightsearch.slots import InlineSlot, WorkerDied
@@ -107,6 +108,7 @@ def test_a_weak_design_is_given_up_and_confirms_nothing(tmp_path: Path) -> None:
     assert list(table["confirmed"]) == sorted(table["confirmed"], reverse=True)
     assert {line["design"] for line in _epochs(tmp_path)} == {WEAK, GOOD}
     assert sum(line["design"] == WEAK for line in _epochs(tmp_path)) <= 2 * (weak["n"] + 1)
+    assert not [*tmp_path.rglob("*.safetensors")]
 
 
 def test_an_interruption_loses_no_committed_epoch(
@@ -178,6 +180,27 @@ def test_other_terms_are_refused_with_the_difference(tmp_path: Path, change) -> 
     with pytest.raises(StudyError, match=f"settled before the first run.*{name}=.* there, .* "
                                          "asked for"):
         confirm(GOOD, **{**asked, **change})
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("runs.jsonl", "[1]\n"), ("runs.jsonl", '{"design": "a"}\n'), ("runs.jsonl", "{\n"),
+    ("runs.jsonl", '{"design": "a", "recipe": "b", "seed": 1, "epoch": {}}\n'),
+    ("terms.json", "[]"), ("terms.json", "{}"), ("terms.json", "\x00"),
+    ("terms.json", '{"format": 9}'),
+])
+def test_damaged_files_are_named(tmp_path: Path, name: str, content: str) -> None:
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    (tmp_path / "confirmations/test" / name).write_text(content)
+    with pytest.raises(StudyError, match=name.replace(".", r"\.")):
+        read_confirmations(tmp_path)
+
+
+def test_an_older_leaderboards_row_is_confirmed(found, tmp_path: Path) -> None:
+    older = [*_NEEDED]
+    found.leaderboard[older].to_csv(tmp_path / "older.csv")
+    row = read(tmp_path / "older.csv").loc[1]
+    assert not row["confirmed"]
+    assert confirm(row, 2, target=0.5, quiet=True).loc[1, "n"] == 2
 
 
 # Other images -----------------------------------------------------------------------------------
