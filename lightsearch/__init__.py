@@ -44,6 +44,7 @@ from lightsearch.zoo import zoo
 
 if TYPE_CHECKING:
     from lightsearch.api import SearchResult, iter_search, load_result, load_weights, search
+    from lightsearch.confirming import confirm
     from lightsearch.data import DataSet, load, make_dataset
     from lightsearch.defaults import default_space
     from lightsearch.images import folder_dataset, torchvision_dataset
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
 _LAZY = {
     "SearchResult": "api", "iter_search": "api", "load_result": "api", "load_weights": "api",
     "search": "api", "build": "modules", "register": "modules", "summary": "modules",
-    "DataSet": "data", "load": "data", "make_dataset": "data", "default_space": "defaults",
-    "folder_dataset": "images", "torchvision_dataset": "images",
+    "confirm": "confirming", "DataSet": "data", "load": "data", "make_dataset": "data",
+    "default_space": "defaults", "folder_dataset": "images", "torchvision_dataset": "images",
     "read": "leaderboard", "rebuild": "leaderboard", "survey": "space", "Task": "training",
     "run_epoch": "training", "train": "training",
 }
@@ -76,10 +77,10 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "DEFAULT_RECIPE", "Budget", "DataSet", "Layer", "LightsearchError", "Local", "Recipe",
-    "SearchResult", "Task", "avgpool", "build", "conv", "cost", "decode", "default_space",
-    "depthwise", "dropout", "fingerprint", "flag", "folder_dataset", "format_text", "gap",
-    "gate", "integer", "iter_search", "linear", "load", "load_result", "load_weights",
-    "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "read", "real",
-    "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search", "separable",
-    "seq", "summary", "survey", "torchvision_dataset", "train", "word", "zoo",
+    "SearchResult", "Task", "avgpool", "build", "confirm", "conv", "cost", "decode",
+    "default_space", "depthwise", "dropout", "fingerprint", "flag", "folder_dataset",
+    "format_text", "gap", "gate", "integer", "iter_search", "linear", "load", "load_result",
+    "load_weights", "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "read",
+    "real", "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search",
+    "separable", "seq", "summary", "survey", "torchvision_dataset", "train", "word", "zoo",
 ]

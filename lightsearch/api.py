@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pandas as pd
 from lightsearch import data as data_room
 from lightsearch import leaderboard as tables
 from lightsearch.conductor import conduct
+from lightsearch.confirmation import Confirmation, Key, read_confirmations
+from lightsearch.confirming import confirm as confirm_designs
 from lightsearch.cost import Budget
 from lightsearch.data import DataSet
 from lightsearch.design.parts import Space
@@ -20,7 +22,7 @@ from lightsearch.devices import worker_environments
 from lightsearch.errors import StudyError
 from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
 from lightsearch.progress import shown
-from lightsearch.question import Question, ask
+from lightsearch.question import Question, ask, integer
 from lightsearch.recipe import Recipe
 from lightsearch.records import Counts, Trial
 from lightsearch.slots import Slot, local_slots
@@ -37,6 +39,7 @@ class SearchResult:
     identity: Identity
     records: tuple[Trial, ...]
     reason: str = ""
+    confirmations: dict[Key, Confirmation] = field(default_factory=dict)
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -45,12 +48,15 @@ class SearchResult:
 
     def ranked(self, by: str = "accuracy") -> pd.DataFrame:
         """The leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
-        return tables.leaderboard(self.records, self.identity, by=by)
+        frame = tables.leaderboard(self.records, self.identity, by=by,
+                                   confirmed=self.confirmations)
+        frame.attrs["study"] = str(self.folder)  # where `confirm` keeps what it trains
+        return frame
 
     @property
     def trials(self) -> pd.DataFrame:
         """Every trial, the pruned ones too."""
-        return tables.trials_table(self.records, self.identity)
+        return tables.trials_table(self.records, self.identity, self.confirmations)
 
     @property
     def counts(self) -> Counts:
@@ -65,6 +71,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
            sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
            engine: str = "auto", precision: str = "float32", slots_per_gpu: int | None = None,
+           select_on: str = "test", val_size: int | None = None, val_seed: int = 0,
+           repeatable: bool = True, confirm: int | None = None, confirm_top: int = 3,
            quiet: bool = False) -> SearchResult:
     """Search for networks within a budget that reach a target accuracy within some epochs.
 
@@ -91,31 +99,60 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
       else native where it can be; a design with a layer of your own is trained by torch in any
       case. `precision`: of training steps, "float32", "bf16" (with torch) or "tf32" (on a GPU);
       evaluation is in float32.
+    - `select_on`: what drives pruning, hits and ranking. "test", the test images, is what a target
+      for the test images asks for, and flatters. "val" holds `val_size` training images out (a
+      sixth, unless given), of each class as large a share as in the whole, drawn with `val_seed`;
+      the test images are then looked at once for each design that is trained to the end, after
+      its last epoch (`test_accuracy`).
+    - `repeatable`: whether the study depends on nothing but its question, at the cost of some
+      waiting among workers (docs/benchmarks.md); with False epochs are taken as they come.
 
     Growable: `trials`, the total number of designs to train, earlier calls included.
 
     Free: `data`, the folder of the data set (else `LIGHTSEARCH_DATA`, else a cache folder, else
     downloaded); `timeout` in seconds, after which the search stops, resumable; `stop_after_hits`,
     after which only the hits are trained on to their last epoch; `study`, the folder, by default
-    under `lightsearch-studies` by its question; `quiet`, which leaves out the progress display.
+    under `lightsearch-studies` by its question; `quiet`, which leaves out the progress display;
+    `confirm`, a number of fresh seeds with which the first `confirm_top` hits are trained again at
+    the end (see `lightsearch.confirm`).
 
-    Accuracy is of the test images, which also drive pruning and ranking: the leaderboard says
-    `selected_on=test`.
+    `selected_on` in each table says which images the accuracies are of, `confirmed` whether a
+    design's mean over fresh seeds is at the target.
 
     Raises `ArgumentError`, `NotationError`, `BudgetError`, `DataError` or `StudyError`, all of
     them `LightsearchError`, before anything is trained. Interrupted with Ctrl-C it stops at once
     and can be continued.
     """
+    check_confirm(confirm, confirm_top)
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
                    data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
                    sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
                    device=device, engine=engine, precision=precision, slots_per_gpu=slots_per_gpu,
-                   untimed=quiet)
+                   select_on=select_on, val_size=val_size, val_seed=val_seed,
+                   repeatable=repeatable, untimed=quiet)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):
             reason = event.reason
+    if confirm is not None:
+        confirm_best(question, confirm, confirm_top, quiet=quiet)
     return load_result(question.folder, reason)
+
+
+def check_confirm(seeds: int | None, top: int) -> None:
+    """Raise `ArgumentError` unless so many seeds and designs can be confirmed."""
+    if seeds is not None:
+        integer("confirm", seeds, 2, 1000)
+    integer("confirm_top", top, 1, 1000)
+
+
+def confirm_best(question: Question, seeds: int, top: int, *, quiet: bool) -> None:
+    """Confirm the first `top` hits of a question's study, in the order of the search alone."""
+    records = read_trials(question.folder)
+    hits = tables.leaderboard(records, question.identity()).head(top)
+    where = question.data_folder or None
+    confirm_designs(hits, seeds, study=question.folder, data=where, workers=question.workers,
+                    device=question.device, quiet=quiet)
 
 
 def iter_search(budget: int | Budget = 8000, epochs: int = 15,
@@ -125,7 +162,8 @@ def iter_search(budget: int | Budget = 8000, epochs: int = 15,
         for trial in iter_search(budget=8000, epochs=15, trials=5):
             print(trial.outcome, trial.best.accuracy, trial.candidate.design)
 
-    Takes the arguments of `search`; shows no progress. Closing it stops the search, resumable.
+    Takes the arguments of `search` but `confirm`; shows no progress. Closing it stops the search,
+    resumable.
     """
     question = ask(budget, epochs, untimed=True, **arguments)
     with contextlib.closing(run(question)) as events:
@@ -160,6 +198,7 @@ def run(question: Question, *, slots: list[Slot] | None = None,
 def _written(events: Iterator[Event], question: Question) -> Generator[Event, None, None]:
     """The same events, with the leaderboard on disk as of each."""
     trials: dict[int, Trial] = {}
+    confirmed = read_confirmations(question.folder)
     for event in events:
         if isinstance(event, Planned) and event.resumed:
             trials = {t.number: t for t in read_trials(question.folder)}
@@ -167,7 +206,7 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
             trials[event.trial.number] = event.trial
         hit = isinstance(event, EpochDone) and event.hit
         if hit or isinstance(event, Ended | Stopped):
-            frame = tables.leaderboard(trials.values(), question.identity())
+            frame = tables.leaderboard(trials.values(), question.identity(), confirmed=confirmed)
             tables.write(frame, question.folder / "leaderboard.csv")
         yield event
 
@@ -181,7 +220,8 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
     identity = read_identity(folder)
     if identity is None:
         raise StudyError(f"a study's folder must hold a study.json, but {folder} has none")
-    return SearchResult(folder, identity, tuple(read_trials(folder)), reason)
+    return SearchResult(folder, identity, tuple(read_trials(folder)), reason,
+                        read_confirmations(folder))
 
 
 def load_weights(study: str | Path, trial: int) -> State:

@@ -3,14 +3,15 @@
 Several trials run at once, but the study is the same whatever the timing. Each epoch has a known
 amount of work, the W slots advance on a virtual clock by that work, and proposals and pruning see
 only what is earlier on it: the conductor always handles the running epoch that ends first in
-virtual time, waiting for it where it must. W takes part in the result and is recorded.
+virtual time, waiting for it where it must. W takes part in the result and is recorded. A search
+that need not be repeatable takes epochs as they come.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -105,12 +106,18 @@ class _Run:
             busy = [lane for lane in self.lanes if lane.number is not None]
             if not busy:
                 break
-            lane = min(busy, key=lambda lane: lane.ends)  # the first slot of equals
+            lane = first(busy) if self.question.repeatable else self._first_come(busy)
             yield from self._handle(lane)
             if time.monotonic() > self.deadline:
                 self.finished = f"the time limit of {self.question.timeout:g} seconds is over"
                 break
         yield Stopped(self.finished or "all trials are done")
+
+    def _first_come(self, busy: list[_Lane]) -> _Lane:
+        """The slot whose epoch ended first in fact; the first of all where none does in time."""
+        lanes = {lane.future: lane for lane in busy if lane.future is not None}
+        done = wait(lanes, self._patience(), FIRST_COMPLETED).done
+        return next((lane for future, lane in lanes.items() if future in done), busy[0])
 
     # Taking up what an earlier process left ------------------------------------------------
 
@@ -130,7 +137,10 @@ class _Run:
         """Decide again about the latest epoch: the process may have died before it had."""
         lanes = [lane for lane in self.lanes if lane.number is not None
                  and self.study.trials[lane.number].epochs]
-        if lanes:
+        if not self.question.repeatable:  # the latest on the clock need not be the latest
+            for lane in lanes:
+                yield from self._decide(lane)
+        elif lanes:
             lane = max(lanes, key=lambda lane: lane.free)
             if lane.free == max(other.free for other in self.lanes):
                 yield from self._decide(lane)
@@ -205,7 +215,9 @@ class _Run:
             fingerprint=proposal.fingerprint, params=spent.params, macs=spent.macs,
             activation_bytes=spent.activation_bytes, receptive_field=spent.receptive_field,
             slot=self.lanes.index(lane), start=lane.free, work=self._work(spent),
-            counts=self.counts, versions=versions())
+            counts=self.counts, versions=versions(), dataset=question.data.name,
+            checksum=question.data.checksum, selected_on=question.selected_on,
+            epochs=question.epochs, device=question.device, engine=question.engine)
 
     def _work(self, spent: Cost) -> int:
         return work(spent, self.question.engine)
@@ -283,6 +295,11 @@ class _Run:
         yield Ended(trial, self.counts)
         if self.failures >= FAILURES:
             raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}")
+
+
+def first(busy: Sequence[_Lane]) -> _Lane:
+    """The slot whose epoch ends first in virtual time; of equals the first slot."""
+    return min(busy, key=lambda lane: lane.ends)
 
 
 def work(spent: Cost, engine: str) -> int:

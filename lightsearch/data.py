@@ -7,6 +7,7 @@ else they are downloaded to the latter.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import os
@@ -24,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lightsearch.errors import ArgumentError, DataError, suggestion
+from lightsearch.holdout import Holdout, chosen_mask
 from lightsearch.ops import Shape
 
 Split: TypeAlias = tuple[Tensor, Tensor]
@@ -81,16 +83,21 @@ class DataSet:
 
 @dataclass(frozen=True, slots=True)
 class DataRef:
-    """A data set by name and checksum: part of a task. `where` is only a hint to find it."""
+    """A data set by name and checksum: part of a task. `where` is only a hint to find it.
+
+    With `holdout` it is the data set that `held_out` makes; the checksum stays the whole one's.
+    """
 
     name: str
     checksum: str
     where: str = field(default="", compare=False)
+    holdout: Holdout | None = None
 
 
 def load(name: str, folder: str | Path | None = None) -> DataSet:
-    """The data set `name`: mnist, fashion-mnist, kmnist, qmnist, emnist-balanced, emnist-digits,
-    emnist-letters, or digits (8x8, comes with scikit-learn, needs no network).
+    """The data set `name`: mnist, fashion-mnist, kmnist, qmnist, qmnist-test50k (the 50,000 test
+    images of QMNIST that are not MNIST's), emnist-balanced, emnist-digits, emnist-letters, or
+    digits (8x8, comes with scikit-learn, needs no network).
 
     Raises `ArgumentError` for an unknown name and `DataError` where the files can be neither
     found nor downloaded.
@@ -155,8 +162,8 @@ def _not_found(name: str, tried: list[Path], downloads: bool) -> str:
 # Through torchvision ----------------------------------------------------------------------------
 
 _LAYOUT = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST",
-           "qmnist": "QMNIST", "emnist-balanced": "EMNIST", "emnist-digits": "EMNIST",
-           "emnist-letters": "EMNIST"}
+           "qmnist": "QMNIST", "qmnist-test50k": "QMNIST", "emnist-balanced": "EMNIST",
+           "emnist-digits": "EMNIST", "emnist-letters": "EMNIST"}
 NAMES = (*_LAYOUT, "digits")
 
 
@@ -167,8 +174,8 @@ def _read(name: str, root: Path, download: bool) -> DataSet | None:
     more: tuple[dict[str, Any], dict[str, Any]] = ({"train": True}, {"train": False})
     if name.startswith("emnist-"):
         more = tuple({**m, "split": name.removeprefix("emnist-")} for m in more)  # type: ignore
-    if name == "qmnist":
-        more = ({"what": "train"}, {"what": "test10k"})
+    if name.startswith("qmnist"):  # test10k are MNIST's test images, test50k all the others
+        more = ({"what": "train"}, {"what": "test10k" if name == "qmnist" else "test50k"})
     maker: Callable[..., Any] = getattr(datasets, _LAYOUT[name])
     try:
         train, test = (maker(root=str(root), download=download, **m) for m in more)
@@ -328,8 +335,10 @@ def lend(dataset: DataSet) -> DataRef:
 def fetch(ref: DataRef) -> DataSet:
     """The data set that a reference names, checked against its checksum.
 
-    Raises `DataError` where it is not found or has changed.
+    Raises `DataError` where it is not found or has changed, or has too few images to hold out.
     """
+    if ref.holdout is not None:
+        return held_out(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
     if ref.checksum in _LENT:
         return _LENT[ref.checksum]
     if ref.name in NAMES:
@@ -344,3 +353,37 @@ def fetch(ref: DataRef) -> DataSet:
         raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
                         f"the one found has {dataset.checksum}")
     return dataset
+
+
+# Other images to evaluate on --------------------------------------------------------------------
+
+
+def held_out(dataset: DataSet, holdout: Holdout) -> DataSet:
+    """The data set without `holdout` in its training images, and with it as its test images.
+
+    Raises `DataError` where a class would have no image left on one side.
+    """
+    images, labels = dataset.train
+    chosen = chosen_mask(labels, dataset.classes, holdout)
+    rest, held = ((images[mask], labels[mask]) for mask in (~chosen, chosen))
+    return DataSet(dataset.name, rest, held, dataset.classes)
+
+
+def overlap(images: Tensor, *others: Tensor) -> int:
+    """How many of `images` are, pixel for pixel, among the `others`."""
+    known = {row.tobytes() for other in others for row in other.contiguous().numpy()}
+    return sum(row.tobytes() in known for row in images.contiguous().numpy())
+
+
+@functools.lru_cache(maxsize=4)
+def tested_on(ref: DataRef, other: DataRef) -> DataSet:
+    """The training images of one reference with the test images of another.
+
+    Raises `DataError` where their shapes or classes differ.
+    """
+    trained, tested = fetch(ref), fetch(other)
+    if trained.shape != tested.shape or int(tested.test[1].max()) >= trained.classes:
+        raise DataError(f"images to test on must be as those trained on, {trained.shape} of "
+                        f"{trained.classes} classes, but {tested.name!r} has {tested.shape} of "
+                        f"{tested.classes} classes")
+    return DataSet(tested.name, trained.train, tested.test, trained.classes)

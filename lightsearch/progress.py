@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightsearch import leaderboard as tables
+from lightsearch.confirmation import read_confirmations
 from lightsearch.events import Ended, EpochDone, Event, Planned, Retried, Stopped
 from lightsearch.question import Question
 from lightsearch.records import Trial, exact
@@ -47,7 +48,8 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     exactness = "" if question.precision == "float32" else f" in {question.precision}"
     return (
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
-        f"{percent(status.target)} on {question.data.name} within {epochs}.",
+        f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
+        f"{epochs}.",
         f"  space     {about}{large(plan.designs)} designs, "
         f"{large(plan.within)} within the budget",
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
@@ -56,6 +58,12 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"  study     {plan.folder}",
         "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",
     )
+
+
+def _selection(question: Question) -> str:
+    if question.holdout is None:
+        return "test"
+    return f"val: {question.holdout.size:,} training images held out"
 
 
 def _time_line(status: Status) -> str:
@@ -86,8 +94,8 @@ def best_line(status: Status) -> str:
     if status.best is None or status.best.best is None:
         return "no epoch is over yet"
     best, candidate = status.best.best, status.best.candidate
-    return (f"best {percent(best.accuracy)} at epoch {best.epoch} of #{status.best.number}, "
-            f"{candidate.params:,} parameters: {candidate.design}")
+    return (f"best {percent(best.accuracy)} {status.images} at epoch {best.epoch} of "
+            f"#{status.best.number}, {candidate.params:,} parameters: {candidate.design}")
 
 
 def left_line(status: Status) -> str:
@@ -95,11 +103,14 @@ def left_line(status: Status) -> str:
     return "" if seconds is None else f"at most {duration(seconds)} left"
 
 
-def event_line(event: Event) -> tuple[str, str]:
-    """A line that stays, and its style, for what is worth one; else two empty strings."""
+def event_line(event: Event, images: str) -> tuple[str, str]:
+    """A line that stays, and its style, for what is worth one; else two empty strings.
+
+    `images` says what accuracies are of: test or val.
+    """
     if isinstance(event, EpochDone) and event.hit:
         return _trial_line("hit", event.trial, f"at epoch {event.result.epoch}",
-                           event.result.accuracy), STYLES["hit"]
+                           event.result.accuracy, images), STYLES["hit"]
     if isinstance(event, Retried):
         return f"retried   #{event.trial.number:<4} {one_line(event.reason)}", "yellow"
     if not isinstance(event, Ended):
@@ -108,12 +119,12 @@ def event_line(event: Event) -> tuple[str, str]:
     why = f" ({one_line(event.trial.reason)})" if event.trial.reason else ""
     epochs = plural(len(trial.epochs), "epoch")
     return _trial_line(trial.outcome, trial, f"best of {epochs}{why}",
-                       best.accuracy if best else None), STYLES.get(trial.outcome, "")
+                       best.accuracy if best else None, images), STYLES.get(trial.outcome, "")
 
 
-def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None) -> str:
-    shown_as = "-" if accuracy is None else percent(accuracy)
-    return (f"{word:<9} #{trial.number:<4} {shown_as:>7} {when:<17} "
+def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None, images: str) -> str:
+    shown_as = "-" if accuracy is None else f"{percent(accuracy)} {images}"
+    return (f"{word:<9} #{trial.number:<4} {shown_as:>12} {when:<17} "
             f"{trial.candidate.params:>7,} parameters  {trial.candidate.design}")
 
 
@@ -121,7 +132,7 @@ def epoch_line(event: EpochDone, status: Status) -> str:
     """A line for an epoch, where nothing can be drawn over."""
     trial, result = event.trial, event.result
     said = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{status.question.epochs}  "
-            f"{percent(result.accuracy):>7}")
+            f"{percent(result.accuracy):>7} {status.images}")
     if event.hit:
         said += "  hit"
     if result.epoch == 1:
@@ -147,7 +158,8 @@ def _running(status: Status, width: int, rows: int) -> RenderableType:
     bar = BAR if width >= 100 else 0
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     for name, wide in _WIDTHS.items():
-        table.add_column(name, justify="right", no_wrap=True, min_width=wide)
+        said = f"{status.images} acc" if name == "accuracy" else name
+        table.add_column(said, justify="right", no_wrap=True, min_width=wide)
         if name == "trial" and bar:
             table.add_column("", width=bar)
     table.add_column("design", no_wrap=True)
@@ -179,12 +191,13 @@ def _row(trial: Trial, status: Status, bar: int, room: int) -> Iterator[Renderab
 def summary_lines(status: Status, width: int) -> Iterator[str]:
     """The leaderboard's first rows, or what to try where there is none, and where the file is."""
     folder = status.question.folder
-    frame = tables.leaderboard(read_trials(folder), status.question.identity())
+    frame = tables.leaderboard(read_trials(folder), status.question.identity(),
+                               confirmed=read_confirmations(folder))
     yield count_line(status)
     if not len(frame):
         yield from _diagnosis(status)
         return
-    yield f"  {'rank':>4}  {'accuracy':>8}  {'epoch':>5}  {'params':>7}  design"
+    yield f"  {'rank':>4}  {status.images + ' acc':>8}  {'epoch':>5}  {'params':>7}  design"
     for rank, row in frame.head(TOP).iterrows():
         yield shortened(f"  {rank!s:>4}  {percent(row['best_accuracy']):>8}  "
                         f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}", width)
@@ -224,7 +237,7 @@ class _Lines:
             self._print(epoch_line(event, status))
         elif isinstance(event, Stopped):
             self._print(f"Over: {event.reason}.", *summary_lines(status, 1000))
-        elif line := event_line(event)[0]:
+        elif line := event_line(event, status.images)[0]:
             self._print(line)
 
     def _print(self, *lines: str) -> None:
@@ -252,8 +265,8 @@ class _Drawing:
         elif isinstance(event, Stopped):
             self._print("\n" + one_line(f"Over: {event.reason}."))
             self._print("\n".join(summary_lines(status, width)))
-        elif line := event_line(event)[0]:
-            self._print(shortened(line, width), event_line(event)[1])
+        elif line := event_line(event, status.images)[0]:
+            self._print(shortened(line, width), event_line(event, status.images)[1])
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style, overflow="fold"))

@@ -19,6 +19,7 @@ from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.devices import trials_at_once
 from lightsearch.engines import checked_precision, chosen_engine, trouble
 from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.holdout import Holdout
 from lightsearch.images import open_dataset
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
@@ -51,6 +52,8 @@ class Question:
     engine: str
     folder: Path
     survey: Survey
+    holdout: Holdout | None = None
+    repeatable: bool = True
     untimed: bool = False
     precision: str = "float32"
 
@@ -59,16 +62,26 @@ class Question:
         return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
                         str(self.space), str(self.recipe), self.data.name, self.data.checksum,
                         plain(self.sampler), plain(self.pruner), self.workers, self.seed,
-                        self.device, self.engine, precision=self.precision)
+                        self.device, self.engine, self.selected_on, self.repeatable,
+                        precision=self.precision)
+
+    @property
+    def selected_on(self) -> str:
+        """What drives pruning and ranking: `test`, or the images held out of the training ones."""
+        return "test" if self.holdout is None else str(self.holdout)
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
         where = self.data_folder
         if self.data.name not in data_room.NAMES:
             where = str((self.folder / "data.safetensors").resolve())
-        reference = DataRef(self.data.name, self.data.checksum, where)
-        return Task(design, recipe, reference, self.epochs, seed, self.engine, self.device,
+        whole = DataRef(self.data.name, self.data.checksum, where)
+        task = Task(design, recipe, whole, self.epochs, seed, self.engine, self.device,
                     self.precision)
+        if self.holdout is None:
+            return task
+        held = dataclasses.replace(whole, holdout=self.holdout)
+        return dataclasses.replace(task, data=held, tested_on=whole)
 
 
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
@@ -77,7 +90,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
         pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
         seed: int = 0, device: str = "auto", engine: str = "auto", precision: str = "float32",
-        slots_per_gpu: int | None = None, untimed: bool = False) -> Question:
+        slots_per_gpu: int | None = None, select_on: str = "test", val_size: int | None = None,
+        val_seed: int = 0, repeatable: bool = True, untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
 
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
@@ -86,6 +100,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     integer("epochs", epochs, 1, 10_000)
     integer("trials", trials, 1, 1_000_000)
     integer("seed", seed, -2**63, 2**63 - 1)
+    if not isinstance(repeatable, bool):
+        raise ArgumentError(f"`repeatable` must be True or False, but got {repeatable!r}")
     if stop_after_hits is not None:
         integer("stop_after_hits", stop_after_hits, 1, 1_000_000)
     number("target", target, 0.0, 1.0)
@@ -93,6 +109,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         number("timeout", timeout, 0.0, math.inf)
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
     dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    holdout = _holdout(dataset, select_on, val_size, val_seed)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
     chosen = parse(chosen) if isinstance(chosen, str) else chosen
     how = DEFAULT_RECIPE if recipe is None else recipe
@@ -116,10 +133,29 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
         timeout, stop_after_hits, sampler, pruner, at_once, seed, where,
-        chosen_engine(engine, where), Path(), whole, untimed, precision)
+        chosen_engine(engine, where), Path(), whole, holdout, repeatable, untimed, precision)
     question = _placed(question, study, workers is None and slots_per_gpu is None, engine)
     checked_precision(precision, question.engine, where)
     return question
+
+
+def _holdout(dataset: DataSet, select_on: str, size: int | None, seed: int) -> Holdout | None:
+    """The images that select, where it is not the test images; a sixth of the training images
+    unless told otherwise, which on MNIST is as many as there are test images."""
+    integer("val_seed", seed, -2**63, 2**63 - 1)
+    if select_on not in ("test", "val"):
+        raise ArgumentError(f"`select_on` must be test or val, but got {select_on!r}")
+    if select_on == "test":
+        if size is not None:
+            raise ArgumentError("`val_size` must be given with select_on='val', but got "
+                                f"val_size={size!r} with select_on='test'")
+        return None
+    images = len(dataset.train[1])
+    if size is not None:
+        integer("val_size", size, 1, images - 1)
+    holdout = Holdout(images // 6 if size is None else size, seed)
+    data_room.held_out(dataset, holdout)  # refuses one that leaves a class empty
+    return holdout
 
 
 def _placed(question: Question, study: str | Path | None, any_workers: bool,

@@ -21,6 +21,8 @@ class Candidate:
 
     `design` and `recipe` are notation; `decisions` the choices that led to them; `number` counts
     trials from 0; `slot` and `start` are its place on the virtual clock (see `conductor`).
+    `dataset` to `engine` are the study's; the engine, device and threads that really trained are
+    with each epoch.
     """
 
     number: int
@@ -39,6 +41,12 @@ class Candidate:
     work: int
     counts: Counts
     versions: dict[str, str]
+    dataset: str = ""
+    checksum: str = ""
+    selected_on: str = "test"
+    epochs: int = 0
+    device: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,11 @@ class Status:
     since: float = 0.0  # when the latest event came
     ends: float = float("inf")  # when the time limit is over
 
+    @property
+    def images(self) -> str:
+        """What accuracies are of: the test images, or the ones held out (val)."""
+        return "test" if self.question.holdout is None else "val"
+
     def tally(self, outcome: str) -> int:
         """How many trials ended that way."""
         return self.outcomes.count(outcome)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from lightsearch.cost import cost
-from lightsearch.data import DataRef, DataSet, fetch
+from lightsearch.data import DataRef, DataSet, fetch, tested_on
 from lightsearch.design.parts import Design
-from lightsearch.engines import Batch, Engine, engine_label, engine_of, start
+from lightsearch.engines import Batch, Engine, device_kind, engine_label, engine_of, start
 from lightsearch.engines.states import State, below
 from lightsearch.errors import ArgumentError
 from lightsearch.randomness import key, permutation
@@ -29,13 +29,17 @@ from lightsearch.schedule import Plateau, decay, learning_rate
 __all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "seconds_per_epoch", "train"]
 
 
+THREADS = 1  # of torch: sums depend on their number
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """All that an epoch depends on: on one kind of machine, equal tasks train alike to the bit.
 
     `engine` is "native", "torch" or "auto", which is native where it can be; `precision`, of the
     training steps, is "float32", "bf16" (torch) or "tf32" (torch on CUDA): see
-    `lightsearch.engines`.
+    `lightsearch.engines`. `tested_on` are other images whose test part is looked at once, after
+    the last epoch.
     """
 
     design: Design
@@ -46,6 +50,7 @@ class Task:
     engine: str = "auto"
     device: str = "cpu"
     precision: str = "float32"
+    tested_on: DataRef | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ class EpochResult:
     raw ones otherwise; `raw_correct` always by the raw ones. Training loss and accuracy are those
     met on the way, in training mode, on augmented images. `learning_rate` is the last step's.
     `engine` is what trained: `torch`, with the precision behind it where that is not float32, or
-    `native-` with its build.
+    `native-` with its build; `device_kind` on what, with so many `threads`. `test_correct` of
+    `test_total` are the images of the task's `tested_on`, at the last epoch, if it has any.
     """
 
     epoch: int
@@ -69,6 +75,17 @@ class EpochResult:
     learning_rate: float
     seconds: float
     engine: str = "torch"
+    test_correct: int | None = None
+    test_total: int | None = None
+    device_kind: str = ""
+    threads: int = 1
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """Share of the right ones among the images of the task's `tested_on`, where looked at."""
+        if self.test_correct is None or self.test_total is None:
+            return None
+        return self.test_correct / self.test_total
 
     @property
     def accuracy(self) -> float:
@@ -82,7 +99,8 @@ class EpochResult:
 
 
 def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
-    """Train `task` for one more epoch (from 1) and evaluate it on all test images.
+    """Train `task` for one more epoch (from 1) and evaluate it on all test images, or on those
+    held out of its training images where `task.data` says so.
 
     `state` is what the epoch before gave, and None before the first; it is not changed. Torch is
     held to one thread meanwhile, since sums depend on their number.
@@ -96,7 +114,7 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
         raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
                             f"but got epoch={epoch}")
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     try:
         return _run_epoch(task, state, epoch)
     finally:
@@ -124,10 +142,23 @@ def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     loss, correct = run.train(epoch)
     raw = run.engine.evaluate(averaged=False)
     averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
+    state = run.state()
+    tested = _tested(task, name, state) if epoch == task.epochs else (None, None)
     result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
                          len(data.test[1]), run.rate, time.perf_counter() - begin,
-                         engine_label(name, task.precision))
-    return run.state(), result
+                         engine_label(name, task.precision), *tested, device_kind(task.device),
+                         THREADS)
+    return state, result
+
+
+def _tested(task: Task, name: str, state: State) -> tuple[int | None, int | None]:
+    """Right images, and images, of `task.tested_on`, by the last epoch's weights."""
+    if task.tested_on is None:
+        return None, None
+    data = tested_on(task.data, task.tested_on)
+    engine = _started(name, task, data)
+    engine.load(state)
+    return engine.evaluate(averaged=True), len(data.test[1])
 
 
 def _started(name: str, task: Task, data: DataSet) -> Engine:
@@ -201,7 +232,7 @@ def evaluated(state: State) -> State:
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """About how long an epoch of `task` takes here: a few training and evaluation steps, timed."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     try:
         data = fetch(task.data)
         images, tests = len(data.train[1]), len(data.test[1])

@@ -8,14 +8,15 @@ from fractions import Fraction
 from lightsearch.cost import Budget
 
 
-def percent(share: float | Fraction) -> str:
+def percent(share: float | Fraction, digits: int = 2) -> str:
     """An accuracy from 0 to 1 as a percentage, rounded down: a miss never reads like a hit.
 
     >>> from lightsearch.wording import percent
     >>> percent(0.994), percent(17871 / 17979)
     ('99.40%', '99.39%')
     """
-    return f"{math.floor(share * 10_000 + 1e-6) / 100:.2f}%"
+    scale = 10**digits
+    return f"{math.floor(share * 100 * scale + 1e-6) / scale:.{digits}f}%"
 
 
 def duration(seconds: float) -> str:

@@ -31,7 +31,8 @@ from lightsearch.question import ask
 from lightsearch.wording import percent
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
-COMMANDS = ("search", "leaderboard", "show", "train", "zoo", "space", "doctor", "completion")
+COMMANDS = ("search", "leaderboard", "confirm", "show", "train", "zoo", "space", "doctor",
+            "completion")
 TINY = ("search", "--budget", "900", "--epochs", "3", "--target", "0.3", "--dataset", "digits",
         "--space", SPACE, "--recipe", RECIPE, "--trials", "2", "--workers", "1", "--seed", "3")
 
@@ -90,7 +91,8 @@ def test_defaults_are_those_of_the_library() -> None:
         {name: p.default for name, p in inspect.signature(function).parameters.items()}
         for function in (search, ask))
     assert shared.defaults() == of_search
-    assert of_search.items() - of_ask.items() == {("quiet", False)}
+    assert of_search.items() - of_ask.items() \
+        == {("quiet", False), ("confirm", None), ("confirm_top", 3)}
 
 
 def test_every_argument_of_search_is_an_option() -> None:
@@ -103,7 +105,7 @@ def test_every_argument_of_search_is_an_option() -> None:
 def test_help_shows_the_defaults() -> None:
     text = " ".join(_run("search", "--help").stdout.split())
     for parameter in inspect.signature(search).parameters.values():
-        if parameter.default is not None and parameter.name != "quiet":
+        if parameter.default is not None and not isinstance(parameter.default, bool):
             option = parameter.name.replace("_", "-")
             assert re.search(rf"--{option} [A-Z]+ .*?\[default: {parameter.default}\]", text)
 
@@ -259,7 +261,8 @@ def test_a_search_without_a_hit_has_a_code_of_its_own(tmp_path: Path) -> None:
     assert "No design reached 100.00% so far." in result.stdout
     assert json.loads(_run(*line, "--json", "--quiet", code=3).stdout)["leaderboard"] == []
     assert "no design has reached the target" in _run("leaderboard", str(tmp_path / "s")).stdout
-    assert "1 trial\n" in _run("leaderboard", str(tmp_path / "s"), "--all").stdout
+    assert "1 trial, selected on test, one run each\n" \
+        in _run("leaderboard", str(tmp_path / "s"), "--all").stdout
 
 
 def test_all_caps_of_the_budget_reach_the_study(tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
     text = _run("leaderboard", str(folder), "--all", "--by", "accuracy").stdout
     cells = [line.split()[1] for line in text.splitlines()[1:-1]]
     assert cells == sorted(cells, reverse=True)
-    assert text.endswith("2 trials\n")
+    assert text.endswith("2 trials, selected on test, one run each\n")
 
 
 # Show, zoo, space -------------------------------------------------------------------------------
@@ -448,6 +451,65 @@ def test_a_row_that_was_stopped_early_is_trained_as_far(studied, tmp_path: Path)
     text = _run("train", "--row", "1", "--leaderboard", str(tmp_path / "early.csv")).stdout
     assert "3 epochs, stopping after 1 as the row did" in text
     assert text.endswith("the same as the row\n")
+
+
+def test_hits_of_a_study_are_confirmed_and_come_first(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    line = [*TINY, "--study", str(folder), "--epochs", "1", "--trials", "2", "--target", "0.1"]
+    done = _run(*line, "--confirm", "2", "--confirm-top", "2", "--json")
+    board = json.loads(done.stdout)["leaderboard"]
+    assert "Confirming" in done.stderr
+    assert [row["confirmed_n"] for row in board] == [2] * len(board)
+    assert {row["confirmed_on"] for row in board} == {"digits test, selected on"}
+    again = _run("confirm", "--study", str(folder), "--top", "2", "--seeds", "2", "--json",
+                 code=0 if any(row["confirmed"] for row in board) else 3)
+    rows = {row["design"]: row for row in json.loads(again.stdout)}
+    assert [row["confirmed_mean"] for row in board] == [rows[r["design"]]["mean"] for r in board]
+    assert json.loads(_run("leaderboard", str(folder), "--json").stdout) == board
+    said = _run("leaderboard", str(folder)).stdout
+    assert "confirmed on digits test, selected on" in said.splitlines()[-1]
+    assert said.split()[:9] == ["rank", "test", "acc", "epoch", "last", "first", "hit",
+                                "confirmed", "n"]
+    one = _run("confirm", "--row", "1", "--leaderboard", str(folder), "--seeds", "2",
+               code=0 if board[0]["confirmed"] else 3)
+    assert "2 of 2 seeds on digits test, selected on" in one.stdout
+    assert _run("confirm", "--study", str(folder), "--seeds", "3", code=1).stderr.startswith(
+        "lightsearch: designs of one study must be confirmed on the same terms")
+
+
+def test_a_design_that_is_not_confirmed_has_a_code_of_its_own(tmp_path: Path) -> None:
+    line = ["confirm", "conv(4) gap linear(10)", "--dataset", "digits", "--epochs", "1",
+            "--seeds", "2", "--target", "0.9"]
+    assert "not confirmed, 2 of 2 seeds on digits test" in _run(*line, code=3).stdout
+    row, = json.loads(_run(*line, "--json", code=3).stdout)
+    assert (row["confirmed"], row["n"], row["on"]) == (False, 2, "digits test")
+    assert "or the --study whose best hits" in " ".join(
+        _run("confirm", code=2).stderr.replace("│", " ").split())
+    _run(*line, "--top", "1", code=2)
+    _run("confirm", "--study", str(tmp_path), "--top", "0", code=2)
+
+
+def test_held_out_images_select_and_every_figure_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    line = [*TINY, "--study", str(folder), "--select-on", "val", "--val-size", "200",
+            "--val-seed", "5"]
+    text = _run(*line).stdout
+    assert "on digits (val: 200 training images held out) within 3 epochs" in text
+    board = json.loads(_run("leaderboard", str(folder), "--json").stdout)
+    assert {row["selected_on"] for row in board} == {"val(size=200,seed=5)"}
+    said = _run("leaderboard", str(folder)).stdout
+    assert said.split()[1:3] == ["val", "acc"] and "test last" in said.splitlines()[0]
+    assert "selected on val(size=200,seed=5), one run each" in said
+    for line in text.splitlines():  # no accuracy without the images that it is of
+        if re.search(r"\d\.\d\d%", line) and not line.startswith("Searching"):
+            assert " val" in line or line.split()[0].isdigit(), line
+    again = _run("train", "--row", "1", "--leaderboard", str(folder)).stdout
+    assert again.endswith("the same as the row\n") and " val " in again
+    found = json.loads(_run("train", "--row", "1", "--leaderboard", str(folder), "--json").stdout)
+    last = found["epochs"][-1]
+    assert last["test_correct"] / last["test_total"] == pytest.approx(board[0]["test_accuracy"])
+    assert last["total"] == 200 and found["selected_on"] == "val(size=200,seed=5)"
+    _run("search", "--dataset", "digits", "--val-size", "200", code=2)
 
 
 # Real processes ---------------------------------------------------------------------------------

@@ -18,10 +18,23 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 from torchvision import datasets
 
-from lightsearch.data import NAMES, DataRef, DataSet, fetch, lend, load, make_dataset, save, share
+from lightsearch.data import (
+    NAMES,
+    DataRef,
+    DataSet,
+    fetch,
+    held_out,
+    lend,
+    load,
+    make_dataset,
+    save,
+    share,
+)
 from lightsearch.errors import ArgumentError, DataError
+from lightsearch.holdout import Holdout, holdout_of
 
 room = importlib.import_module("lightsearch.data")
 REAL = os.environ.get("LIGHTSEARCH_DATA")
@@ -133,6 +146,10 @@ def test_the_class_is_the_first_column_of_qmnists_labels(tmp_path: Path) -> None
     assert len(found.test[0]) == 10_000  # those that match MNIST's test images
     assert np.array_equal(found.test[0][:, 0].numpy(), test[0][:10_000])
     assert np.array_equal(found.test[1].numpy(), test[1][:10_000])
+    others = load("qmnist-test50k", tmp_path)  # all those that do not
+    assert np.array_equal(others.test[0][:, 0].numpy(), test[0][10_000:])
+    assert np.array_equal(others.test[1].numpy(), test[1][10_000:])
+    assert room.overlap(others.test[0], found.test[0]) == 0
 
 
 @pytest.mark.parametrize(("split", "classes", "first"), [
@@ -151,8 +168,8 @@ def test_emnist_is_turned_upright_and_its_letters_count_from_zero(
 
 
 def test_every_name_was_tried_above_and_has_torchvisions_folder() -> None:
-    assert set(NAMES) == {"mnist", "fashion-mnist", "kmnist", "qmnist", "emnist-balanced",
-                          "emnist-digits", "emnist-letters", "digits"}
+    assert set(NAMES) == {"mnist", "fashion-mnist", "kmnist", "qmnist", "qmnist-test50k",
+                          "emnist-balanced", "emnist-digits", "emnist-letters", "digits"}
     for maker in (datasets.MNIST, datasets.FashionMNIST, datasets.KMNIST, datasets.QMNIST,
                   datasets.EMNIST):
         assert maker.__name__ in room._LAYOUT.values()  # torchvision's folder is the class's name
@@ -634,3 +651,53 @@ def test_own_images_are_not_shared_in_thecache_folder(
     monkeypatch.setattr(room, "cache_folder", lambda: str(tmp_path))
     share(make_dataset(own(35), own(6)))
     assert not list(tmp_path.iterdir())
+
+
+# Held out ---------------------------------------------------------------------------------------
+
+
+def _rows(*parts: tuple[torch.Tensor, torch.Tensor]) -> list[tuple[bytes, int]]:
+    return [(image.numpy().tobytes(), int(label)) for images, labels in parts
+            for image, label in zip(images, labels, strict=True)]
+
+
+@pytest.mark.parametrize("size", [10, 239, 700])
+def test_held_out_images_are_stratified_and_leave_training(size: int) -> None:
+    digits = load("digits")
+    found = held_out(digits, Holdout(size, seed=4))
+    assert len(found.test[1]) == size
+    assert sorted(_rows(found.train, found.test)) == sorted(_rows(digits.train))
+    whole = np.bincount(digits.train[1].numpy(), minlength=10)
+    held = np.bincount(found.test[1].numpy(), minlength=10)
+    theirs = train_test_split(digits.train[1].numpy(), test_size=size, random_state=0,
+                              stratify=digits.train[1].numpy())[1]
+    assert np.abs(held - whole * size / whole.sum()).max() < 1
+    assert np.abs(held - np.bincount(theirs, minlength=10)).max() <= 1  # scikit-learn's counts
+    again, other = (held_out(digits, Holdout(size, seed)) for seed in (4, 5))
+    assert _rows(again.test) == _rows(found.test) != _rows(other.test)
+
+
+def test_a_reference_to_held_out_images_is_the_same_data_set() -> None:
+    digits = load("digits")
+    ref = DataRef("digits", digits.checksum, holdout=Holdout(200, 1))
+    found = fetch(ref)
+    assert _rows(found.test) == _rows(held_out(digits, Holdout(200, 1)).test)
+    tested = room.tested_on(ref, DataRef("digits", digits.checksum))
+    assert _rows(tested.test) == _rows(digits.test)
+    assert _rows(tested.train) == _rows(found.train)  # normalised by what it was trained on
+    assert torch.equal(tested.mean_std[0], found.mean_std[0])
+
+
+@pytest.mark.parametrize("size", [5, 1430, 1437])
+def test_too_few_or_too_many_held_out_images_are_refused(size: int) -> None:
+    with pytest.raises(DataError, match=f"`val_size` must leave images of every class.*{size} of"):
+        held_out(load("digits"), Holdout(size))
+
+
+def test_what_is_held_out_is_written_and_read() -> None:
+    for holdout in (Holdout(5000, 0), Holdout(1, -7)):
+        assert holdout_of(str(holdout)) == holdout
+    assert holdout_of("test") is None
+    for text in ("val", "val(size=-1,seed=0)", "nan", "val(size=1,seed=0) ", "val(size=1)"):
+        with pytest.raises(ArgumentError, match="`selected_on` must be test, or like val"):
+            holdout_of(text)

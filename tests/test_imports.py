@@ -10,7 +10,7 @@ from pathlib import Path
 import lightsearch
 
 ROOT = Path(lightsearch.__file__).parent
-HEAVY = {"torch", "torchvision", "optuna", "pandas", "sklearn", "rich", "torchinfo"}
+HEAVY = {"torch", "torchvision", "optuna", "pandas", "scipy", "sklearn", "rich", "torchinfo"}
 
 # A room and what it may import: of ours, and of the heavy packages.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
@@ -27,7 +27,8 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "randomness": (set(), {"torch"}),
     "augment": ({"randomness", "recipe"}, {"torch"}),
     "modules": ({"errors", "design", "ops", "cost"}, {"torch", "torchinfo"}),
-    "data": ({"errors", "ops"}, {"torch", "torchvision", "sklearn"}),
+    "holdout": ({"errors", "randomness"}, {"torch"}),
+    "data": ({"errors", "holdout", "ops"}, {"torch", "torchvision", "sklearn"}),
     "images": ({"errors", "data"}, {"torchvision", "sklearn"}),
     "engines": ({"errors", "design", "ops", "cost", "recipe", "randomness", "augment", "modules",
                  "data"}, {"torch"}),
@@ -41,19 +42,26 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
                "training"}, {"optuna"}),
     "events": ({"records", "training"}, set()),
     "devices": ({"errors"}, {"torch"}),
-    "question": ({"errors", "design", "cost", "data", "defaults", "devices", "engines", "images",
-                  "notation", "recipe", "records", "space", "study", "training"}, {"torch"}),
+    "question": ({"errors", "design", "cost", "data", "defaults", "devices", "engines", "holdout",
+                  "images", "notation", "recipe", "records", "space", "study", "training"},
+                 {"torch"}),
     "conductor": ({"errors", "cost", "events", "notation", "ops", "question", "randomness",
                    "records", "slots", "study", "training"}, set()),
-    "leaderboard": ({"errors", "engines", "data", "notation", "records", "study",
-                     "training"}, {"pandas"}),
+    "confidence": (set(), {"scipy"}),
+    "confirmation": ({"errors", "confidence", "records", "study", "training"}, set()),
+    "retraining": ({"confirmation", "slots", "training"}, set()),
+    "leaderboard": ({"errors", "confirmation", "engines", "data", "holdout", "notation",
+                     "records", "study", "training"}, {"pandas"}),
+    "confirming": ({"errors", "confirmation", "cost", "data", "design", "devices", "engines",
+                    "holdout", "images", "leaderboard", "notation", "question", "randomness",
+                    "recipe", "records", "retraining", "slots", "training", "wording"}, {"pandas"}),
     "wording": ({"cost"}, set()),
     "status": ({"events", "question", "records", "study"}, set()),
-    "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
-                 {"rich"}),
-    "api": ({"errors", "conductor", "cost", "data", "design", "devices", "events", "leaderboard",
-             "progress", "question", "recipe", "records", "slots", "study", "training"},
-            {"pandas"}),
+    "progress": ({"confirmation", "events", "leaderboard", "question", "records", "status",
+                  "study", "wording"}, {"rich"}),
+    "api": ({"errors", "conductor", "confirmation", "confirming", "cost", "data", "design",
+             "devices", "events", "leaderboard", "progress", "question", "recipe", "records",
+             "slots", "study", "training"}, {"pandas"}),
 }
 FREE = {"cli", "__init__", "__main__"}  # these may import everything
 PARTS = {"_parsing": "notation", "_tokens": "notation", "process": "slots"}  # files of a room

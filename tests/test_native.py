@@ -155,7 +155,9 @@ def agree(library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37,
 ONES = [
     f"conv(4,k={k},p={p},stride={s}) gap"
     for k in (1, 2, 3, 5, 7) for p in (0, 1, 4) for s in (1, 2, 3)
-] + [f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)] + [  # wide enough for Winograd's algorithm
+] + [
+    f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)
+] + [  # wide enough for Winograd's algorithm
     f"conv(12,k=1) conv(17,p={p},bias={bias},norm=none) conv(12,p={p}) gap"
     for p in (0, 1, 2, 4) for bias in ("true", "false")
 ] + [

@@ -165,7 +165,7 @@ def test_the_plan_comes_before_anything_is_trained(played) -> None:
     question, events = played
     assert isinstance(events[0], Planned)
     text = "\n".join(_lines(events[:1], question))
-    for said in ("at most 900 parameters", "reach 80.00% on digits within 4 epochs",
+    for said in ("at most 900 parameters", "reach 80.00% on digits (test) within 4 epochs",
                  "48 designs, 44 within the budget", "at most 4 trials x 4 epochs, 1 at a time",
                  str(question.folder), "Ctrl-C is safe"):
         assert said in text
@@ -322,7 +322,7 @@ def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
     text = "\n".join(_lines(events, question))
     best = next(e.result for e in events if isinstance(e, EpochDone))
     assert "No design reached 99.99% so far." in text
-    assert f"The best: {percent(best.accuracy)} at epoch 1 of #0" in text
+    assert f"The best: {percent(best.accuracy)} test at epoch 1 of #0" in text
     assert "trials=2 continues this study" in text
     assert "a larger budget" in text and "lower target" in text
 

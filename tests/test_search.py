@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -16,11 +17,33 @@ import pandas as pd
 import pytest
 from tiny import arguments, outcome
 
-from lightsearch import api, conductor, iter_search, load_result, read, rebuild, search, train
-from lightsearch.data import load, make_dataset
-from lightsearch.errors import ArgumentError, BudgetError, DesignError, StudyError, WorkerError
+from lightsearch import (
+    api,
+    conductor,
+    confirm,
+    confirming,
+    iter_search,
+    load_result,
+    read,
+    rebuild,
+    search,
+    train,
+)
+from lightsearch.data import DataRef, fetch, lend, load, make_dataset
+from lightsearch.engines import engine_named
+from lightsearch.errors import (
+    ArgumentError,
+    BudgetError,
+    DataError,
+    DesignError,
+    StudyError,
+    WorkerError,
+)
+from lightsearch.holdout import holdout_of
+from lightsearch.notation import parse, parse_recipe
 from lightsearch.slots import InlineSlot
 from lightsearch.study.journal import NAME
+from lightsearch.training import Task
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -91,8 +114,8 @@ def test_more_trials_grow_the_study(finished, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [
     {"epochs": 5}, {"target": 0.81}, {"budget": 800}, {"seed": 4}, {"workers": 2},
-    {"sampler": "random"}, {"pruner": "none"}, {"recipe": "recipe(lr=0.1,batch=64)"},
-    {"space": "conv(4|6) gap linear(10)"},
+    {"sampler": "random"}, {"pruner": "none"}, {"repeatable": False},
+    {"recipe": "recipe(lr=0.1,batch=64)"}, {"space": "conv(4|6) gap linear(10)"},
 ])
 def test_another_question_is_refused_with_the_difference(finished, change) -> None:
     name = next(iter(change))
@@ -162,11 +185,19 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
     ({"device": "gpu"}, "`device` must be"),
     ({"space": 3}, "`space` must be"),
     ({"recipe": 3}, "`recipe` must be"),
+    ({"select_on": "train"}, "`select_on` must be test or val, but got 'train'"),
+    ({"val_size": 100}, "`val_size` must be given with select_on='val', but got val_size=100"),
+    ({"select_on": "val", "val_size": 0}, "`val_size` must be an integer from 1 to 1436"),
+    ({"select_on": "val", "val_size": 5}, "`val_size` must leave images of every class"),
+    ({"repeatable": "yes"}, "`repeatable` must be True or False, but got 'yes'"),
+    ({"val_seed": 1.5}, "`val_seed` must be an integer"),
+    ({"confirm": 1}, "`confirm` must be an integer from 2 to 1000, but got confirm=1"),
+    ({"confirm_top": 0}, "`confirm_top` must be an integer from 1 to 1000"),
     ({"space": "conv(@w:4|6) gap linear(10)", "recipe": "recipe(batch=@w:64|128)"},
      "must have different names, but got w in both"),
 ])
 def test_bad_arguments_are_refused_before_anything_happens(bad, message, tmp_path) -> None:
-    with pytest.raises((ArgumentError, DesignError), match=message.replace("(", r"\(")):
+    with pytest.raises((ArgumentError, DataError, DesignError), match=message.replace("(", r"\(")):
         search(**arguments(study=tmp_path / "s", **bad))
     assert not (tmp_path / "s").exists()
 
@@ -211,6 +242,85 @@ def test_a_search_in_which_everything_fails_ends(
     monkeypatch.setattr(conductor, "run_epoch", failing)
     with pytest.raises(WorkerError, match=r"5 trials in a row failed.*RuntimeError: no"):
         search(**arguments(study=tmp_path / "s", trials=50))
+
+
+# Selected on held-out images --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def held(inline, tmp_path_factory: pytest.TempPathFactory):
+    return search(**arguments(study=tmp_path_factory.mktemp("studies") / "held", select_on="val",
+                              val_size=200, val_seed=5, pruner="median", trials=8))
+
+
+def test_held_out_images_drive_the_search_and_test_images_are_looked_at_once(held) -> None:
+    assert {t.outcome for t in held.records} == {"complete", "pruned"}
+    for trial in held.records:
+        for epoch in trial.epochs:
+            assert (epoch.total, epoch.train_total) == (200, 1437 - 200)
+            finished = epoch.epoch == held.identity.epochs
+            assert epoch.test_total == (360 if finished else None)
+    assert (held.leaderboard["selected_on"] == "val(size=200,seed=5)").all()
+    seen = held.trials[held.trials["outcome"] == "pruned"]
+    assert seen["test_accuracy"].isna().all() and held.leaderboard["test_accuracy"].notna().all()
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_held_out_images_are_not_trained_on(held, engine: str) -> None:
+    """The same as training on a data set that does not have them, with the same seed."""
+    task = dataclasses.replace(rebuild(held.leaderboard.loc[1]), engine=engine)
+    apart = fetch(task.data)
+    alone = dataclasses.replace(task, data=lend(apart), tested_on=None)
+    ours, theirs = list(train(task)), list(train(alone))
+    assert [(e.correct, e.raw_correct, e.train_loss) for e in ours] \
+        == [(e.correct, e.raw_correct, e.train_loss) for e in theirs]
+    digits = load("digits")
+    tested = make_dataset(apart.train, digits.test, name="whole")
+    whole = list(train(dataclasses.replace(alone, data=lend(tested))))
+    assert ours[-1].test_correct == whole[-1].correct
+
+
+def test_a_row_selected_on_held_out_images_is_rebuilt_with_them(held) -> None:
+    row = read(held.folder / "leaderboard.csv").loc[1]
+    epochs = list(train(rebuild(row)))
+    assert max(e.accuracy for e in epochs) == row["best_accuracy"]
+    assert epochs[-1].test_accuracy == row["test_accuracy"]
+
+
+def test_a_design_selected_on_held_out_images_is_confirmed_with_all(held, monkeypatch) -> None:
+    monkeypatch.setattr(confirming, "local_slots", lambda workers: [InlineSlot()])
+    row = confirm(held.leaderboard.head(1), 2, quiet=True).loc[1]
+    assert row["on"] == "digits test, not selected on"
+    task = dataclasses.replace(rebuild(held.leaderboard.loc[1]), tested_on=None,
+                               data=DataRef("digits", load("digits").checksum),
+                               seed=int(row["seeds"].split()[0]))
+    *_, last = train(task)
+    assert last.train_total == 1437
+    assert float(row["accuracies"].split()[0]) == pytest.approx(last.accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize("change", [{"val_size": 201}, {"val_seed": 6},
+                                    {"val_size": None, "select_on": "test"}])
+def test_a_study_goes_on_with_the_same_held_out_images(held, change) -> None:
+    given = arguments(study=held.folder, pruner="median", trials=8)
+    with pytest.raises(StudyError, match=r"selected_on='val\(size=200,seed=5\)' there"):
+        search(**{**given, "select_on": "val", "val_size": 200, "val_seed": 5, **change})
+
+
+def test_a_trials_record_has_all_that_it_takes_to_run_it_again(held) -> None:
+    path = held.folder / "journal.log"
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.load_study(study_name=NAME, storage=optuna.storages.JournalStorage(backend))
+    record = study.trials[0].user_attrs["candidate"]
+    assert record["decisions"] and record["versions"].keys() >= {"lightsearch", "torch", "python"}
+    last = study.trials[0].user_attrs["epoch-0004"]
+    assert last["threads"] == 1 and last["device_kind"] and last["engine"]
+    data = DataRef(record["dataset"], record["checksum"],
+                   holdout=holdout_of(record["selected_on"]))
+    task = Task(parse(record["design"]), parse_recipe(record["recipe"]), data, record["epochs"],
+                record["seed"], engine_named(last["engine"]), record["device"])
+    again = list(train(task))
+    assert [e.correct for e in again] == [e.correct for e in held.records[0].epochs]
 
 
 # Real processes and real signals ----------------------------------------------------------------

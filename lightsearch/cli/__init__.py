@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lightsearch.cli.completing import completion
+from lightsearch.cli.confirming import confirm
 from lightsearch.cli.designs import show, zoo
 from lightsearch.cli.doctor import doctor
 from lightsearch.cli.searching import leaderboard, search
@@ -35,17 +36,18 @@ def main(context: click.Context, /) -> None:
     lightsearch search --dataset digits --target 0.95   a search of minutes, no download
     lightsearch search                                  at most 8,000 parameters, on MNIST
     lightsearch leaderboard STUDY                       what a study has found
+    lightsearch confirm --study STUDY                   whether its best hold with other seeds
     lightsearch zoo                                     published networks to compare with
     lightsearch doctor                                  what is installed and found here
 
-    Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C; `search` has 3
-    and `train` has 4, which their --help explains.
+    Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C; `search`
+    and `confirm` have 3, `train` has 4, which their --help explains.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-for _command in (search, leaderboard, show, train, zoo, space, doctor, completion):
+for _command in (search, leaderboard, confirm, show, train, zoo, space, doctor, completion):
     main.add_command(_command)
 
 __all__ = ["main"]

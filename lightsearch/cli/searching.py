@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +18,7 @@ from lightsearch.cli.shared import (
     budget_options,
     data_option,
     dataset_option,
+    defaults,
     json_option,
     notation,
     option,
@@ -61,6 +64,17 @@ _SORTS = ("accuracy", "params", "epochs")
 @option("--engine", "What trains: native, torch or auto.", metavar="NAME")
 @option("--precision", "Of training steps: float32, or with torch bf16, or on a GPU tf32.",
         metavar="NAME")
+@option("--select-on", "What drives pruning, hits and ranking: test, the test images, or val, "
+        "images held out of the training ones.", metavar="NAME")
+@option("--val-size", "Images held out, with --select-on val.", type=int,
+        otherwise="a sixth of the training images")
+@option("--val-seed", "Seed by which they are drawn.", type=int)
+@click.option("--repeatable/--no-repeatable", default=True, help=(
+    "Whether the result depends on nothing but the question, at the cost of some waiting among "
+    "workers.  [default: --repeatable]"))
+@option("--confirm", "Fresh seeds with which the best hits are trained again at the end: see "
+        "`lightsearch confirm`.", type=int, metavar="SEEDS", otherwise="none")
+@option("--confirm-top", "How many hits that is done for.", type=int)
 @click.option("--quiet", is_flag=True, help="No progress display.")
 @json_option
 @click.pass_context
@@ -76,6 +90,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     lightsearch search --budget 5000 --trials 40 --study small
     lightsearch search --space 'conv(8|16) maxpool separable(16|32)*(1|2|3) gap linear(10)'
     lightsearch search --space @space.txt --recipe 'recipe(lr=0.1|0.3,ema=0.998)' --json
+    lightsearch search --select-on val --confirm 10
 
     With --json, standard output has the result alone, and the progress goes to standard error.
 
@@ -102,19 +117,25 @@ def _searched(given: dict[str, Any], *, quiet: bool, to_stderr: bool) -> SearchR
     caps = budget_of(*(given.pop(name) for name in
                        ("budget", "budget_macs", "budget_activation_bytes")))
     arguments = {name: value for name, value in given.items() if value is not None}
+    seeds = arguments.pop("confirm", None)
+    top = arguments.pop("confirm_top", defaults()["confirm_top"])
     console = Console(stderr=to_stderr, quiet=quiet)
     with console.status("looking at the data and the space ..."):
-        from lightsearch.api import load_result, run
+        from lightsearch.api import check_confirm, confirm_best, load_result, run
         from lightsearch.events import Stopped
         from lightsearch.progress import shown
         from lightsearch.question import ask
 
+        check_confirm(seeds, top)
         question = ask(caps, **arguments, untimed=quiet)
     show = functools.partial(shown, console=console)
     reason = ""
     for event in run(question, show=None if quiet else show):
         if isinstance(event, Stopped):
             reason = event.reason
+    if seeds is not None:
+        with contextlib.redirect_stdout(sys.stderr if to_stderr else sys.stdout):
+            confirm_best(question, seeds, top, quiet=quiet)
     return load_result(question.folder, reason)
 
 
@@ -179,22 +200,43 @@ def _print_board(frame: pd.DataFrame) -> None:
         click.echo("no trial yet" if every else "no design has reached the target yet; "
                    "--all shows all trials")
         return
-    heads = ["trial" if every else "rank", "accuracy", "epoch", "last", "first hit", "params",
-             "MACs", "field", *(["outcome"] if every else ["trial"]), "design"]
-    rows = ([number, *_figures(row), row["outcome"] if every else row["trial"], row["design"]]
+    images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
+    short = "val" if "val" in images else "test"
+    tried = bool(frame["confirmation"].notna().any())
+    heads = ["trial" if every else "rank", f"{short} acc", "epoch", "last",
+             *(["test last"] if short == "val" else []), "first hit",
+             *(["confirmed", "n", "mean", "bound"] if tried else []), "params", "MACs", "field",
+             *(["outcome"] if every else ["trial"]), "design"]
+    rows = ([number, *_accuracies(row, short == "val"), *(_confirmed(row) if tried else []),
+             f"{row['params']:,}", f"{row['macs']:,}", str(row["receptive_field"]),
+             row["outcome"] if every else row["trial"], row["design"]]
             for number, row in frame.iterrows())
-    print_table(table_of(heads, rows, left=("design", "outcome")))
-    click.echo(plural(len(frame), "trial" if every else "design"))
+    print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
+    click.echo(f"{plural(len(frame), 'trial' if every else 'design')}, selected on {images}, "
+               "one run each" + (f"; confirmed on {_images(frame)}" if tried else ""))
 
 
-def _figures(row: pd.Series[Any]) -> list[str]:
-    """Best accuracy and its epoch, last accuracy, first hit, parameters, MACs, receptive field."""
-    def said(name: str, form: Any) -> str:
-        return "-" if row[name] != row[name] or row[name] is None else form(row[name])
+def _images(frame: pd.DataFrame) -> str:
+    return " and ".join(sorted({str(on) for on in frame["confirmed_on"].dropna()}))
 
-    return [said("best_accuracy", percent), _count(row["best_epoch"]),
-            said("last_accuracy", percent), _count(row["first_hit_epoch"]),
-            f"{row['params']:,}", f"{row['macs']:,}", str(row["receptive_field"])]
+
+def _accuracies(row: pd.Series[Any], val: bool) -> list[str]:
+    """Best accuracy and its epoch, last accuracy, that of the test images if they did not select,
+    and the first hit."""
+    tested = [_said(row, "test_accuracy", percent)] if val else []
+    return [_said(row, "best_accuracy", percent), _count(row["best_epoch"]),
+            _said(row, "last_accuracy", percent), *tested, _count(row["first_hit_epoch"])]
+
+
+def _confirmed(row: pd.Series[Any]) -> list[str]:
+    """Whether it is confirmed, the seeds, their mean and its lower bound."""
+    return [_said(row, "confirmation", str), _count(row["confirmed_n"]),
+            *(_said(row, f"confirmed_{name}", lambda share: percent(share, 3))
+              for name in ("mean", "bound"))]
+
+
+def _said(row: pd.Series[Any], name: str, form: Any) -> str:
+    return "-" if row[name] != row[name] or row[name] is None else form(row[name])
 
 
 def _count(value: Any) -> str:

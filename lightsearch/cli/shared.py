@@ -36,9 +36,9 @@ _WRONG = (ArgumentError, BudgetError, DesignError, NotationError)
 
 IMAGES: dict[str, tuple[Shape, int]] = {
     "mnist": ((1, 28, 28), 10), "fashion-mnist": ((1, 28, 28), 10), "kmnist": ((1, 28, 28), 10),
-    "qmnist": ((1, 28, 28), 10), "emnist-balanced": ((1, 28, 28), 47),
-    "emnist-digits": ((1, 28, 28), 10), "emnist-letters": ((1, 28, 28), 26),
-    "digits": ((1, 8, 8), 10),
+    "qmnist": ((1, 28, 28), 10), "qmnist-test50k": ((1, 28, 28), 10),
+    "emnist-balanced": ((1, 28, 28), 47), "emnist-digits": ((1, 28, 28), 10),
+    "emnist-letters": ((1, 28, 28), 26), "digits": ((1, 8, 8), 10),
 }
 """Image shape and classes of the data sets with a name, known without having them."""
 

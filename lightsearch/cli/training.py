@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 @click.pass_context
 def train(context: click.Context, /, design: str | None, row: int | None, leaderboard: str | None,
           save: str | None, as_json: bool, **given: Any) -> None:
-    """Train one design, and show the test accuracy after each epoch.
+    """Train one design, and show the accuracy after each epoch: of the test images, or of those
+    that were held out where a row was selected on them (val).
 
     DESIGN is notation, @FILE, or a name of the zoo. With --row, the row's training is done again,
     and its accuracies are compared at the end: on the same kind of machine and with the same
@@ -167,15 +168,24 @@ def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], 
     assert state is not None
     if not quiet:
         best = max(results, key=lambda r: r.correct)
-        click.echo(f"best {percent(best.accuracy)} at epoch {best.epoch}, last "
-                   f"{percent(results[-1].accuracy)}")
+        click.echo(f"best {percent(best.accuracy)} {_images(task)} at epoch {best.epoch}, last "
+                   f"{percent(results[-1].accuracy)}{_tested(results[-1])}")
     return results, state
+
+
+def _images(task: Task) -> str:
+    return "test" if task.data.holdout is None else "val"
+
+
+def _tested(result: EpochResult) -> str:
+    tested = result.test_accuracy
+    return "" if tested is None else f"; {percent(tested)} test after the last epoch"
 
 
 def _line(task: Task, result: EpochResult) -> str:
     raw = f" (raw {percent(result.raw_correct / result.total)})" if task.recipe.ema else ""
-    return (f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7}{raw}  training "
-            f"loss {result.train_loss:.4f} and accuracy "
+    return (f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
+            f"{_images(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "
             f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s")
 
 
@@ -199,6 +209,11 @@ def _differences(picked: Picked, results: list[EpochResult]) -> list[str]:
              ("last", round(float(row["last_accuracy"]) * total), results[-1].correct)]
     said = [f"{name} {now}/{total} here, {then}/{total} in the row"
             for name, then, now in pairs if then != now]
+    last = results[-1]
+    then, now = float(row["test_accuracy"]), last.test_accuracy
+    if then == then and now is not None and round(then * (last.test_total or 0)) \
+            != last.test_correct:
+        said.append(f"test {percent(now)} here, {percent(then)} in the row")
     if int(row["best_epoch"]) != best.epoch:
         said.append(f"best at epoch {best.epoch} here, {int(row['best_epoch'])} in the row")
     return said
@@ -211,6 +226,7 @@ def _described(task: Task, results: list[EpochResult],
         if epoch["train_loss"] != epoch["train_loss"] or abs(epoch["train_loss"]) == float("inf"):
             epoch["train_loss"] = None
     return {"design": str(task.design), "recipe": str(task.recipe), "dataset": task.data.name,
+            "selected_on": str(task.data.holdout or "test"),
             "seed": task.seed, "device": task.device, "engine": results[-1].engine,
             "epochs": epochs, "same": None if differences is None else not differences,
             "differences": differences or []}

@@ -7,9 +7,14 @@ could go on with the other one; it does not, since their sums differ in the last
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import platform
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from lightsearch.data import DataSet
@@ -27,8 +32,8 @@ from lightsearch.recipe import Recipe
 ENGINES = ("auto", "native", "torch")
 PRECISIONS = ("float32", "tf32", "bf16")
 __all__ = ["ENGINES", "PRECISIONS", "Batch", "Engine", "available", "checked_precision",
-           "chosen_engine", "engine_label", "engine_named", "engine_of", "precision_named",
-           "start", "trouble"]
+           "chosen_engine", "device_kind", "engine_label", "engine_named", "engine_of",
+           "precision_named", "start", "trouble"]
 
 
 class Engine(Protocol):
@@ -106,6 +111,18 @@ def engine_label(name: str, precision: str = "float32") -> str:
     if name == "native":
         return f"native-{build_name()}"
     return name if precision == "float32" else f"{name}-{precision}"
+
+
+@functools.cache
+def device_kind(device: str) -> str:
+    """What a record says of the machine: the model of the GPU or of the processor."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def engine_named(label: str) -> str:

@@ -41,6 +41,7 @@ class Identity:
     device: str
     engine: str = "torch"
     selected_on: str = "test"
+    repeatable: bool = True
     format: int = FORMAT
     precision: str = "float32"
 
@@ -48,7 +49,8 @@ class Identity:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
         study goes on with those it was started with, unless told otherwise."""
         fields = {k: v for k, v in dataclasses.asdict(self).items()
-                  if k not in ("workers", "engine") and (k, v) != ("precision", "float32")}
+                  if k not in ("workers", "engine", "repeatable")
+                  and (k, v) != ("precision", "float32")}
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
