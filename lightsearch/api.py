@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,13 @@ from lightsearch.data import DataSet
 from lightsearch.design.parts import Space
 from lightsearch.errors import StudyError
 from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
+from lightsearch.interrupts import heeding
 from lightsearch.progress import shown
 from lightsearch.question import Question, ask
 from lightsearch.recipe import Recipe
 from lightsearch.records import Counts, Trial
 from lightsearch.slots import Slot, local_slots
-from lightsearch.study.folder import Identity, read_identity
+from lightsearch.study.folder import Identity, read_identity, writing
 from lightsearch.study.journal import read_trials
 from lightsearch.training import State
 
@@ -60,8 +62,9 @@ class SearchResult:
 def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
            space: Space | str | None = None, recipe: Recipe | str | None = None,
            dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
-           timeout: float | None = None, stop_after_hits: int | None = None,
-           sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
+           timeout: float | None = None, epoch_timeout: float = 3600.0,
+           stop_after_hits: int | None = None, sampler: Any = "tpe",
+           pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
            engine: str = "auto", quiet: bool = False) -> SearchResult:
     """Search for networks within a budget that reach a target accuracy within some epochs.
@@ -90,21 +93,27 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     Growable: `trials`, the total number of designs to train, earlier calls included.
 
     Free: `data`, the folder of the data set (else `LIGHTSEARCH_DATA`, else a cache folder, else
-    downloaded); `timeout` in seconds, after which the search stops, resumable; `stop_after_hits`,
-    after which only the hits are trained on to their last epoch; `study`, the folder, by default
-    under `lightsearch-studies` by its question; `quiet`, which leaves out the progress display.
+    downloaded); `timeout` in seconds, after which the search stops, resumable; `epoch_timeout`
+    in seconds, after which a worker that hangs in an epoch is killed and the epoch runs again;
+    `stop_after_hits`, after which only the hits are trained on to their last epoch; `study`, the
+    folder, by default under `lightsearch-studies` by its question; `quiet`, which leaves out the
+    progress display.
 
     Accuracy is of the test images, which also drive pruning and ranking: the leaderboard says
     `selected_on=test`.
 
     Raises `ArgumentError`, `NotationError`, `BudgetError`, `DataError` or `StudyError`, all of
-    them `LightsearchError`, before anything is trained. Interrupted with Ctrl-C it stops at once
-    and can be continued.
+    them `LightsearchError`, before anything is trained; later `StudyError` where the folder
+    cannot be written any more and `WorkerError` where workers cannot work.
+
+    Ctrl-C makes it finish the epochs that run and return; a second Ctrl-C stops it at once, with
+    `KeyboardInterrupt`. Either way the same line continues it.
     """
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
-                   data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
-                   sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
-                   device=device, engine=engine, untimed=quiet)
+                   data=data, trials=trials, timeout=timeout, epoch_timeout=epoch_timeout,
+                   stop_after_hits=stop_after_hits, sampler=sampler, pruner=pruner,
+                   workers=workers, study=study, seed=seed, device=device, engine=engine,
+                   untimed=quiet)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):
@@ -133,17 +142,22 @@ Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 def run(question: Question, *, slots: list[Slot] | None = None,
         show: Show | None = None) -> Generator[Event, None, None]:
-    """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date."""
+    """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date.
+
+    Ctrl-C means what it means to `search`.
+    """
     images = question.folder / "data.safetensors"
     if question.data.name not in data_room.NAMES and not images.exists():
-        question.folder.mkdir(parents=True, exist_ok=True)  # never over another study's images
-        data_room.save(question.data, images)
+        with writing(question.folder):
+            question.folder.mkdir(parents=True, exist_ok=True)
+            data_room.save(question.data, images)  # never over another study's images
     data_room.share(question.data)
     used = local_slots(question.workers) if slots is None else slots
+    stop = threading.Event()
     try:
-        events = _written(conduct(question, used), question)
+        events = _written(conduct(question, used, stop), question)
         with contextlib.closing(events):
-            yield from (show(events, question) if show is not None else events)
+            yield from heeding(show(events, question) if show is not None else events, stop)
     finally:
         for slot in used:
             slot.close()
@@ -160,7 +174,8 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
         hit = isinstance(event, EpochDone) and event.hit
         if hit or isinstance(event, Ended | Stopped):
             frame = tables.leaderboard(trials.values(), question.identity())
-            tables.write(frame, question.folder / "leaderboard.csv")
+            with writing(question.folder):
+                tables.write(frame, question.folder / "leaderboard.csv")
         yield event
 
 

@@ -42,6 +42,7 @@ class Question:
     data_folder: str
     trials: int
     timeout: float | None
+    epoch_timeout: float
     stop_after_hits: int | None
     sampler: Any
     pruner: Any
@@ -72,8 +73,9 @@ class Question:
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         space: Space | str | None = None, recipe: Recipe | str | None = None,
         dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
-        timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
-        pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
+        timeout: float | None = None, epoch_timeout: float = 3600.0,
+        stop_after_hits: int | None = None, sampler: Any = "tpe", pruner: Any = "target",
+        workers: int | None = None, study: str | Path | None = None,
         seed: int = 0, device: str = "auto", engine: str = "auto",
         untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
@@ -89,6 +91,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     number("target", target, 0.0, 1.0)
     if timeout is not None:
         number("timeout", timeout, 0.0, math.inf)
+    number("epoch_timeout", epoch_timeout, 0.0, math.inf)
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
     dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
@@ -107,7 +110,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
         caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
-        timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
+        timeout, epoch_timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
         chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
         untimed)
     return _placed(question, study, workers, engine)

@@ -45,12 +45,14 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
                    "records", "slots", "study", "training"}, set()),
     "leaderboard": ({"errors", "engines", "data", "notation", "records", "study",
                      "training"}, {"pandas"}),
+    "interrupts": (set(), set()),
     "wording": ({"cost"}, set()),
     "status": ({"events", "question", "records", "study"}, set()),
     "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
                  {"rich"}),
-    "api": ({"errors", "conductor", "cost", "data", "design", "events", "leaderboard", "progress",
-             "question", "recipe", "records", "slots", "study", "training"}, {"pandas"}),
+    "api": ({"errors", "conductor", "cost", "data", "design", "events", "interrupts",
+             "leaderboard", "progress", "question", "recipe", "records", "slots", "study",
+             "training"}, {"pandas"}),
 }
 FREE = {"cli", "__init__", "__main__"}  # these may import everything
 PARTS = {"_parsing": "notation", "_tokens": "notation", "process": "slots"}  # files of a room

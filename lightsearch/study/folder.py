@@ -66,22 +66,34 @@ def locked(folder: Path) -> Iterator[None]:
     Raises `StudyError` naming the process that holds it, or that the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / "lock", timeout=0)
-        lock.acquire()
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / "lock", timeout=0)
+            lock.acquire()
     except filelock.Timeout:
         holder = _text(folder / "holder") or "another process"
         raise StudyError(f"a study must be run by one process at a time, but {folder} is held by "
                          f"{holder}") from None
-    except OSError as error:
-        raise StudyError(f"the study's folder must be writable, but {folder} is not: {error}") \
-            from error
     try:
-        write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
+        with writing(folder):
+            write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
     finally:
         (folder / "holder").unlink(missing_ok=True)
         lock.release()
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise `StudyError` where the system refuses to write: no room, no right, no such disk."""
+    try:
+        yield
+    except filelock.Timeout:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise StudyError(f"the study's folder must be writable and have room, but {folder} is "
+                         f"not: {error}. Nothing that was committed is lost: the same call "
+                         "continues once it is") from error
 
 
 def check_identity(folder: Path, identity: Identity) -> None:
@@ -92,7 +104,8 @@ def check_identity(folder: Path, identity: Identity) -> None:
     known = read_identity(folder)
     if known is None:
         text = json.dumps(dataclasses.asdict(identity), indent=1)
-        write_text(folder / "study.json", text + "\n")
+        with writing(folder):
+            write_text(folder / "study.json", text + "\n")
         return
     asked, found = dataclasses.asdict(identity), dataclasses.asdict(known)
     differences = [f"{name}={found[name]!r} there, {asked[name]!r} asked for"

@@ -29,6 +29,7 @@ from lightsearch.study.folder import (
     load_state,
     locked,
     save_state,
+    writing,
 )
 from lightsearch.study.proposals import categorical
 from lightsearch.study.quiet import quiet
@@ -69,7 +70,8 @@ class Study:
         with locked(folder):
             check_identity(folder, identity)
             try:
-                study = cls(folder, pruner)
+                with writing(folder):
+                    study = cls(folder, pruner)
             except _DAMAGE as error:
                 raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
                                  f"{error!r}") from error
@@ -104,7 +106,8 @@ class Study:
         """Commit a new trial."""
         kinds: dict[str, BaseDistribution] = {
             path: categorical(count) for path, count in candidate.options.items()}
-        with quiet():  # one line of the journal: ask and suggest would write and sync one each
+        with quiet(), writing(self.folder):
+            # one line of the journal: ask and suggest would write and sync one each
             self._optuna.add_trial(FrozenTrial(
                 number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, values=None,
                 datetime_start=datetime.now(), datetime_complete=None,
@@ -120,14 +123,14 @@ class Study:
 
     def commit(self, number: int, state: State, weights: State, result: EpochResult) -> Trial:
         """Commit an epoch: its state first, then the weights if it is the best, the line last."""
-        before = self.trials[number]
-        save_state(self._state_path(number, result.epoch), state)
-        if before.best is None or result.correct > before.best.correct:
-            save_state(self.weights_path(number), weights)
-        live = self._live[number]
-        live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
-        live.report(result.accuracy, result.epoch)
-        self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
+        before, live = self.trials[number], self._live[number]
+        with writing(self.folder):
+            save_state(self._state_path(number, result.epoch), state)
+            if before.best is None or result.correct > before.best.correct:
+                save_state(self.weights_path(number), weights)
+            live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
+            live.report(result.accuracy, result.epoch)
+            self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
         trial = self.trials[number] = Trial(before.candidate, (*before.epochs, result))
         return trial
 
@@ -139,15 +142,15 @@ class Study:
         """Commit the end of a trial; what is told to Optuna is the last epoch's accuracy."""
         before = self.trials[number]
         live = self._live.pop(number)
-        live.set_user_attr(_OUTCOME, [outcome, reason])
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-        with quiet():
+        with quiet(), writing(self.folder):
+            live.set_user_attr(_OUTCOME, [outcome, reason])
             if outcome == "complete":
                 self._optuna.tell(live, before.epochs[-1].accuracy)
             else:
                 self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
-        for path in self.folder.glob(f"states/trial-{number:05d}-*"):
-            path.unlink()
+            for path in self.folder.glob(f"states/trial-{number:05d}-*"):
+                path.unlink()
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
 
