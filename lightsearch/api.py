@@ -13,6 +13,7 @@ import pandas as pd
 
 from lightsearch import data as data_room
 from lightsearch import leaderboard as tables
+from lightsearch.checks import integer, path
 from lightsearch.conductor import conduct
 from lightsearch.cost import Budget
 from lightsearch.data import DataSet
@@ -184,7 +185,7 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 
     Raises `StudyError` where there is none.
     """
-    folder = Path(study)
+    folder = path("study", study)
     identity = read_identity(folder)
     if identity is None:
         raise StudyError(f"a study's folder must hold a study.json, but {folder} has none")
@@ -194,14 +195,15 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 def load_weights(study: str | Path, trial: int) -> State:
     """The weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
 
-    Raises `StudyError` where they are not there.
+    The file is safetensors: reading it runs nothing. Raises `StudyError` where there is none.
     """
     from lightsearch.study.folder import load_state
 
-    path = Path(study) / "weights" / f"trial-{trial:05d}.safetensors"
-    weights = load_state(path)
+    integer("trial", trial, 0, 10**9)
+    file = path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
+    weights = load_state(file)
     if weights is None:
-        raise StudyError(f"the weights of trial {trial} must be in {path}, but they cannot be "
+        raise StudyError(f"the weights of trial {trial} must be in {file}, but they cannot be "
                          "read")
     return weights
 

@@ -58,7 +58,8 @@ def conduct(question: Question, slots: Sequence[Slot],
     Once `stop` is set, it finishes the epochs that run and begins no others, but those that come
     before them on the virtual clock. The slots stay the caller's, to close.
 
-    Raises `StudyError` for a folder that cannot be used, `BudgetError` for a budget that nothing meets, `WorkerError` where workers cannot work.
+    Raises `StudyError` for a folder that cannot be used, `BudgetError` for a budget that nothing
+    meets, `WorkerError` where workers cannot work.
     """
     pruner = make_pruner(question.pruner, question.target, question.epochs)
     proposer = Proposer(question.space, question.recipe, shape=question.data.shape,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from lightsearch import data as data_room
+from lightsearch.checks import integer, kind, number, path
 from lightsearch.cost import Budget
 from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
@@ -92,8 +93,10 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     if timeout is not None:
         number("timeout", timeout, 0.0, math.inf)
     number("epoch_timeout", epoch_timeout, 0.0, math.inf)
+    kind("quiet", untimed, bool, "True or False")
+    data = "" if data is None else str(path("data", data).absolute())  # chdir must not move it
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
-    dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data or None)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
     chosen = parse(chosen) if isinstance(chosen, str) else chosen
     how = DEFAULT_RECIPE if recipe is None else recipe
@@ -109,7 +112,7 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
                             f"got {', '.join(sorted(shared))} in both")
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
-        caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
+        caps, epochs, target, chosen, how, dataset, data, trials,
         timeout, epoch_timeout, stop_after_hits, sampler, pruner, workers or cores(), seed,
         chosen_device(device), chosen_engine(engine, chosen_device(device)), Path(), whole,
         untimed)
@@ -122,7 +125,7 @@ def _placed(question: Question, study: str | Path | None, workers: int | None,
     and its engine, where nothing else is asked for."""
     if workers is not None:
         integer("workers", workers, 1, 1024)
-    folder = Path(study) if study is not None else default_folder(question.identity())
+    folder = default_folder(question.identity()) if study is None else path("study", study)
     known = read_identity(folder)
     if known is not None and workers is None:
         question = dataclasses.replace(question, workers=known.workers)
@@ -132,7 +135,7 @@ def _placed(question: Question, study: str | Path | None, workers: int | None,
                              f"which trained it, but: {trouble()}. Give another `study` folder "
                              "to ask anew")
         question = dataclasses.replace(question, engine=known.engine)
-    return dataclasses.replace(question, folder=folder)
+    return dataclasses.replace(question, folder=folder.absolute())  # chdir must not move it
 
 
 def cores() -> int:
@@ -148,21 +151,7 @@ def chosen_device(name: str) -> str:
     cuda = torch.cuda.is_available()
     if name == "auto":
         return "cuda" if cuda else "cpu"
-    if not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
+    if not isinstance(name, str) or not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
         known = "auto, cpu or cuda" if cuda else "auto or cpu (there is no CUDA device here)"
         raise ArgumentError(f"`device` must be {known}, but got device={name!r}")
     return name
-
-
-def integer(name: str, value: Any, low: int, high: int) -> None:
-    """Raise `ArgumentError` unless `value` is an integer from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ArgumentError(f"`{name}` must be an integer from {low} to {high}, "
-                            f"but got {name}={value!r}")
-
-
-def number(name: str, value: Any, above: float, high: float) -> None:
-    """Raise `ArgumentError` unless `value` is a number above `above`, at most `high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= high:
-        raise ArgumentError(f"`{name}` must be a number above {above:g} and at most {high:g}, "
-                            f"but got {name}={value!r}")

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lightsearch.errors import StudyError
+from lightsearch.records import typed
 from lightsearch.training import State
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
@@ -118,18 +120,24 @@ def check_identity(folder: Path, identity: Identity) -> None:
 
 def read_identity(folder: Path) -> Identity | None:
     """The identity of the study in a folder; None where there is no study yet."""
-    text = _text(folder / "study.json")
-    if text is None:
+    try:
+        text = (folder / "study.json").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         if (folder / "journal.log").exists():
-            raise StudyError(f"a study must have its study.json, but {folder} has only a journal")
+            raise StudyError(f"a study must have its study.json, but {folder} has only a "
+                             "journal") from None
         return None
+    except OSError as error:
+        raise StudyError(f"the study in {folder} must be readable, but: {error}") from None
     try:
         data = json.loads(text)
         if data.get("format", 0) > FORMAT:
             raise StudyError(f"the study in {folder} was written by a newer lightsearch (format "
                              f"{data['format']}, this one reads up to {FORMAT})")
-        return Identity(**data)
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        identity = typed(Identity(**data))
+        Fraction(identity.target)
+        return identity
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise StudyError(f"{folder / 'study.json'} must hold a study's identity, but it does not: "
                          f"{error}") from None
 

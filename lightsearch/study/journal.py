@@ -21,7 +21,14 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.errors import StudyError
-from lightsearch.records import Candidate, Trial, candidate_from, epoch_from, to_json
+from lightsearch.records import (
+    OUTCOMES,
+    Candidate,
+    Trial,
+    candidate_from,
+    epoch_from,
+    to_json,
+)
 from lightsearch.study.folder import (
     Identity,
     check_identity,
@@ -39,7 +46,6 @@ NAME = "lightsearch"
 _CANDIDATE = "candidate"
 _EPOCH = "epoch-"
 _OUTCOME = "outcome"
-_DAMAGE = (ValueError, KeyError, TypeError, AssertionError)  # what Optuna raises on a bad journal
 
 
 class Study:
@@ -69,12 +75,8 @@ class Study:
         """
         with locked(folder):
             check_identity(folder, identity)
-            try:
-                with writing(folder):
-                    study = cls(folder, pruner)
-            except _DAMAGE as error:
-                raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
-                                 f"{error!r}") from error
+            with _readable(folder), writing(folder):
+                study = cls(folder, pruner)
             yield study
 
     # Reading back --------------------------------------------------------------------------
@@ -201,6 +203,8 @@ def read_trial(frozen: FrozenTrial) -> Trial:
     outcome, reason = attributes.get(_OUTCOME, ["running", ""])
     if not frozen.state.is_finished():
         outcome, reason = "running", ""  # died before it was told: it is decided again
+    if outcome not in OUTCOMES or not isinstance(reason, str):
+        raise ValueError(f"{outcome!r} with the reason {reason!r} is no outcome")
     return Trial(candidate_from(attributes[_CANDIDATE]), epochs, outcome, reason)
 
 
@@ -212,11 +216,19 @@ def read_trials(folder: Path) -> list[Trial]:
     journal = folder.resolve() / "journal.log"
     if not journal.exists():
         raise StudyError(f"a study's folder must have a journal.log, but {folder} has none")
-    try:
-        with quiet():
-            study = optuna.load_study(study_name=NAME, storage=_storage(journal))
-            found = study.get_trials(deepcopy=False)
+    with quiet(), _readable(folder):
+        study = optuna.load_study(study_name=NAME, storage=_storage(journal))
+        found = study.get_trials(deepcopy=False)
         return [read_trial(t) for t in found if _CANDIDATE in t.user_attrs]
-    except _DAMAGE as error:
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Raise `StudyError` for whatever is raised on a damaged journal: Optuna has many kinds."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
         raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
-                         f"{error!r}") from error
+                         f"{error!r:.300}") from error

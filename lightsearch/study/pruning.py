@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from lightsearch.checks import number
 from lightsearch.errors import ArgumentError, suggestion
 
 PRUNERS = ("target", "median", "halving", "none")
@@ -24,11 +25,10 @@ class TargetPruner(optuna.pruners.BasePruner):
 
     def __init__(self, target: float, *, warmup: int = 3, startup: int = 3,
                  slack: float = 1.0) -> None:
-        if not 0 < target <= 1:
-            raise ArgumentError(f"`target` must be above 0 and at most 1, but got target={target}")
+        number("target", target, 0.0, 1.0)
         for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
-            if value < 0:
-                raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value}")
+            if not isinstance(value, int | float) or not value >= 0:
+                raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
         self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
