@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from lightsearch.errors import ArgumentError
 
 
-def integer(name: str, value: Any, low: int, high: int) -> None:
-    """Raise `ArgumentError` unless `value` is an integer from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+def integer(name: str, value: Any, low: int, high: int) -> int:
+    """`value`, NumPy's too, as an integer. Raises `ArgumentError` unless from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) \
+            or not low <= int(value) <= high:
         raise ArgumentError(f"`{name}` must be an integer from {low} to {high}, "
                             f"but got {name}={value!r}")
+    return int(value)
 
 
 def number(name: str, value: Any, above: float, high: float) -> None:

@@ -150,6 +150,7 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
 
 def _whole(value: Any) -> int:
     """An integer of a table, in which columns with gaps have become floating point."""
-    if int(value) != float(value):
+    whole = int(value)
+    if not isinstance(value, str) and whole != value:
         raise ValueError(f"{value!r} must be an integer")
-    return int(value)
+    return whole

@@ -84,9 +84,9 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
     budget raise.
     """
-    integer("epochs", epochs, 1, 10_000)
-    integer("trials", trials, 1, 1_000_000)
-    integer("seed", seed, -2**63, 2**63 - 1)
+    epochs = integer("epochs", epochs, 1, 10_000)
+    trials = integer("trials", trials, 1, 1_000_000)
+    seed = integer("seed", seed, -2**63, 2**63 - 1)
     if stop_after_hits is not None:
         integer("stop_after_hits", stop_after_hits, 1, 1_000_000)
     number("target", target, 0.0, 1.0)

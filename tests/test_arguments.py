@@ -182,7 +182,8 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.cost(DESIGN, classes="x"), "Argument", "`classes` must be an integer from 1"),
     (lambda: ls.cost(DESIGN, classes=3), "Design", "the output must be 3x1x1, one value a class, "
                                                    "but got 2x1x1 at [2]"),
-    (lambda: ls.cost(OPEN), "Design", "a design must have no choices left, but got"),
+    (lambda: ls.cost(OPEN), "Design", "must have no choices left to be costed or built, but got "
+                                      "conv(oneof(4, 8)) at [0]"),
     (lambda: ls.build(ls.seq(ls.conv(4, kernel=31, padding=0))), "Design", "at [0]"),
     (lambda: ls.default_space(classes=0), "Argument", "`classes` must be an integer from 1"),
     (lambda: ls.survey("conv(8)"), "Argument", "`space` must be a sequence of layers"),
@@ -247,6 +248,8 @@ def test_what_is_out_of_range_or_of_the_wrong_kind(call: Callable[[], Any], kind
                                                    message: str, tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
     with pytest.raises(getattr(errors, f"{kind}Error"), match=re.escape(message)):
         call()
     assert not list(tmp_path.iterdir()), "nothing was begun"

@@ -111,7 +111,7 @@ def test_the_target_pruner_waits_for_complete_trials() -> None:
 
 
 @pytest.mark.parametrize(("bad", "message"), [
-    ({"target": 0.0}, "`target` must be above 0"),
+    ({"target": 0.0}, "`target` must be a number above 0"),
     ({"target": 1.5}, r"at most 1, but got target=1\.5"),
     ({"target": 0.9, "warmup": -1}, "`warmup` must be >= 0, but got warmup=-1"),
     ({"target": 0.9, "slack": -0.1}, "`slack` must be >= 0"),
@@ -296,6 +296,20 @@ def test_what_earlier_versions_left_half_begun_is_no_trial(tmp_path: Path, asked
         study.begin(_candidate(0))
         states = [t.state for t in study._optuna.trials]
     assert states == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        for number in range(2):
+            study.begin(_candidate(number))
+            _commit(study, number, 1, 100)
+        kept = study._state_path(0, 1)
+        state = kept.read_bytes()
+        study.end(0, "complete")
+        kept.write_bytes(state)  # as if killed before the last line of `end`
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        assert [p.name for p in (tmp_path / "s" / "states").iterdir()] == [
+            study._state_path(1, 1).name]
 
 
 def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:

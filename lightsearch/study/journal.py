@@ -64,6 +64,10 @@ class Study:
         self._live: dict[int, optuna.Trial] = {}
         for frozen in self._optuna.get_trials(deepcopy=False):
             self._restore(frozen)
+        running = {f"trial-{number:05d}" for number in self._live}
+        for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
+            if path.name.partition("-epoch-")[0] not in running:
+                path.unlink()
 
     @classmethod
     @contextlib.contextmanager
