@@ -95,6 +95,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     number("epoch_timeout", epoch_timeout, 0.0, math.inf)
     kind("quiet", untimed, bool, "True or False")
     data = "" if data is None else str(path("data", data).absolute())  # chdir must not move it
+    kind("dataset", dataset, str | os.PathLike | DataSet,
+         "the name of a data set, a folder of images, or a DataSet")
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
     dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data or None)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space

@@ -76,7 +76,8 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (_search(space="conv(4"), "Notation", "expected `,` or `)`, but got the end of the text"),
     (_search(recipe=3), "Argument", "`recipe` must be a Recipe or its notation, but got 3"),
     (_search(dataset="minst"), "Argument", "`dataset` must be one of mnist, "),
-    (_search(dataset=None), "Argument", "or a DataSet, but got None"),
+    (_search(dataset=None), "Argument", "`dataset` must be the name of a data set, a folder of "
+                                        "images, or a DataSet, but got dataset=None"),
     (_search(data=3), "Argument", "`data` must be a path, but got data=3"),
     (_search(dataset="mnist", data="/nonexistent"), "Data", "'mnist' was not found in "
                                                             "/nonexistent"),
@@ -126,6 +127,9 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
                                                               "but got 5 to 6"),
     (_set(classes="x"), "Argument", "`classes` must be an integer from 1 to 200, but got "
                                     "classes='x'"),
+    (lambda: ls.folder_dataset("/nonexistent"), "Data", "a folder of images must exist, but "
+                                                           "/nonexistent does not"),
+    (lambda: ls.torchvision_dataset("x"), "Argument", "`name` must be one of"),
     # results, tables
     (lambda: ls.load_result(3), "Argument", "`study` must be a path, but got study=3"),
     (lambda: ls.load_result("/nonexistent"), "Study", "must hold a study.json, but /nonexistent "

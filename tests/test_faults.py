@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
@@ -29,7 +30,10 @@ from killing import Kennel, Watch, asked, kills, plain, same, searched
 from tiny import arguments, outcome
 
 from lightsearch import api, conductor, load_result, search
+from lightsearch.api import run
 from lightsearch.errors import StudyError
+from lightsearch.events import EpochDone
+from lightsearch.question import ask
 from lightsearch.slots import InlineSlot
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, signals and limits")
@@ -86,6 +90,23 @@ def test_killed_at_fifty_random_moments(kennel: Kennel, undisturbed: dict[str, P
         count += kills(kennel, tmp_path / f"after-{count}", undisturbed[pruner], generator, by,
                        pruner=pruner)
     assert count >= 13
+
+
+def test_left_between_an_epoch_and_its_decision(tmp_path: Path) -> None:
+    """Both slots end their epochs at the same virtual times, so that the order decides."""
+    given = {"space": "conv(4) gap linear(10)", "recipe": "recipe(lr=0.1|0.2|0.3|0.4,batch=25)",
+             "epochs": 4, "trials": 4, "target": 0.9, "pruner": "halving"}
+    expected = searched(tmp_path / "undisturbed", **given)
+    assert {t.outcome for t in expected.records} == {"complete", "pruned"}
+    for left in range(1, sum(len(t.epochs) for t in expected.records) + 1):
+        folder = tmp_path / str(left)
+        question = ask(**{("untimed" if k == "quiet" else k): v
+                          for k, v in asked(folder, **given).items()})
+        with contextlib.closing(run(question, slots=[InlineSlot(), InlineSlot()])) as events:
+            epochs = (event for event in events if isinstance(event, EpochDone))
+            next(itertools.islice(epochs, left - 1, None))  # committed, not decided about yet
+        searched(folder, **given)
+        same(folder, tmp_path / "undisturbed")
 
 
 # Cut, full, read-only ----------------------------------------------------------------------------

@@ -156,12 +156,17 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file at once: readers see the old text or the new one, never a part."""
     with _replacing(path) as part:
         part.write_text(text)
+    sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """See to it that a power cut does not bring back the names that a folder had before."""
     with contextlib.suppress(OSError):  # not every system lets a folder be synced
-        folder = os.open(path.parent, os.O_RDONLY)
+        opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(opened)
         finally:
-            os.close(folder)
+            os.close(opened)
 
 
 @contextlib.contextmanager
@@ -176,7 +181,8 @@ def _replacing(path: Path) -> Iterator[Path]:
 def save_state(path: Path, state: State) -> None:
     """Write a state or weights at once, its content synced.
 
-    Its name is not: a power cut may bring back the folder without it, and one epoch runs again.
+    Its name is not (`sync_names` does that): a power cut may bring back the folder without it,
+    and one epoch runs again.
     """
     with _replacing(path) as part:
         save_file(state, part)

@@ -36,6 +36,7 @@ from lightsearch.study.folder import (
     load_state,
     locked,
     save_state,
+    sync_names,
     writing,
 )
 from lightsearch.study.proposals import categorical
@@ -65,6 +66,8 @@ class Study:
         for frozen in self._optuna.get_trials(deepcopy=False):
             self._restore(frozen)
         running = {f"trial-{number:05d}" for number in self._live}
+        for path in self.folder.glob("*.part"):  # left by a kill while they were written
+            path.unlink()
         for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
             if path.name.partition("-epoch-")[0] not in running:
                 path.unlink()
@@ -134,6 +137,7 @@ class Study:
             save_state(self._state_path(number, result.epoch), state)
             if before.best is None or result.correct > before.best.correct:
                 save_state(self.weights_path(number), weights)
+                sync_names(self.folder / "weights")  # unlike states, they are not made again
             live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
             live.report(result.accuracy, result.epoch)
             self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
