@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 
 from lightsearch import data as data_room
 from lightsearch import leaderboard as tables
+from lightsearch.checks import integer, path
 from lightsearch.conductor import conduct
 from lightsearch.confirmation import Confirmation, Key, read_confirmations
 from lightsearch.confirming import confirm as confirm_designs
@@ -21,12 +23,13 @@ from lightsearch.design.parts import Space
 from lightsearch.devices import worker_environments
 from lightsearch.errors import StudyError
 from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
+from lightsearch.interrupts import heeding
 from lightsearch.progress import shown
-from lightsearch.question import Question, ask, integer
+from lightsearch.question import Question, ask
 from lightsearch.recipe import Recipe
 from lightsearch.records import Counts, Trial
 from lightsearch.slots import Slot, local_slots
-from lightsearch.study.folder import Identity, read_identity
+from lightsearch.study.folder import Identity, read_identity, writing
 from lightsearch.study.journal import read_trials
 from lightsearch.training import State
 
@@ -67,8 +70,9 @@ class SearchResult:
 def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
            space: Space | str | None = None, recipe: Recipe | str | None = None,
            dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
-           timeout: float | None = None, stop_after_hits: int | None = None,
-           sampler: Any = "tpe", pruner: Any = "target", workers: int | None = None,
+           timeout: float | None = None, epoch_timeout: float = 3600.0,
+           stop_after_hits: int | None = None, sampler: Any = "tpe",
+           pruner: Any = "target", workers: int | None = None,
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
            engine: str = "auto", precision: str = "float32", slots_per_gpu: int | None = None,
            select_on: str = "test", val_size: int | None = None, val_seed: int = 0,
@@ -110,26 +114,30 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     Growable: `trials`, the total number of designs to train, earlier calls included.
 
     Free: `data`, the folder of the data set (else `LIGHTSEARCH_DATA`, else a cache folder, else
-    downloaded); `timeout` in seconds, after which the search stops, resumable; `stop_after_hits`,
-    after which only the hits are trained on to their last epoch; `study`, the folder, by default
-    under `lightsearch-studies` by its question; `quiet`, which leaves out the progress display;
-    `confirm`, a number of fresh seeds with which the first `confirm_top` hits are trained again at
-    the end (see `lightsearch.confirm`).
+    downloaded); `timeout` in seconds, after which the search stops, resumable; `epoch_timeout`
+    in seconds, after which a worker that hangs in an epoch is killed and the epoch runs again;
+    `stop_after_hits`, after which only the hits are trained on to their last epoch; `study`, the
+    folder, by default under `lightsearch-studies` by its question; `quiet`, which leaves out the
+    progress display; `confirm`, a number of fresh seeds with which the first `confirm_top` hits
+    are trained again at the end (see `lightsearch.confirm`).
 
     `selected_on` in each table says which images the accuracies are of, `confirmed` whether a
     design's mean over fresh seeds is at the target.
 
     Raises `ArgumentError`, `NotationError`, `BudgetError`, `DataError` or `StudyError`, all of
-    them `LightsearchError`, before anything is trained. Interrupted with Ctrl-C it stops at once
-    and can be continued.
+    them `LightsearchError`, before anything is trained; later `StudyError` where the folder
+    cannot be written any more and `WorkerError` where workers cannot work.
+
+    Ctrl-C makes it finish the epochs that run and return; a second Ctrl-C stops it at once, with
+    `KeyboardInterrupt`. Either way the same line continues it.
     """
     check_confirm(confirm, confirm_top)
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
-                   data=data, trials=trials, timeout=timeout, stop_after_hits=stop_after_hits,
-                   sampler=sampler, pruner=pruner, workers=workers, study=study, seed=seed,
-                   device=device, engine=engine, precision=precision, slots_per_gpu=slots_per_gpu,
-                   select_on=select_on, val_size=val_size, val_seed=val_seed,
-                   repeatable=repeatable, untimed=quiet)
+                   data=data, trials=trials, timeout=timeout, epoch_timeout=epoch_timeout,
+                   stop_after_hits=stop_after_hits, sampler=sampler, pruner=pruner,
+                   workers=workers, study=study, seed=seed, device=device, engine=engine,
+                   precision=precision, slots_per_gpu=slots_per_gpu, select_on=select_on,
+                   val_size=val_size, val_seed=val_seed, repeatable=repeatable, untimed=quiet)
     reason = ""
     for event in run(question, show=None if quiet else shown):
         if isinstance(event, Stopped):
@@ -177,19 +185,24 @@ Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 def run(question: Question, *, slots: list[Slot] | None = None,
         show: Show | None = None) -> Generator[Event, None, None]:
-    """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date."""
+    """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date.
+
+    Ctrl-C means what it means to `search`.
+    """
     images = question.folder / "data.safetensors"
     if question.data.name not in data_room.NAMES and not images.exists():
-        question.folder.mkdir(parents=True, exist_ok=True)  # never over another study's images
-        data_room.save(question.data, images)
+        with writing(question.folder):
+            question.folder.mkdir(parents=True, exist_ok=True)
+            data_room.save(question.data, images)  # never over another study's images
     data_room.share(question.data)
     if slots is None:
         slots = local_slots(question.workers, environments=worker_environments(
             question.workers, question.device))
+    stop = threading.Event()
     try:
-        events = _written(conduct(question, slots), question)
+        events = _written(conduct(question, slots, stop), question)
         with contextlib.closing(events):
-            yield from (show(events, question) if show is not None else events)
+            yield from heeding(show(events, question) if show is not None else events, stop)
     finally:
         for slot in slots:
             slot.close()
@@ -207,7 +220,8 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
         hit = isinstance(event, EpochDone) and event.hit
         if hit or isinstance(event, Ended | Stopped):
             frame = tables.leaderboard(trials.values(), question.identity(), confirmed=confirmed)
-            tables.write(frame, question.folder / "leaderboard.csv")
+            with writing(question.folder):
+                tables.write(frame, question.folder / "leaderboard.csv")
         yield event
 
 
@@ -216,7 +230,7 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 
     Raises `StudyError` where there is none.
     """
-    folder = Path(study)
+    folder = path("study", study)
     identity = read_identity(folder)
     if identity is None:
         raise StudyError(f"a study's folder must hold a study.json, but {folder} has none")
@@ -227,14 +241,15 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 def load_weights(study: str | Path, trial: int) -> State:
     """The weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
 
-    Raises `StudyError` where they are not there.
+    The file is safetensors: reading it runs nothing. Raises `StudyError` where there is none.
     """
     from lightsearch.study.folder import load_state
 
-    path = Path(study) / "weights" / f"trial-{trial:05d}.safetensors"
-    weights = load_state(path)
+    integer("trial", trial, 0, 10**9)
+    file = path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
+    weights = load_state(file)
     if weights is None:
-        raise StudyError(f"the weights of trial {trial} must be in {path}, but they cannot be "
+        raise StudyError(f"the weights of trial {trial} must be in {file}, but they cannot be "
                          "read")
     return weights
 

@@ -9,6 +9,8 @@ that need not be repeatable takes epochs as they come.
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -17,7 +19,16 @@ from fractions import Fraction
 
 from lightsearch.cost import Cost
 from lightsearch.errors import LightsearchError, WorkerError
-from lightsearch.events import Ended, EpochDone, Event, Planned, Retried, Started, Stopped
+from lightsearch.events import (
+    Ended,
+    EpochDone,
+    Event,
+    Planned,
+    Retried,
+    Started,
+    Stopped,
+    Stopping,
+)
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.ops import elements
 from lightsearch.question import Question
@@ -35,23 +46,28 @@ from lightsearch.training import (
 )
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up
+POLL = 0.2  # seconds between looks at whether to stop, while an epoch is waited for
 FAILURES = 5  # of trials in a row, before the search is given up
 # Multiplications that a written value costs about, by engine (docs/benchmarks.md).
 MEMORY_WORK = {"torch": 500, "native": 40}
 
 
-def conduct(question: Question, slots: Sequence[Slot]) -> Iterator[Event]:
+def conduct(question: Question, slots: Sequence[Slot],
+            stop: threading.Event | None = None) -> Iterator[Event]:
     """Run a search, or go on with it, and yield what happens. Closing the generator stops it.
 
-    The slots stay the caller's, to close. Raises `StudyError` for a folder that cannot be used,
-    `BudgetError` for a budget that nothing meets, `WorkerError` where workers cannot work.
+    Once `stop` is set, it finishes the epochs that run and begins no others, but those that come
+    before them on the virtual clock. The slots stay the caller's, to close.
+
+    Raises `StudyError` for a folder that cannot be used, `BudgetError` for a budget that nothing
+    meets, `WorkerError` where workers cannot work.
     """
     pruner = make_pruner(question.pruner, question.target, question.epochs)
     proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
                         classes=question.data.classes, budget=question.budget,
                         sampler=question.sampler, seed=question.seed)
     with Study.open(question.folder, question.identity(), pruner) as study:
-        run = _Run(question, proposer, study, slots)
+        run = _Run(question, proposer, study, slots, stop or threading.Event())
         try:
             yield from run.go()
         finally:
@@ -68,6 +84,7 @@ class _Lane:
     number: int | None = None
     ends: int = 0  # virtual time at which the running epoch ends
     future: Future[tuple[State, EpochResult]] | None = None
+    limit: float = math.inf  # when the running epoch has taken too long
     deaths: int = 0
 
 
@@ -77,9 +94,11 @@ class _Run:
     proposer: Proposer
     study: Study
     slots: Sequence[Slot]
+    stop: threading.Event
     lanes: list[_Lane] = field(default_factory=list)
     target: Fraction = Fraction(1)
-    deadline: float = float("inf")
+    deadline: float = math.inf
+    horizon: float = math.inf  # virtual time that is not passed any more, once asked to stop
     counts: Counts = field(default_factory=Counts)
     finished: str = ""  # why nothing new is proposed any more
     failures: int = 0
@@ -102,22 +121,34 @@ class _Run:
             if lane.number is not None:
                 self._submit(lane)
         while True:
+            yield from self._heed()
             yield from self._fill()
             busy = [lane for lane in self.lanes if lane.number is not None]
             if not busy:
                 break
             lane = first(busy) if self.question.repeatable else self._first_come(busy)
+            if lane.ends > self.horizon:
+                break
             yield from self._handle(lane)
             if time.monotonic() > self.deadline:
                 self.finished = f"the time limit of {self.question.timeout:g} seconds is over"
                 break
-        yield Stopped(self.finished or "all trials are done")
+        asked = self.horizon < math.inf and bool(busy)
+        yield Stopped("it was asked to stop, and the same call continues it" if asked
+                      else self.finished or "all trials are done", asked)
 
     def _first_come(self, busy: list[_Lane]) -> _Lane:
-        """The slot whose epoch ended first in fact; the first of all where none does in time."""
+        """The slot whose epoch ended first in fact, or the one to wait for now: where its time,
+        or that of the search, is over, or where the search is to stop."""
         lanes = {lane.future: lane for lane in busy if lane.future is not None}
-        done = wait(lanes, self._patience(), FIRST_COMPLETED).done
-        return next((lane for future, lane in lanes.items() if future in done), busy[0])
+        while lanes:
+            done = wait(lanes, POLL, FIRST_COMPLETED).done
+            if done:
+                return next(lane for future, lane in lanes.items() if future in done)
+            late = min(lanes.values(), key=lambda lane: lane.limit)
+            if time.monotonic() >= min(late.limit, self.deadline) or self.stop.is_set():
+                return late
+        return busy[0]
 
     # Taking up what an earlier process left ------------------------------------------------
 
@@ -134,44 +165,57 @@ class _Run:
         return resumed
 
     def _decide_last(self) -> Iterator[Event]:
-        """Decide again about the latest epoch: the process may have died before it had."""
-        lanes = [lane for lane in self.lanes if lane.number is not None
-                 and self.study.trials[lane.number].epochs]
+        """Decide again about the latest epoch: the process may have died before it had.
+
+        No other: about those before it, it was decided by what was known then. Where several
+        ended at one virtual time, they were committed in the order of their slots.
+        """
         if not self.question.repeatable:  # the latest on the clock need not be the latest
-            for lane in lanes:
-                yield from self._decide(lane)
-        elif lanes:
-            lane = max(lanes, key=lambda lane: lane.free)
-            if lane.free == max(other.free for other in self.lanes):
-                yield from self._decide(lane)
+            for lane in self.lanes:
+                if lane.number is not None and self.study.trials[lane.number].epochs:
+                    yield from self._decide(lane)
+            return
+        lane = max(reversed(self.lanes), key=lambda lane: lane.free)
+        if lane.number is not None and self.study.trials[lane.number].epochs:
+            yield from self._decide(lane)
 
     def _plan(self, resumed: list[Trial]) -> Planned:
         question, survey = self.question, self.question.survey
         over = sum(t.outcome != "running" for t in self.study.trials)
         left = max(question.trials, len(self.study.trials)) - over
         epochs = left * question.epochs - sum(len(t.epochs) for t in resumed)
-        seconds = None
-        if epochs > 0 and not question.untimed:
-            seconds = epochs * self._typical_seconds() / len(self.lanes)
+        each = self._typical_seconds() if epochs > 0 and not question.untimed else None
+        seconds = None if each is None else epochs * each / len(self.lanes)
         return Planned(question.folder, question.trials, question.epochs, len(self.lanes),
                        len(self.study.trials), survey.designs, survey.within, survey.exact,
                        seconds)
 
-    def _typical_seconds(self) -> float:
-        """Seconds an epoch of a typical candidate takes here: a few steps, timed in a slot."""
+    def _typical_seconds(self) -> float | None:
+        """Seconds an epoch of a typical candidate takes here: a few steps, timed in a slot.
+
+        None where that goes wrong: it is an estimate, and the trials will say what is the matter.
+        """
         proposals = [self.proposer.sample(index) for index in range(32)]
         works = sorted((self._work(p.cost), index) for index, p in enumerate(proposals))
         proposal = proposals[works[len(works) // 2][1]]
         task = self.question.task(proposal.design, proposal.recipe, seed=0)
-        took: float = self.slots[0].submit(seconds_per_epoch, task).result()
-        return took
+        try:
+            return self.slots[0].submit(seconds_per_epoch, task).result(
+                timeout=self.question.epoch_timeout)
+        except WorkerDied:
+            return None
+        except LightsearchError:
+            raise
+        except Exception:  # a layer of the user's, or memory, or time
+            self.slots[0].kill()
+            return None
 
     # Proposing -----------------------------------------------------------------------------
 
     def _fill(self) -> Iterator[Event]:
         """Give every free slot a new trial, the one that has been free longest first."""
         for lane in sorted(self.lanes, key=lambda lane: lane.free):
-            if lane.number is not None:
+            if lane.number is not None or lane.free > self.horizon:
                 continue
             self._check_finished()
             if self.finished:
@@ -231,8 +275,13 @@ class _Run:
 
     def _submit(self, lane: _Lane) -> None:
         assert lane.number is not None
+        lane.future = None
+        if lane.ends > self.horizon:
+            return
         trial = self.study.trials[lane.number]
         state, done = self.study.state(lane.number)
+        epochs = len(trial.epochs) + 1 - done  # more than one where states were lost
+        lane.limit = time.monotonic() + epochs * self.question.epoch_timeout
         lane.future = lane.slot.submit(_epochs, self._task(trial), state, done + 1,
                                        len(trial.epochs) + 1)
 
@@ -240,19 +289,17 @@ class _Run:
         """Wait for a slot's epoch, commit it and decide how its trial goes on."""
         assert lane.number is not None and lane.future is not None
         trial = self.study.trials[lane.number]
-        try:
-            state, result = lane.future.result(timeout=self._patience())
-        except TimeoutError as error:
-            if lane.future.done():  # a layer of the user's raised it
-                yield from self._end(lane, "failed", f"TimeoutError: {error}")
+        yield from self._wait(lane)
+        if not lane.future.done():
+            if time.monotonic() >= lane.limit:
+                lane.slot.kill()
+                yield from self._again(lane, "an epoch must take at most `epoch_timeout`="
+                                             f"{self.question.epoch_timeout:g} seconds")
             return  # else the time limit of the search is over
+        try:
+            state, result = lane.future.result()
         except WorkerDied as error:
-            lane.deaths += 1
-            if lane.deaths >= DEATHS:
-                yield from self._end(lane, "failed", f"{error}, {lane.deaths} times in one epoch")
-            else:
-                yield Retried(trial, str(error))
-                self._submit(lane)
+            yield from self._again(lane, str(error))
             return
         except LightsearchError:
             raise
@@ -269,10 +316,33 @@ class _Run:
             lane.ends += trial.candidate.work
             self._submit(lane)
 
-    def _patience(self) -> float | None:
-        if self.deadline == float("inf"):
-            return None
-        return max(0.0, self.deadline - time.monotonic())
+    def _wait(self, lane: _Lane) -> Iterator[Event]:
+        """Wait until a slot's epoch is done, or has taken too long, or the search has."""
+        assert lane.future is not None
+        while not lane.future.done():
+            left = min(lane.limit, self.deadline) - time.monotonic()
+            if left <= 0:
+                return
+            wait([lane.future], timeout=min(POLL, left))
+            yield from self._heed()
+
+    def _heed(self) -> Iterator[Event]:
+        """Once asked to stop: no further on the virtual clock than the epochs that run."""
+        if self.stop.is_set() and self.horizon == math.inf:
+            running = [lane.ends for lane in self.lanes if lane.future is not None
+                       and lane.number is not None]
+            self.horizon = max(running, default=-1)
+            yield Stopping(len(running))
+
+    def _again(self, lane: _Lane, reason: str) -> Iterator[Event]:
+        """Run a slot's epoch again after its worker died, unless that goes on and on."""
+        assert lane.number is not None
+        lane.deaths += 1
+        if lane.deaths >= DEATHS:
+            yield from self._end(lane, "failed", f"{reason}, {lane.deaths} times in one epoch")
+        else:
+            yield Retried(self.study.trials[lane.number], reason)
+            self._submit(lane)
 
     def _decide(self, lane: _Lane) -> Iterator[Event]:
         """End the trial of a slot, or let it go on, from its epochs so far."""
@@ -290,7 +360,7 @@ class _Run:
     def _end(self, lane: _Lane, outcome: str, reason: str = "") -> Iterator[Event]:
         assert lane.number is not None
         trial = self.study.end(lane.number, outcome, reason)
-        lane.number, lane.deaths = None, 0
+        lane.number, lane.future, lane.deaths = None, None, 0
         self.failures = self.failures + 1 if outcome == "failed" else 0
         yield Ended(trial, self.counts)
         if self.failures >= FAILURES:

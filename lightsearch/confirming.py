@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from lightsearch import data as data_room
+from lightsearch.checks import integer, number
 from lightsearch.confirmation import FIGURES, FOLDER, Confirmation, Key, Ledger, Terms, slug
 from lightsearch.cost import cost, fingerprint
 from lightsearch.data import DataRef, DataSet
@@ -26,7 +27,7 @@ from lightsearch.holdout import holdout_of
 from lightsearch.images import open_dataset
 from lightsearch.leaderboard import rebuild, refresh
 from lightsearch.notation import parse, parse_recipe
-from lightsearch.question import chosen_device, integer, number
+from lightsearch.question import chosen_device
 from lightsearch.randomness import key
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.records import exact, versions

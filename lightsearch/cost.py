@@ -17,7 +17,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lightsearch.design.parts import Design
+from lightsearch.checks import integer, kind
+from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.ops import (
     Add,
@@ -107,7 +108,9 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
     Raises `DesignError` with the place for a layer that does not fit its input, `ArgumentError`
     for a shape that is none.
     """
-    check_shape(shape)
+    _check(design, shape)
+    if classes is not None:
+        integer("classes", classes, 1, 10**9)
     steps = lower_all(design, shape)
     field, jump, params, macs, peak, whole = 1, 1, 0, 0, elements(shape), False
     for step in steps:
@@ -123,6 +126,11 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
         raise DesignError(f"the output must be {classes}x1x1, one value a class, but got "
                           f"{'x'.join(map(str, output))} at {last}")
     return Cost(steps, output, params, macs, BYTES * peak, field, jump, whole)
+
+
+def _check(design: Design, shape: Shape) -> None:
+    kind("design", design, Seq, "a sequence of layers (`parse` reads notation)")
+    check_shape(shape)
 
 
 def check_shape(shape: Shape) -> None:
@@ -160,6 +168,7 @@ def fingerprint(design: Design, shape: Shape) -> str:
     pool of 6, `depthwise` followed by a 1x1 `conv` is `separable`, and so on. Initial weights are
     drawn alike, so equal keys mean equal training too. 16 hexadecimal digits of SHA-256.
     """
+    _check(design, shape)
     text = ";".join(_canonical(lower_all(design, shape), shape))
     return hashlib.sha256(f"{shape}:{text}".encode()).hexdigest()[:16]
 

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lightsearch.checks import integer, kind, path
 from lightsearch.errors import ArgumentError, DataError, suggestion
 from lightsearch.holdout import Holdout, chosen_mask
 from lightsearch.ops import Shape
@@ -42,13 +43,24 @@ class DataSet:
     classes: int
 
     def __post_init__(self) -> None:
-        for images, labels in (self.train, self.test):
+        integer("classes", self.classes, 1, MAX_CLASSES)
+        for part, pair in (("train", self.train), ("test", self.test)):
+            if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
+                raise ArgumentError(f"`{part}` must be a tensor of images and one of labels, but "
+                                    f"got {_short(pair)}: see make_dataset")
+            images, labels = pair
             if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64 \
-                    or labels.shape != images.shape[:1]:
+                    or labels.shape != images.shape[:1] or not images.numel():
                 raise ArgumentError(
                     "a DataSet must have uint8 images of shape (N, C, H, W) and int64 labels of "
                     f"shape (N,), but got {images.dtype} {tuple(images.shape)} and "
                     f"{labels.dtype} {tuple(labels.shape)}: see make_dataset")
+            if images.shape[1:] != self.train[0].shape[1:]:
+                raise ArgumentError("training and test images must have one shape, but got "
+                                    f"{self.shape} and {tuple(images.shape[1:])}")
+            if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
+                raise ArgumentError(f"{part} labels must be from 0 to {self.classes - 1}, but got "
+                                    f"{int(labels.min())} to {int(labels.max())}")
 
     @property
     def shape(self) -> Shape:
@@ -105,7 +117,7 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
     if name not in NAMES:
         raise ArgumentError(f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
                             f"but got {name!r}{suggestion(name, NAMES)}")
-    return _load(name, None if folder is None else str(Path(folder).resolve()),
+    return _load(name, None if folder is None else str(path("folder", folder).resolve()),
                  os.environ.get("LIGHTSEARCH_DATA"))
 
 
@@ -224,14 +236,15 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
 
     Raises `DataError` for what does not fit, and `ArgumentError` for a `name` that `load` knows.
     """
+    kind("name", name, str, "a string")
     if name in NAMES:  # a worker would look for the public data set
         raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
     return _dataset(train, test, name)
 
 
 def _dataset(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
-    pairs = [_checked(part, images, labels)
-             for part, (images, labels) in (("train", train), ("test", test))]
+    pairs = [_checked(part, *_pair(part, given))
+             for part, given in (("train", train), ("test", test))]
     shapes = [tuple(images.shape[1:]) for images, _ in pairs]
     if shapes[0] != shapes[1]:
         raise DataError(f"training and test images must have one shape, but got {shapes[0]} "
@@ -248,6 +261,17 @@ def _dataset(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSe
         raise DataError(f"test labels must be below {classes}, the number of training classes, "
                         f"but got {int(pairs[1][1].max())}")
     return DataSet(name, pairs[0], pairs[1], classes)
+
+
+def _pair(part: str, given: Any) -> tuple[Any, Any]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise DataError(f"`{part}` must be a pair of images and labels, but got {_short(given)}")
+    return given[0], given[1]
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def _checked(part: str, images: Any, labels: Any) -> Split:
@@ -293,6 +317,8 @@ def save(dataset: DataSet, path: Path) -> None:
                "test.images": dataset.test[0], "test.labels": dataset.test[1]}
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(tensors, part, metadata={"name": dataset.name})
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
     part.replace(path)  # whole, or not there
 
 

@@ -62,10 +62,18 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """The search was asked to stop: it finishes the epochs that run, and `Stopped` follows."""
+
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """The search is over, and why."""
 
     reason: str
+    asked: bool = False  # to stop, as by Ctrl-C
 
 
-Event: TypeAlias = Planned | Started | EpochDone | Ended | Retried | Stopped
+Event: TypeAlias = Planned | Started | EpochDone | Ended | Retried | Stopping | Stopped

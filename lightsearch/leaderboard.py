@@ -16,10 +16,12 @@ from typing import Any
 import pandas as pd
 
 from lightsearch import data as data_room
+from lightsearch.checks import kind
+from lightsearch.checks import path as checked
 from lightsearch.confirmation import FIGURES, Confirmation, Key, read_confirmations
 from lightsearch.data import DataRef, DataSet
 from lightsearch.engines import engine_named, precision_named
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.holdout import holdout_of
 from lightsearch.notation import parse, parse_recipe
 from lightsearch.records import Trial
@@ -126,7 +128,11 @@ def read(path: str | Path) -> pd.DataFrame:
     Raises `ArgumentError` for a file that is missing or is not a leaderboard.
     """
     try:
-        frame = pd.read_csv(path, index_col="rank")
+        # opened here: pandas would follow an address into the network
+        with checked("path", path).open(encoding="utf-8", newline="") as file:
+            frame = pd.read_csv(file, index_col="rank")
+    except ArgumentError:
+        raise
     except Exception as error:  # pandas raises many kinds on what is no table
         raise ArgumentError(f"a leaderboard must be a CSV file with a column rank, but {path} is "
                             f"not: {error}") from None
@@ -165,20 +171,29 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
     try:
         name, checksum = str(row["dataset"]), str(row["checksum"])
         design, recipe = parse(str(row["design"])), parse_recipe(str(row["recipe"]))
-        epochs, seed = int(row["epochs"]), int(row["seed"])
+        epochs, seed = _whole(row["epochs"]), _whole(row["seed"])
         engine, device = engine_named(str(row["engine"])), str(row["device"])
         precision = precision_named(str(row["engine"]))
         holdout = holdout_of(str(row["selected_on"]))
-    except (KeyError, ValueError, TypeError) as error:
-        if type(error) not in (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, LightsearchError):
             raise
         raise ArgumentError(f"a row must have a whole design, recipe, epochs, seed and data set, "
                             f"but: {error!r}") from None
-    whole = DataRef(name, checksum, "" if data is None else str(data))
+    whole = DataRef(name, checksum, "" if data is None else str(checked("data", data)))
     if dataset is not None:
+        kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
         whole = data_room.lend(dataset)
     task = Task(design, recipe, whole, epochs, seed, engine, device, precision)
     if holdout is None:
         return task
     held = dataclasses.replace(whole, holdout=holdout)
     return dataclasses.replace(task, data=held, tested_on=whole)
+
+
+def _whole(value: Any) -> int:
+    """An integer of a table, in which columns with gaps have become floating point."""
+    whole = int(value)
+    if not isinstance(value, str) and whole != value:
+        raise ValueError(f"{value!r} must be an integer")
+    return whole

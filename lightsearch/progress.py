@@ -21,7 +21,7 @@ from rich.text import Text
 
 from lightsearch import leaderboard as tables
 from lightsearch.confirmation import read_confirmations
-from lightsearch.events import Ended, EpochDone, Event, Planned, Retried, Stopped
+from lightsearch.events import Ended, EpochDone, Event, Planned, Retried, Stopped, Stopping
 from lightsearch.question import Question
 from lightsearch.records import Trial, exact
 from lightsearch.status import Status, after
@@ -113,6 +113,9 @@ def event_line(event: Event, images: str) -> tuple[str, str]:
                            event.result.accuracy, images), STYLES["hit"]
     if isinstance(event, Retried):
         return f"retried   #{event.trial.number:<4} {one_line(event.reason)}", "yellow"
+    if isinstance(event, Stopping):
+        return (f"stopping  {plural(event.running, 'running epoch')} first; Ctrl-C again stops at "
+                "once"), "yellow"
     if not isinstance(event, Ended):
         return "", ""
     trial, best = event.trial, event.trial.best

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from lightsearch import data as data_room
+from lightsearch.checks import integer, kind, number, path
 from lightsearch.cost import Budget
 from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import default_space
@@ -43,6 +45,7 @@ class Question:
     data_folder: str
     trials: int
     timeout: float | None
+    epoch_timeout: float
     stop_after_hits: int | None
     sampler: Any
     pruner: Any
@@ -87,8 +90,9 @@ class Question:
 def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         space: Space | str | None = None, recipe: Recipe | str | None = None,
         dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
-        timeout: float | None = None, stop_after_hits: int | None = None, sampler: Any = "tpe",
-        pruner: Any = "target", workers: int | None = None, study: str | Path | None = None,
+        timeout: float | None = None, epoch_timeout: float = 3600.0,
+        stop_after_hits: int | None = None, sampler: Any = "tpe", pruner: Any = "target",
+        workers: int | None = None, study: str | Path | None = None,
         seed: int = 0, device: str = "auto", engine: str = "auto", precision: str = "float32",
         slots_per_gpu: int | None = None, select_on: str = "test", val_size: int | None = None,
         val_seed: int = 0, repeatable: bool = True, untimed: bool = False) -> Question:
@@ -97,18 +101,22 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
     budget raise.
     """
-    integer("epochs", epochs, 1, 10_000)
-    integer("trials", trials, 1, 1_000_000)
-    integer("seed", seed, -2**63, 2**63 - 1)
-    if not isinstance(repeatable, bool):
-        raise ArgumentError(f"`repeatable` must be True or False, but got {repeatable!r}")
+    epochs = integer("epochs", epochs, 1, 10_000)
+    trials = integer("trials", trials, 1, 1_000_000)
+    seed = integer("seed", seed, -2**63, 2**63 - 1)
+    kind("repeatable", repeatable, bool, "True or False")
     if stop_after_hits is not None:
         integer("stop_after_hits", stop_after_hits, 1, 1_000_000)
     number("target", target, 0.0, 1.0)
     if timeout is not None:
         number("timeout", timeout, 0.0, math.inf)
+    number("epoch_timeout", epoch_timeout, 0.0, math.inf)
+    kind("quiet", untimed, bool, "True or False")
+    data = "" if data is None else str(path("data", data).absolute())  # chdir must not move it
+    kind("dataset", dataset, str | os.PathLike | DataSet,
+         "the name of a data set, a folder of images, or a DataSet")
     caps = budget if isinstance(budget, Budget) else Budget(params=budget)
-    dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data or None)
     holdout = _holdout(dataset, select_on, val_size, val_seed)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
     chosen = parse(chosen) if isinstance(chosen, str) else chosen
@@ -131,8 +139,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     at_once = trials_at_once(workers, slots_per_gpu, where)
     whole = survey(chosen, dataset.shape, dataset.classes, caps)
     question = Question(
-        caps, epochs, target, chosen, how, dataset, "" if data is None else str(data), trials,
-        timeout, stop_after_hits, sampler, pruner, at_once, seed, where,
+        caps, epochs, target, chosen, how, dataset, data, trials,
+        timeout, epoch_timeout, stop_after_hits, sampler, pruner, at_once, seed, where,
         chosen_engine(engine, where), Path(), whole, holdout, repeatable, untimed, precision)
     question = _placed(question, study, workers is None and slots_per_gpu is None, engine)
     checked_precision(precision, question.engine, where)
@@ -162,7 +170,7 @@ def _placed(question: Question, study: str | Path | None, any_workers: bool,
             engine: str) -> Question:
     """The question with its folder, and with what a study there was started with: its workers
     and its engine, where nothing else is asked for."""
-    folder = Path(study) if study is not None else default_folder(question.identity())
+    folder = default_folder(question.identity()) if study is None else path("study", study)
     known = read_identity(folder)
     if known is not None and any_workers:
         question = dataclasses.replace(question, workers=known.workers)
@@ -172,7 +180,7 @@ def _placed(question: Question, study: str | Path | None, any_workers: bool,
                              f"which trained it, but: {trouble()}. Give another `study` folder "
                              "to ask anew")
         question = dataclasses.replace(question, engine=known.engine)
-    return dataclasses.replace(question, folder=folder)
+    return dataclasses.replace(question, folder=folder.absolute())  # chdir must not move it
 
 
 def chosen_device(name: str) -> str:
@@ -180,21 +188,7 @@ def chosen_device(name: str) -> str:
     cuda = torch.cuda.is_available()
     if name == "auto":
         return "cuda" if cuda else "cpu"
-    if not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
+    if not isinstance(name, str) or not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
         known = "auto, cpu or cuda" if cuda else "auto or cpu (there is no CUDA device here)"
         raise ArgumentError(f"`device` must be {known}, but got device={name!r}")
     return name
-
-
-def integer(name: str, value: Any, low: int, high: int) -> None:
-    """Raise `ArgumentError` unless `value` is an integer from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ArgumentError(f"`{name}` must be an integer from {low} to {high}, "
-                            f"but got {name}={value!r}")
-
-
-def number(name: str, value: Any, above: float, high: float) -> None:
-    """Raise `ArgumentError` unless `value` is a number above `above`, at most `high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= high:
-        raise ArgumentError(f"`{name}` must be a number above {above:g} and at most {high:g}, "
-                            f"but got {name}={value!r}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib import metadata
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from lightsearch.training import EpochResult
 
@@ -95,19 +95,42 @@ def exact(target: float) -> Fraction:
     return Fraction(str(target))
 
 
+OUTCOMES = get_args(Outcome)
+
+
 def to_json(value: Any) -> dict[str, Any]:
     """A record as plain JSON values."""
     return dataclasses.asdict(value)
 
 
 def candidate_from(data: dict[str, Any]) -> Candidate:
-    """The inverse of `to_json` for a candidate."""
-    return Candidate(**{**data, "counts": Counts(**data["counts"])})
+    """The inverse of `to_json` for a candidate. Raises `TypeError` for what is none."""
+    return typed(Candidate(**{**data, "counts": typed(Counts(**data["counts"]))}))
 
 
 def epoch_from(data: dict[str, Any]) -> EpochResult:
-    """The inverse of `to_json` for an epoch."""
-    return EpochResult(**data)
+    """The inverse of `to_json` for an epoch. Raises `TypeError` for what is none."""
+    result = typed(EpochResult(**data))
+    if not 0 <= result.correct <= result.total or not result.total:
+        raise TypeError(f"{result.correct} of {result.total} images cannot be right")
+    return result
+
+
+_KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str,
+                          "dict[str, int]": dict, "dict[str, str]": dict}
+V = TypeVar("V")
+
+
+def typed(record: V) -> V:
+    """A record read from a file, if its plain fields hold what they are declared to hold.
+
+    Raises `TypeError` naming the field otherwise.
+    """
+    for item in dataclasses.fields(record):  # type: ignore[arg-type]
+        value = getattr(record, item.name)
+        if not isinstance(value, _KINDS.get(str(item.type), object)):
+            raise TypeError(f"{item.name} must be {item.type}, but is {value!r:.60}")
+    return record
 
 
 @cache

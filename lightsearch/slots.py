@@ -309,8 +309,8 @@ def local_slots(workers: int, threads: int = 1,
     >>> local_slots(2)
     [ProcessSlot(threads=1, name='worker-0'), ProcessSlot(threads=1, name='worker-1')]
     """
-    if workers < 0:
-        raise ArgumentError(f"`workers` must not be negative, but got workers={workers}")
+    if not isinstance(workers, int) or workers < 0:
+        raise ArgumentError(f"`workers` must be an integer >= 0, but got workers={workers!r}")
     if workers == 0:
         return [InlineSlot()]
     laid_over = environments or [{}] * workers

@@ -9,6 +9,7 @@ result, and a trial is stopped by not asking for its next epoch. Nothing here pr
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +17,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lightsearch.checks import integer, kind
 from lightsearch.cost import cost
 from lightsearch.data import DataRef, DataSet, fetch, tested_on
-from lightsearch.design.parts import Design
-from lightsearch.engines import Batch, Engine, device_kind, engine_label, engine_of, start
+from lightsearch.design.parts import Design, Seq, is_decided
+from lightsearch.engines import (
+    ENGINES,
+    Batch,
+    Engine,
+    device_kind,
+    engine_label,
+    engine_of,
+    start,
+)
 from lightsearch.engines.states import State, below
 from lightsearch.errors import ArgumentError
 from lightsearch.randomness import key, permutation
@@ -30,6 +40,7 @@ __all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "seconds_pe
 
 
 THREADS = 1  # of torch: sums depend on their number
+_DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,21 @@ class Task:
     device: str = "cpu"
     precision: str = "float32"
     tested_on: DataRef | None = None
+
+    def __post_init__(self) -> None:
+        kind("design", self.design, Seq, "a design (`parse` reads notation)")
+        kind("recipe", self.recipe, Recipe, "a Recipe (`parse_recipe` reads notation)")
+        for name, value in (("design", self.design), ("recipe", self.recipe)):
+            if not is_decided(value):
+                raise ArgumentError(f"`{name}` must have no choices left, but got {name}={value}")
+        kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
+        integer("epochs", self.epochs, 1, 10_000)
+        integer("seed", self.seed, -2**63, 2**63 - 1)
+        if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
+            raise ArgumentError(f"`device` must be cpu or cuda, but got device={self.device!r}")
+        if self.engine not in ENGINES:
+            raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
+                                f"but got engine={self.engine!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +134,8 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     Raises `ArgumentError` for an epoch that the task does not have or the state does not fit, and
     `DesignError` for a design that does not fit the images or their classes.
     """
-    if not 1 <= epoch <= task.epochs:
-        raise ArgumentError(f"`epoch` must be from 1 to {task.epochs}, but got {epoch}")
+    kind("task", task, Task, "a Task, as `rebuild` makes")
+    integer("epoch", epoch, 1, task.epochs)
     if (state is None) != (epoch == 1):
         raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
                             f"but got epoch={epoch}")
@@ -123,6 +149,7 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
 
 def train(task: Task) -> Iterator[EpochResult]:
     """Train a task from its first epoch to its last: one result an epoch."""
+    kind("task", task, Task, "a Task, as `rebuild` makes")
     state: State | None = None
     for epoch in range(1, task.epochs + 1):
         state, result = run_epoch(task, state, epoch)
@@ -175,6 +202,9 @@ class _Run:
         self.rate = 0.0
 
     def load(self, state: State, epoch: int) -> None:
+        if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, but "
+                                f"got a {type(state).__name__}")
         wanted = self.engine.shapes() | {"run.plateau": (3,), "run.step": ()}
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}
         wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))

@@ -318,7 +318,7 @@ def test_histogram_sums_the_counts() -> None:
     told = survey(small())
     assert told.histogram(2) == ((178, 1133, 2), (1134, 2089, 1))
     assert sum(count for *_, count in told.histogram(7)) == 3
-    with pytest.raises(ArgumentError, match=r"`bins` must be >= 1, but got bins=0"):
+    with pytest.raises(ArgumentError, match=r"`bins` must be an integer .* got bins=0"):
         told.histogram(0)
 
 
@@ -341,7 +341,7 @@ def test_space_in_which_nothing_fits_says_why(ask: Any) -> None:
 
 
 def test_arguments_are_checked() -> None:
-    with pytest.raises(ArgumentError, match=r"`draws` must be >= 1, but got draws=0"):
+    with pytest.raises(ArgumentError, match=r"`draws` must be an integer .* got draws=0"):
         survey(small(), draws=0)
     with pytest.raises(ArgumentError, match=r"`tries` must be >= 1, but got tries=0"):
         Sampler(small(), tries=0)

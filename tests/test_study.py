@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import optuna
@@ -25,6 +26,7 @@ from lightsearch.study import (
 )
 from lightsearch.study.folder import load_state, save_state
 from lightsearch.study.journal import read_trials
+from lightsearch.study.pruning import HalvingPruner
 from lightsearch.training import EpochResult
 
 SPACE = parse("conv(4|6|8|10|12|16) [conv(6|8) | separable(8|12|16|20)] maxpool "
@@ -109,7 +111,7 @@ def test_the_target_pruner_waits_for_complete_trials() -> None:
 
 
 @pytest.mark.parametrize(("bad", "message"), [
-    ({"target": 0.0}, "`target` must be above 0"),
+    ({"target": 0.0}, "`target` must be a number above 0"),
     ({"target": 1.5}, r"at most 1, but got target=1\.5"),
     ({"target": 0.9, "warmup": -1}, "`warmup` must be >= 0, but got warmup=-1"),
     ({"target": 0.9, "slack": -0.1}, "`slack` must be >= 0"),
@@ -123,11 +125,38 @@ def test_pruners_by_name_and_a_users_own() -> None:
     own = optuna.pruners.PercentilePruner(25.0)
     assert make_pruner(own, 0.9, 15) is own
     names = {"target": TargetPruner, "median": optuna.pruners.MedianPruner,
-             "halving": optuna.pruners.SuccessiveHalvingPruner, "none": optuna.pruners.NopPruner}
+             "halving": HalvingPruner, "none": optuna.pruners.NopPruner}
     for name, kind in names.items():
         assert type(make_pruner(name, 0.9, 15)) is kind
     with pytest.raises(ArgumentError, match="`pruner` must be one of target"):
         make_pruner("best", 0.9, 15)
+
+
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_halving_decides_as_optunas_does_and_leaves_no_note(first: int) -> None:
+    pruners = HalvingPruner(first), optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=first, reduction_factor=2)
+    generator = random.Random(first)
+    curves = [[generator.randrange(8) / 8 for _ in range(13)] for _ in range(60)]
+    ends, studies = [], [optuna.create_study(direction="maximize", pruner=p) for p in pruners]
+    for study in studies:
+        running = [study.ask() for _ in range(3)]
+        for number in range(len(curves)):  # three at a time
+            trial, *running = [*running, study.ask()]
+            ends.append((number, _end_of(study, trial, curves[number])))
+    assert ends[:60] == ends[60:]
+    assert {end for _, end in ends} >= {first, 2 * first, 13}
+    assert all(not t.system_attrs for t in studies[0].trials)
+
+
+def _end_of(study: optuna.Study, trial: optuna.Trial, curve: list[float]) -> int:
+    for epoch, value in enumerate(curve, 1):
+        trial.report(value, epoch)
+        if trial.should_prune():
+            study.tell(trial, state=TrialState.PRUNED)
+            return epoch
+    study.tell(trial, curve[-1])
+    return len(curve)
 
 
 # Proposals --------------------------------------------------------------------------------------
@@ -267,6 +296,20 @@ def test_what_earlier_versions_left_half_begun_is_no_trial(tmp_path: Path, asked
         study.begin(_candidate(0))
         states = [t.state for t in study._optuna.trials]
     assert states == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        for number in range(2):
+            study.begin(_candidate(number))
+            _commit(study, number, 1, 100)
+        kept = study._state_path(0, 1)
+        state = kept.read_bytes()
+        study.end(0, "complete")
+        kept.write_bytes(state)  # as if killed before the last line of `end`
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        assert [p.name for p in (tmp_path / "s" / "states").iterdir()] == [
+            study._state_path(1, 1).name]
 
 
 def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:

@@ -684,7 +684,7 @@ def test_dropout_inside_a_residual_is_keyed_too(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("epoch", [0, -1, 3])
 def test_an_epoch_that_the_task_does_not_have(epoch: int) -> None:
-    with pytest.raises(ArgumentError, match=rf"^`epoch` must be from 1 to 2, but got {epoch}$"):
+    with pytest.raises(ArgumentError, match=rf"^`epoch` must be .* 1 to 2, .* epoch={epoch}$"):
         run_epoch(task(epochs=2), None, epoch)
 
 

@@ -95,8 +95,8 @@ def confirm(context: click.Context, /, design: str | None, row: int | None,
 def _hits(study: str, top: int) -> pd.DataFrame:
     """The first hits of a study, in the order of the search."""
     from lightsearch.api import load_result
+    from lightsearch.checks import integer
     from lightsearch.leaderboard import leaderboard
-    from lightsearch.question import integer
 
     integer("top", top, 1, 1000)
     result = load_result(Path(study))

@@ -57,6 +57,7 @@ _SORTS = ("accuracy", "params", "epochs")
         otherwise="by its question, under lightsearch-studies")
 @option("--seed", "Seed of everything random.", type=int)
 @option("--timeout", "Seconds after which the search stops, resumable.", type=float)
+@option("--epoch-timeout", "Seconds after which an epoch that hangs is run again.", type=float)
 @option("--stop-after-hits", "Hits after which no new design is trained.", type=int)
 @option("--sampler", "Who proposes: tpe or random.", metavar="NAME")
 @option("--pruner", "Who prunes: target, median, halving or none.", metavar="NAME")
@@ -81,9 +82,9 @@ _SORTS = ("accuracy", "params", "epochs")
 def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) -> None:
     """Search for designs within a budget that reach a target accuracy.
 
-    It says first what it will train at most and about how long that takes here. Leaving it with
-    Ctrl-C is safe: the same line again continues the study. leaderboard.csv in the study's folder
-    always holds the hits so far.
+    It says first what it will train at most and about how long that takes here. Ctrl-C finishes
+    the epochs that run and stops, a second Ctrl-C stops at once: either way the same line again
+    continues the study. leaderboard.csv in the study's folder always holds the hits so far.
 
     \b
     lightsearch search --dataset digits --budget 3000 --epochs 12 --target 0.95 --trials 4
@@ -98,20 +99,29 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     arguments, 130 when stopped with Ctrl-C.
     """
     try:
-        result = _searched(given, quiet=quiet, to_stderr=as_json)
+        result, stopped = _searched(given, quiet=quiet, to_stderr=as_json)
     except KeyboardInterrupt:
-        line = shlex.join(["lightsearch", *context.find_root().meta["line"]])
-        click.echo(f"lightsearch: stopped; the same line again continues:\n  {line}", err=True)
+        _say_how_to_go_on(context)
         context.exit(STOPPED)
     board = result.leaderboard
     if as_json:
         print_json(_result(result, board))
     elif quiet:
         _print_board(board)
+    if stopped:
+        _say_how_to_go_on(context)
+        context.exit(STOPPED)
     context.exit(0 if len(board) else NO_HIT)
 
 
-def _searched(given: dict[str, Any], *, quiet: bool, to_stderr: bool) -> SearchResult:
+def _say_how_to_go_on(context: click.Context) -> None:
+    line = shlex.join(["lightsearch", *context.find_root().meta["line"]])
+    click.echo(f"lightsearch: stopped; the same line again continues:\n  {line}", err=True)
+
+
+def _searched(given: dict[str, Any], *, quiet: bool,
+              to_stderr: bool) -> tuple[SearchResult, bool]:
+    """What the study holds in the end, and whether the search was stopped before it was over."""
     from rich.console import Console
 
     caps = budget_of(*(given.pop(name) for name in
@@ -129,14 +139,14 @@ def _searched(given: dict[str, Any], *, quiet: bool, to_stderr: bool) -> SearchR
         check_confirm(seeds, top)
         question = ask(caps, **arguments, untimed=quiet)
     show = functools.partial(shown, console=console)
-    reason = ""
+    last = Stopped("")
     for event in run(question, show=None if quiet else show):
         if isinstance(event, Stopped):
-            reason = event.reason
-    if seeds is not None:
+            last = event
+    if seeds is not None and not last.asked:
         with contextlib.redirect_stdout(sys.stderr if to_stderr else sys.stdout):
             confirm_best(question, seeds, top, quiet=quiet)
-    return load_result(question.folder, reason)
+    return load_result(question.folder, last.reason), last.asked
 
 
 def _result(result: SearchResult, board: pd.DataFrame) -> dict[str, Any]:

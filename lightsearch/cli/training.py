@@ -89,9 +89,10 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
           dataset: str | None, data: str | None, device: str | None,
           engine: str | None, precision: str | None) -> Task:
     from lightsearch import data as data_room
+    from lightsearch.checks import integer
     from lightsearch.data import DataRef
     from lightsearch.engines import checked_precision, chosen_engine
-    from lightsearch.question import chosen_device, integer
+    from lightsearch.question import chosen_device
     from lightsearch.training import Task
 
     if epochs is not None:

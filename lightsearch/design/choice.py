@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,9 @@ class Choice:
                               f"of both, but got {self.options!r}")
         seen: set[tuple[type, Any]] = set()
         for option in self.options:
+            if not isinstance(option, Hashable):
+                raise DesignError("the options of a choice must be plain values or layers, but "
+                                  f"got {option!r}")
             key = (bool if isinstance(option, bool) else type(option), option)
             if key in seen:
                 raise DesignError(f"the options of a choice must differ, but got {option!r} twice")

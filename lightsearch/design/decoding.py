@@ -15,6 +15,7 @@ import random as _random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
+from lightsearch.checks import kind
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import (
@@ -27,7 +28,7 @@ from lightsearch.design.parts import (
     Space,
     kind_of,
 )
-from lightsearch.errors import DesignError
+from lightsearch.errors import ArgumentError, DesignError
 
 Choose: TypeAlias = Callable[[str, tuple[Any, ...]], int]
 """`choose(path, options)` gives the index of the option to take."""
@@ -48,8 +49,12 @@ def decode(space: Any, choose: Choose) -> Any:
     >>> str(decode(space, lambda path, options: 1))
     'conv(16) gap linear(10)'
 
-    Raises `DesignError` if a name stands for two different choices, or a decided layer is invalid.
+    Raises `DesignError` if a name stands for two different choices, `choose` gives no index of an
+    option, or a decided layer is invalid.
     """
+    kind("space", space, (Seq, Fielded), "a sequence of layers or a recipe")
+    if not callable(choose):
+        raise ArgumentError(f"`choose` must be a function, but got choose={choose!r}")
     named_choices(space)
     if isinstance(space, Fielded):
         return _fielded(space, kind_of(type(space)), _once(choose))
@@ -62,10 +67,17 @@ def _once(choose: Choose) -> Callable[[Choice, str], Any]:
 
     def ask(choice: Choice, path: str) -> Any:
         if choice.name is None:
-            return choice.options[choose(path, choice.options)]
+            return picked(path, choice.options)
         if choice.name not in taken:
-            taken[choice.name] = choice.options[choose(choice.name, choice.options)]
+            taken[choice.name] = picked(choice.name, choice.options)
         return taken[choice.name]
+
+    def picked(path: str, options: tuple[Any, ...]) -> Any:
+        index = choose(path, options)
+        if type(index) is int and 0 <= index < len(options):
+            return options[index]
+        raise DesignError(f"`choose` must give an index below {len(options)} at {path}, but gave "
+                          f"{index!r}")
 
     return ask
 

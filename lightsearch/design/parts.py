@@ -220,7 +220,7 @@ def register_kind(name: str, cls: type[Layer]) -> None:
 
     Raises `DesignError` for a name that is not lower-case letters, digits and `_`, or is taken.
     """
-    if not (name.isascii() and name.isidentifier() and name.islower()):
+    if not (isinstance(name, str) and name.isascii() and name.isidentifier() and name.islower()):
         raise DesignError("the name of a layer kind must be lower-case letters, digits and _, "
                           f"but got {name!r}")
     known = _KINDS.get(name)

@@ -7,10 +7,11 @@ import random
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lightsearch.cost import Budget, Cost
+from lightsearch.checks import integer, kind
+from lightsearch.cost import Budget, Cost, check_shape
 from lightsearch.design.decoding import decode, replay
-from lightsearch.design.parts import Design, Space
-from lightsearch.errors import ArgumentError, BudgetError, DesignError
+from lightsearch.design.parts import Design, Seq, Space
+from lightsearch.errors import BudgetError, DesignError
 from lightsearch.ops import Shape
 from lightsearch.space.graph import Graph
 from lightsearch.space.sampling import (
@@ -61,8 +62,7 @@ class Survey:
 
         What is `beyond` the counts is in none of them.
         """
-        if bins < 1:
-            raise ArgumentError(f"`bins` must be >= 1, but got bins={bins}")
+        integer("bins", bins, 1, 10**6)
         low, high = self.counts[0][0], self.counts[-1][0]
         wide = max(1, math.ceil((high - low + 1) / bins))
         sums = [0] * math.ceil((high - low + 1) / wide)
@@ -92,8 +92,14 @@ def survey(space: Space, shape: Shape = (1, 28, 28), classes: int | None = 10,
     Raises `DesignError` where no design of the space is valid, `BudgetError` where none is within
     the budget.
     """
-    if draws < 1:
-        raise ArgumentError(f"`draws` must be >= 1, but got draws={draws}")
+    for name, value, least in (("limit", limit, 0), ("draws", draws, 1)):
+        integer(name, value, least, 10**12)
+    integer("seed", seed, -2**63, 2**63 - 1)
+    kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
+    check_shape(shape)
+    if classes is not None:
+        integer("classes", classes, 1, 10**9)
+    kind("budget", budget, Budget | None, "a Budget")
     asked = budget or Budget()
     graph = graph_of(space, shape, classes, limit)
     structure = structure_of(space, limit)

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lightsearch.errors import StudyError
+from lightsearch.records import typed
 from lightsearch.training import State
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
@@ -69,22 +71,34 @@ def locked(folder: Path) -> Iterator[None]:
     Raises `StudyError` naming the process that holds it, or that the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / "lock", timeout=0)
-        lock.acquire()
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / "lock", timeout=0)
+            lock.acquire()
     except filelock.Timeout:
         holder = _text(folder / "holder") or "another process"
         raise StudyError(f"a study must be run by one process at a time, but {folder} is held by "
                          f"{holder}") from None
-    except OSError as error:
-        raise StudyError(f"the study's folder must be writable, but {folder} is not: {error}") \
-            from error
     try:
-        write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
+        with writing(folder):
+            write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
     finally:
         (folder / "holder").unlink(missing_ok=True)
         lock.release()
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise `StudyError` where the system refuses to write: no room, no right, no such disk."""
+    try:
+        yield
+    except filelock.Timeout:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise StudyError(f"the study's folder must be writable and have room, but {folder} is "
+                         f"not: {error}. Nothing that was committed is lost: the same call "
+                         "continues once it is") from error
 
 
 def check_identity(folder: Path, identity: Identity) -> None:
@@ -95,7 +109,8 @@ def check_identity(folder: Path, identity: Identity) -> None:
     known = read_identity(folder)
     if known is None:
         text = json.dumps(dataclasses.asdict(identity), indent=1)
-        write_text(folder / "study.json", text + "\n")
+        with writing(folder):
+            write_text(folder / "study.json", text + "\n")
         return
     asked, found = dataclasses.asdict(identity), dataclasses.asdict(known)
     differences = [f"{name}={found[name]!r} there, {asked[name]!r} asked for"
@@ -108,18 +123,24 @@ def check_identity(folder: Path, identity: Identity) -> None:
 
 def read_identity(folder: Path) -> Identity | None:
     """The identity of the study in a folder; None where there is no study yet."""
-    text = _text(folder / "study.json")
-    if text is None:
+    try:
+        text = (folder / "study.json").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         if (folder / "journal.log").exists():
-            raise StudyError(f"a study must have its study.json, but {folder} has only a journal")
+            raise StudyError(f"a study must have its study.json, but {folder} has only a "
+                             "journal") from None
         return None
+    except OSError as error:
+        raise StudyError(f"the study in {folder} must be readable, but: {error}") from None
     try:
         data = json.loads(text)
         if data.get("format", 0) > FORMAT:
             raise StudyError(f"the study in {folder} was written by a newer lightsearch (format "
                              f"{data['format']}, this one reads up to {FORMAT})")
-        return Identity(**data)
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        identity = typed(Identity(**data))
+        Fraction(identity.target)
+        return identity
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise StudyError(f"{folder / 'study.json'} must hold a study's identity, but it does not: "
                          f"{error}") from None
 
@@ -138,12 +159,17 @@ def write_text(path: Path, text: str) -> None:
     """Replace a file at once: readers see the old text or the new one, never a part."""
     with _replacing(path) as part:
         part.write_text(text)
+    sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """See to it that a power cut does not bring back the names that a folder had before."""
     with contextlib.suppress(OSError):  # not every system lets a folder be synced
-        folder = os.open(path.parent, os.O_RDONLY)
+        opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(opened)
         finally:
-            os.close(folder)
+            os.close(opened)
 
 
 @contextlib.contextmanager
@@ -158,7 +184,8 @@ def _replacing(path: Path) -> Iterator[Path]:
 def save_state(path: Path, state: State) -> None:
     """Write a state or weights at once, its content synced.
 
-    Its name is not: a power cut may bring back the folder without it, and one epoch runs again.
+    Its name is not (`sync_names` does that): a power cut may bring back the folder without it,
+    and one epoch runs again.
     """
     with _replacing(path) as part:
         save_file(state, part)

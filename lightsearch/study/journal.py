@@ -21,7 +21,14 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.errors import StudyError
-from lightsearch.records import Candidate, Trial, candidate_from, epoch_from, to_json
+from lightsearch.records import (
+    OUTCOMES,
+    Candidate,
+    Trial,
+    candidate_from,
+    epoch_from,
+    to_json,
+)
 from lightsearch.study.folder import (
     Identity,
     check_identity,
@@ -29,6 +36,8 @@ from lightsearch.study.folder import (
     load_state,
     locked,
     save_state,
+    sync_names,
+    writing,
 )
 from lightsearch.study.proposals import categorical
 from lightsearch.study.quiet import quiet
@@ -38,7 +47,6 @@ NAME = "lightsearch"
 _CANDIDATE = "candidate"
 _EPOCH = "epoch-"
 _OUTCOME = "outcome"
-_DAMAGE = (ValueError, KeyError, TypeError, AssertionError)  # what Optuna raises on a bad journal
 
 
 class Study:
@@ -57,6 +65,12 @@ class Study:
         self._live: dict[int, optuna.Trial] = {}
         for frozen in self._optuna.get_trials(deepcopy=False):
             self._restore(frozen)
+        running = {f"trial-{number:05d}" for number in self._live}
+        for path in self.folder.glob("*.part"):  # left by a kill while they were written
+            path.unlink()
+        for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
+            if path.name.partition("-epoch-")[0] not in running:
+                path.unlink()
 
     @classmethod
     @contextlib.contextmanager
@@ -68,11 +82,8 @@ class Study:
         """
         with locked(folder):
             check_identity(folder, identity)
-            try:
+            with _readable(folder), writing(folder):
                 study = cls(folder, pruner)
-            except _DAMAGE as error:
-                raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
-                                 f"{error!r}") from error
             yield study
 
     # Reading back --------------------------------------------------------------------------
@@ -104,7 +115,8 @@ class Study:
         """Commit a new trial."""
         kinds: dict[str, BaseDistribution] = {
             path: categorical(count) for path, count in candidate.options.items()}
-        with quiet():  # one line of the journal: ask and suggest would write and sync one each
+        with quiet(), writing(self.folder):
+            # one line of the journal: ask and suggest would write and sync one each
             self._optuna.add_trial(FrozenTrial(
                 number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, values=None,
                 datetime_start=datetime.now(), datetime_complete=None,
@@ -120,14 +132,15 @@ class Study:
 
     def commit(self, number: int, state: State, weights: State, result: EpochResult) -> Trial:
         """Commit an epoch: its state first, then the weights if it is the best, the line last."""
-        before = self.trials[number]
-        save_state(self._state_path(number, result.epoch), state)
-        if before.best is None or result.correct > before.best.correct:
-            save_state(self.weights_path(number), weights)
-        live = self._live[number]
-        live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
-        live.report(result.accuracy, result.epoch)
-        self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
+        before, live = self.trials[number], self._live[number]
+        with writing(self.folder):
+            save_state(self._state_path(number, result.epoch), state)
+            if before.best is None or result.correct > before.best.correct:
+                save_state(self.weights_path(number), weights)
+                sync_names(self.folder / "weights")  # unlike states, they are not made again
+            live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
+            live.report(result.accuracy, result.epoch)
+            self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
         trial = self.trials[number] = Trial(before.candidate, (*before.epochs, result))
         return trial
 
@@ -139,15 +152,15 @@ class Study:
         """Commit the end of a trial; what is told to Optuna is the last epoch's accuracy."""
         before = self.trials[number]
         live = self._live.pop(number)
-        live.set_user_attr(_OUTCOME, [outcome, reason])
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-        with quiet():
+        with quiet(), writing(self.folder):
+            live.set_user_attr(_OUTCOME, [outcome, reason])
             if outcome == "complete":
                 self._optuna.tell(live, before.epochs[-1].accuracy)
             else:
                 self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
-        for path in self.folder.glob(f"states/trial-{number:05d}-*"):
-            path.unlink()
+            for path in self.folder.glob(f"states/trial-{number:05d}-*"):
+                path.unlink()
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
 
@@ -198,6 +211,8 @@ def read_trial(frozen: FrozenTrial) -> Trial:
     outcome, reason = attributes.get(_OUTCOME, ["running", ""])
     if not frozen.state.is_finished():
         outcome, reason = "running", ""  # died before it was told: it is decided again
+    if outcome not in OUTCOMES or not isinstance(reason, str):
+        raise ValueError(f"{outcome!r} with the reason {reason!r} is no outcome")
     return Trial(candidate_from(attributes[_CANDIDATE]), epochs, outcome, reason)
 
 
@@ -209,11 +224,19 @@ def read_trials(folder: Path) -> list[Trial]:
     journal = folder.resolve() / "journal.log"
     if not journal.exists():
         raise StudyError(f"a study's folder must have a journal.log, but {folder} has none")
-    try:
-        with quiet():
-            study = optuna.load_study(study_name=NAME, storage=_storage(journal))
-            found = study.get_trials(deepcopy=False)
+    with quiet(), _readable(folder):
+        study = optuna.load_study(study_name=NAME, storage=_storage(journal))
+        found = study.get_trials(deepcopy=False)
         return [read_trial(t) for t in found if _CANDIDATE in t.user_attrs]
-    except _DAMAGE as error:
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Raise `StudyError` for whatever is raised on a damaged journal: Optuna has many kinds."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
         raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
-                         f"{error!r}") from error
+                         f"{error!r:.300}") from error
