@@ -40,6 +40,7 @@ from lightsearch.errors import LightsearchError
 from lightsearch.notation import format_text, parse, parse_recipe
 from lightsearch.ops import Local
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.source import to_source
 from lightsearch.zoo import zoo
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ _LAZY = {
     "SearchResult": "api", "iter_search": "api", "load_result": "api", "load_weights": "api",
     "search": "api", "build": "modules", "register": "modules", "summary": "modules",
     "DataSet": "data", "load": "data", "make_dataset": "data", "default_space": "defaults",
-    "folder_dataset": "images", "torchvision_dataset": "images",
-    "read": "leaderboard", "rebuild": "leaderboard", "survey": "space", "Task": "training",
-    "run_epoch": "training", "train": "training",
+    "folder_dataset": "images", "torchvision_dataset": "images", "read": "leaderboard",
+    "rebuild": "leaderboard", "survey": "space", "Task": "training", "run_epoch": "training",
+    "train": "training",
 }
 
 
@@ -81,5 +82,5 @@ __all__ = [
     "gate", "integer", "iter_search", "linear", "load", "load_result", "load_weights",
     "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "read", "real",
     "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search", "separable",
-    "seq", "summary", "survey", "torchvision_dataset", "train", "word", "zoo",
+    "seq", "summary", "survey", "to_source", "torchvision_dataset", "train", "word", "zoo",
 ]
