@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from lightsearch.data import DataSet, load, make_dataset
     from lightsearch.defaults import default_space
     from lightsearch.images import folder_dataset, torchvision_dataset
+    from lightsearch.exporting import export
     from lightsearch.leaderboard import read, rebuild
     from lightsearch.modules import build, register, summary
+    from lightsearch.predicting import predict
     from lightsearch.space import survey
     from lightsearch.training import Task, run_epoch, train
 
@@ -58,8 +60,8 @@ _LAZY = {
     "search": "api", "build": "modules", "register": "modules", "summary": "modules",
     "DataSet": "data", "load": "data", "make_dataset": "data", "default_space": "defaults",
     "folder_dataset": "images", "torchvision_dataset": "images", "read": "leaderboard",
-    "rebuild": "leaderboard", "survey": "space", "Task": "training", "run_epoch": "training",
-    "train": "training",
+    "export": "exporting", "predict": "predicting", "rebuild": "leaderboard", "survey": "space",
+    "Task": "training", "run_epoch": "training", "train": "training",
 }
 
 
@@ -78,9 +80,10 @@ def __dir__() -> list[str]:
 __all__ = [
     "DEFAULT_RECIPE", "Budget", "DataSet", "Layer", "LightsearchError", "Local", "Recipe",
     "SearchResult", "Task", "avgpool", "build", "conv", "cost", "decode", "default_space",
-    "depthwise", "dropout", "fingerprint", "flag", "folder_dataset", "format_text", "gap",
-    "gate", "integer", "iter_search", "linear", "load", "load_result", "load_weights",
-    "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "read", "real",
-    "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search", "separable",
-    "seq", "summary", "survey", "to_source", "torchvision_dataset", "train", "word", "zoo",
+    "depthwise", "dropout", "export", "fingerprint", "flag", "folder_dataset", "format_text",
+    "gap", "gate", "integer", "iter_search", "linear", "load", "load_result", "load_weights",
+    "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "predict", "read",
+    "real", "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search",
+    "separable", "seq", "summary", "survey", "to_source", "torchvision_dataset", "train",
+    "word", "zoo",
 ]

@@ -51,6 +51,10 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "status": ({"events", "question", "records", "study"}, set()),
     "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
                  {"rich"}),
+    "exporting": ({"errors", "api", "cost", "data", "design", "engines", "leaderboard", "modules",
+                   "notation", "ops", "randomness", "records", "source", "study", "training",
+                   "wording"}, {"torch", "pandas", "onnx", "onnxruntime"}),
+    "predicting": ({"errors", "exporting", "ops"}, {"torch", "PIL", "numpy"}),
     "api": ({"errors", "conductor", "cost", "data", "design", "events", "leaderboard", "progress",
              "question", "recipe", "records", "slots", "study", "training"}, {"pandas"}),
 }
