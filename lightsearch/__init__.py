@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from lightsearch.api import SearchResult, iter_search, load_result, load_weights, search
     from lightsearch.data import DataSet, load, make_dataset
     from lightsearch.defaults import default_space
-    from lightsearch.images import folder_dataset, torchvision_dataset
     from lightsearch.exporting import export
+    from lightsearch.images import folder_dataset, torchvision_dataset
     from lightsearch.leaderboard import read, rebuild
     from lightsearch.modules import build, register, summary
     from lightsearch.predicting import predict
