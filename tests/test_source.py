@@ -21,10 +21,12 @@ from lightsearch.ops import Local, register_cost
 from lightsearch.source import to_source
 
 RUNNER = Path(__file__).with_name("source_runner.py")
+RUFF = (["format", "--check"], ["check", "--select", "E4,E7,E9,F,I,B,UP,RUF,N"])
+FAULTY: Drawn = (parse("conv(4) gap linear(3)"), (1, 9, 8))
 
 
-def _random_designs() -> list[Drawn]:
-    return [make(Random(seed)) for make in (nasty, plain, default, loose) for seed in range(75)]
+def _random_designs(seeds: range) -> list[Drawn]:
+    return [make(Random(seed)) for make in (nasty, plain, default, loose) for seed in seeds]
 
 
 def _odd_ones() -> list[Drawn]:
@@ -54,33 +56,50 @@ def _case(name: str, drawn: Drawn) -> dict[str, Any]:
             "training_outputs": training, "weights_after": dict(module.state_dict())}
 
 
+def _checked(folder: Path, designs: list[Drawn], faulty: dict[str, str]) -> dict[str, str]:
+    """What is wrong with the source of each design, and with faulty ones, by name."""
+    cases = []
+    for index, drawn in enumerate(designs):
+        name = f"net_{index:03}"
+        (folder / f"{name}.py").write_text(to_source(drawn[0], shape=drawn[1], note="A test."))
+        cases.append(_case(name, drawn))
+    for name, text in faulty.items():
+        (folder / f"{name}.py").write_text(text)
+        cases.append(_case(name, FAULTY))
+    torch.save(cases, folder / "cases.pt")
+    run = subprocess.run([sys.executable, str(RUNNER), str(folder)], capture_output=True,
+                         text=True)
+    assert run.returncode == 0, run.stderr
+    for name in faulty:
+        (folder / f"{name}.py").unlink()
+    found: dict[str, str] = json.loads(run.stdout)
+    assert len(found) == len(cases)
+    return found
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A folder of written networks, and what is wrong with each where lightsearch is not."""
     folder = tmp_path_factory.mktemp("written")
     published: list[Drawn] = [(entry.design, (1, 28, 28)) for entry in zoo.values()]
-    cases = []
-    for index, drawn in enumerate([*published, *_odd_ones(), *_random_designs()]):
-        name = f"net_{index:03}"
-        (folder / f"{name}.py").write_text(to_source(drawn[0], shape=drawn[1], note="A test."))
-        cases.append(_case(name, drawn))
-    source = to_source(parse("conv(4,gelu) gap linear(3)"), shape=(1, 9, 8))
-    for name, text in (("wrong", source), ("needy", f"import lightsearch\n\n{source}")):
-        (folder / f"{name}.py").write_text(text)
-        cases.append(_case(name, (parse("conv(4) gap linear(3)"), (1, 9, 8))))
-    torch.save(cases, folder / "cases.pt")
-    run = subprocess.run([sys.executable, str(RUNNER), str(folder)], capture_output=True,
-                         text=True)
-    assert run.returncode == 0, run.stderr
-    for name in ("wrong", "needy"):
-        (folder / f"{name}.py").unlink()
-    return folder, json.loads(run.stdout)
+    source = to_source(parse("conv(4,gelu) gap linear(3)"), shape=FAULTY[1])
+    return folder, _checked(
+        folder, [*published, *_odd_ones(), *_random_designs(range(10))],
+        {"wrong": source, "needy": f"import lightsearch\n\n{source}"})
 
 
 def test_zoo_and_random_designs_run_without_lightsearch(written: Any) -> None:
     found = {name: wrong for name, wrong in written[1].items() if name.startswith("net_")}
-    assert len(found) >= 12 + 300
+    assert len(found) >= 12 + 40
     assert not [wrong for wrong in found.values() if wrong]
+
+
+@pytest.mark.slow
+def test_many_random_designs_run_without_lightsearch(tmp_path: Path) -> None:
+    found = _checked(tmp_path, _random_designs(range(10, 85)), {})
+    assert len(found) == 300 and not [wrong for wrong in found.values() if wrong]
+    for line in RUFF:
+        test_files_are_as_ruff_leaves_them((tmp_path, found), line)
 
 
 def test_a_network_that_differs_is_noticed(written: Any) -> None:
@@ -88,8 +107,7 @@ def test_a_network_that_differs_is_noticed(written: Any) -> None:
     assert "must not need lightsearch" in written[1]["needy"]
 
 
-@pytest.mark.parametrize("line", [
-    ["format", "--check"], ["check", "--select", "E4,E7,E9,F,I,B,UP,RUF,N"]])
+@pytest.mark.parametrize("line", RUFF)
 def test_files_are_as_ruff_leaves_them(written: Any, line: list[str]) -> None:
     run = subprocess.run([sys.executable, "-m", "ruff", *line, "--isolated", str(written[0])],
                          capture_output=True, text=True)
