@@ -2,9 +2,10 @@
 
 An image is brought to the network's form like this, in this order: turned as its camera noted;
 a transparent background made white; grey or RGB, as the network's channels are; inverted, where
-a grey network was trained on the other background (below); padded with its border's colour to
-the network's proportions; resized (to fewer pixels by averaging areas, to more by bilinear
-interpolation); scaled to 0 to 1; normalised.
+a grey network was trained on the other background (below); brought to the network's form, for
+the data sets with a name of their own (signs on a plain ground) by padding with the colour of its
+border and averaging areas (bilinear interpolation to more pixels), for others as `folder_dataset`
+does it, cut about the middle and bilinear; scaled to 0 to 1; normalised.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lightsearch.data import NAMES
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.exporting import Opened, open_net
 from lightsearch.ops import Shape
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Array = np.ndarray[Any, Any]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -96,7 +100,8 @@ def _prepared(path: Path, opened: Opened, invert: bool | None) -> tuple[Path, Te
         from PIL import ImageOps
 
         image, edge = ImageOps.invert(image), 255 - edge
-    pixels = np.asarray(_fitted(image, np.median(edge, axis=0), opened.shape))
+    whole = opened.metadata["dataset"] in NAMES
+    pixels = np.asarray(_fitted(image, np.median(edge, axis=0) if whole else None, opened.shape))
     tensor = torch.from_numpy(pixels.copy()).to(torch.float32) / 255
     return path, tensor[None] if channels == 1 else tensor.movedim(-1, 0), inverted
 
@@ -119,19 +124,20 @@ def _read(path: Path, channels: int) -> Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _edges(pixels: np.ndarray) -> Iterator[np.ndarray]:
+def _edges(pixels: Array) -> Iterator[Array]:
     yield from (pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1])
 
 
-def _fitted(image: Image, edge: np.ndarray, shape: Shape) -> Image:
-    """The image padded to the proportions of `shape`, and resized to it where it is not it."""
+def _fitted(image: Image, edge: Array | None, shape: Shape) -> Image:
+    """The image in the size of `shape`: padded in the colour `edge` where there is one, else
+    cut."""
     from PIL import Image, ImageOps
 
     _, height, width = shape
     if image.size == (width, height):
         return image
-    colour = tuple(int(value) for value in np.atleast_1d(edge))
+    if edge is None:
+        return ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     shrinks = image.width > width or image.height > height
     method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    return ImageOps.pad(image, (width, height), method,
-                        color=colour[0] if len(colour) == 1 else colour)
+    return ImageOps.pad(image, (width, height), method, color=int(edge))

@@ -54,7 +54,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "exporting": ({"errors", "api", "cost", "data", "design", "engines", "leaderboard", "modules",
                    "notation", "ops", "randomness", "records", "source", "study", "training",
                    "wording"}, {"torch", "pandas", "onnx", "onnxruntime"}),
-    "predicting": ({"errors", "exporting", "ops"}, {"torch", "PIL", "numpy"}),
+    "predicting": ({"errors", "data", "exporting", "ops"}, {"torch", "PIL", "numpy"}),
     "api": ({"errors", "conductor", "cost", "data", "design", "events", "leaderboard", "progress",
              "question", "recipe", "records", "slots", "study", "training"}, {"pandas"}),
 }

@@ -148,6 +148,9 @@ def test_colours_and_the_turn_of_a_camera(tmp_path: Path) -> None:
     Image.fromarray(np.rot90(pixels, 1).copy()).save(tmp_path / "turned.png", exif=exif)
     plain, turned = predict(net, tmp_path / "plain.png"), predict(net, tmp_path / "turned.png")
     assert plain[0].probabilities == turned[0].probabilities
+    wide = np.pad(pixels, ((0, 0), (5, 5), (0, 0)), constant_values=77)
+    Image.fromarray(wide).save(tmp_path / "wide.png")  # cut: it is no sign on a plain ground
+    assert predict(net, tmp_path / "wide.png")[0].probabilities == plain[0].probabilities
     assert not plain[0].inverted and len(plain[0].probabilities) == 3
 
 

@@ -57,7 +57,7 @@ def open_net(path: str | Path) -> Opened:
     if not path.is_file():
         raise ArgumentError(f"a network must be a file, but there is no {path}")
     opened = readers[path.suffix](path)
-    missing = {"input", "mean", "std", "background"} - opened.metadata.keys()
+    missing = {"input", "mean", "std", "background", "dataset"} - opened.metadata.keys()
     if missing:
         raise ExportError(f"a network must say how its images are normalised, but {path} has no "
                           f"{', '.join(sorted(missing))} in its metadata: was it written by "
