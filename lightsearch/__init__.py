@@ -40,6 +40,7 @@ from lightsearch.errors import LightsearchError
 from lightsearch.notation import format_text, parse, parse_recipe
 from lightsearch.ops import Local
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.source import to_source
 from lightsearch.zoo import zoo
 
 if TYPE_CHECKING:
@@ -47,19 +48,22 @@ if TYPE_CHECKING:
     from lightsearch.confirming import confirm
     from lightsearch.data import DataSet, load, make_dataset
     from lightsearch.defaults import default_space
+    from lightsearch.exporting import export
     from lightsearch.images import folder_dataset, torchvision_dataset
     from lightsearch.leaderboard import read, rebuild
     from lightsearch.modules import build, register, summary
+    from lightsearch.predicting import predict
     from lightsearch.space import survey
     from lightsearch.training import Task, run_epoch, train
 
 _LAZY = {
     "SearchResult": "api", "iter_search": "api", "load_result": "api", "load_weights": "api",
-    "search": "api", "build": "modules", "register": "modules", "summary": "modules",
-    "confirm": "confirming", "DataSet": "data", "load": "data", "make_dataset": "data",
-    "default_space": "defaults", "folder_dataset": "images", "torchvision_dataset": "images",
-    "read": "leaderboard", "rebuild": "leaderboard", "survey": "space", "Task": "training",
-    "run_epoch": "training", "train": "training",
+    "search": "api", "confirm": "confirming", "DataSet": "data", "load": "data",
+    "make_dataset": "data", "default_space": "defaults", "export": "exporting",
+    "folder_dataset": "images", "torchvision_dataset": "images", "read": "leaderboard",
+    "rebuild": "leaderboard", "build": "modules", "register": "modules", "summary": "modules",
+    "predict": "predicting", "survey": "space", "Task": "training", "run_epoch": "training",
+    "train": "training",
 }
 
 
@@ -78,9 +82,10 @@ def __dir__() -> list[str]:
 __all__ = [
     "DEFAULT_RECIPE", "Budget", "DataSet", "Layer", "LightsearchError", "Local", "Recipe",
     "SearchResult", "Task", "avgpool", "build", "confirm", "conv", "cost", "decode",
-    "default_space", "depthwise", "dropout", "fingerprint", "flag", "folder_dataset",
+    "default_space", "depthwise", "dropout", "export", "fingerprint", "flag", "folder_dataset",
     "format_text", "gap", "gate", "integer", "iter_search", "linear", "load", "load_result",
-    "load_weights", "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "read",
-    "real", "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search",
-    "separable", "seq", "summary", "survey", "torchvision_dataset", "train", "word", "zoo",
+    "load_weights", "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe",
+    "predict", "read", "real", "rebuild", "register", "repeat", "residual", "run_epoch", "se",
+    "search", "separable", "seq", "summary", "survey", "to_source", "torchvision_dataset",
+    "train", "word", "zoo",
 ]

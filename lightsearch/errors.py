@@ -48,6 +48,11 @@ class EngineError(LightsearchError):
     """A training engine that cannot be loaded, or was not built."""
 
 
+class ExportError(LightsearchError):
+    """A network that cannot be written as asked, or a file that does not compute what it should;
+    also a package that is needed for it and is not there."""
+
+
 class StudyError(LightsearchError):
     """A study folder that cannot be used: locked, damaged, or made for another question."""
 

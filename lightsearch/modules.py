@@ -17,6 +17,7 @@ import torchinfo
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightsearch.cost import Cost
 from lightsearch.cost import cost as cost_of
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
 from lightsearch.errors import ArgumentError, DesignError
@@ -63,7 +64,11 @@ def build(design: Seq, shape: Shape = (1, 28, 28)) -> nn.Sequential:
 
     Raises `DesignError`, as `cost` does, for a layer that does not fit its input.
     """
-    costed = cost_of(design, shape)
+    return assemble(cost_of(design, shape))
+
+
+def assemble(costed: Cost) -> nn.Sequential:
+    """The module of layers that are lowered already."""
     module = _stacked(costed.steps)
     if costed.shape[1:] == (1, 1):
         module.add_module("flatten", nn.Flatten())

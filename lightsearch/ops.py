@@ -212,6 +212,11 @@ def lower_all(design: Seq, source: Shape, path: str = "") -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def made_of(step: Step, ops: Ops) -> Step:
+    """The same layer, of other operations that give the same shape."""
+    return _summed(step.layer, ops, step.source)
+
+
 # What each operation does to a shape, and what it costs -----------------------------------------
 
 

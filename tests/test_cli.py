@@ -31,8 +31,8 @@ from lightsearch.question import ask
 from lightsearch.wording import percent
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
-COMMANDS = ("search", "leaderboard", "confirm", "show", "train", "zoo", "space", "doctor",
-            "completion")
+COMMANDS = ("search", "leaderboard", "confirm", "show", "train", "export", "predict", "zoo",
+            "space", "doctor", "completion")
 TINY = ("search", "--budget", "900", "--epochs", "3", "--target", "0.3", "--dataset", "digits",
         "--space", SPACE, "--recipe", RECIPE, "--trials", "2", "--workers", "1", "--seed", "3")
 
@@ -192,6 +192,11 @@ def test_the_examples_of_a_search_on_the_digits_work(tmp_path, monkeypatch) -> N
     ("train 'conv(8) gap linear(10)' --recipe published", 2, "`recipe` must be notation"),
     ("train 'conv(8) gap linear(10)' --dataset digits --epochs 0", 2, "`epochs` must be an int"),
     ("train s1-final --save nowhere/x.safetensors", 2, "`save` must be a file in a folder that"),
+    ("export net.onnx", 2, "lightsearch: a leaderboard must be a CSV file"),
+    ("export net.tflite --weights x.safetensors", 2, "lightsearch: `path` must end in .onnx"),
+    ("export net.py --weights nowhere.safetensors", 1, "a safetensors file must be readable"),
+    ("export net.py --weights x.safetensors --row 1", 2, "--weights must not be given with"),
+    ("predict net.onnx digit.png", 2, "lightsearch: a network must be a file, but there is no"),
     ("zoo s9-final", 2, "lightsearch: a zoo name must be one of s0-large"),
     ("space 'conv(8) ]'", 2, "`]` must close a bracket"),
     ("space --budget 10", 2, "lightsearch: no design of this space has at most 10 parameters"),

@@ -8,6 +8,7 @@ from lightsearch.cli.completing import completion
 from lightsearch.cli.confirming import confirm
 from lightsearch.cli.designs import show, zoo
 from lightsearch.cli.doctor import doctor
+from lightsearch.cli.exporting import export, predict
 from lightsearch.cli.searching import leaderboard, search
 from lightsearch.cli.shared import Commands
 from lightsearch.cli.spaces import space
@@ -47,7 +48,8 @@ def main(context: click.Context, /) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, leaderboard, confirm, show, train, zoo, space, doctor, completion):
+for _command in (search, leaderboard, confirm, show, train, export, predict, zoo, space, doctor,
+                 completion):
     main.add_command(_command)
 
 __all__ = ["main"]

@@ -75,7 +75,7 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
         last = min(last, int(picked.row["epochs_trained"]))
     results, state = _trained(task, last, quiet=as_json)
     if save is not None:
-        _save(save, state)
+        _save(save, task, results, state)
     differences = _differences(picked, results) if compare else []
     if as_json:
         print_json(_described(task, results, differences if compare else None))
@@ -190,12 +190,12 @@ def _line(task: Task, result: EpochResult) -> str:
             f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s")
 
 
-def _save(path: str, state: State) -> None:
-    from lightsearch.study.folder import save_state
-    from lightsearch.training import evaluated
+def _save(path: str, task: Task, results: list[EpochResult], state: State) -> None:
+    from lightsearch.exporting import trained_now
+    from lightsearch.exporting.files import write_weights
 
     try:
-        save_state(Path(path), evaluated(state))
+        write_weights(trained_now(task, results, state), Path(path))
     except OSError as error:
         raise ArgumentError(f"`save` must be a file that can be written, but {path}: {error}") \
             from None

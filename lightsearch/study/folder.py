@@ -181,14 +181,14 @@ def _replacing(path: Path) -> Iterator[Path]:
     part.replace(path)
 
 
-def save_state(path: Path, state: State) -> None:
+def save_state(path: Path, state: State, metadata: dict[str, str] | None = None) -> None:
     """Write a state or weights at once, its content synced.
 
     Its name is not (`sync_names` does that): a power cut may bring back the folder without it,
     and one epoch runs again.
     """
     with _replacing(path) as part:
-        save_file(state, part)
+        save_file(state, part, metadata)
 
 
 def load_state(path: Path) -> State | None:
