@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from lightsearch.images import folder_dataset, torchvision_dataset
     from lightsearch.leaderboard import read, rebuild
     from lightsearch.modules import build, register, summary
+    from lightsearch.plots import plot_design
     from lightsearch.space import survey
     from lightsearch.training import Task, run_epoch, train
 
@@ -56,9 +57,9 @@ _LAZY = {
     "SearchResult": "api", "iter_search": "api", "load_result": "api", "load_weights": "api",
     "search": "api", "build": "modules", "register": "modules", "summary": "modules",
     "DataSet": "data", "load": "data", "make_dataset": "data", "default_space": "defaults",
-    "folder_dataset": "images", "torchvision_dataset": "images",
-    "read": "leaderboard", "rebuild": "leaderboard", "survey": "space", "Task": "training",
-    "run_epoch": "training", "train": "training",
+    "folder_dataset": "images", "torchvision_dataset": "images", "read": "leaderboard",
+    "rebuild": "leaderboard", "survey": "space", "Task": "training", "run_epoch": "training",
+    "train": "training", "plot_design": "plots",
 }
 
 
@@ -77,9 +78,9 @@ def __dir__() -> list[str]:
 __all__ = [
     "DEFAULT_RECIPE", "Budget", "DataSet", "Layer", "LightsearchError", "Local", "Recipe",
     "SearchResult", "Task", "avgpool", "build", "conv", "cost", "decode", "default_space",
-    "depthwise", "dropout", "fingerprint", "flag", "folder_dataset", "format_text", "gap",
-    "gate", "integer", "iter_search", "linear", "load", "load_result", "load_weights",
-    "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe", "read", "real",
-    "rebuild", "register", "repeat", "residual", "run_epoch", "se", "search", "separable",
-    "seq", "summary", "survey", "torchvision_dataset", "train", "word", "zoo",
+    "depthwise", "dropout", "fingerprint", "flag", "folder_dataset", "format_text", "gap", "gate",
+    "integer", "iter_search", "linear", "load", "load_result", "load_weights", "make_dataset",
+    "maxpool", "maybe", "oneof", "parse", "parse_recipe", "plot_design", "read", "real", "rebuild",
+    "register", "repeat", "residual", "run_epoch", "se", "search", "separable", "seq", "summary",
+    "survey", "torchvision_dataset", "train", "word", "zoo",
 ]
