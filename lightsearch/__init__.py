@@ -40,6 +40,7 @@ from lightsearch.errors import LightsearchError
 from lightsearch.notation import format_text, parse, parse_recipe
 from lightsearch.ops import Local
 from lightsearch.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.source import to_source
 from lightsearch.zoo import zoo
 
 if TYPE_CHECKING:
@@ -82,5 +83,5 @@ __all__ = [
     "integer", "iter_search", "linear", "load", "load_result", "load_weights", "make_dataset",
     "maxpool", "maybe", "oneof", "parse", "parse_recipe", "plot_design", "read", "real", "rebuild",
     "register", "repeat", "residual", "run_epoch", "se", "search", "separable", "seq", "summary",
-    "survey", "torchvision_dataset", "train", "word", "zoo",
+    "survey", "to_source", "torchvision_dataset", "train", "word", "zoo",
 ]

@@ -22,6 +22,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "cost": ({"errors", "design", "ops"}, set()),
     "notation": ({"errors", "design", "recipe"}, set()),
     "space": ({"errors", "design", "ops", "cost"}, set()),
+    "source": ({"errors", "design", "ops", "cost"}, set()),
     "zoo": ({"errors", "design", "notation", "ops", "recipe"}, set()),
     "defaults": ({"design", "ops", "errors"}, set()),
     "schedule": ({"recipe"}, set()),
