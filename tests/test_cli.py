@@ -31,7 +31,8 @@ from lightsearch.question import ask
 from lightsearch.wording import percent
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
-COMMANDS = ("search", "leaderboard", "show", "train", "zoo", "space", "doctor", "completion")
+COMMANDS = ("search", "leaderboard", "report", "show", "train", "zoo", "space", "doctor",
+            "completion")
 TINY = ("search", "--budget", "900", "--epochs", "3", "--target", "0.3", "--dataset", "digits",
         "--space", SPACE, "--recipe", RECIPE, "--trials", "2", "--workers", "1", "--seed", "3")
 

@@ -57,6 +57,9 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     "api": ({"errors", "conductor", "cost", "data", "defaults", "design", "events", "leaderboard",
              "ops", "plots", "progress", "question", "recipe", "records", "slots", "study",
              "training"}, {"pandas"}),
+    "report": ({"errors", "api", "cost", "defaults", "modules", "notation", "plots", "records",
+                "source", "training", "wording"}, {"jinja2", "matplotlib", "pandas"}),
+    "tensorboard": ({"errors", "records"}, {"torch"}),
 }
 FREE = {"cli", "__init__", "__main__"}  # these may import everything
 PARTS = {"_parsing": "notation", "_tokens": "notation", "process": "slots"}  # files of a room

@@ -7,6 +7,7 @@ import click
 from lightsearch.cli.completing import completion
 from lightsearch.cli.designs import show, zoo
 from lightsearch.cli.doctor import doctor
+from lightsearch.cli.reporting import report
 from lightsearch.cli.searching import leaderboard, search
 from lightsearch.cli.shared import Commands
 from lightsearch.cli.spaces import space
@@ -35,6 +36,7 @@ def main(context: click.Context, /) -> None:
     lightsearch search --dataset digits --target 0.95   a search of minutes, no download
     lightsearch search                                  at most 8,000 parameters, on MNIST
     lightsearch leaderboard STUDY                       what a study has found
+    lightsearch report STUDY                            the same as a page, with pictures
     lightsearch zoo                                     published networks to compare with
     lightsearch doctor                                  what is installed and found here
 
@@ -45,7 +47,7 @@ def main(context: click.Context, /) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, leaderboard, show, train, zoo, space, doctor, completion):
+for _command in (search, leaderboard, report, show, train, zoo, space, doctor, completion):
     main.add_command(_command)
 
 __all__ = ["main"]

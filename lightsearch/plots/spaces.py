@@ -7,18 +7,19 @@ from fractions import Fraction
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lightsearch.cost import Budget
 from lightsearch.design.parts import Space, kind_of
 from lightsearch.notation import parse
 from lightsearch.plots import Result
-from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, legend, title
+from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, inches, legend, ticks, title
 from lightsearch.space import survey
 from lightsearch.study.importances import importances
 from lightsearch.wording import large, plural, shortened
 
 NAME = 40  # characters of a decision's name, at most
+BROAD = 4.0  # inches, from which on a name has one line
 _TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
 
 
@@ -32,15 +33,17 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
     chance = [found.chance[name] for name, _ in shown]
     colours = [HIT if share > by else "none" for (_, share), by in zip(shown, chance, strict=True)]
     ax.barh(rows, [share for _, share in shown], color=colours, height=0.65, edgecolor=HIT,
-            label="importance; filled where it is above chance")
+            label="importance, filled if above chance")
     ax.plot(chance, rows, "|", color=LIMIT, markersize=11, markeredgewidth=1.6,
-            label="what chance exceeds one time in twenty")
-    ax.set_yticks(rows, [shortened(named(whole, name), NAME) for name, _ in shown],
-                  fontsize="small")
+            label="exceeded by chance 1 in 20 times")
+    broad = inches(ax) > BROAD
+    names = [shortened(named(whole, name), NAME) for name, _ in shown]
+    ax.set_yticks(rows, names if broad else [name.replace(", ", "\n") for name in names],
+                  fontsize="small" if broad else "x-small")
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(f"importance for the accuracy after epoch {found.epoch}, "
-                  f"of {plural(found.trials, 'trial')}")
+    ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
+    ax.set_xlabel(f"for the accuracy after epoch {found.epoch}, {plural(found.trials, 'trial')}")
     more = len(found.shares) - len(shown)
     title(ax, "Which decisions matter" + (f" ({more} smaller ones not shown)" if more else ""))
     legend(ax, columns=1)
@@ -97,6 +100,7 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     ax.set_xlabel("parameters")
     ax.set_ylabel("share of the designs")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_locator(ticks(ax))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend(ax)
     return ax

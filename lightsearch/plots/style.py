@@ -7,13 +7,13 @@ ground, which stands on any page, and `plt.style.use("dark_background")` gives i
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
@@ -42,7 +42,19 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
     return ax
 
 
-def legend(ax: Axes, *others: Axes, columns: int = 3) -> None:
+def inches(ax: Axes) -> float:
+    """About how wide the axes are."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(ax.get_window_extent().width / figure.dpi)
+
+
+def ticks(ax: Axes, apart: float = 0.75) -> MaxNLocator:
+    """Whole numbers on an axis, at least `apart` inches from each other."""
+    return MaxNLocator(max(2, int(inches(ax) / apart)), integer=True)
+
+
+def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
     """A legend below the axes, where it hides nothing, with what `others` have drawn too."""
     handles, labels = [], []
     for one in (ax, *others):
@@ -52,16 +64,18 @@ def legend(ax: Axes, *others: Axes, columns: int = 3) -> None:
     figure = ax.get_figure(root=True)
     assert figure is not None
     below = ScaledTranslation(0, -0.5, figure.dpi_scale_trans)  # inches: past the axis' label
-    made = ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, 0), ncols=columns,
+    made = ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, 0),
+                     ncols=columns or max(1, int(inches(ax) / 1.8)),
                      bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
                      borderaxespad=0, handlelength=2.2)
     for handle in made.legend_handles:
         if isinstance(handle, Line2D):  # many faint lines are still read in the legend
             handle.set(linewidth=max(1.1, handle.get_linewidth()), alpha=1)
+    figure.draw_without_rendering()  # a layout knows of a legend only once it was drawn
 
 
 def title(ax: Axes, text: str) -> None:
-    ax.set_title(text, loc="left", fontsize="medium")
+    ax.set_title(textwrap.fill(text, int(14 * inches(ax))), loc="left", fontsize="medium")
 
 
 # The axis of accuracies -------------------------------------------------------------------------
@@ -126,12 +140,9 @@ def label_points(ax: Axes, points: Iterable[tuple[float, float, str]],
     """Write a label beside each point where there is room; gives those that were written.
 
     Earlier points come first. A label that would leave the axes, or meet another label or one of
-    the `marks`, is left out: call it when all else is drawn.
+    the `marks`, is left out: call it when all else is drawn, the legend too.
     """
     wanted, written = list(points), []
-    figure = ax.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    figure.draw_without_rendering()  # settles where the axes are
     taken = [_around(point, 4) for point in ax.transData.transform(list(marks))]
     taken += [text.get_window_extent() for text in ax.texts]
     inside = ax.get_window_extent()

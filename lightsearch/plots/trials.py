@@ -9,7 +9,7 @@ from fractions import Fraction
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-from scipy import stats
+from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from lightsearch.errors import StudyError
 from lightsearch.plots import Result
@@ -23,6 +23,7 @@ from lightsearch.plots.style import (
     label_points,
     legend,
     stretched,
+    ticks,
     title,
 )
 from lightsearch.published import DATASET, front, published_designs, published_front
@@ -61,7 +62,7 @@ def pareto(result: Result, ax: Axes | None) -> Axes:
     ax.set_xlim(min(sizes) - room, max(sizes) + room)
     ax.set_xlabel("parameters")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    ax.xaxis.set_major_locator(ticks(ax))
     below = sum(_best(t, total) < ax.get_ylim()[0] for t in trials)
     title(ax, "Parameters and accuracy" + (
         f" ({plural(below, 'trial')} below the axis)" if below else ""))
@@ -105,7 +106,7 @@ def _confirmed(ax: Axes, board: pd.DataFrame, total: int) -> list[float]:
     spanned: list[float] = []
     for number, (_, row) in enumerate(rows.iterrows()):
         seeds, mean = int(row["confirmed_n"]), float(row["confirmed_mean"])
-        half = float(stats.t.ppf(0.975, seeds - 1)) * float(row["confirmed_sd"]) / math.sqrt(seeds)
+        half = float(stdtrit(seeds - 1, 0.975)) * float(row["confirmed_sd"]) / math.sqrt(seeds)
         low, at, high = (stretched(min(1.0, y), total) for y in (mean - half, mean, mean + half))
         ax.errorbar(row["params"], at, [[at - low], [high - at]], fmt="s", color=ink(),
                     markersize=4.5, markerfacecolor="none", elinewidth=1.1, capsize=3, zorder=6,
@@ -133,7 +134,7 @@ def curves(result: Result, ax: Axes | None) -> Axes:
     thin, faint = (1.1, 0.9) if len(trials) <= 60 else (0.6, 0.5)
     _lines(ax, hits, total, "hit", color=HIT, linewidth=thin, alpha=faint, zorder=3)
     _lines(ax, rest, total, "missed the target", color=MISS, linewidth=thin, alpha=faint)
-    _lines(ax, cut, total, "pruned or failed, to where it was cut", color=MISS, linewidth=thin,
+    _lines(ax, cut, total, "pruned or failed, cut at the x", color=MISS, linewidth=thin,
            linestyle="--", alpha=0.6 * faint)
     ax.plot([len(t.epochs) for t in cut], [_at(t, -1, total) for t in cut], "x", color=MISS,
             markersize=4, markeredgewidth=0.8)
@@ -145,7 +146,7 @@ def curves(result: Result, ax: Axes | None) -> Axes:
     accuracy_axis(ax, [floor, max(shown), stretched(float(goal), total)], total,
                   _label(result, "each epoch"))
     ax.set_xlim(0.7, result.identity.epochs + 0.3)
-    ax.xaxis.set_major_locator(MaxNLocator(15, integer=True))
+    ax.xaxis.set_major_locator(ticks(ax, 0.35))
     ax.set_xlabel("epoch")
     title(ax, f"Accuracy by epoch, {plural(len(trials), 'trial')}")
     legend(ax)
@@ -191,7 +192,7 @@ def progress(result: Result, ax: Axes | None) -> Axes:
     ax.set_xlim(0, len(so_far) * 1.02 + 1)
     ax.set_xlabel("epochs trained, all trials together")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    ax.xaxis.set_major_locator(ticks(ax))
     title(ax, f"Best so far and {plural(len(hits), 'hit')}, {plural(len(so_far), 'epoch')}")
     legend(ax, counts)
     return ax
