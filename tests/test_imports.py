@@ -53,7 +53,7 @@ ALLOWED: dict[str, tuple[set[str], set[str]]] = {
                "study", "wording"}, {"matplotlib", "pandas", "scipy"}),
     "status": ({"events", "question", "records", "study"}, set()),
     "progress": ({"events", "leaderboard", "question", "records", "status", "study", "wording"},
-                 {"rich"}),
+                 {"rich", "IPython"}),
     "api": ({"errors", "conductor", "cost", "data", "defaults", "design", "events", "leaderboard",
              "ops", "plots", "progress", "question", "recipe", "records", "slots", "study",
              "training"}, {"pandas"}),

@@ -43,9 +43,9 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
-    ax.set_xlabel(f"for the accuracy after epoch {found.epoch}, {plural(found.trials, 'trial')}")
+    ax.set_xlabel(f"accuracy after epoch {found.epoch}, {plural(found.trials, 'trial')}")
     more = len(found.shares) - len(shown)
-    title(ax, "Which decisions matter" + (f" ({more} smaller ones not shown)" if more else ""))
+    title(ax, "Which decisions matter" + (f"\n({more} smaller ones not shown)" if more else ""))
     legend(ax, columns=1)
     return ax
 

@@ -75,7 +75,9 @@ def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
 
 
 def title(ax: Axes, text: str) -> None:
-    ax.set_title(textwrap.fill(text, int(14 * inches(ax))), loc="left", fontsize="medium")
+    room = int(14 * inches(ax))
+    lines = [textwrap.fill(line, room) for line in text.splitlines()]
+    ax.set_title("\n".join(lines), loc="left", fontsize="medium")
 
 
 # The axis of accuracies -------------------------------------------------------------------------
