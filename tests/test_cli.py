@@ -26,6 +26,7 @@ from tiny import RECIPE, SPACE
 from lightsearch import build, data, load_result, parse, zoo
 from lightsearch.api import search
 from lightsearch.cli import main, shared
+from lightsearch.defaults import IMAGES
 from lightsearch.leaderboard import read
 from lightsearch.question import ask
 from lightsearch.wording import percent
@@ -110,11 +111,11 @@ def test_help_shows_the_defaults() -> None:
 
 
 def test_the_images_of_named_data_sets_are_known() -> None:
-    assert set(shared.IMAGES) == set(data.NAMES)
+    assert set(IMAGES) == set(data.NAMES)
     folder = os.environ.get("LIGHTSEARCH_DATA")
     for name in ("digits", "mnist") if folder else ("digits",):
         found = data.load(name, folder)
-        assert shared.IMAGES[name] == (found.shape, found.classes)
+        assert IMAGES[name] == (found.shape, found.classes)
 
 
 def _examples() -> list[str]:

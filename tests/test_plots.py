@@ -62,8 +62,10 @@ def _texts(ax: Axes) -> list[Text]:
     return [one for one in found if one.axes is None or one.axes.axison or one in ax.texts]
 
 
-@pytest.mark.parametrize("picture", PICTURES)
-@pytest.mark.parametrize("count", [5, 500])
+@pytest.mark.parametrize(("count", "picture"), [
+    *((5, picture) for picture in PICTURES), *((500, picture) for picture in PICTURES[:3]),
+    pytest.param(500, "choices", marks=pytest.mark.slow),  # the space is that of 5
+])
 def test_no_label_is_over_another_or_cut_off(few, many, count, picture) -> None:
     ax = getattr((few if count == 5 else many).plot, picture)()
     texts = _texts(ax)

@@ -85,13 +85,14 @@ def test_the_page_has_what_was_asked_drawn_and_hit(page: str, study: Path) -> No
 
 def test_a_study_without_a_hit_and_one_without_a_trial_are_reported(tmp_path: Path) -> None:
     few = made.result(4, target="0.9999")
-    text = write_html(few, tmp_path / "a.html").read_text("utf-8")
     best = max(few.records, key=lambda t: t.best.correct)
-    assert "No design has reached the target yet. The best ones:" in text
-    assert percent(best.best.accuracy) in text
+    said = facts(few)
+    assert said.summary.startswith("None of 4 trained designs reached the target. The best ")
+    assert said.missed[0].startswith(f"#{best.number}, {percent(best.best.accuracy)} at epoch ")
+    assert len(said.missed) == 4 and not said.hits
     empty = dataclasses.replace(few, records=())
-    text = write_html(empty, tmp_path / "b.html").read_text("utf-8")
-    assert "Nothing has been trained yet." in text
+    text = write_html(empty, tmp_path / "a.html").read_text("utf-8")
+    assert "Nothing has been trained yet." in text and "No design has reached" in text
     assert text.count("Not drawn: ") == 4
     html5lib.HTMLParser(strict=True).parse(text)
 
