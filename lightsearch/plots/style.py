@@ -22,7 +22,7 @@ HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
 SIZE = (7.2, 4.5)  # inches
 _TICKS = (90.0, 99.0, 99.9, 99.5, 50.0, 98.0, 95.0, 99.8, 80.0, 99.7, 20.0, 99.6, 99.4, 99.2, 97.0,
           99.3, 98.5, 99.95, 70.0, 92.0, 96.0, 94.0, 99.1, 0.0)  # the first ones come first
-_AROUND = ((6, 5, "left", "bottom"), (-6, 5, "right", "bottom"), (6, -5, "left", "top"),
+_AROUND = ((-6, 5, "right", "bottom"), (6, 5, "left", "bottom"), (6, -5, "left", "top"),
            (-6, -5, "right", "top"), (0, 8, "center", "bottom"), (0, -8, "center", "top"))
 
 

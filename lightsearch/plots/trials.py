@@ -133,7 +133,8 @@ def curves(result: Result, ax: Axes | None) -> Axes:
     rest = [t for t in trials if t not in hits and t not in cut]
     thin, faint = (1.1, 0.9) if len(trials) <= 60 else (0.6, 0.5)
     _lines(ax, hits, total, "hit", color=HIT, linewidth=thin, alpha=faint, zorder=3)
-    _lines(ax, rest, total, "missed the target", color=MISS, linewidth=thin, alpha=faint)
+    _lines(ax, rest, total, "missed the target", color=MISS, linewidth=thin, alpha=faint,
+           linestyle=(0, (1, 1)))
     _lines(ax, cut, total, "pruned or failed, cut at the x", color=MISS, linewidth=thin,
            linestyle="--", alpha=0.6 * faint)
     ax.plot([len(t.epochs) for t in cut], [_at(t, -1, total) for t in cut], "x", color=MISS,
