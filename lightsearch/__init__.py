@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from lightsearch.images import folder_dataset, torchvision_dataset
     from lightsearch.leaderboard import read, rebuild
     from lightsearch.modules import build, register, summary
+    from lightsearch.plots import plot_design
     from lightsearch.predicting import predict
     from lightsearch.space import survey
     from lightsearch.training import Task, run_epoch, train
@@ -62,8 +63,8 @@ _LAZY = {
     "make_dataset": "data", "default_space": "defaults", "export": "exporting",
     "folder_dataset": "images", "torchvision_dataset": "images", "read": "leaderboard",
     "rebuild": "leaderboard", "build": "modules", "register": "modules", "summary": "modules",
-    "predict": "predicting", "survey": "space", "Task": "training", "run_epoch": "training",
-    "train": "training",
+    "plot_design": "plots", "predict": "predicting", "survey": "space", "Task": "training",
+    "run_epoch": "training", "train": "training",
 }
 
 
@@ -85,7 +86,7 @@ __all__ = [
     "default_space", "depthwise", "dropout", "export", "fingerprint", "flag", "folder_dataset",
     "format_text", "gap", "gate", "integer", "iter_search", "linear", "load", "load_result",
     "load_weights", "make_dataset", "maxpool", "maybe", "oneof", "parse", "parse_recipe",
-    "predict", "read", "real", "rebuild", "register", "repeat", "residual", "run_epoch", "se",
-    "search", "separable", "seq", "summary", "survey", "to_source", "torchvision_dataset",
-    "train", "word", "zoo",
+    "plot_design", "predict", "read", "real", "rebuild", "register", "repeat", "residual",
+    "run_epoch", "se", "search", "separable", "seq", "summary", "survey", "to_source",
+    "torchvision_dataset", "train", "word", "zoo",
 ]

@@ -18,12 +18,15 @@ from lightsearch.conductor import conduct
 from lightsearch.confirmation import Confirmation, Key, read_confirmations
 from lightsearch.confirming import confirm as confirm_designs
 from lightsearch.cost import Budget
-from lightsearch.data import DataSet
+from lightsearch.data import DataRef, DataSet
+from lightsearch.defaults import IMAGES
 from lightsearch.design.parts import Space
 from lightsearch.devices import worker_environments
 from lightsearch.errors import StudyError
 from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
 from lightsearch.interrupts import heeding
+from lightsearch.ops import Shape
+from lightsearch.plots import Plots
 from lightsearch.progress import shown
 from lightsearch.question import Question, ask
 from lightsearch.recipe import Recipe
@@ -65,6 +68,21 @@ class SearchResult:
     def counts(self) -> Counts:
         """Candidates drawn up to the latest trial, and those rejected or met again."""
         return self.records[-1].candidate.counts if self.records else Counts()
+
+    @property
+    def images(self) -> tuple[Shape, int]:
+        """(channels, height, width) of an image, and the number of classes."""
+        name = self.identity.dataset
+        if name in IMAGES:
+            return IMAGES[name]
+        where = str(self.folder / "data.safetensors")
+        own = data_room.fetch(DataRef(name, self.identity.checksum, where))
+        return own.shape, own.classes
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures of the study: `result.plot.pareto()` and others, as matplotlib axes."""
+        return Plots(self)
 
 
 def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,

@@ -1,4 +1,4 @@
-"""The space that a search draws from unless it is given one."""
+"""What is known without the data: shapes of named data sets, and the default space."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from lightsearch.design.layers import conv, gap, gate, linear, maxpool, residual
 from lightsearch.design.parts import Space, maybe, oneof, seq
 from lightsearch.errors import ArgumentError
 from lightsearch.ops import Shape
+
+IMAGES: dict[str, tuple[Shape, int]] = {
+    "mnist": ((1, 28, 28), 10), "fashion-mnist": ((1, 28, 28), 10), "kmnist": ((1, 28, 28), 10),
+    "qmnist": ((1, 28, 28), 10), "qmnist-test50k": ((1, 28, 28), 10),
+    "emnist-balanced": ((1, 28, 28), 47), "emnist-digits": ((1, 28, 28), 10),
+    "emnist-letters": ((1, 28, 28), 26), "digits": ((1, 8, 8), 10),
+}
+"""Image shape and classes of the data sets with a name, known without having them."""
 
 STEM = (8, 10, 12, 16)
 WIDTHS = (8, 10, 12, 16, 20, 24, 32, 40)

@@ -1,16 +1,18 @@
 """What a search shows while it runs: a plan, then how far it is, then what it found.
 
-In a terminal and in a notebook the running trials are drawn by rich and lines that stay go above
-them. Elsewhere (a pipe, a log file) everything is plain lines, at most one an epoch.
+In a terminal the running trials are drawn by rich and lines that stay go above them. In a notebook
+(Jupyter, Colab) they are an output of their own that is replaced, and lines that stay go below it.
+Elsewhere (a pipe, a log file) everything is plain lines, at most one an epoch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import io
+import sys
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -29,6 +31,7 @@ from lightsearch.study.journal import read_trials
 from lightsearch.wording import caps_text, duration, large, one_line, percent, plural, shortened
 
 TOP = 10  # rows of the leaderboard in the summary
+CELL = 100  # columns in a notebook
 BAR = 15  # columns of a running trial's bar
 _WIDTHS = {"trial": 5, "epoch": 5, "accuracy": 8, "best": 7, "params": 7}
 STYLES = {"hit": "bold green", "pruned": "dim", "diverged": "yellow", "failed": "red"}
@@ -253,6 +256,43 @@ class _Lines:
         file.flush()
 
 
+class _Cell(_Lines):
+    """A notebook's cell: one output that is replaced at each epoch, and plain lines below it.
+
+    It needs nothing but IPython's own display, so it looks the same in Jupyter and Colab, and in a
+    notebook that was executed without anybody looking on.
+    """
+
+    def __init__(self, console: Console) -> None:
+        from IPython.display import display
+
+        super().__init__(Console(file=sys.stdout))
+        shown = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._output: Any = shown
+
+    def show(self, event: Event, status: Status) -> None:
+        if isinstance(event, Stopped):
+            self._replace(count_line(status))
+            self._print(f"Over: {event.reason}.", *list(summary_lines(status, 1000))[1:])
+            return
+        if not isinstance(event, EpochDone):
+            super().show(event, status)
+        elif event.hit:
+            self._print(event_line(event, status.images)[0])
+        if status.planned is not None:
+            self._replace(_as_text(picture(status, CELL)))
+
+    def _replace(self, text: str) -> None:
+        self._output.update({"text/plain": text}, raw=True)
+
+
+def _as_text(drawn: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=CELL, color_system=None, record=True,
+                      force_jupyter=False)
+    console.print(drawn)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
 class _Drawing:
     """What stays is printed, what changes is drawn below it."""
 
@@ -281,7 +321,7 @@ def shown(events: Iterator[Event], question: Question, *,
     where = console or Console()
     status = Status(question, exact(question.target))
     with contextlib.ExitStack() as stack:
-        display: _Display = _Lines(where)
+        display: _Display = _Cell(where) if where.is_jupyter else _Lines(where)
         if _can_draw(where):
             display = _Drawing(where)
             live = Live(get_renderable=lambda: _drawn(status, where), console=where,
@@ -302,7 +342,5 @@ def _drawn(status: Status, console: Console) -> RenderableType:
 
 
 def _can_draw(console: Console) -> bool:
-    if console.is_jupyter:
-        return importlib.util.find_spec("ipywidgets") is not None
-    return (console.is_terminal and not console.is_dumb_terminal
+    return (console.is_terminal and not console.is_jupyter and not console.is_dumb_terminal
             and console.encoding.lower().startswith("utf"))

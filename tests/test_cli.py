@@ -26,13 +26,14 @@ from tiny import RECIPE, SPACE
 from lightsearch import build, data, load_result, parse, zoo
 from lightsearch.api import search
 from lightsearch.cli import main, shared
+from lightsearch.defaults import IMAGES
 from lightsearch.leaderboard import read
 from lightsearch.question import ask
 from lightsearch.wording import percent
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
-COMMANDS = ("search", "leaderboard", "confirm", "show", "train", "export", "predict", "zoo",
-            "space", "doctor", "completion")
+COMMANDS = ("search", "leaderboard", "report", "confirm", "show", "train", "export", "predict",
+            "zoo", "space", "doctor", "completion")
 TINY = ("search", "--budget", "900", "--epochs", "3", "--target", "0.3", "--dataset", "digits",
         "--space", SPACE, "--recipe", RECIPE, "--trials", "2", "--workers", "1", "--seed", "3")
 
@@ -111,11 +112,11 @@ def test_help_shows_the_defaults() -> None:
 
 
 def test_the_images_of_named_data_sets_are_known() -> None:
-    assert set(shared.IMAGES) == set(data.NAMES)
+    assert set(IMAGES) == set(data.NAMES)
     folder = os.environ.get("LIGHTSEARCH_DATA")
     for name in ("digits", "mnist") if folder else ("digits",):
         found = data.load(name, folder)
-        assert shared.IMAGES[name] == (found.shape, found.classes)
+        assert IMAGES[name] == (found.shape, found.classes)
 
 
 def _examples() -> list[str]:

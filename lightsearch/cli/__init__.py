@@ -9,6 +9,7 @@ from lightsearch.cli.confirming import confirm
 from lightsearch.cli.designs import show, zoo
 from lightsearch.cli.doctor import doctor
 from lightsearch.cli.exporting import export, predict
+from lightsearch.cli.reporting import report
 from lightsearch.cli.searching import leaderboard, search
 from lightsearch.cli.shared import Commands
 from lightsearch.cli.spaces import space
@@ -37,6 +38,7 @@ def main(context: click.Context, /) -> None:
     lightsearch search --dataset digits --target 0.95   a search of minutes, no download
     lightsearch search                                  at most 8,000 parameters, on MNIST
     lightsearch leaderboard STUDY                       what a study has found
+    lightsearch report STUDY                            the same as a page, with pictures
     lightsearch confirm --study STUDY                   whether its best hold with other seeds
     lightsearch zoo                                     published networks to compare with
     lightsearch doctor                                  what is installed and found here
@@ -48,8 +50,8 @@ def main(context: click.Context, /) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, leaderboard, confirm, show, train, export, predict, zoo, space, doctor,
-                 completion):
+for _command in (search, leaderboard, report, confirm, show, train, export, predict, zoo, space,
+                 doctor, completion):
     main.add_command(_command)
 
 __all__ = ["main"]

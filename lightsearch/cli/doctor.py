@@ -14,13 +14,13 @@ import click
 
 from lightsearch.cli.shared import (
     FAILED,
-    IMAGES,
     data_option,
     dataset_option,
     defaults,
     json_option,
     print_json,
 )
+from lightsearch.defaults import IMAGES
 from lightsearch.errors import ArgumentError, DataError, suggestion
 from lightsearch.wording import plural
 

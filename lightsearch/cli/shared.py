@@ -15,6 +15,7 @@ import click
 
 from lightsearch.cli.completing import completing
 from lightsearch.cost import Budget
+from lightsearch.defaults import IMAGES
 from lightsearch.errors import (
     ArgumentError,
     BudgetError,
@@ -33,14 +34,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FAILED, USAGE, NO_HIT, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
 _WRONG = (ArgumentError, BudgetError, DesignError, NotationError)
-
-IMAGES: dict[str, tuple[Shape, int]] = {
-    "mnist": ((1, 28, 28), 10), "fashion-mnist": ((1, 28, 28), 10), "kmnist": ((1, 28, 28), 10),
-    "qmnist": ((1, 28, 28), 10), "qmnist-test50k": ((1, 28, 28), 10),
-    "emnist-balanced": ((1, 28, 28), 47), "emnist-digits": ((1, 28, 28), 10),
-    "emnist-letters": ((1, 28, 28), 26), "digits": ((1, 8, 8), 10),
-}
-"""Image shape and classes of the data sets with a name, known without having them."""
 
 
 NAMES = {"--dataset": tuple(IMAGES), "--sampler": ("tpe", "random"),

@@ -1,0 +1,169 @@
+"""What the pictures share: colours and marks, the axis of accuracies, labels that never overlap.
+
+Marks differ in shape and filling, so that they are told apart in grey. Their colours are of middle
+lightness and all else is drawn in matplotlib's own text colour: a picture has matplotlib's white
+ground, which stands on any page, and `plt.style.use("dark_background")` gives it a dark one.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator
+from matplotlib.transforms import Bbox, ScaledTranslation
+
+HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
+SIZE = (7.2, 4.5)  # inches
+_TICKS = (90.0, 99.0, 99.9, 99.5, 50.0, 98.0, 95.0, 99.8, 80.0, 99.7, 20.0, 99.6, 99.4, 99.2, 97.0,
+          99.3, 98.5, 99.95, 70.0, 92.0, 96.0, 94.0, 99.1, 0.0)  # the first ones come first
+_AROUND = ((-6, 5, "right", "bottom"), (6, 5, "left", "bottom"), (6, -5, "left", "top"),
+           (-6, -5, "right", "top"), (0, 8, "center", "bottom"), (0, -8, "center", "top"))
+
+
+def ink() -> str:
+    """The colour of text, as matplotlib is set."""
+    return str(mpl.rcParams["text.color"])
+
+
+def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
+    """The axes to draw on: those given, or new ones of a pyplot figure, which a notebook shows."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+def inches(ax: Axes) -> float:
+    """About how wide the axes are."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return float(ax.get_window_extent().width / figure.dpi)
+
+
+def ticks(ax: Axes, apart: float = 0.75) -> MaxNLocator:
+    """Whole numbers on an axis, at least `apart` inches from each other."""
+    return MaxNLocator(max(2, int(inches(ax) / apart)), integer=True)
+
+
+def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
+    """A legend below the axes, where it hides nothing, with what `others` have drawn too."""
+    handles, labels = [], []
+    for one in (ax, *others):
+        more = one.get_legend_handles_labels()
+        handles += more[0]
+        labels += more[1]
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    below = ScaledTranslation(0, -0.5, figure.dpi_scale_trans)  # inches: past the axis' label
+    made = ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, 0),
+                     ncols=columns or max(1, int(inches(ax) / 1.8)),
+                     bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
+                     borderaxespad=0, handlelength=2.2)
+    for handle in made.legend_handles:
+        if isinstance(handle, Line2D):  # many faint lines are still read in the legend
+            handle.set(linewidth=max(1.1, handle.get_linewidth()), alpha=1)
+    figure.draw_without_rendering()  # a layout knows of a legend only once it was drawn
+
+
+def title(ax: Axes, text: str) -> None:
+    room = int(14 * inches(ax))
+    lines = [textwrap.fill(line, room) for line in text.splitlines()]
+    ax.set_title("\n".join(lines), loc="left", fontsize="medium")
+
+
+# The axis of accuracies -------------------------------------------------------------------------
+
+
+def stretched(accuracy: float, total: int) -> float:
+    """A share as percent, to be drawn on an axis of accuracies: all right is half an image wrong,
+    since the axis is logarithmic in what is wrong."""
+    return 100 * min(accuracy, 1 - 0.5 / total)
+
+
+def accuracy_axis(ax: Axes, values: Iterable[float], total: int, label: str) -> None:
+    """A vertical axis of percent, logarithmic in what is wrong: 90, 99 and 99.9 are equally far
+    apart. It spans `values` (percent)."""
+    ax.set_yscale("function", functions=(_forward, _backward))
+    spanned = list(values)
+    low, high = _forward(np.array([min(spanned), max(spanned)]))
+    pad = max(0.07 * (high - low), 0.02)
+    ax.set_ylim(*_backward(np.array([low - pad, high + pad])))
+    every = 100 - 50 / total
+    ax.yaxis.set_major_locator(_Percents((*_TICKS, every)))
+    ax.yaxis.set_major_formatter(FuncFormatter(
+        lambda value, _: "100" if abs(value - every) < 1e-9 else f"{value:.6g}"))
+    ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
+    ax.set_ylabel(label)
+    ax.grid(axis="y", alpha=0.25, linewidth=0.6)
+
+
+def _forward(percent: Any) -> Any:
+    return -np.log10(np.maximum(100 - np.asarray(percent, dtype=float), 1e-9))
+
+
+def _backward(value: Any) -> Any:
+    return 100 - 10.0 ** -np.asarray(value, dtype=float)
+
+
+class _Percents(Locator):
+    """Round percentages that keep their distance on the axis."""
+
+    def __init__(self, ticks: tuple[float, ...]) -> None:
+        self.ticks = ticks
+
+    def __call__(self) -> Any:
+        assert self.axis is not None
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        low, high = sorted((vmin, vmax))
+        apart = (_forward(high) - _forward(low)) / 9
+        kept: list[float] = []
+        for tick in (t for t in self.ticks if low <= t <= high):
+            if all(abs(_forward(tick) - _forward(one)) >= apart for one in kept):
+                kept.append(tick)
+        return sorted(kept) if len(kept) > 2 else MaxNLocator(5).tick_values(low, high)
+
+
+# Labels -----------------------------------------------------------------------------------------
+
+
+def label_points(ax: Axes, points: Iterable[tuple[float, float, str]],
+                 marks: Iterable[tuple[float, float]], **more: Any) -> tuple[str, ...]:
+    """Write a label beside each point where there is room; gives those that were written.
+
+    Earlier points come first. A label that would leave the axes, or meet another label or one of
+    the `marks`, is left out: call it when all else is drawn, the legend too.
+    """
+    wanted, written = list(points), []
+    taken = [_around(point, 4) for point in ax.transData.transform(list(marks))]
+    taken += [text.get_window_extent() for text in ax.texts]
+    inside = ax.get_window_extent()
+    for x, y, text in wanted:
+        for dx, dy, ha, va in _AROUND:
+            label = ax.annotate(text, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va,
+                                fontsize="small", **more)
+            label.set_in_layout(False)
+            box = label.get_window_extent()
+            within = (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0
+                      and box.y1 <= inside.y1)
+            if within and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                written.append(text)
+                break
+            label.remove()
+    return tuple(written)
+
+
+def _around(point: Any, radius: float) -> Bbox:
+    x, y = point
+    return Bbox.from_extents(x - radius, y - radius, x + radius, y + radius)

@@ -1,0 +1,6 @@
+"""What a study holds, for people: one HTML page, Markdown, one design in full, event files."""
+
+from lightsearch.report.design import design_text, write_design
+from lightsearch.report.study import write_html, write_markdown
+
+__all__ = ["design_text", "write_design", "write_html", "write_markdown"]

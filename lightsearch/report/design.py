@@ -1,0 +1,173 @@
+"""One design in the course's own form: Target, Results, Analysis, then all that shows it.
+
+The figures are the record's; nothing is said that it does not hold.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from lightsearch.api import SearchResult
+from lightsearch.cost import Row, cost
+from lightsearch.defaults import IMAGES
+from lightsearch.errors import ArgumentError
+from lightsearch.modules import summary
+from lightsearch.notation import parse
+from lightsearch.records import Trial
+from lightsearch.report.facts import OUTCOMES, asked_line, protocol
+from lightsearch.report.study import template, written
+from lightsearch.source import to_source
+from lightsearch.training import EpochResult
+from lightsearch.wording import percent
+
+
+def write_design(result: SearchResult, number: int, path: Path) -> Path:
+    """Write `design_text` to a file; gives `path`.
+
+    Raises `ArgumentError` as `design_text` does, and where the file cannot be written.
+    """
+    return written(path, design_text(result, number))
+
+
+def design_text(result: SearchResult, number: int) -> str:
+    """A trial's design as Markdown, ready for a README.
+
+    Raises `ArgumentError` for a trial that is not there or has no epoch yet.
+    """
+    trial = next((t for t in result.records if t.number == number), None)
+    if trial is None or not trial.epochs:
+        known = [t.number for t in result.records if t.epochs]
+        rule = f"a trial with an epoch, from {known[0]} to {known[-1]}" if known else \
+            f"a trial with an epoch, and {result.folder} has none"
+        raise ArgumentError(f"`design` must be the number of {rule}, but got design={number}")
+    design, (shape, _) = parse(trial.candidate.design), result.images
+    best, on = _best(trial), result.identity.selected_on
+    return template("design.md").render(
+        trial=trial, target=asked_line(result), results=tuple(_results(trial, on)),
+        analysis=tuple(_analysis(trial, result)), summary=summary(design, shape).strip(),
+        input="x".join(map(str, shape)), rows=[_layer(r) for r in cost(design, shape).rows],
+        log=[_log(e) for e in trial.epochs], again=_again(trial, result),
+        code=to_source(design, shape=shape, note=(
+            f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
+            f"{on} images of {result.identity.dataset} at epoch {best.epoch}.")).strip(),
+        protocol=tuple(protocol(result)))
+
+
+def _best(trial: Trial) -> EpochResult:
+    assert trial.best is not None
+    return trial.best
+
+
+def _train(epoch: EpochResult) -> Fraction:
+    return Fraction(epoch.train_correct, epoch.train_total)
+
+
+def _points(share: Fraction | float) -> str:
+    return f"{100 * float(share):+.2f} points"
+
+
+def _results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
+    best, last = _best(trial), trial.epochs[-1]
+    train = max(trial.epochs, key=_train)
+    yield "Parameters", f"{trial.candidate.params:,}"
+    yield "Best train accuracy", f"{percent(_train(train))} (epoch {train.epoch})"
+    yield f"Best {on} accuracy", f"{percent(best.accuracy)} (epoch {best.epoch})"
+    yield "Last epoch", (f"{percent(last.accuracy)} (epoch {last.epoch}, train "
+                         f"{percent(_train(last))})")
+
+
+def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
+    goal, best = Fraction(result.identity.target), _best(trial)
+    first = trial.first_hit(goal)
+    reached = [e.epoch for e in trial.epochs if Fraction(e.correct, e.total) >= goal]
+    if first is None:
+        short = goal - Fraction(best.correct, best.total)
+        yield f"It missed the target by {100 * float(short):.2f} points."
+    else:
+        yield (f"It reached the target first at epoch {first}, and in {len(reached)} of "
+               f"{len(trial.epochs)} epochs.")
+    if trial.outcome != "complete":
+        yield f"It was {OUTCOMES[trial.outcome]}" + (f": {trial.reason}." if trial.reason else ".")
+    last = trial.epochs[-3:]
+    yield (f"The last {len(last)} epochs: " + ", ".join(percent(e.accuracy) for e in last) + ".")
+    gap = _train(best) - Fraction(best.correct, best.total)
+    yield (f"Train minus {result.identity.selected_on} accuracy at epoch {best.epoch}: "
+           f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
+           "images and with dropout, where the recipe and the design have these.)")
+    yield from _change(trial, result)
+
+
+def _change(trial: Trial, result: SearchResult) -> Iterable[str]:
+    """What is different from the best of the trials before it."""
+    before = [t for t in result.records if t.number < trial.number and t.epochs]
+    if not before:
+        yield "It was the first one: there is nothing to compare it with."
+        return
+    other = max(before, key=lambda t: (_best(t).correct, -t.number))
+    gain = Fraction(_best(trial).correct - _best(other).correct, _best(trial).total)
+    yield (f"Against the best of the {len(before)} before it, #{other.number} "
+           f"({percent(_best(other).accuracy)}, {other.candidate.params:,} parameters): "
+           f"{_points(gain)}, {trial.candidate.params - other.candidate.params:+,} parameters.")
+    gone, come = _layers_changed(other, trial)
+    if gone or come:
+        yield "Layers: " + "; ".join(
+            f"{word} " + ", ".join(f"`{layer}`" for layer in layers)
+            for word, layers in (("without", gone), ("with", come)) if layers) + "."
+    if trial.candidate.recipe != other.candidate.recipe:
+        yield f"Recipe: `{other.candidate.recipe}` before, `{trial.candidate.recipe}` now."
+
+
+def _layers_changed(one: Trial, other: Trial) -> tuple[list[str], list[str]]:
+    """The layers that only the first design has, and those that only the second one has."""
+    old, new = ([str(part) for part in parse(t.candidate.design)] for t in (one, other))
+    gone: list[str] = []
+    come: list[str] = []
+    matched = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for word, a, b, c, d in matched.get_opcodes():
+        if word != "equal":
+            gone += old[a:b]
+            come += new[c:d]
+    return gone, come
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    layer: str
+    output: str
+    params: str
+    field: str
+    jump: int
+
+
+def _layer(row: Row) -> _Layer:
+    inner = "- " * row.place.count(".body")
+    return _Layer(inner + row.layer, "x".join(map(str, row.shape)), f"{row.params:,}",
+                  f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump)
+
+
+def _log(epoch: EpochResult) -> str:
+    raw = "" if epoch.raw_correct == epoch.correct else \
+        f" (raw {percent(epoch.raw_correct / epoch.total)})"
+    return (f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  train "
+            f"{percent(_train(epoch)):>7}  test {percent(epoch.accuracy):>7} "
+            f"({epoch.correct}/{epoch.total}){raw}  lr {epoch.learning_rate:.2g}  "
+            f"{epoch.seconds:.1f} s")
+
+
+def _again(trial: Trial, result: SearchResult) -> str:
+    """The command that trains it again, hit or not."""
+    candidate, identity = trial.candidate, result.identity
+    if identity.dataset in IMAGES:
+        return (f"lightsearch train {shlex.quote(candidate.design)} --recipe "
+                f"{shlex.quote(candidate.recipe)} --epochs {identity.epochs} --seed "
+                f"{candidate.seed} --dataset {identity.dataset} --engine {identity.engine}")
+    board = result.leaderboard
+    for rank in board.index[board["trial"] == trial.number]:
+        return (f"lightsearch train --row {rank} --leaderboard "
+                + shlex.quote(str(result.folder / "leaderboard.csv")))
+    return ""  # a miss on images of one's own: only Python has them

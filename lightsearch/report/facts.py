@@ -1,0 +1,222 @@
+"""What a report says, gathered from a study's records: no layout, and no figure of its own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pandas as pd
+
+from lightsearch.api import SearchResult
+from lightsearch.cost import Budget
+from lightsearch.notation import parse_recipe
+from lightsearch.records import Trial, versions
+from lightsearch.wording import caps_text, duration, percent, plural
+
+OUTCOMES = {
+    "complete": "trained to the last epoch",
+    "pruned": "stopped early, since the pruner expected no hit",
+    "diverged": "stopped, since the training loss was no longer finite",
+    "failed": "could not be trained",
+    "running": "not over yet",
+}
+_PRUNERS = {
+    "target": "A trial is stopped early when twice the largest rise that any complete trial made "
+              "from that epoch on would not bring it to the target.",
+    "median": "A trial is stopped early when it is worse than the median of the others at the "
+              "same epoch (Optuna's MedianPruner).",
+    "halving": "Trials are stopped early by successive halving (Optuna's).",
+    "none": "No trial is stopped early.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row of the leaderboard, in words."""
+
+    rank: int
+    trial: int
+    figures: tuple[str, ...]  # of `HEADS`
+    design: str
+    recipe: str
+    command: str
+    confirmed: str
+
+
+HEADS = ("best", "at epoch", "first hit", "last", "params", "MACs", "field")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A study in words."""
+
+    title: str
+    summary: str
+    asked: tuple[tuple[str, str], ...]
+    space: str
+    recipe: str
+    drawn: tuple[tuple[str, str, str], ...]
+    trained: tuple[tuple[str, str, str], ...]
+    hits: tuple[Hit, ...]
+    missed: tuple[str, ...]  # where there is no hit
+    again: tuple[str, str]  # at the shell, in Python
+    protocol: tuple[str, ...]
+    made_by: str
+
+
+def facts(result: SearchResult) -> Facts:
+    """All that a report says about a study."""
+    identity, trials = result.identity, result.records
+    goal = Fraction(identity.target)
+    board = result.leaderboard
+    folder = result.folder
+    return Facts(
+        title=f"Study {folder.name or folder.resolve().name}",
+        summary=_summary(result, goal, board),
+        asked=tuple(_asked(result, goal)), space=identity.space, recipe=identity.recipe,
+        drawn=tuple(_drawn(result)), trained=tuple(_trained(trials, goal)),
+        hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
+        missed=() if len(board) else tuple(_missed(trials)),
+        again=(f"lightsearch train --row 1 --leaderboard {_path(result)}",
+               f"from lightsearch import read, rebuild, train\n\n"
+               f"row = read({str(folder / 'leaderboard.csv')!r}).loc[1]\n"
+               f"for epoch in train(rebuild(row)):\n"
+               f"    print(epoch.epoch, epoch.accuracy)"),
+        protocol=tuple(protocol(result)),
+        made_by=f"lightsearch {versions()['lightsearch']}",
+    )
+
+
+def _path(result: SearchResult) -> str:
+    return shlex.quote(str(result.folder / "leaderboard.csv"))
+
+
+def asked_line(result: SearchResult) -> str:
+    """The question in one sentence."""
+    identity = result.identity
+    caps = caps_text(Budget(**identity.budget))
+    return (f"{percent(Fraction(identity.target))} of the {identity.selected_on} images of "
+            f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
+            + (f", with at most {caps}" if caps else ""))
+
+
+def _summary(result: SearchResult, goal: Fraction, board: pd.DataFrame) -> str:
+    trained = [t for t in result.records if t.epochs]
+    if not trained:
+        return "Nothing has been trained yet."
+    if not len(board):
+        best = max(trained, key=_accuracy)
+        assert best.best is not None
+        return (f"None of {plural(len(trained), 'trained design')} reached the target. The best "
+                f"reached {percent(best.best.accuracy)} with {best.candidate.params:,} "
+                "parameters.")
+    first = board.iloc[0]
+    return (f"{len(board)} of {plural(len(trained), 'trained design')} reached the target. The "
+            f"best one: {percent(first['best_accuracy'])} at epoch {first['best_epoch']}, with "
+            f"{first['params']:,} parameters. The smallest one has {board['params'].min():,}.")
+
+
+def _accuracy(trial: Trial) -> Fraction:
+    assert trial.best is not None
+    return Fraction(trial.best.correct, trial.best.total)
+
+
+def _asked(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
+    identity = result.identity
+    yield "Budget", caps_text(Budget(**identity.budget)) or "none"
+    yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
+    yield "Epochs", f"{identity.epochs} at most"
+    shape, classes = result.images
+    yield "Data", (f"{identity.dataset}, {'x'.join(map(str, shape))}, {classes} classes, checksum "
+                   f"{identity.checksum}")
+    yield "Proposals", f"{identity.sampler}, seed {identity.seed}"
+    yield "Pruning", identity.pruner
+    yield "Workers", str(identity.workers)
+    yield "Engine", f"{identity.engine} on {identity.device}"
+    found = {" ".join(f"{k} {v}" for k, v in t.candidate.versions.items()) for t in result.records}
+    yield "Versions", "; ".join(sorted(found)) or "-"
+    yield "Folder", str(result.folder)
+
+
+def _drawn(result: SearchResult) -> Iterable[tuple[str, str, str]]:
+    counts = result.counts
+    yield "drawn", f"{counts.drawn:,}", "candidates, up to the latest trial"
+    yield "over budget", f"{counts.over_budget:,}", "rejected before anything was built"
+    yield "invalid", f"{counts.invalid:,}", "rejected: a layer does not fit its input"
+    yield "duplicate", f"{counts.duplicate:,}", "rejected: trained in this study already"
+
+
+def _trained(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, str, str]]:
+    epochs = [e for t in trials for e in t.epochs]
+    took = sum(e.seconds for e in epochs)
+    said = f"in {plural(len(epochs), 'epoch')}" + (
+        f", {duration(took)} of the workers' time" if epochs else "")
+    yield "trials", f"{len(trials):,}", said
+    for outcome, what in OUTCOMES.items():
+        count = sum(t.outcome == outcome for t in trials)
+        if count or outcome in ("complete", "pruned"):
+            yield outcome, f"{count:,}", what
+    hits = sum(t.first_hit(goal) is not None for t in trials)
+    yield "hits", f"{hits:,}", f"reached {percent(goal)} at some epoch"
+
+
+def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
+    figures = (percent(row["best_accuracy"]), str(row["best_epoch"]), str(row["first_hit_epoch"]),
+               percent(row["last_accuracy"]), f"{row['params']:,}", f"{row['macs']:,}",
+               str(row["receptive_field"]))
+    return Hit(rank, int(row["trial"]), figures, str(row["design"]), str(row["recipe"]),
+               f"lightsearch train --row {rank} --leaderboard {_path(result)}", _confirmed(row))
+
+
+def _confirmed(row: pd.Series[Any]) -> str:
+    """What fresh seeds showed, where the leaderboard has that."""
+    seeds = row.get("confirmed_n")
+    if seeds is None or pd.isna(seeds) or not int(seeds):
+        return ""
+    mean, sd = float(row["confirmed_mean"]), float(row["confirmed_sd"])
+    spread = "" if sd != sd else f", standard deviation {100 * sd:.3f} points"
+    return f"{plural(int(seeds), 'fresh seed')}: mean {100 * mean:.3f}%{spread}"
+
+
+def _missed(trials: tuple[Trial, ...]) -> Iterable[str]:
+    """The best trials of a study without a hit."""
+    for trial in sorted((t for t in trials if t.epochs), key=_accuracy, reverse=True)[:5]:
+        assert trial.best is not None
+        yield (f"#{trial.number}, {percent(trial.best.accuracy)} at epoch {trial.best.epoch}, "
+               f"{trial.candidate.params:,} parameters: {trial.candidate.design}")
+
+
+# The protocol -----------------------------------------------------------------------------------
+
+
+def protocol(result: SearchResult) -> Iterable[str]:
+    """How the numbers came about, in plain words."""
+    identity = result.identity
+    first = next((t.epochs[0] for t in result.records if t.epochs), None)
+    on = identity.selected_on
+    images = f"the {first.total:,} {on} images" if first else f"the {on} images"
+    training = f"{first.train_total:,} training images" if first else "the training images"
+    yield (f"Each design was trained once, with one seed of its own, on {training} for at most "
+           f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}.")
+    if first and any(parse_recipe(r).ema for r in {t.candidate.recipe for t in result.records}):
+        yield ("What is evaluated is the exponential moving average of the weights, where the "
+               "recipe has one (ema). Training accuracy is of augmented images, met on the way.")
+    yield (f"A hit is a design with an epoch at or above the target. Hits, the best epoch, the "
+           f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
+           "images.")
+    if on == "test":
+        yield ("So the same images that give the accuracy have picked the design and the epoch. "
+               "That is what such tasks ask for, and it flatters: of many runs of equally good "
+               "designs the luckiest comes first."
+               + (" Near 99.4% of MNIST one run's accuracy varies by about 0.05 points with the "
+                  "seed alone." if identity.dataset == "mnist" else "")
+               + " Train a design with other seeds before you believe the second decimal.")
+    yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
+        "" if identity.pruner == "none" else " A trial that has hit is never stopped.")
+    yield (f"The same question with {plural(identity.workers, 'worker')} on the same kind of "
+           "machine, with the same versions, gives the same study, trial for trial; a row trained "
+           "again gives the same accuracies.")
+    yield "Percentages are rounded down: a miss never reads like a hit."
