@@ -281,7 +281,7 @@ def test_half_a_data_set_is_not_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["cifar10", "MNIST", "", "emnist-byclass"])
 def test_an_unknown_name(name: str) -> None:
     with pytest.raises(ArgumentError, match=rf"^`dataset` must be one of mnist, .*, digits, or a "
-                                            rf"DataSet, but got '{name}'$"):
+                                            rf"DataSet, but got '{name}'(; did you mean|$)"):
         load(name)
 
 
