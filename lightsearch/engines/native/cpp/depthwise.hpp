@@ -2,11 +2,29 @@
 //
 //     z[o][y][x] = b[o] + sum over r, s of w[o][r][s] * x[o / M][S*y + r - P][S*x + s - P]
 //
-// with M outputs for each input. Bound by loads: a tap costs one load and one multiply-add.
+// with M outputs for each input. Bound by loads: so a window of 3 x 3 makes four outputs of a row
+// from the six pixels of each of its rows at once.
 #pragma once
 #include "convolution.hpp"
 
 namespace {
+
+// N outputs side by side, of a window of SIDE x SIDE that moves by one pixel.
+template <int SIDE, int N>
+INLINE void depthwise_run(const Lanes *x, long row, Lanes *y, const real *weights, real bias,
+                          bool add) {
+    UNROLL for (int p = 0; p < PARTS; p++) {
+        Reg sums[N];
+        UNROLL for (int k = 0; k < N; k++) sums[k] = add ? y[k].part[p] : spread(bias);
+        UNROLL for (int r = 0; r < SIDE; r++)
+            UNROLL for (int s = 0; s < SIDE + N - 1; s++) {
+                const Reg pixel = x[r * row + s].part[p];
+                UNROLL for (int k = std::max(0, s - SIDE + 1); k < N && k <= s; k++)
+                    sums[k] = fma(pixel, spread(weights[r * SIDE + s - k]), sums[k]);
+            }
+        UNROLL for (int k = 0; k < N; k++) y[k].part[p] = sums[k];
+    }
+}
 
 // One plane; the weights stay in registers where the window is 3 x 3.
 template <int SIDE>
@@ -15,7 +33,11 @@ void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_
     const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
     for (int line = 0; line < y_height; line++, y += y_row, x += window.row * window.step) {
         const Lanes *at = x;
-        for (int i = 0; i < y_width; i++, at += window.step) {
+        int i = 0;
+        if constexpr (SIDE > 0)
+            for (; window.step == 1 && i + 4 <= y_width; i += 4, at += 4)
+                depthwise_run<SIDE, 4>(at, window.row, y + i, weights, bias, add);
+        for (; i < y_width; i++, at += window.step) {
             Lanes sums = add ? y[i] : lanes(bias);
             UNROLL for (int r = 0; r < height; r++)
                 UNROLL for (int s = 0; s < width; s++)

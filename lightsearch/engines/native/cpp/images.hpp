@@ -111,7 +111,7 @@ class Augmenter {
                 const real *from = bordered_.data();
                 real *to = result_.data() + y * width_ + x;
                 for (int c = 0; c < images_.channels; c++, from += plane, to += size_) {
-                    Reg upper[2], lower[2];
+                    Reg upper[2] = {}, lower[2] = {};
                     for (int i = 0; i < WIDTH; i++) {
                         const real *at = from + place[i];
                         upper[0][i] = at[0], upper[1][i] = at[1];
