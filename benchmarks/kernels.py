@@ -6,6 +6,7 @@ Compiles the library with its profile (needs a C++ compiler), trains some steps 
 `benchmarks/epoch.py` and prints, for each kind of op, its share of the time, its multiply-adds and
 the values that it must read and write at least, each a second and against the core's limit:
 multiply-adds from registers alone, and a copy between buffers as large as a batch of activations.
+Multiply-adds are those of the sum itself: Winograd's algorithm needs fewer.
 """
 
 from __future__ import annotations
