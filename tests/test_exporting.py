@@ -376,3 +376,17 @@ def test_the_command_takes_what_train_saved(tmp_path: Path) -> None:
     assert (tmp_path / "net.py").exists()
     assert "must not be given with --row" in _run(
         "export", "x.py", "--weights", str(saved), "--row", "1", code=2).stderr
+
+
+def test_what_was_selected_on_held_out_images_is_judged_by_them(tmp_path: Path) -> None:
+    asked = arguments(study=tmp_path / "s", space=SPACE, trials=1, epochs=2, target=0.1,
+                      select_on="val", val_size=300)
+    del asked["quiet"]
+    for _ in run(ask(**asked), slots=[InlineSlot()]):
+        pass
+    found = load_result(tmp_path / "s")
+    made = export(found, tmp_path / "net.safetensors")
+    assert made.total == 300
+    assert made.accuracy == found.leaderboard["best_accuracy"].iloc[0]
+    assert "of 300 held-out images" in made.metadata["protocol"]
+    assert "of 300 held-out images by the file itself" in str(made)

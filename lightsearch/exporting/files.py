@@ -33,7 +33,8 @@ _CLOSE = 1e-3  # of the largest score: what another order of sums may change
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written, and what it does on the test images, read back.
+    """A file that was written, and what it does on the test images, read back; on those held out
+    of the training ones, where they selected.
 
     `correct` of `total` images are right by the file; `same` have PyTorch's class. `values` is how
     many numbers it stores, in `value_bytes` of the `size` bytes that it has (with `.py`, those of
@@ -58,9 +59,10 @@ class Exported:
         return self.correct / self.total
 
     def __str__(self) -> str:
+        images = "held-out" if self.metadata["selected_on"].startswith("val") else "test"
         return (f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} of them for "
                 f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
-                f"{self.total:,} test images by the file itself; {self.same:,} have "
+                f"{self.total:,} {images} images by the file itself; {self.same:,} have "
                 f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}")
 
 
@@ -248,7 +250,7 @@ def _check_record(net: Trained, truth: Tensor) -> None:
     recorded = round(float(net.record["accuracy"]) * total)
     if abs(right - recorded) > 2 + total // 1000:
         raise ExportError(f"the weights must have the accuracy on record, {recorded}/{total} "
-                          f"correct test images, but PyTorch gets {right}: {net.origin}")
+                          f"correct images, but PyTorch gets {right}: {net.origin}")
 
 
 def _check_scores(path: Path, scores: Tensor, truth: Tensor) -> None:

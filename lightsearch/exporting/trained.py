@@ -139,9 +139,15 @@ def _averaged(task: Task) -> str:
 
 def _protocol(task: Task, accuracy: float, epoch: int, chosen: str) -> str:
     total = len(fetch(task.data).test[1])
-    return (f"{percent(Fraction(round(accuracy * total), total))} of {total:,} test images, "
+    share = percent(Fraction(round(accuracy * total), total))
+    return (f"{share} of {total:,} {_images(task)} images, "
             f"{_averaged(task)} weights, epoch {epoch} of {task.epochs}, {chosen}; one run, "
             f"seed {task.seed}")
+
+
+def _images(task: Task) -> str:
+    """Which images the accuracies of a task are of, in a word."""
+    return "test" if task.data.holdout is None else "held-out"
 
 
 def _kept(study: Path, row: Row) -> State | None:
@@ -172,7 +178,7 @@ def _again(task: Task, row: Row, told: Told | None) -> Trained:
     assert state is not None
     then, now = round(float(row["best_accuracy"]) * results[-1].total), results[-1].correct
     same = "with the accuracy of the row" if then == now else \
-        f"with {now} correct test images where the row has {then}"
+        f"with {now} correct {_images(task)} images where the row has {then}"
     chosen = f"the best one of the row by the {row['selected_on']} images"
     return trained_now(task, results, state, origin=f"trained again from the row, {same}",
                        chosen=chosen, selected_on=str(row["selected_on"]))
