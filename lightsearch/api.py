@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lightsearch.data import DataRef, DataSet
 from lightsearch.defaults import IMAGES
 from lightsearch.design.parts import Space
 from lightsearch.devices import worker_environments
-from lightsearch.errors import StudyError
+from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
 from lightsearch.interrupts import heeding
 from lightsearch.ops import Shape
@@ -94,7 +94,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
            study: str | Path | None = None, seed: int = 0, device: str = "auto",
            engine: str = "auto", precision: str = "float32", slots_per_gpu: int | None = None,
            select_on: str = "test", val_size: int | None = None, val_seed: int = 0,
-           repeatable: bool = True, confirm: int | None = None, confirm_top: int = 3,
+           repeatable: bool = True, keep_orientation: bool = False,
+           slots: Sequence[Slot] | None = None, confirm: int | None = None, confirm_top: int = 3,
            quiet: bool = False) -> SearchResult:
     """Search for networks within a budget that reach a target accuracy within some epochs.
 
@@ -110,7 +111,10 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
       counts as a hit, from 0 to 1, reached at any epoch.
     - `space`, `recipe`: what is drawn from, as values or notation; the defaults follow the data.
     - `dataset`: mnist, fashion-mnist, kmnist, qmnist, emnist-balanced, emnist-digits,
-      emnist-letters, digits, or a `DataSet` (see `make_dataset`).
+      emnist-letters, digits, a classification set of torchvision such as "cifar10", a folder of
+      images by class, or a `DataSet` (see `make_dataset`, `folder_dataset`).
+      `keep_orientation`: leave rotation out of the default recipe, where it would change what an
+      image means.
     - `sampler`: "tpe", "random" (uniform within the budget), or an Optuna sampler. `pruner`:
       "target", "median", "halving", "none", or an Optuna pruner.
     - `workers`: trials at once, one process and one thread each; the cores of this machine, or
@@ -136,8 +140,10 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     in seconds, after which a worker that hangs in an epoch is killed and the epoch runs again;
     `stop_after_hits`, after which only the hits are trained on to their last epoch; `study`, the
     folder, by default under `lightsearch-studies` by its question; `quiet`, which leaves out the
-    progress display; `confirm`, a number of fresh seeds with which the first `confirm_top` hits
-    are trained again at the end (see `lightsearch.confirm`).
+    progress display; `slots`, where to train instead of in processes here (see
+    `lightsearch.cluster`), as many as `workers`, and closed in the end; `confirm`, a number of
+    fresh seeds with which the first `confirm_top` hits are trained again at the end, here (see
+    `lightsearch.confirm`).
 
     `selected_on` in each table says which images the accuracies are of, `confirmed` whether a
     design's mean over fresh seeds is at the target.
@@ -150,19 +156,22 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     `KeyboardInterrupt`. Either way the same line continues it.
     """
     check_confirm(confirm, confirm_top)
+    if slots is not None and workers is None:
+        workers = len(slots)
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
                    data=data, trials=trials, timeout=timeout, epoch_timeout=epoch_timeout,
                    stop_after_hits=stop_after_hits, sampler=sampler, pruner=pruner,
                    workers=workers, study=study, seed=seed, device=device, engine=engine,
                    precision=precision, slots_per_gpu=slots_per_gpu, select_on=select_on,
-                   val_size=val_size, val_seed=val_seed, repeatable=repeatable, untimed=quiet)
-    reason = ""
-    for event in run(question, show=None if quiet else shown):
+                   val_size=val_size, val_seed=val_seed, repeatable=repeatable,
+                   keep_orientation=keep_orientation, untimed=quiet)
+    last = Stopped("")
+    for event in run(question, slots=slots, show=None if quiet else shown):
         if isinstance(event, Stopped):
-            reason = event.reason
-    if confirm is not None:
+            last = event
+    if confirm is not None and not last.asked:
         confirm_best(question, confirm, confirm_top, quiet=quiet)
-    return load_result(question.folder, reason)
+    return load_result(question.folder, last.reason)
 
 
 def check_confirm(seeds: int | None, top: int) -> None:
@@ -201,12 +210,16 @@ def iter_search(budget: int | Budget = 8000, epochs: int = 15,
 Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 
-def run(question: Question, *, slots: list[Slot] | None = None,
+def run(question: Question, *, slots: Sequence[Slot] | None = None,
         show: Show | None = None) -> Generator[Event, None, None]:
     """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date.
 
-    Ctrl-C means what it means to `search`.
+    Ctrl-C means what it means to `search`. Raises `ArgumentError` unless there are as many
+    `slots` as the question has workers, where they are given.
     """
+    if slots is not None and len(slots) != question.workers:
+        raise ArgumentError(f"`slots` must be as many as the study's workers, {question.workers}, "
+                            f"but got {len(slots)}")
     images = question.folder / "data.safetensors"
     if question.data.name not in data_room.NAMES and not images.exists():
         with writing(question.folder):

@@ -95,7 +95,8 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
         workers: int | None = None, study: str | Path | None = None,
         seed: int = 0, device: str = "auto", engine: str = "auto", precision: str = "float32",
         slots_per_gpu: int | None = None, select_on: str = "test", val_size: int | None = None,
-        val_seed: int = 0, repeatable: bool = True, untimed: bool = False) -> Question:
+        val_seed: int = 0, repeatable: bool = True, keep_orientation: bool = False,
+        untimed: bool = False) -> Question:
     """Check the arguments of a search; see `lightsearch.search` for what they mean.
 
     Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
@@ -120,7 +121,12 @@ def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
     holdout = _holdout(dataset, select_on, val_size, val_seed)
     chosen = default_space(dataset.shape, dataset.classes) if space is None else space
     chosen = parse(chosen) if isinstance(chosen, str) else chosen
-    how = DEFAULT_RECIPE if recipe is None else recipe
+    kind("keep_orientation", keep_orientation, bool, "True or False")
+    if keep_orientation and recipe is not None:
+        raise ArgumentError("`keep_orientation` must not be given with a `recipe`, which says "
+                            "itself whether images are turned")
+    usual = dataclasses.replace(DEFAULT_RECIPE, rotation=0) if keep_orientation else DEFAULT_RECIPE
+    how = usual if recipe is None else recipe
     how = parse_recipe(how) if isinstance(how, str) else how
     if not isinstance(chosen, Space) or isinstance(chosen, Fielded):
         raise ArgumentError(f"`space` must be a sequence of layers or its notation, "

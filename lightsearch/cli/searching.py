@@ -53,6 +53,14 @@ _SORTS = ("accuracy", "params", "epochs")
         otherwise="the cores of this machine, or --slots-per-gpu for each GPU")
 @option("--slots-per-gpu", "Trials at once on each GPU, in place of --workers.", type=int,
         otherwise="4")
+@click.option("--dask", metavar="ADDRESS", help=(
+    "Train on the Dask cluster of this scheduler, as many trials at once as it has workers, or "
+    "--workers."))
+@click.option("--size", type=int, metavar="PIXELS", help=(
+    "Side to which the images of a folder or of torchvision's sets are brought.  [default: 32]"))
+@click.option("--gray", is_flag=True, help="Bring them to gray, too.")
+@click.option("--keep-orientation", is_flag=True, help=(
+    "Do not turn images in training: where that would change what they mean."))
 @option("--study", "Folder of the study.", type=click.Path(), metavar="FOLDER",
         otherwise="by its question, under lightsearch-studies")
 @option("--seed", "Seed of everything random.", type=int)
@@ -92,6 +100,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     lightsearch search --space 'conv(8|16) maxpool separable(16|32)*(1|2|3) gap linear(10)'
     lightsearch search --space @space.txt --recipe 'recipe(lr=0.1|0.3,ema=0.998)' --json
     lightsearch search --select-on val --confirm 10
+    lightsearch search --dataset ./leaves --size 32 --keep-orientation --target 0.9
 
     With --json, standard output has the result alone, and the progress goes to standard error.
 
@@ -129,6 +138,7 @@ def _searched(given: dict[str, Any], *, quiet: bool,
     arguments = {name: value for name, value in given.items() if value is not None}
     seeds = arguments.pop("confirm", None)
     top = arguments.pop("confirm_top", defaults()["confirm_top"])
+    dask, size, gray = (arguments.pop(name, None) for name in ("dask", "size", "gray"))
     console = Console(stderr=to_stderr, quiet=quiet)
     with console.status("looking at the data and the space ..."):
         from lightsearch.api import check_confirm, confirm_best, load_result, run
@@ -137,10 +147,22 @@ def _searched(given: dict[str, Any], *, quiet: bool,
         from lightsearch.question import ask
 
         check_confirm(seeds, top)
+        if size is not None or gray:
+            from lightsearch.images import open_dataset
+
+            arguments["dataset"] = open_dataset(
+                arguments.get("dataset") or defaults()["dataset"], arguments.get("data"),
+                size=size or 32, gray=bool(gray))
+        slots = None
+        if dask is not None:
+            from lightsearch.cluster import dask_slots
+
+            slots = dask_slots(dask, arguments.get("workers"))
+            arguments["workers"] = len(slots)
         question = ask(caps, **arguments, untimed=quiet)
     show = functools.partial(shown, console=console)
     last = Stopped("")
-    for event in run(question, show=None if quiet else show):
+    for event in run(question, slots=slots, show=None if quiet else show):
         if isinstance(event, Stopped):
             last = event
     if seeds is not None and not last.asked:
