@@ -50,9 +50,14 @@ def asked(folder: Path, **more: Any) -> dict[str, Any]:
                                       "target": 0.3, **more})
 
 
+def inline(count: int, **_: Any) -> list[InlineSlot]:
+    """Slots that run their epochs in this process."""
+    return [InlineSlot() for _ in range(count)]
+
+
 def searched(folder: Path, **more: Any) -> Any:
     """The search with its epochs in this process."""
-    real, api.local_slots = api.local_slots, lambda count: [InlineSlot() for _ in range(count)]
+    real, api.local_slots = api.local_slots, inline
     try:
         return search(**asked(folder, **more))
     finally:

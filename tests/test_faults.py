@@ -26,7 +26,7 @@ from typing import Any
 
 import faulty
 import pytest
-from killing import Kennel, Watch, asked, kills, plain, same, searched
+from killing import Kennel, Watch, asked, inline, kills, plain, same, searched
 from tiny import arguments, outcome
 
 from lightsearch import api, conductor, load_result, search
@@ -248,7 +248,7 @@ def test_the_working_directory_may_change_meanwhile(undisturbed: dict[str, Path]
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(api, "local_slots", lambda count: [InlineSlot() for _ in range(count)])
+    monkeypatch.setattr(api, "local_slots", inline)
     given = asked(Path("s"))
     del given["quiet"]
     for _ in api.iter_search(**given):
@@ -340,7 +340,7 @@ def test_a_second_ctrl_c_stops_at_once(undisturbed: dict[str, Path], tmp_path: P
 
 def test_ctrl_c_while_the_caller_looks_at_a_trial_is_the_callers(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "local_slots", lambda count: [InlineSlot() for _ in range(count)])
+    monkeypatch.setattr(api, "local_slots", inline)
     given = asked(tmp_path / "s")
     del given["quiet"]
     with contextlib.closing(api.iter_search(**given)) as trials:
@@ -429,7 +429,7 @@ class _Stuck(InlineSlot):
 def test_an_epoch_that_hangs_is_run_again_and_given_up_the_third_time(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, outcomes: list[str]) -> None:
     slot = _Stuck(times)
-    monkeypatch.setattr(api, "local_slots", lambda count: [slot])
+    monkeypatch.setattr(api, "local_slots", lambda count, **_: [slot])
     result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=0.3))
     assert [t.outcome for t in result.records] == outcomes
     assert slot.kills == times + 1  # and once at the end
@@ -480,7 +480,7 @@ def test_the_workers_death_while_an_epoch_is_timed_costs_the_estimate_only(
                 return future
             return super().submit(function, *args)
 
-    monkeypatch.setattr(api, "local_slots", lambda count: [Dying()])
+    monkeypatch.setattr(api, "local_slots", lambda count, **_: [Dying()])
     result = search(**asked(tmp_path / "s", workers=1, trials=1, quiet=False))
     assert [t.outcome for t in result.records] == ["complete"]
 
