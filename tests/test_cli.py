@@ -93,14 +93,14 @@ def test_defaults_are_those_of_the_library() -> None:
         for function in (search, ask))
     assert shared.defaults() == of_search
     assert of_search.items() - of_ask.items() \
-        == {("quiet", False), ("confirm", None), ("confirm_top", 3)}
+        == {("quiet", False), ("confirm", None), ("confirm_top", 3), ("slots", None)}
 
 
 def test_every_argument_of_search_is_an_option() -> None:
     options = {p.name for p in main.commands["search"].params}
-    assert set(inspect.signature(search).parameters) <= options
+    assert set(inspect.signature(search).parameters) - {"slots"} <= options
     assert options - set(inspect.signature(search).parameters) \
-        == {"budget_macs", "budget_activation_bytes", "as_json"}
+        == {"budget_macs", "budget_activation_bytes", "as_json", "dask", "size", "gray"}
 
 
 def test_help_shows_the_defaults() -> None:
