@@ -13,7 +13,7 @@ import pandas as pd
 
 from lightsearch import data as data_room
 from lightsearch import leaderboard as tables
-from lightsearch.checks import integer, path
+from lightsearch.checks import integer, kind, path
 from lightsearch.conductor import conduct
 from lightsearch.confirmation import Confirmation, Key, read_confirmations
 from lightsearch.confirming import confirm as confirm_designs
@@ -156,8 +156,9 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     `KeyboardInterrupt`. Either way the same line continues it.
     """
     check_confirm(confirm, confirm_top)
-    if slots is not None and workers is None:
-        workers = len(slots)
+    if slots is not None:
+        kind("slots", slots, Sequence, "a sequence of slots")
+        workers = len(slots) if workers is None else workers
     question = ask(budget, epochs, target=target, space=space, recipe=recipe, dataset=dataset,
                    data=data, trials=trials, timeout=timeout, epoch_timeout=epoch_timeout,
                    stop_after_hits=stop_after_hits, sampler=sampler, pruner=pruner,

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from lightsearch import data as data_room
-from lightsearch.checks import integer, number
+from lightsearch.checks import integer, kind, number, path
 from lightsearch.confirmation import FIGURES, FOLDER, Confirmation, Key, Ledger, Terms, slug
 from lightsearch.cost import cost, fingerprint
 from lightsearch.data import DataRef, DataSet
@@ -89,6 +89,11 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         integer("epochs", epochs, 1, 10_000)
     if workers is not None:
         integer("workers", workers, 1, 1024)
+    if study is not None:
+        path("study", study)
+    for name, images in (("dataset", dataset), ("on", on)):
+        if images is not None:
+            kind(name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet")
     with contextlib.ExitStack() as stack:
         home = _study(designs, rows)
         given = study if study is not None else home

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lightsearch.checks import integer, kind, path
 from lightsearch.data import NAMES, DataSet, cache_folder, load, make_dataset
 from lightsearch.errors import ArgumentError, DataError, suggestion
 
@@ -55,8 +56,8 @@ def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, te
     Raises `ArgumentError` for a value out of range, and `DataError` for a folder without classes
     or a file that is no image.
     """
-    _check(size, test)
-    root = Path(folder)
+    _check(size, gray, test, seed)
+    root = path("folder", folder)
     if not root.is_dir():
         raise DataError(f"a folder of images must exist, but {root} does not")
     title = name or f"{root.resolve().name}-{size}{'-gray' if gray else ''}"
@@ -85,7 +86,8 @@ def torchvision_dataset(name: str, folder: str | Path | None = None, *, size: in
     Raises `ArgumentError` for an unknown name, and `DataError` where the set can be neither read
     nor downloaded.
     """
-    _check(size, test)
+    _check(size, gray, test, seed)
+    kind("name", name, str, "a name")
     if name.lower() not in TORCHVISION:
         raise ArgumentError(f"`name` must be one of {', '.join(TORCHVISION)}, "
                             f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}")
@@ -100,10 +102,11 @@ def torchvision_dataset(name: str, folder: str | Path | None = None, *, size: in
     return make_dataset(parts[0], parts[1], name=title)
 
 
-def _check(size: int, test: float) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or not 4 <= size <= 96:
-        raise ArgumentError(f"`size` must be an integer from 4 to 96, but got size={size!r}")
-    if not 0 < test < 1:
+def _check(size: int, gray: bool, test: float, seed: int) -> None:
+    integer("size", size, 4, 96)
+    integer("seed", seed, 0, 2**32 - 1)
+    kind("gray", gray, bool, "True or False")
+    if not isinstance(test, int | float) or not 0 < test < 1:
         raise ArgumentError(f"`test` must be above 0 and below 1, but got test={test!r}")
 
 
@@ -125,7 +128,7 @@ def _read_classes(folder: Path, classes: list[str], size: int, gray: bool) -> tu
     for label, name in enumerate(classes):
         files = sorted(p for p in (folder / name).rglob("*")
                        if p.suffix.lower() in IMG_EXTENSIONS)
-        images += [_read_image(path, size, gray) for path in files]
+        images += [_read_image(file, size, gray) for file in files]
         labels += [label] * len(files)
     if not images:
         raise DataError(f"a folder of images must have some, but {folder} has none that end in "
@@ -133,15 +136,15 @@ def _read_classes(folder: Path, classes: list[str], size: int, gray: bool) -> tu
     return np.stack(images), np.array(labels)
 
 
-def _read_image(path: Path, size: int, gray: bool) -> Array:
+def _read_image(file: Path, size: int, gray: bool) -> Array:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             return _fitted(image, size, gray)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError,
             ValueError) as error:
-        raise DataError(f"an image file must be readable, but {path} is not: {error}") from error
+        raise DataError(f"an image file must be readable, but {file} is not: {error}") from error
 
 
 def _fitted(image: Any, size: int, gray: bool) -> Array:

@@ -174,7 +174,7 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
         epochs, seed = _whole(row["epochs"]), _whole(row["seed"])
         engine, device = engine_named(str(row["engine"])), str(row["device"])
         precision = precision_named(str(row["engine"]))
-        holdout = holdout_of(str(row["selected_on"]))
+        holdout = holdout_of(str(row.get("selected_on", "test")))
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, LightsearchError):
             raise

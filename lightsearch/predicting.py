@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightsearch.checks import path as checked
 from lightsearch.data import NAMES
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.exporting import Opened, open_net
@@ -65,7 +66,7 @@ def predict(net: str | Path, images: str | Path, *,
     read, and what `open_net` raises.
     """
     opened = open_net(net)
-    prepared = [_prepared(path, opened, invert) for path in _files(Path(images))]
+    prepared = [_prepared(path, opened, invert) for path in _files(checked("images", images))]
     predictions = []
     for path, pixels, inverted in prepared:
         scores = opened.scores(opened.normalised(pixels[None]))

@@ -56,12 +56,29 @@ def _row(**given: Any) -> Callable[[], Any]:
     return lambda: ls.rebuild({**ROW, **given})
 
 
+def _confirm(designs: Any = DESIGN, **given: Any) -> Callable[[], Any]:
+    return lambda: ls.confirm(designs, **{"dataset": DATA, "quiet": True, **given})
+
+
 EMPTY = (torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
 LARGER = (torch.zeros(4, 1, 9, 9, dtype=torch.uint8), DATA.test[1])
 
 # (call, type of the error, what the message begins with or holds)
 TABLE: list[tuple[Callable[[], Any], str, str]] = [
     # search, iter_search and the command line check in one place
+    (_search(select_on="x"), "Argument", "`select_on` must be test or val, but got 'x'"),
+    (_search(select_on="val", val_size=0), "Argument", "`val_size` must be an integer from 1 to"),
+    (_search(select_on="val", val_seed="x"), "Argument", "`val_seed` must be an integer from"),
+    (_search(val_size=10), "Argument", "`val_size` must be given with select_on='val'"),
+    (_search(repeatable=3), "Argument", "`repeatable` must be True or False"),
+    (_search(precision="x"), "Argument", "`precision` must be one of float32, tf32, bf16"),
+    (_search(slots_per_gpu=0), "Argument", "`slots_per_gpu` must be an integer from 1 to 64"),
+    (_search(slots=3), "Argument", "`slots` must be a sequence of slots, but got slots=3"),
+    (_search(slots=[], workers=1), "Argument", "`slots` must be as many as the"),
+    (_search(keep_orientation=3), "Argument", "`keep_orientation` must be True or False"),
+    (_search(keep_orientation=True, recipe="recipe()"), "Argument", "must not be given with a"),
+    (_search(confirm=1), "Argument", "`confirm` must be an integer from 2 to 1000"),
+    (_search(confirm_top="x"), "Argument", "`confirm_top` must be an integer from 1 to 1000"),
     (_search(budget="x"), "Argument", "`budget.params` must be an integer >= 1 or None, but got "
                                       "params='x'"),
     (_search(budget=True), "Argument", "but got params=True"),
@@ -79,8 +96,8 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (_search(dataset=None), "Argument", "`dataset` must be the name of a data set, a folder of "
                                         "images, or a DataSet, but got dataset=None"),
     (_search(data=3), "Argument", "`data` must be a path, but got data=3"),
-    (_search(dataset="mnist", data="/nonexistent"), "Data", "'mnist' was not found in "
-                                                            "/nonexistent"),
+    (_search(dataset="mnist", data="/no-such"), "Data", "'mnist' was not found in "
+                                                            "/no-such"),
     (_search(trials=0), "Argument", "`trials` must be an integer from 1 to 1000000, but got "
                                     "trials=0"),
     (_search(timeout=-1), "Argument", "`timeout` must be a number above 0 and at most inf, but "
@@ -127,20 +144,26 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
                                                               "but got 5 to 6"),
     (_set(classes="x"), "Argument", "`classes` must be an integer from 1 to 200, but got "
                                     "classes='x'"),
-    (lambda: ls.folder_dataset("/nonexistent"), "Data", "a folder of images must exist, but "
-                                                           "/nonexistent does not"),
+    (lambda: ls.folder_dataset("/no-such"), "Data", "a folder of images must exist, but "
+                                                           "/no-such does not"),
+    (lambda: ls.folder_dataset(3), "Argument", "`folder` must be a path, but got folder=3"),
+    (lambda: ls.folder_dataset(".", size=97), "Argument", "`size` must be an integer from"),
+    (lambda: ls.folder_dataset(".", test="x"), "Argument", "`test` must be above 0 and below 1"),
+    (lambda: ls.folder_dataset(".", seed=-1), "Argument", "`seed` must be an integer from 0 to"),
+    (lambda: ls.folder_dataset(".", gray=3), "Argument", "`gray` must be True or False"),
     (lambda: ls.torchvision_dataset("x"), "Argument", "`name` must be one of"),
+    (lambda: ls.torchvision_dataset(3), "Argument", "`name` must be a name, but got name=3"),
     # results, tables
     (lambda: ls.load_result(3), "Argument", "`study` must be a path, but got study=3"),
-    (lambda: ls.load_result("/nonexistent"), "Study", "must hold a study.json, but /nonexistent "
+    (lambda: ls.load_result("/no-such"), "Study", "must hold a study.json, but /no-such "
                                                       "has none"),
-    (lambda: ls.load_weights("/nonexistent", "x"), "Argument", "`trial` must be an integer from "
+    (lambda: ls.load_weights("/no-such", "x"), "Argument", "`trial` must be an integer from "
                                                                "0 to 1000000000, but got "
                                                                "trial='x'"),
-    (lambda: ls.load_weights("/nonexistent", 0), "Study", "the weights of trial 0 must be in"),
+    (lambda: ls.load_weights("/no-such", 0), "Study", "the weights of trial 0 must be in"),
     (lambda: ls.read(3), "Argument", "`path` must be a path, but got path=3"),
-    (lambda: ls.read("/nonexistent"), "Argument", "must be a CSV file with a column rank, but "
-                                                  "/nonexistent is not"),
+    (lambda: ls.read("/no-such"), "Argument", "must be a CSV file with a column rank, but "
+                                                  "/no-such is not"),
     (lambda: ls.rebuild(3), "Argument", "a row must have a whole design"),
     (_row(epochs=0), "Argument", "`epochs` must be an integer from 1 to 10000, but got epochs=0"),
     (_row(epochs=float("inf")), "Argument", "a row must have"),
@@ -236,6 +259,31 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
                                                                              "got 3"),
     (lambda: ls.register("x", type(ls.gap()), cost=3, module=len), "Argument", "`cost` must be "
                                                                                "callable"),
+    # confirming, taking away, pictures
+    (lambda: ls.confirm(3), "Argument", "`designs` must be a design, its notation, or rows"),
+    (_confirm(seeds=1), "Argument", "`seeds` must be an integer from 2 to 1000, but got seeds=1"),
+    (_confirm(target=2), "Argument", "`target` must be a number above 0 and at most 1"),
+    (_confirm(epochs=0), "Argument", "`epochs` must be an integer from 1 to 10000"),
+    (_confirm(workers="x"), "Argument", "`workers` must be an integer from 1 to 1024"),
+    (_confirm(dataset=3), "Argument", "`dataset` must be a name, a folder of images, or a"),
+    (_confirm(on=3), "Argument", "`on` must be a name, a folder of images, or a DataSet"),
+    (_confirm(study=3), "Argument", "`study` must be a path, but got study=3"),
+    (_confirm(engine="x"), "Argument", "`engine` must be one of auto, native, torch"),
+    (_confirm(designs=OPEN), "Argument", "`design` must have no choices left"),
+    (lambda: ls.export(3, "x.onnx"), "Argument", "a row must have a whole design"),
+    (lambda: ls.export(ROW, 3), "Argument", "`path` must be a path, but got path=3"),
+    (lambda: ls.export(ROW, "x.txt"), "Argument", "`path` must end in .onnx, .pt2, .safetensors"),
+    (lambda: ls.export(ROW, "/no-such/x.py"), "Argument", "must be in a folder that exists"),
+    (lambda: ls.export(ROW, "x.py", int8=True), "Argument", "`int8` must go with a path that"),
+    (lambda: ls.predict(3, "x.png"), "Argument", "`net` must be a path, but got net=3"),
+    (lambda: ls.predict("x.txt", "x.png"), "Argument", "a network must be a file that ends in"),
+    (lambda: ls.predict("x.onnx", "x.png"), "Argument", "a network must be a file, but there is"),
+    (lambda: ls.to_source(3), "Argument", "`design` must be a sequence of layers"),
+    (lambda: ls.to_source(OPEN), "Design", "a layer must have no choices left"),
+    (lambda: ls.to_source(DESIGN, name="a b"), "Argument", "`name` must be a name for a class"),
+    (lambda: ls.to_source(DESIGN, shape=3), "Argument", "`shape` must be three integers >= 1"),
+    (lambda: ls.plot_design(3), "Argument", "`design` must be a sequence of layers"),
+    (lambda: ls.plot_design(DESIGN, 3), "Argument", "`shape` must be three integers >= 1"),
     # what stands beside
     (lambda: ls.zoo["x"], "Argument", "but got"),
     (lambda: TargetPruner("x"), "Argument", "`target` must be a number above 0"),
@@ -250,10 +298,11 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
                          ids=[f"{n}-{m[:40]}" for n, (_, _, m) in enumerate(TABLE)])
 def test_what_is_out_of_range_or_of_the_wrong_kind(call: Callable[[], Any], kind: str,
                                                    message: str, tmp_path: Path,
+                                                   tmp_path_factory: pytest.TempPathFactory,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     with pytest.raises(getattr(errors, f"{kind}Error"), match=re.escape(message)):
         call()
     assert not list(tmp_path.iterdir()), "nothing was begun"

@@ -36,7 +36,8 @@ def inline():
     """Epochs run in this process, which saves the workers' start."""
     patch = pytest.MonkeyPatch()
     for module in (api, confirming):
-        patch.setattr(module, "local_slots", lambda workers: [InlineSlot()] * workers)
+        patch.setattr(module, "local_slots", lambda workers, **_:
+                      [InlineSlot()] * workers)
     yield
     patch.undo()
 

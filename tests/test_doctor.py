@@ -15,7 +15,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from lightsearch import data, question
+from lightsearch import data, devices
 from lightsearch.cli import doctor, main
 from lightsearch.engines import available
 
@@ -77,7 +77,7 @@ def test_no_engine_too_little_memory_and_no_room_are_noted(
         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightsearch.engines.trouble", lambda: "there is no native engine here")
     monkeypatch.setattr(room, "_free_memory", lambda: 2**30)
-    monkeypatch.setattr(question, "cores", lambda: 8)
+    monkeypatch.setattr(devices, "cores", lambda: 8)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(100, 99, 2**20))
     said = _said("--dataset", "digits")

@@ -48,7 +48,7 @@ def _late(delay: float, function: Callable[..., Any], *args: Any) -> Any:
 
 def _simulated(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
     """An epoch that trains nothing: its accuracy follows from the task, and rises."""
-    level = 600 + key(task.seed, "level") % 300
+    level = 500 + key(task.seed, "level") % 300
     correct = level + 20 * epoch + key(task.seed, "noise", epoch) % 30
     return ({"model.x": torch.tensor(float(correct))},
             EpochResult(epoch, 0.5, 0, 1000, correct, correct, 1000, 0.1, 0.0))
@@ -67,7 +67,7 @@ def test_random_delays_change_nothing(workers: int, tmp_path: Path,
     for run in range(3):
         generator = random.Random(run)
         with ThreadPoolExecutor(workers) as pool:
-            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool, draw=generator: [
+            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool, draw=generator, **_: [
                 Late(ExecutorSlot(pool), draw, 0.02) for _ in range(count)])
             found.append(search(**arguments(study=tmp_path / str(run), workers=workers, epochs=5,
                                             space=SPACE, trials=16, pruner="median",
@@ -88,7 +88,7 @@ def test_first_come_lets_no_slot_wait_and_trains_the_same_way(
     shares, found = {}, {}
     for repeatable in (True, False):
         with ThreadPoolExecutor(2) as pool:
-            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool: [
+            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool, **_: [
                 Late(ExecutorSlot(pool), random.Random(0), 0.0),
                 Late(ExecutorSlot(pool), _Always(), 0.2)])
             result = search(**arguments(study=tmp_path / str(repeatable), workers=2, epochs=3,
@@ -118,7 +118,7 @@ def test_first_come_goes_on_after_an_interruption(
 
     with ThreadPoolExecutor(2) as pool:
         monkeypatch.setattr(api, "local_slots",
-                            lambda count: [ExecutorSlot(pool) for _ in range(count)])
+                            lambda count, **_: [ExecutorSlot(pool) for _ in range(count)])
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(conductor._Run, "_decide", interrupted)
             search(**given)
@@ -141,7 +141,7 @@ def test_random_delays_in_real_workers_change_nothing(
     found = []
     for run in range(3):
         generator = random.Random(run)
-        monkeypatch.setattr(api, "local_slots", lambda count, draw=generator: [
+        monkeypatch.setattr(api, "local_slots", lambda count, draw=generator, **_: [
             Late(slot, draw, 0.3) for slot in local_slots(count)])
         found.append(search(**arguments(study=tmp_path / str(run), workers=workers, trials=8,
                                         pruner="median")))

@@ -189,7 +189,7 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
     ({"val_size": 100}, "`val_size` must be given with select_on='val', but got val_size=100"),
     ({"select_on": "val", "val_size": 0}, "`val_size` must be an integer from 1 to 1436"),
     ({"select_on": "val", "val_size": 5}, "`val_size` must leave images of every class"),
-    ({"repeatable": "yes"}, "`repeatable` must be True or False, but got 'yes'"),
+    ({"repeatable": "yes"}, "`repeatable` must be True or False, but got repeatable='yes'"),
     ({"val_seed": 1.5}, "`val_seed` must be an integer"),
     ({"confirm": 1}, "`confirm` must be an integer from 2 to 1000, but got confirm=1"),
     ({"confirm_top": 0}, "`confirm_top` must be an integer from 1 to 1000"),

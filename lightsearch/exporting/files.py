@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from lightsearch.checks import path as checked
 from lightsearch.cost import Cost, cost
 from lightsearch.data import DataSet
 from lightsearch.errors import ArgumentError, ExportError
@@ -93,7 +94,7 @@ def export(source: Source, path: str | Path, *, rank: int = 1, fold: bool = Fals
     package of `lightsearch[export]` is missing, or the file does not compute what it should (it
     is not left there then).
     """
-    path = Path(path)
+    path = checked("path", path)
     if path.suffix not in SUFFIXES:
         raise ArgumentError(f"`path` must end in {', '.join(SUFFIXES)}, but got {path}")
     if not path.resolve().parent.is_dir():

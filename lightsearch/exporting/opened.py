@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightsearch.checks import path as checked
 from lightsearch.cost import cost
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
@@ -49,7 +50,7 @@ def open_net(path: str | Path) -> Opened:
     Raises `ArgumentError` for another kind of file and `ExportError` for one that is damaged or
     was not written by lightsearch.
     """
-    path = Path(path)
+    path = checked("net", path)
     readers = {".onnx": _onnx, ".pt2": _pt2, ".safetensors": _safetensors}
     if path.suffix not in readers:
         raise ArgumentError(f"a network must be a file that ends in {', '.join(readers)}, "
