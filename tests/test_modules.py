@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,6 @@ from random_designs import Drawn, drawn, nasty
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightsearch import ops
 from lightsearch.cost import cost, fingerprint
 from lightsearch.design import (
     Layer,
@@ -27,7 +25,6 @@ from lightsearch.design import (
     integer,
     linear,
     maxpool,
-    parts,
     register_kind,
     residual,
     se,
@@ -194,14 +191,6 @@ def test_shape_that_is_none() -> None:
 
 
 # Kinds of the user's own -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (ops, "_COSTINGS"),
-                        (sys.modules["lightsearch.modules"], "_MAKERS")):
-        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
