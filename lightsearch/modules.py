@@ -40,6 +40,7 @@ from lightsearch.ops import (
     Shape,
     Squeeze,
     Step,
+    lower,
     register_cost,
 )
 
@@ -121,7 +122,8 @@ def register(name: str, cls: type[Layer], *, cost: Costing, module: Make) -> Non
     A layer takes both along when it is pickled, so they may be defined in a script or a notebook
     and are known to the workers of a search.
 
-    Raises `DesignError` for a name that is taken, `ArgumentError` for a class that is no `Layer`.
+    Raises `DesignError` for a name that is taken, `ArgumentError` for a class that is no `Layer`;
+    `build` raises `DesignError` for a module with other than the parameters that its cost says.
     """
     if not (isinstance(cls, type) and issubclass(cls, Layer)):
         raise ArgumentError(f"`cls` must be a class derived from Layer, but got cls={cls!r}")
@@ -245,4 +247,9 @@ def _custom(op: Custom) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise DesignError(f"the module of layer kind {kind_of(kind)!r} must be an nn.Module, "
                           f"but got {module!r}")
+    found = sum(p.numel() for p in module.parameters())
+    stated = lower(op.layer, op.shape).params
+    if found != stated:  # the budget was checked by what is stated
+        raise DesignError(f"the module of layer kind {kind_of(kind)!r} must have as many "
+                          f"parameters as its cost says, {stated}, but has {found}")
     return module

@@ -41,7 +41,7 @@ def _run_page(page: Path) -> object:
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.parametrize("page", map(_run_page, PAGES))
+@pytest.mark.parametrize("page", [_run_page(page) for page in PAGES])
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ from random_designs import Drawn, drawn, nasty
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lightsearch import ops
 from lightsearch.cost import cost, fingerprint
 from lightsearch.design import (
     Layer,
@@ -25,6 +28,7 @@ from lightsearch.design import (
     integer,
     linear,
     maxpool,
+    parts,
     register_kind,
     residual,
     se,
@@ -271,3 +275,25 @@ def test_a_kind_needs_a_module_to_be_built() -> None:
     with pytest.raises(DesignError, match=r"the module of layer kind 'lonely' must be an "
                                           r"nn\.Module, but got 3"):
         build(seq(Lonely()))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_module_must_have_the_parameters_that_its_cost_says() -> None:
+    register("lonely", Lonely, cost=lambda layer, shape: Local(shape, params=3),
+             module=lambda layer, shape: nn.Conv2d(shape[0], shape[0], 1, bias=False))
+    with pytest.raises(DesignError, match="must have as many parameters as its cost says, 3, but "
+                                          "has 16"):
+        build(seq(Lonely()), (4, 5, 5))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_layer_of_the_users_own_takes_its_registration_along() -> None:
+    register("scaled", Scaled, cost=_scaled_cost, module=ScaledModule)
+    sent = pickle.dumps(seq(conv(4), Scaled(8, times=3)))
+    registered = (parts._KINDS, ops._COSTINGS, sys.modules["lightsearch.modules"]._MAKERS)
+    del parts._KINDS["scaled"], parts._NAMES[Scaled]
+    for known in registered[1:]:
+        del known[Scaled]
+    received = pickle.loads(sent)
+    assert str(received) == "conv(4) scaled(8,times=3)"
+    assert sum(p.numel() for p in build(received, (1, 6, 6)).parameters()) == 44 + 32
