@@ -34,10 +34,15 @@ def _blocks(page: Path, language: str) -> list[tuple[bool, str]]:
             if lang == language]
 
 
+SLOW = ("cluster.md", "comparing.md", "first_search.md", "own_images.md", "own_layer.md",
+        "under_5000.md")  # each starts a search or two
+
+
 def _run_page(page: Path) -> object:
-    # Dask's own threads warn while they stop; its page starts a cluster, which takes a while
-    marks = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-    return pytest.param(page, id=page.name, marks=marks if page.name == "cluster.md" else [])
+    marks = [pytest.mark.slow] if page.name in SLOW else []
+    if page.name == "cluster.md":  # Dask's own threads warn while they stop
+        marks.append(pytest.mark.filterwarnings("ignore"))
+    return pytest.param(page, id=page.name, marks=marks)
 
 
 @pytest.mark.usefixtures("registry")
