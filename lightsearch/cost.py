@@ -4,7 +4,8 @@
 - *MACs* count convolutions and linear layers, one for each multiplication, for one image.
 - *Activation bytes* are the largest number of float32 bytes alive at once for one image at
   inference: a layer's input and output together, and the input of a residual while its body runs.
-  Normalisation, activation, dropout and the scaling of a gate work in place.
+  Normalisation, activation, dropout and the scaling of a gate work in place. In int8 it is a
+  quarter of that: the same values, one byte each.
 - The *receptive field* is the unclipped local extent on the input, in pixels; a gate and
   squeeze-and-excitation see the whole image, which is flagged and not added. *Jump* is the
   distance on the input between neighbouring outputs. Where a residual's resized input reaches
@@ -66,6 +67,11 @@ class Cost:
     whole_image: bool
 
     @property
+    def activation_bytes_int8(self) -> int:
+        """The activation bytes of the network in int8: the same values, one byte each."""
+        return self.activation_bytes // BYTES
+
+    @property
     def rows(self) -> tuple[Row, ...]:
         """The table of the design, one row a layer, the layers of a residual's body included."""
         return tuple(_rows(self.steps, "", 1, 1))
@@ -73,7 +79,17 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Caps that a design must meet before it is built: each is inclusive, and None is no cap."""
+    """Caps that a design must meet before it is built: each is inclusive, and None is no cap.
+
+    `activation_bytes` are of float32; a network that will run in int8 within N bytes is one of at
+    most `4 * N`:
+
+    >>> from lightsearch import Budget, cost, parse
+    >>> board = Budget(params=8000, activation_bytes=4 * 7200)
+    >>> spent = cost(parse("conv(8) maxpool conv(16) gap linear(10)"), (1, 28, 28))
+    >>> spent.activation_bytes_int8, board.exceeded(spent)
+    (7840, 'activation_bytes')
+    """
 
     params: int | None = None
     macs: int | None = None

@@ -8,6 +8,8 @@ linear layer gives included; class scores come out as `(N, classes)`.
 
 from __future__ import annotations
 
+import copyreg
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -19,6 +21,7 @@ from torch.nn import functional
 
 from lightsearch.cost import Cost
 from lightsearch.cost import cost as cost_of
+from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.ops import (
@@ -37,6 +40,7 @@ from lightsearch.ops import (
     Shape,
     Squeeze,
     Step,
+    lower,
     register_cost,
 )
 
@@ -115,8 +119,11 @@ def register(name: str, cls: type[Layer], *, cost: Costing, module: Make) -> Non
 
     `cls` is a frozen, slotted dataclass derived from `Layer`; `cost(layer, shape)` gives a `Local`
     and `module(layer, shape)` an `nn.Module`, for an input of shape (channels, height, width).
+    A layer takes both along when it is pickled, so they may be defined in a script or a notebook
+    and are known to the workers of a search.
 
-    Raises `DesignError` for a name that is taken, `ArgumentError` for a class that is no `Layer`.
+    Raises `DesignError` for a name that is taken, `ArgumentError` for a class that is no `Layer`;
+    `build` raises `DesignError` for a module with other than the parameters that its cost says.
     """
     if not (isinstance(cls, type) and issubclass(cls, Layer)):
         raise ArgumentError(f"`cls` must be a class derived from Layer, but got cls={cls!r}")
@@ -126,6 +133,20 @@ def register(name: str, cls: type[Layer], *, cost: Costing, module: Make) -> Non
     register_kind(name, cls)
     register_cost(cls, cost)
     provide_module(cls, module)
+    copyreg.pickle(cls, functools.partial(_sent, name, cost, module))
+
+
+def _sent(name: str, cost: Costing, module: Make, layer: Layer) -> tuple[Any, ...]:
+    """How a layer of a user's kind is pickled: with its registration, which workers lack."""
+    values = tuple(getattr(layer, spec.name) for spec in specs(type(layer)))
+    return _received, (name, type(layer), cost, module, values)
+
+
+def _received(name: str, cls: type[Layer], cost: Costing, module: Make,
+              values: tuple[Any, ...]) -> Layer:
+    if cls not in _MAKERS:
+        register(name, cls, cost=cost, module=module)
+    return cls(*values)
 
 
 # Operations as modules --------------------------------------------------------------------------
@@ -226,4 +247,9 @@ def _custom(op: Custom) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise DesignError(f"the module of layer kind {kind_of(kind)!r} must be an nn.Module, "
                           f"but got {module!r}")
+    found = sum(p.numel() for p in module.parameters())
+    stated = lower(op.layer, op.shape).params
+    if found != stated:  # the budget was checked by what is stated
+        raise DesignError(f"the module of layer kind {kind_of(kind)!r} must have as many "
+                          f"parameters as its cost says, {stated}, but has {found}")
     return module

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from lightsearch.cost import Budget
+from lightsearch.cost import BYTES, Budget
 
 
 def percent(share: float | Fraction, digits: int = 2) -> str:
@@ -61,8 +61,18 @@ def caps_text(budget: Budget) -> str:
     '8,000 parameters and 1,000,000 MACs'
     """
     caps = (("parameters", budget.params), ("MACs", budget.macs),
-            ("bytes of activations", budget.activation_bytes))
+            (activation_text(budget.activation_bytes or 0), budget.activation_bytes))
     return " and ".join(f"{cap:,} {name}" for name, cap in caps if cap is not None)
+
+
+def activation_text(size: int) -> str:
+    """What a number of activation bytes is of.
+
+    >>> from lightsearch.wording import activation_text
+    >>> activation_text(31360)
+    'bytes of activations (7,840 in int8)'
+    """
+    return f"bytes of activations ({size // BYTES:,} in int8)"
 
 
 def one_line(text: str) -> str:

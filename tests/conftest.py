@@ -5,6 +5,9 @@ import os
 import shutil
 import signal
 import tempfile
+from importlib import import_module
+
+import pytest
 
 # One thread, so that the machine's other cores do not change a sum.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,3 +19,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Data sets that searches share with their workers stay out of the user's cache folder.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="lightsearch-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layer kinds that a test registers are gone after it."""
+    for room, name in (("design.parts", "_KINDS"), ("design.parts", "_NAMES"),
+                       ("ops", "_COSTINGS"), ("modules", "_MAKERS")):
+        owner = import_module(f"lightsearch.{room}")
+        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))

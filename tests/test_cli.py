@@ -100,7 +100,8 @@ def test_every_argument_of_search_is_an_option() -> None:
     options = {p.name for p in main.commands["search"].params}
     assert set(inspect.signature(search).parameters) - {"slots"} <= options
     assert options - set(inspect.signature(search).parameters) \
-        == {"budget_macs", "budget_activation_bytes", "as_json", "dask", "size", "gray"}
+        == {"budget_macs", "budget_activation_bytes", "budget_activation_bytes_int8",
+            "as_json", "dask", "size", "gray"}
 
 
 def test_help_shows_the_defaults() -> None:
@@ -281,6 +282,12 @@ def test_all_caps_of_the_budget_reach_the_study(tmp_path: Path) -> None:
          "--quiet", code=3)
     assert load_result(tmp_path / "t").identity.budget \
         == {"params": 8000, "macs": 900_000, "activation_bytes": None}
+    _run(*TINY, "--study", str(tmp_path / "u"), "--budget-activation-bytes-int8", "200000",
+         "--timeout", "0.01", "--quiet", code=3)
+    assert load_result(tmp_path / "u").identity.budget \
+        == {"params": 900, "macs": None, "activation_bytes": 800_000}
+    assert "they are one cap" in _run("space", "--budget-activation-bytes-int8", "2",
+                                      "--budget-activation-bytes", "8", code=2).stderr
 
 
 def test_space_and_recipe_are_read_from_files(tmp_path: Path) -> None:

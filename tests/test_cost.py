@@ -335,7 +335,9 @@ def test_activation_bytes_of_many_designs(one: Drawn) -> None:
                   shortcut="project")), 100 + 64 + 192 + 192),
 ])
 def test_worked_activation_memory(design: Seq, values: int) -> None:
-    assert cost(design, (1, 10, 10)).activation_bytes == 4 * values
+    spent = cost(design, (1, 10, 10))
+    assert spent.activation_bytes == 4 * values
+    assert spent.activation_bytes_int8 == values
 
 
 # Fingerprints ------------------------------------------------------------------------------------

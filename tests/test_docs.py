@@ -2,17 +2,22 @@
 
 Blocks marked ```python are executed, top to bottom, in one namespace a file, in an empty folder.
 Blocks marked ```python no-run train for long: they are only compiled, and their calls of `search`
-are checked against its signature.
+are checked against its signature. Blocks marked ```py are the files of examples/, which CI runs.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 from click.testing import CliRunner
 
@@ -29,10 +34,22 @@ def _blocks(page: Path, language: str) -> list[tuple[bool, str]]:
             if lang == language]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+SLOW = ("cluster.md", "comparing.md", "first_search.md", "own_images.md", "own_layer.md",
+        "under_5000.md")  # each starts a search or two
+
+
+def _run_page(page: Path) -> object:
+    marks = [pytest.mark.slow] if page.name in SLOW else []
+    if page.name == "cluster.md":  # Dask's own threads warn while they stop
+        marks.append(pytest.mark.filterwarnings("ignore"))
+    return pytest.param(page, id=page.name, marks=marks)
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("page", [_run_page(page) for page in PAGES])
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    namespace: dict[str, object] = {"__name__": "docs"}
+    namespace: dict[str, object] = {"__name__": "__main__"}
     for runs, code in _blocks(page, "python"):
         compiled = compile(code, str(page), "exec")
         if runs:
@@ -88,6 +105,49 @@ def test_the_two_lines_of_the_readme() -> None:
     assert len(re.findall(r"^python -m venv .*pytest.*$", text, re.MULTILINE)) == 1
 
 
+def test_blocks_of_files_are_examples_that_ci_runs() -> None:
+    shown = [code.strip() for page in PAGES for _, code in _blocks(page, "py")]
+    assert len(shown) == 4
+    for code in shown:
+        (path,) = re.findall(r'^--8<-- "(examples/\w+\.py)"$', code)
+        assert "--quick" in (ROOT / path).read_text()
+    assert "for example in examples/*.py" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    assert 'id="lightsearch.api.search"' in (tmp_path / "reference/index.html").read_text()
+    assert "write_design" in (tmp_path / "student/index.html").read_text()  # the example's text
+
+
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_notebooks_run_top_to_bottom(path: Path, tmp_path: Path,
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    monkeypatch.setenv("LIGHTSEARCH_QUICK", "1")  # on the digits
+    book = nbformat.read(path, 4)
+    nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
+                            resources={"metadata": {"path": str(tmp_path)}}).execute()
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_notebooks_are_shown_with_their_output(path: Path) -> None:
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert any("image/png" in out.get("data", {}) for cell in cells for out in cell.outputs)
+
+
 def test_no_path_of_a_machine_is_in_the_docs() -> None:
-    for page in PAGES:
+    for page in (*PAGES, *NOTEBOOKS):
         assert not re.search(r"(/root|/home/\w+|/work|/tmp)/", page.read_text()), page.name

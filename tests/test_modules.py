@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -196,14 +197,6 @@ def test_shape_that_is_none() -> None:
 # Kinds of the user's own -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
-    for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (ops, "_COSTINGS"),
-                        (sys.modules["lightsearch.modules"], "_MAKERS")):
-        monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Scaled(Layer):
     """A 1x1 convolution to `out` channels, times a constant."""
@@ -282,3 +275,25 @@ def test_a_kind_needs_a_module_to_be_built() -> None:
     with pytest.raises(DesignError, match=r"the module of layer kind 'lonely' must be an "
                                           r"nn\.Module, but got 3"):
         build(seq(Lonely()))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_module_must_have_the_parameters_that_its_cost_says() -> None:
+    register("lonely", Lonely, cost=lambda layer, shape: Local(shape, params=3),
+             module=lambda layer, shape: nn.Conv2d(shape[0], shape[0], 1, bias=False))
+    with pytest.raises(DesignError, match="must have as many parameters as its cost says, 3, but "
+                                          "has 16"):
+        build(seq(Lonely()), (4, 5, 5))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_layer_of_the_users_own_takes_its_registration_along() -> None:
+    register("scaled", Scaled, cost=_scaled_cost, module=ScaledModule)
+    sent = pickle.dumps(seq(conv(4), Scaled(8, times=3)))
+    registered = (parts._KINDS, ops._COSTINGS, sys.modules["lightsearch.modules"]._MAKERS)
+    del parts._KINDS["scaled"], parts._NAMES[Scaled]
+    for known in registered[1:]:
+        del known[Scaled]
+    received = pickle.loads(sent)
+    assert str(received) == "conv(4) scaled(8,times=3)"
+    assert sum(p.numel() for p in build(received, (1, 6, 6)).parameters()) == 44 + 32

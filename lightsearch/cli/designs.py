@@ -19,6 +19,7 @@ from lightsearch.cli.shared import (
 )
 from lightsearch.cost import Cost, cost, fingerprint
 from lightsearch.ops import Shape
+from lightsearch.wording import activation_text
 from lightsearch.zoo import Entry
 from lightsearch.zoo import zoo as entries
 
@@ -77,8 +78,9 @@ def _layers(spent: Cost, shape: Shape) -> Table:
 
 def _totals(spent: Cost) -> str:
     whole = " (and the whole image)" if spent.whole_image else ""
-    return (f"{spent.params:,} parameters, {spent.macs:,} MACs, {spent.activation_bytes:,} bytes "
-            f"of activations, receptive field {spent.receptive_field}{whole}")
+    return (f"{spent.params:,} parameters, {spent.macs:,} MACs, {spent.activation_bytes:,} "
+            f"{activation_text(spent.activation_bytes)}, "
+            f"receptive field {spent.receptive_field}{whole}")
 
 
 def _sizes(shape: Shape) -> str:
@@ -86,7 +88,8 @@ def _sizes(shape: Shape) -> str:
 
 
 def _described(picked: Picked, spent: Cost, shape: Shape) -> dict[str, Any]:
-    totals = ("params", "macs", "activation_bytes", "receptive_field", "jump", "whole_image")
+    totals = ("params", "macs", "activation_bytes", "activation_bytes_int8", "receptive_field",
+              "jump", "whole_image")
     return {
         "design": str(picked.design), "name": picked.entry.name if picked.entry else None,
         "fingerprint": fingerprint(picked.design, shape), "input": shape, "output": spent.shape,

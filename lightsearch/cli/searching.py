@@ -134,7 +134,8 @@ def _searched(given: dict[str, Any], *, quiet: bool,
     from rich.console import Console
 
     caps = budget_of(*(given.pop(name) for name in
-                       ("budget", "budget_macs", "budget_activation_bytes")))
+                       ("budget", "budget_macs", "budget_activation_bytes",
+                        "budget_activation_bytes_int8")))
     arguments = {name: value for name, value in given.items() if value is not None}
     seeds = arguments.pop("confirm", None)
     top = arguments.pop("confirm_top", defaults()["confirm_top"])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from lightsearch.cli.completing import completing
-from lightsearch.cost import Budget
+from lightsearch.cost import BYTES, Budget
 from lightsearch.defaults import IMAGES
 from lightsearch.errors import (
     ArgumentError,
@@ -144,20 +144,28 @@ def cap(context: click.Context, parameter: click.Parameter, value: str | None) -
 
 
 def budget_options(function: F) -> F:
-    """`--budget` and the two caps beside it; `budget_of` makes a `Budget` of them."""
+    """`--budget` and the caps beside it; `budget_of` makes a `Budget` of them."""
+    function = click.option("--budget-activation-bytes-int8", type=int, metavar="BYTES", help=(
+        "The same where the network will run in int8: a byte a value."))(function)
     function = click.option("--budget-activation-bytes", type=int, metavar="BYTES", help=(
-        "Most bytes of activations alive at once for one image."))(function)
+        "Most bytes of activations alive at once for one image, in float32."))(function)
     function = click.option("--budget-macs", type=int, metavar="COUNT", help=(
         "Most multiply-accumulates for one image."))(function)
     return option("--budget", "Most parameters that a design may have, or none.", callback=cap,
                   metavar="COUNT")(function)
 
 
-def budget_of(params: int | str | None, macs: int | None, size: int | None) -> Budget:
-    """The three caps in one; parameters are capped by default, too.
+def budget_of(params: int | str | None, macs: int | None, size: int | None,
+              int8: int | None) -> Budget:
+    """The caps in one; parameters are capped by default, too.
 
     Raises `ArgumentError` for a cap below 1.
     """
+    if int8 is not None:
+        if size is not None:
+            raise click.UsageError("--budget-activation-bytes and --budget-activation-bytes-int8 "
+                                   "must not be given together: they are one cap")
+        size = BYTES * int8
     if params is None:
         params = int(defaults()["budget"])
     return Budget(None if isinstance(params, str) else params, macs, size)

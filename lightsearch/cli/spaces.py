@@ -40,8 +40,9 @@ _BAR = 40  # columns of the longest bar
               help="Print only the space's notation, to be edited and used with --space @FILE.")
 @json_option
 def space(text: str | None, budget: int | str | None, budget_macs: int | None,
-          budget_activation_bytes: int | None, dataset: str | None, shape: Shape | None,
-          classes: int | None, bins: int, as_notation: bool, as_json: bool) -> None:
+          budget_activation_bytes: int | None, budget_activation_bytes_int8: int | None,
+          dataset: str | None, shape: Shape | None, classes: int | None, bins: int,
+          as_notation: bool, as_json: bool) -> None:
     """Count the designs of a space, and those within the budget.
 
     NOTATION is a space's, or @FILE; without it, the default space of the data set is looked at.
@@ -63,7 +64,8 @@ def space(text: str | None, budget: int | str | None, budget_macs: int | None,
     if as_notation:
         click.echo(str(asked))
         return
-    caps = budget_of(budget, budget_macs, budget_activation_bytes)
+    caps = budget_of(budget, budget_macs, budget_activation_bytes,
+                     budget_activation_bytes_int8)
     found = survey(asked, sizes, labels, caps)
     if as_json:
         print_json(_described(asked, found, bins))
