@@ -72,7 +72,7 @@ def test_what_is_damaged_is_read_or_refused(prepared: tuple[Path, dict[str, list
 def test_a_short_run_of_the_fuzzer() -> None:
     pytest.importorskip("atheris", reason="atheris has wheels for Linux and some Pythons only")
     script = Path(fuzz.__file__)
-    ran = subprocess.run([sys.executable, script, "--seconds", "32"], check=False, text=True,
+    ran = subprocess.run([sys.executable, script, "--seconds", "12"], check=False, text=True,
                          capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT.parent)})
     assert ran.returncode == 0, ran.stdout + ran.stderr
     lines = ran.stdout.splitlines()
