@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from concurrent.futures import Future
 from pathlib import Path
 
 import optuna
@@ -27,7 +28,7 @@ from lightsearch.study import (
 from lightsearch.study.folder import load_state, save_state
 from lightsearch.study.journal import read_trials
 from lightsearch.study.pruning import HalvingPruner
-from lightsearch.training import EpochResult
+from lightsearch.training import EpochResult, State
 
 SPACE = parse("conv(4|6|8|10|12|16) [conv(6|8) | separable(8|12|16|20)] maxpool "
               "separable(8|12|16|24)? gap linear(10)")
@@ -221,7 +222,10 @@ STATE = {"model.w": torch.arange(6.0)}
 
 
 def _commit(study: Study, number: int, epoch: int, correct: int) -> None:
-    study.commit(number, STATE, {"w": STATE["model.w"]}, _epoch(epoch, correct))
+    done: Future[tuple[State, EpochResult]] = Future()
+    done.set_result((STATE, _epoch(epoch, correct)))
+    study.written(number, done).result()
+    study.commit(number, _epoch(epoch, correct))
 
 
 def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
