@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,7 @@ from lightsearch.plots import Plots
 from lightsearch.progress import shown
 from lightsearch.question import Question, ask
 from lightsearch.recipe import Recipe
-from lightsearch.records import Counts, Trial
+from lightsearch.records import Counts, Trial, exact
 from lightsearch.slots import Slot, local_slots
 from lightsearch.study.folder import Identity, read_identity, writing
 from lightsearch.study.journal import read_trials
@@ -241,19 +242,30 @@ def run(question: Question, *, slots: Sequence[Slot] | None = None,
 
 
 def _written(events: Iterator[Event], question: Question) -> Generator[Event, None, None]:
-    """The same events, with the leaderboard on disk as of each."""
-    trials: dict[int, Trial] = {}
+    """The same events, with the leaderboard on disk as of each that changes it.
+
+    A long leaderboard takes its time to write. Where epochs come so fast that it would take more
+    than a tenth of the search's, it is written with a later event; at the end it is right always.
+    """
+    hits: dict[int, Trial] = {}
     confirmed = read_confirmations(question.folder)
+    target, stale, due = exact(question.target), True, 0.0
     for event in events:
         if isinstance(event, Planned) and event.resumed:
-            trials = {t.number: t for t in read_trials(question.folder)}
+            found = read_trials(question.folder)
+            hits = {t.number: t for t in found if t.first_hit(target) is not None}
         if isinstance(event, EpochDone | Ended):
-            trials[event.trial.number] = event.trial
-        hit = isinstance(event, EpochDone) and event.hit
-        if hit or isinstance(event, Ended | Stopped):
-            frame = tables.leaderboard(trials.values(), question.identity(), confirmed=confirmed)
+            hit = isinstance(event, EpochDone) and event.hit
+            if hit or event.trial.number in hits:
+                hits[event.trial.number] = event.trial
+                stale = stale or hit or isinstance(event, Ended)
+        begin = time.monotonic()
+        if isinstance(event, Stopped) or (stale and begin >= due):
+            frame = tables.leaderboard(hits.values(), question.identity(), confirmed=confirmed)
             with writing(question.folder):
                 tables.write(frame, question.folder / "leaderboard.csv")
+            now = time.monotonic()
+            stale, due = False, now + 9 * (now - begin)
         yield event
 
 

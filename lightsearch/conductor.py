@@ -16,8 +16,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 
 from lightsearch.cost import Cost
+from lightsearch.design.parts import Design
 from lightsearch.errors import LightsearchError, WorkerError
 from lightsearch.events import (
     Ended,
@@ -33,6 +35,7 @@ from lightsearch.notation import parse, parse_recipe
 from lightsearch.ops import elements
 from lightsearch.question import Question
 from lightsearch.randomness import key
+from lightsearch.recipe import Recipe
 from lightsearch.records import Candidate, Counts, Trial, exact, reached, versions
 from lightsearch.slots import Slot, WorkerDied
 from lightsearch.study import Exhausted, Proposal, Proposer, Study, make_pruner
@@ -40,7 +43,6 @@ from lightsearch.training import (
     EpochResult,
     State,
     Task,
-    evaluated,
     run_epoch,
     seconds_per_epoch,
 )
@@ -270,8 +272,7 @@ class _Run:
 
     def _task(self, trial: Trial) -> Task:
         candidate = trial.candidate
-        return self.question.task(parse(candidate.design), parse_recipe(candidate.recipe),
-                                  candidate.seed)
+        return self.question.task(*_parsed(candidate.design, candidate.recipe), candidate.seed)
 
     def _submit(self, lane: _Lane) -> None:
         assert lane.number is not None
@@ -282,8 +283,8 @@ class _Run:
         state, done = self.study.state(lane.number)
         epochs = len(trial.epochs) + 1 - done  # more than one where states were lost
         lane.limit = time.monotonic() + epochs * self.question.epoch_timeout
-        lane.future = lane.slot.submit(_epochs, self._task(trial), state, done + 1,
-                                       len(trial.epochs) + 1)
+        lane.future = self.study.written(lane.number, lane.slot.submit(
+            _epochs, self._task(trial), state, done + 1, len(trial.epochs) + 1))
 
     def _handle(self, lane: _Lane) -> Iterator[Event]:
         """Wait for a slot's epoch, commit it and decide how its trial goes on."""
@@ -297,7 +298,7 @@ class _Run:
                                              f"{self.question.epoch_timeout:g} seconds")
             return  # else the time limit of the search is over
         try:
-            state, result = lane.future.result()
+            _, result = lane.future.result()
         except WorkerDied as error:
             yield from self._again(lane, str(error))
             return
@@ -308,7 +309,8 @@ class _Run:
             return
         lane.deaths = 0
         hit_before = self._hit(trial)
-        trial = self.study.commit(lane.number, state, evaluated(state), result)
+        trial = self.study.commit(lane.number, result)
+        self.study.sync(at_once=not self._more())
         lane.free = lane.ends
         yield EpochDone(trial, result, not hit_before and reached(result, self.target))
         yield from self._decide(lane)
@@ -316,9 +318,15 @@ class _Run:
             lane.ends += trial.candidate.work
             self._submit(lane)
 
+    def _more(self) -> bool:
+        """Whether another slot's epoch is done already, and may be committed with this one's."""
+        return sum(lane.future is not None and lane.future.done() for lane in self.lanes) > 1
+
     def _wait(self, lane: _Lane) -> Iterator[Event]:
         """Wait until a slot's epoch is done, or has taken too long, or the search has."""
         assert lane.future is not None
+        if not lane.future.done():
+            self.study.sync()
         while not lane.future.done():
             left = min(lane.limit, self.deadline) - time.monotonic()
             if left <= 0:
@@ -376,6 +384,11 @@ def work(spent: Cost, engine: str) -> int:
     """What an epoch of a design takes, in multiplications for one image: its time on the virtual
     clock. Only ratios matter."""
     return spent.macs + MEMORY_WORK[engine] * sum(elements(step.shape) for step in spent.steps)
+
+
+@lru_cache(1024)  # each epoch of a trial asks
+def _parsed(design: str, recipe: str) -> tuple[Design, Recipe]:
+    return parse(design), parse_recipe(recipe)
 
 
 def _epochs(task: Task, state: State | None, first: int, last: int) -> tuple[State, EpochResult]:

@@ -112,6 +112,26 @@ def test_left_between_an_epoch_and_its_decision(tmp_path: Path) -> None:
 # Cut, full, read-only ----------------------------------------------------------------------------
 
 
+def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, synced, journal = os.fsync, [0], tmp_path / "s" / "journal.log"
+
+    def noted(file: int) -> None:
+        real(file)
+        if Path(f"/proc/self/fd/{file}").readlink() == journal:
+            synced[0] = os.fstat(file).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    given = asked(tmp_path / "s", workers=1, trials=1)
+    del given["quiet"]
+    question, shown = ask(given.pop("budget"), given.pop("epochs"), untimed=True, **given), 0
+    for event in run(question, slots=[InlineSlot()]):
+        if isinstance(event, EpochDone):
+            shown += 1
+            assert synced[0] == journal.stat().st_size
+    assert shown
+
+
 def _cut(path: Path, generator: random.Random) -> None:
     """A file after a power cut: a part of it, with zeros where nothing was written any more."""
     data = path.read_bytes()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+from concurrent.futures import Future
 from pathlib import Path
 
 import optuna
@@ -22,12 +24,13 @@ from lightsearch.study import (
     Study,
     TargetPruner,
     default_folder,
+    journal,
     make_pruner,
 )
 from lightsearch.study.folder import load_state, save_state
 from lightsearch.study.journal import read_trials
 from lightsearch.study.pruning import HalvingPruner
-from lightsearch.training import EpochResult
+from lightsearch.training import EpochResult, State
 
 SPACE = parse("conv(4|6|8|10|12|16) [conv(6|8) | separable(8|12|16|20)] maxpool "
               "separable(8|12|16|24)? gap linear(10)")
@@ -221,7 +224,10 @@ STATE = {"model.w": torch.arange(6.0)}
 
 
 def _commit(study: Study, number: int, epoch: int, correct: int) -> None:
-    study.commit(number, STATE, {"w": STATE["model.w"]}, _epoch(epoch, correct))
+    done: Future[tuple[State, EpochResult]] = Future()
+    done.set_result((STATE, _epoch(epoch, correct)))
+    study.written(number, done).result()
+    study.commit(number, _epoch(epoch, correct))
 
 
 def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
@@ -296,6 +302,53 @@ def test_what_earlier_versions_left_half_begun_is_no_trial(tmp_path: Path, asked
         study.begin(_candidate(0))
         states = [t.state for t in study._optuna.trials]
     assert states == [TrialState.FAIL, TrialState.RUNNING]
+
+
+def test_what_is_synced_before_what(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[str, int]] = []  # what, and how long the journal was then
+    real, file_ = os.fsync, tmp_path / "journal.log"
+
+    def noted(file: int) -> None:
+        real(file)
+        synced.append((Path(f"/proc/self/fd/{file}").readlink().name, file_.stat().st_size))
+
+    with Study.open(tmp_path, _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        study.sync()
+        before = file_.stat().st_size
+        monkeypatch.setattr(os, "fsync", noted)
+        _commit(study, 0, 1, 9000)
+        study.sync(at_once=False)  # too early: others may come
+        assert synced == [("trial-00000-epoch-0001.safetensors.part", before),
+                          ("trial-00000.safetensors.best.part.part", before)]
+        study.sync()
+        after = file_.stat().st_size
+        assert synced[2:] == [("weights", after), ("journal.log", after)] and after > before
+
+
+class _Looking(optuna.pruners.BasePruner):
+    """Notes the trials that it is shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[list[int]] = []
+
+    def prune(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        self.seen.append([t.number for t in study.get_trials(deepcopy=False)])
+        self.seen.append([t.number for t in study.get_trials(states=(TrialState.RUNNING,))])
+        return False
+
+
+def test_a_pruner_sees_the_latest_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "JUDGED", 3)
+    looking = _Looking()
+    with Study.open(tmp_path, _identity(), looking) as study:
+        for number in range(5):
+            study.begin(_candidate(number))
+            _commit(study, number, 1, 9000)
+            if number != 3:
+                study.end(number, "complete")
+        study.should_prune(3)
+    assert looking.seen == [[2, 3, 4], [3]]
 
 
 def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path: Path) -> None:

@@ -4,12 +4,20 @@ The order of commitment makes every moment safe to die at. A trial exists once i
 the journal; an epoch has happened once its result is in the journal, which is after its state was
 written and synced (the state before is kept until then). Whatever is half done is done again, and
 gives the same numbers.
+
+Many slots may be done at once, and a sync takes milliseconds. So states and weights are written by
+threads as epochs come in, and lines are written one by one but synced together (`Study.sync`).
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import copy
+import json
+import os
+import time
+from collections.abc import Callable, Container, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -41,12 +49,15 @@ from lightsearch.study.folder import (
 )
 from lightsearch.study.proposals import categorical
 from lightsearch.study.quiet import quiet
-from lightsearch.training import EpochResult, State
+from lightsearch.training import EpochResult, State, evaluated
 
 NAME = "lightsearch"
 _CANDIDATE = "candidate"
 _EPOCH = "epoch-"
 _OUTCOME = "outcome"
+WRITERS = 16  # threads that write states: the system syncs several files in the time of one
+JUDGED = 1000  # the latest trials that the pruner sees
+UNSYNCED = 0.1  # seconds that a line of the journal may wait for others to be synced with
 
 
 class Study:
@@ -60,7 +71,15 @@ class Study:
         journal = self.folder / "journal.log"
         cut_torn_line(journal)
         (self.folder / "journal.log.lock").unlink(missing_ok=True)  # stale: ours is held
-        self._optuna = _opened(journal, pruner)
+        for name in ("states", "weights"):
+            (self.folder / name).mkdir(exist_ok=True)
+        self._journal = _Journal(journal)
+        self._storage = _Storage(self._journal)
+        self._optuna = _opened(self._storage, pruner)
+        self._writers = ThreadPoolExecutor(WRITERS, "lightsearch-states")
+        self._obsolete: list[Path] = []  # states that are not needed once the journal is synced
+        self._renamed = False  # whether a name in weights/ is not synced yet
+        self._synced = time.monotonic()
         self.trials: list[Trial] = []
         self._live: dict[int, optuna.Trial] = {}
         for frozen in self._optuna.get_trials(deepcopy=False):
@@ -68,6 +87,7 @@ class Study:
         running = {f"trial-{number:05d}" for number in self._live}
         for path in self.folder.glob("*.part"):  # left by a kill while they were written
             path.unlink()
+        self._clear_staged()
         for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
             if path.name.partition("-epoch-")[0] not in running:
                 path.unlink()
@@ -84,7 +104,10 @@ class Study:
             check_identity(folder, identity)
             with _readable(folder), writing(folder):
                 study = cls(folder, pruner)
-            yield study
+            try:
+                yield study
+            finally:
+                study.close()
 
     # Reading back --------------------------------------------------------------------------
 
@@ -130,23 +153,77 @@ class Study:
         self._live[trial.number] = live
         return trial
 
-    def commit(self, number: int, state: State, weights: State, result: EpochResult) -> Trial:
-        """Commit an epoch: its state first, then the weights if it is the best, the line last."""
+    def written(self, number: int,
+                epoch: Future[tuple[State, EpochResult]]) -> Future[tuple[State, EpochResult]]:
+        """A trial's next epoch, done once its state is on disk too, and its weights if best."""
+        done: Future[tuple[State, EpochResult]] = Future()
+        before = self.trials[number]
+
+        def write() -> None:
+            state, result = epoch.result()
+            with writing(self.folder):
+                save_state(self._state_path(number, result.epoch), state)
+                if _is_best(before, result):
+                    save_state(self._staged(number), evaluated(state))
+            done.set_result((state, result))
+
+        def handed(epoch: Future[tuple[State, EpochResult]]) -> None:
+            if epoch.exception() is None:
+                self._writers.submit(_into, done, write)
+            else:
+                done.set_exception(epoch.exception())
+
+        epoch.add_done_callback(handed)
+        return done
+
+    def commit(self, number: int, result: EpochResult) -> Trial:
+        """Commit an epoch that is `written`: weights that are the best get their name, the line
+        comes last. It holds after a power cut once `sync` was called, too."""
         before, live = self.trials[number], self._live[number]
         with writing(self.folder):
-            save_state(self._state_path(number, result.epoch), state)
-            if before.best is None or result.correct > before.best.correct:
-                save_state(self.weights_path(number), weights)
-                sync_names(self.folder / "weights")  # unlike states, they are not made again
-            live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
-            live.report(result.accuracy, result.epoch)
-            self._state_path(number, result.epoch - 2).unlink(missing_ok=True)
+            if _is_best(before, result):
+                self._staged(number).replace(self.weights_path(number))
+                self._renamed = True
+            with self._journal.together():
+                live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
+                live.report(result.accuracy, result.epoch)
+        self._obsolete.append(self._state_path(number, result.epoch - 2))
         trial = self.trials[number] = Trial(before.candidate, (*before.epochs, result))
         return trial
 
+    def sync(self, *, at_once: bool = True) -> None:
+        """See to it that all that is committed survives a power cut; by and by, if not at once.
+
+        Raises `StudyError` where the disk does not take it.
+        """
+        if not at_once and time.monotonic() < self._synced + UNSYNCED:
+            return
+        with writing(self.folder):
+            if self._renamed:
+                sync_names(self.folder / "weights")  # unlike states, they are not made again
+                self._renamed = False
+            self._journal.sync()
+        self._synced = time.monotonic()
+        for path in self._obsolete:
+            self._writers.submit(path.unlink, missing_ok=True)
+        self._obsolete.clear()
+
+    def close(self) -> None:
+        """Sync, and wait for what is being written."""
+        try:
+            self.sync()
+        finally:
+            self._writers.shutdown()
+            self._clear_staged()
+
+    def _clear_staged(self) -> None:
+        for path in self.folder.glob("weights/*.part"):  # of epochs that were not committed
+            path.unlink()
+
     def should_prune(self, number: int) -> bool:
         """What the pruner says after the latest epoch of a trial."""
-        return self._live[number].should_prune()
+        with self._storage.latest(JUDGED):
+            return self._live[number].should_prune()
 
     def end(self, number: int, outcome: Any, reason: str = "") -> Trial:
         """Commit the end of a trial; what is told to Optuna is the last epoch's accuracy."""
@@ -159,8 +236,7 @@ class Study:
                 self._optuna.tell(live, before.epochs[-1].accuracy)
             else:
                 self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
-            for path in self.folder.glob(f"states/trial-{number:05d}-*"):
-                path.unlink()
+        self._obsolete += self.folder.glob(f"states/trial-{number:05d}-*")
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
 
@@ -178,13 +254,87 @@ class Study:
         return None, 0
 
     def _state_path(self, number: int, epoch: int) -> Path:
-        (self.folder / "states").mkdir(exist_ok=True)
         return self.folder / "states" / f"trial-{number:05d}-epoch-{epoch:04d}.safetensors"
 
     def weights_path(self, number: int) -> Path:
         """Where the weights of a trial's best epoch are (averaged, where the recipe averages)."""
-        (self.folder / "weights").mkdir(exist_ok=True)
         return self.folder / "weights" / f"trial-{number:05d}.safetensors"
+
+
+    def _staged(self, number: int) -> Path:
+        """Where weights are until their epoch is committed."""
+        path = self.weights_path(number)
+        return path.with_name(path.name + ".best.part")
+
+
+def _is_best(before: Trial, result: EpochResult) -> bool:
+    return before.best is None or result.correct > before.best.correct
+
+
+def _into(done: Future[Any], function: Callable[[], None]) -> None:
+    """Run a function whose error is a future's."""
+    try:
+        function()
+    except BaseException as error:
+        done.set_exception(error)
+
+
+class _Journal(JournalFileBackend):
+    """Optuna's journal file, whose lines are written at once but synced when told to be."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._owner = path, JournalFileOpenLock(str(path))
+        self._waiting: list[dict[str, Any]] | None = None
+        super().__init__(str(path), lock_obj=self._owner)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        if self._waiting is not None:
+            self._waiting += logs
+            return
+        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._owner.acquire()
+        try:
+            with self._path.open("ab") as file:
+                file.write(text.encode())
+        finally:
+            self._owner.release()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Lines that are written by one call of the system, so that a kill leaves all or none."""
+        self._waiting = []
+        try:
+            yield
+            logs, self._waiting = self._waiting, None
+            self.append_logs(logs)
+        finally:
+            self._waiting = None
+
+    def sync(self) -> None:
+        with self._path.open("ab") as file:
+            os.fsync(file.fileno())
+
+
+class _Storage(JournalStorage):
+    """Optuna's, which can show the latest trials only: pruners look at all that they are shown."""
+
+    _shown = 0
+
+    @contextlib.contextmanager
+    def latest(self, count: int) -> Iterator[None]:
+        self._shown = count
+        try:
+            yield
+        finally:
+            self._shown = 0
+
+    def get_all_trials(self, study_id: int, deepcopy: bool = True,
+                       states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        if not self._shown:
+            return super().get_all_trials(study_id, deepcopy, states)
+        found = super().get_all_trials(study_id, deepcopy=False)[-self._shown:]
+        found = [trial for trial in found if states is None or trial.state in states]
+        return copy.deepcopy(found) if deepcopy else found
 
 
 def _storage(journal: Path) -> JournalStorage:
@@ -192,9 +342,8 @@ def _storage(journal: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
 
 
-def _opened(journal: Path, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+def _opened(storage: JournalStorage, pruner: optuna.pruners.BasePruner) -> optuna.Study:
     """Optuna's study in a journal, made where there is none yet."""
-    storage = _storage(journal)
     sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: trials are enqueued
     with quiet():
         if any(s.study_name == NAME for s in storage.get_all_studies()):
