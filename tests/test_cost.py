@@ -131,7 +131,7 @@ def _check_field(design: Seq, shape: tuple[int, int, int]) -> None:
         if not design.parts or output.shape[axis] == 1:
             continue
         first, last = _seen(output, images, axis, middle - 1)
-        after, end = _seen(output, images, axis, middle)
+        after, _ = _seen(output, images, axis, middle)
         wide = costed.receptive_field - 1  # padding may hide the pixel at either end of it
         if last - wide < 0 or after + wide > border:
             assert last - first + 1 <= costed.receptive_field
