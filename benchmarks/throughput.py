@@ -54,8 +54,8 @@ def main() -> None:
         print(json.dumps(measured(options.slots[0], options.trials[0], options)))
         return
     found = []
-    print("| slots | trials before | epochs a second | trials a second | parent's processor time |"
-          " its memory, MB |\n|---:|---:|---:|---:|---:|---:|", flush=True)
+    print("| slots | trials before | epochs a second | trials a second | processor ms an epoch |"
+          " peak memory, MB |\n|---:|---:|---:|---:|---:|---:|", flush=True)
     for slots, trials in itertools.product(options.slots, options.trials):
         command = [sys.executable, __file__, "--slots", str(slots), "--trials", str(trials),
                    "--seconds", str(options.seconds), "--sampler", options.sampler]
@@ -64,7 +64,7 @@ def main() -> None:
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found.append(json.loads(said.splitlines()[-1]))
         options.out.write_text(json.dumps(found, indent=1))
-        print("| {slots} | {trials:,} | {rate:.0f} | {proposals:.1f} | {busy:.0%} | {memory} |"
+        print("| {slots} | {trials:,} | {rate:.0f} | {proposals:.1f} | {ms:.1f} | {memory} |"
               .format(**found[-1]), flush=True)
 
 
@@ -93,7 +93,7 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
         events.close()
     return {"slots": slots, "trials": trials, "epochs": epochs, "seconds": spent,
             "rate": epochs / spent, "proposals": ended / spent, "busy": busy / spent,
-            "memory": memory}
+            "ms": 1000 * busy / epochs, "memory": memory}
 
 
 def filled(question: Question, trials: int) -> None:
