@@ -70,7 +70,8 @@ class Study:
         self.folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
         journal = self.folder / "journal.log"
         cut_torn_line(journal)
-        (self.folder / "journal.log.lock").unlink(missing_ok=True)  # stale: ours is held
+        for stale in self.folder.glob("journal.log.lock*"):  # what a kill left: ours is held
+            stale.unlink()
         for name in ("states", "weights"):
             (self.folder / name).mkdir(exist_ok=True)
         self._journal = _Journal(journal)
