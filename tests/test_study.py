@@ -290,6 +290,21 @@ def test_a_trial_is_begun_whole_or_not_at_all(tmp_path: Path) -> None:
             assert [t.state for t in study._optuna.trials] == [TrialState.RUNNING]
 
 
+def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
+    """By us, by Optuna's lock and by safetensors, which writes beside and renames."""
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        _commit(study, 0, 1, 100)
+    kept = {path for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    for name in ("journal.log.lock", "journal.log.lock1f.rename", "weights/.tmpAb", ".tmpAb",
+                 "states/.tmpAb", "weights/trial-00000.safetensors.best.part", "study.json.part",
+                 "states/trial-00007-epoch-0001.safetensors"):
+        (tmp_path / "s" / name).write_text("")
+    with Study.open(tmp_path / "s", _identity(), _nop()):
+        pass
+    assert {path for path in (tmp_path / "s").rglob("*") if path.is_file()} == kept
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_what_earlier_versions_left_half_begun_is_no_trial(tmp_path: Path, asked: bool) -> None:
     """They wrote a trial in many lines: nothing of it is left running for ever."""

@@ -86,9 +86,9 @@ class Study:
         for frozen in self._optuna.get_trials(deepcopy=False):
             self._restore(frozen)
         running = {f"trial-{number:05d}" for number in self._live}
-        for path in self.folder.glob("*.part"):  # left by a kill while they were written
-            path.unlink()
-        self._clear_staged()
+        for left in ("*.part", ".tmp*"):  # by a kill while they were written; safetensors' own
+            for path in (*self.folder.glob(left), *self.folder.glob(f"weights/{left}")):
+                path.unlink()
         for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
             if path.name.partition("-epoch-")[0] not in running:
                 path.unlink()
