@@ -278,7 +278,7 @@ def test_a_kind_of_ones_own_goes_where_its_module_can(
     for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (op_room, "_COSTINGS"),
                         (sys.modules["lightsearch.modules"], "_MAKERS")):
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
-    register("mixing", Shuffle, cost=lambda layer, shape: Local(shape),
+    register("mixing", Shuffle, cost=lambda layer, shape: Local(shape, params=2 * shape[0]),
              module=lambda layer, shape: nn.Sequential(
                  nn.ChannelShuffle(layer.groups), nn.BatchNorm2d(shape[0])))
     saved = tmp_path / "net.safetensors"
