@@ -290,6 +290,16 @@ def test_a_trial_is_begun_whole_or_not_at_all(tmp_path: Path) -> None:
             assert [t.state for t in study._optuna.trials] == [TrialState.RUNNING]
 
 
+def test_a_journal_before_its_first_line_has_no_trials_yet(tmp_path: Path) -> None:
+    with Study.open(tmp_path / "s", _identity(), _nop()):
+        pass
+    (tmp_path / "s" / "journal.log").write_bytes(b"")
+    assert read_trials(tmp_path / "s") == []
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+    assert len(read_trials(tmp_path / "s")) == 1
+
+
 def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
     """By us, by Optuna's lock and by safetensors, which writes beside and renames."""
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:

@@ -375,8 +375,10 @@ def read_trials(folder: Path) -> list[Trial]:
     if not journal.exists():
         raise StudyError(f"a study's folder must have a journal.log, but {folder} has none")
     with quiet(), _readable(folder):
-        study = optuna.load_study(study_name=NAME, storage=_storage(journal))
-        found = study.get_trials(deepcopy=False)
+        storage = _storage(journal)
+        if not storage.get_all_studies():  # it died, or is, before its first line
+            return []
+        found = optuna.load_study(study_name=NAME, storage=storage).get_trials(deepcopy=False)
         return [read_trial(t) for t in found if _CANDIDATE in t.user_attrs]
 
 
