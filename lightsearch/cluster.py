@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lightsearch.errors import ArgumentError, WorkerError
-from lightsearch.slots import Slot, WorkerDied
+from lightsearch.slots import Slot, WorkerDied, check_free
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -135,10 +135,7 @@ class DaskSlot:
     def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
         """Start a call; never waits for a worker."""
         with self._lock:
-            if self._closed:
-                raise WorkerError(f"a closed slot takes no calls: {self!r}")
-            if self._call is not None:
-                raise WorkerError(f"a slot runs one call at a time, but {self!r} is busy")
+            check_free(repr(self), closed=self._closed, busy=self._call is not None)
             call = self._call = _Call(function, args)
         threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True).start()
         return cast("Future[T]", call.future)

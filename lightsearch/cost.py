@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_shape, integer, kind
 from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.ops import (
@@ -147,14 +147,6 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
 def _check(design: Design, shape: Shape) -> None:
     kind("design", design, Seq, "a sequence of layers (`parse` reads notation)")
     check_shape(shape)
-
-
-def check_shape(shape: Shape) -> None:
-    """Raise `ArgumentError` unless `shape` is (channels, height, width)."""
-    if not (isinstance(shape, tuple) and len(shape) == 3
-            and all(type(n) is int and n >= 1 for n in shape)):
-        raise ArgumentError("`shape` must be three integers >= 1, (channels, height, width), "
-                            f"but got shape={shape!r}")
 
 
 def _rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Iterator[Row]:

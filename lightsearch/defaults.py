@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightsearch.checks import integer
+from lightsearch.checks import check_shape, integer
 from lightsearch.design.layers import conv, gap, gate, linear, maxpool, residual, separable
 from lightsearch.design.parts import Space, maybe, oneof, seq
-from lightsearch.errors import ArgumentError
 from lightsearch.ops import Shape
 
 IMAGES: dict[str, tuple[Shape, int]] = {
@@ -37,10 +36,7 @@ def default_space(shape: Shape = (1, 28, 28), classes: int = 10) -> Space:
     come in either order, the same throughout. Images of more than 40 pixels are pooled once more
     after the stem for each halving that they need.
     """
-    if not (isinstance(shape, tuple) and len(shape) == 3
-            and all(type(n) is int and n >= 1 for n in shape)):
-        raise ArgumentError("`shape` must be three integers >= 1, (channels, height, width), "
-                            f"but got shape={shape!r}")
+    check_shape(shape)
     integer("classes", classes, 1, 10**6)
     order = oneof("norm-act", "act-norm", name="order")
     extra, side = 0, max(shape[1:])

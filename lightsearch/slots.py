@@ -105,7 +105,7 @@ class ProcessSlot:
         """Start a call; never waits for the worker. Arguments are copied before it returns."""
         job = _Job(_packed(function, args))
         with self._lock:
-            _check_free(repr(self), closed=self._closed, busy=self._job is not None)
+            check_free(repr(self), closed=self._closed, busy=self._job is not None)
             if self._thread is None:
                 self._start_thread()
             self._job = job
@@ -248,7 +248,7 @@ class ExecutorSlot:
         """Hand the call to the executor."""
         with self._lock:
             busy = self._future is not None and not self._future.done()
-            _check_free(repr(self), closed=self._closed, busy=busy)
+            check_free(repr(self), closed=self._closed, busy=busy)
             future = self._executor.submit(function, *args)
             self._future = future
         return future
@@ -282,7 +282,7 @@ class InlineSlot:
 
     def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
         """Run the call; the future is done. `KeyboardInterrupt` comes out of here."""
-        _check_free(repr(self), closed=self._closed, busy=False)
+        check_free(repr(self), closed=self._closed, busy=False)
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         try:
@@ -356,7 +356,8 @@ def _opened(name: str, reply: bytearray) -> Any:
     raise failure
 
 
-def _check_free(slot: str, *, closed: bool, busy: bool) -> None:
+def check_free(slot: str, *, closed: bool, busy: bool) -> None:
+    """Raise `WorkerError` unless a slot can take a call."""
     if closed:
         raise WorkerError(f"a closed slot takes no calls: {slot}")
     if busy:

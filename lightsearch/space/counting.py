@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lightsearch.checks import integer, kind
-from lightsearch.cost import Budget, Cost, check_shape
+from lightsearch.checks import check_shape, integer, kind
+from lightsearch.cost import Budget, Cost
 from lightsearch.design.decoding import decode, replay
 from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
