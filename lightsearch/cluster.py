@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 POLL = 0.5  # seconds between looks at whether the worker of a call still lives
+FETCH = 10.0  # seconds for a value to come before the same is asked: it may have died holding it
 PATIENCE = 300.0  # seconds that a call waits for a worker, where none is left
 
 
@@ -177,14 +178,18 @@ class DaskSlot:
         future = self._pool.client.submit(call.function, *call.args, workers=[address],
                                           allow_other_workers=False, pure=False, retries=0)
         try:
-            while not future.done():
+            while True:
                 with contextlib.suppress(TimeoutError):
                     wait(future, timeout=POLL)  # type: ignore[no-untyped-call]
                 if call.stopped.is_set():
                     raise WorkerDied(self._name, None, stopped=True)
-                if not future.done() and address not in self._pool.alive():
+                if future.done() and future.status != "finished":
+                    return future.result()  # raises what the call raised, or how its worker died
+                if future.done():
+                    with contextlib.suppress(TimeoutError):
+                        return future.result(timeout=FETCH)
+                if address not in self._pool.alive():
                     raise WorkerDied(self._name, None)
-            return future.result()
         except (KilledWorker, CancelledError):
             raise WorkerDied(self._name, None) from None
         finally:

@@ -85,6 +85,23 @@ def test_a_worker_killed_in_a_call_is_replaced(cluster: Client) -> None:
     assert slot.submit(os.getpid).result(timeout=120) != victim
 
 
+class _Deadly:
+    """A value that kills the worker which has it, when it is asked for."""
+
+    def __reduce__(self) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+
+def test_a_worker_killed_with_a_value_that_nobody_has_fetched_is_replaced(
+        cluster: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightsearch.cluster.FETCH", 1.0)
+    slot, _ = dask_slots(cluster, workers=2)
+    with pytest.raises(WorkerDied, match="it was lost"):
+        slot.submit(_Deadly).result(timeout=60)
+    assert slot.submit(max, 2, 3).result(timeout=120) == 3
+
+
 def test_what_a_call_raises_is_raised(cluster: Client) -> None:
     slot, other = dask_slots(cluster, workers=2)
     with pytest.raises(ZeroDivisionError):
