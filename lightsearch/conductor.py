@@ -9,6 +9,7 @@ that need not be repeatable takes epochs as they come.
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -43,7 +44,7 @@ from lightsearch.training import (
     EpochResult,
     State,
     Task,
-    run_epoch,
+    run_epochs,
     seconds_per_epoch,
 )
 
@@ -84,6 +85,7 @@ class _Lane:
     slot: Slot
     free: int = 0  # virtual time at which it last became free
     number: int | None = None
+    task: Task | None = None
     ends: int = 0  # virtual time at which the running epoch ends
     future: Future[tuple[State, EpochResult]] | None = None
     limit: float = math.inf  # when the running epoch has taken too long
@@ -163,6 +165,7 @@ class _Run:
             lane.free = max(lane.free, done)
             if trial.outcome == "running":
                 lane.number, lane.ends = trial.number, done + trial.candidate.work
+                lane.task = self._task(trial)
                 resumed.append(trial)
         return resumed
 
@@ -229,6 +232,7 @@ class _Run:
                 return
             trial = self.study.begin(self._candidate(proposal, lane))
             lane.number, lane.ends = trial.number, lane.free + trial.candidate.work
+            lane.task = self._task(trial)
             yield Started(trial)
             self._submit(lane)
 
@@ -274,17 +278,18 @@ class _Run:
         candidate = trial.candidate
         return self.question.task(*_parsed(candidate.design, candidate.recipe), candidate.seed)
 
-    def _submit(self, lane: _Lane) -> None:
+    def _submit(self, lane: _Lane, known: State | None = None) -> None:
+        """Begin a slot's next epoch, from the state that is `known` or from what is on disk."""
         assert lane.number is not None
         lane.future = None
         if lane.ends > self.horizon:
             return
         trial = self.study.trials[lane.number]
-        state, done = self.study.state(lane.number)
+        state, done = (known, len(trial.epochs)) if known else self.study.state(lane.number)
         epochs = len(trial.epochs) + 1 - done  # more than one where states were lost
         lane.limit = time.monotonic() + epochs * self.question.epoch_timeout
         lane.future = self.study.written(lane.number, lane.slot.submit(
-            _epochs, self._task(trial), state, done + 1, len(trial.epochs) + 1))
+            run_epochs, lane.task, state, done + 1, len(trial.epochs) + 1))
 
     def _handle(self, lane: _Lane) -> Iterator[Event]:
         """Wait for a slot's epoch, commit it and decide how its trial goes on."""
@@ -298,7 +303,7 @@ class _Run:
                                              f"{self.question.epoch_timeout:g} seconds")
             return  # else the time limit of the search is over
         try:
-            _, result = lane.future.result()
+            state, result = lane.future.result()
         except WorkerDied as error:
             yield from self._again(lane, str(error))
             return
@@ -316,11 +321,12 @@ class _Run:
         yield from self._decide(lane)
         if lane.number is not None:
             lane.ends += trial.candidate.work
-            self._submit(lane)
+            self._submit(lane, state)
 
     def _more(self) -> bool:
         """Whether another slot's epoch is done already, and may be committed with this one's."""
-        return sum(lane.future is not None and lane.future.done() for lane in self.lanes) > 1
+        done = (lane for lane in self.lanes if lane.future is not None and lane.future.done())
+        return len(list(itertools.islice(done, 2))) > 1
 
     def _wait(self, lane: _Lane) -> Iterator[Event]:
         """Wait until a slot's epoch is done, or has taken too long, or the search has."""
@@ -372,7 +378,9 @@ class _Run:
         self.failures = self.failures + 1 if outcome == "failed" else 0
         yield Ended(trial, self.counts)
         if self.failures >= FAILURES:
-            raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}")
+            raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}. With "
+                              "this mended, the same call continues the study; `lightsearch "
+                              "train DESIGN` shows it with one design and no worker")
 
 
 def first(busy: Sequence[_Lane]) -> _Lane:
@@ -389,11 +397,3 @@ def work(spent: Cost, engine: str) -> int:
 @lru_cache(1024)  # each epoch of a trial asks
 def _parsed(design: str, recipe: str) -> tuple[Design, Recipe]:
     return parse(design), parse_recipe(recipe)
-
-
-def _epochs(task: Task, state: State | None, first: int, last: int) -> tuple[State, EpochResult]:
-    """Run in a slot: the epoch `last`, and those before it whose state was lost."""
-    for epoch in range(first, last + 1):
-        state, result = run_epoch(task, state, epoch)
-    assert state is not None
-    return state, result

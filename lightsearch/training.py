@@ -36,7 +36,8 @@ from lightsearch.randomness import key, permutation
 from lightsearch.recipe import Recipe
 from lightsearch.schedule import Plateau, decay, learning_rate
 
-__all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "seconds_per_epoch", "train"]
+__all__ = ["EpochResult", "State", "Task", "evaluated", "run_epoch", "run_epochs",
+           "seconds_per_epoch", "train"]
 
 
 THREADS = 1  # of torch: sums depend on their number
@@ -145,6 +146,16 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
         return _run_epoch(task, state, epoch)
     finally:
         torch.set_num_threads(threads)
+
+
+def run_epochs(task: Task, state: State | None, first: int,
+               last: int) -> tuple[State, EpochResult]:
+    """Several epochs on end, from `first` to `last`, as `run_epoch`; what the last one gave."""
+    for epoch in range(first, last + 1):
+        state, result = run_epoch(task, state, epoch)
+    if state is None:
+        raise ArgumentError(f"`first` must not be after `last`, but got {first} and {last}")
+    return state, result
 
 
 def train(task: Task) -> Iterator[EpochResult]:

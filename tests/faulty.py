@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from lightsearch.conductor import _epochs as real
+from lightsearch.training import run_epochs as real
 
 
 def first_time(mark: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import itertools
 import json
 import os
@@ -281,14 +282,14 @@ def test_a_second_process_is_refused_with_the_firsts_number_and_host(
         kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     folder, said = tmp_path / "s", []
-    real = conductor._epochs
+    real = conductor.run_epochs
 
     def epochs(*args: Any) -> Any:
         if not said:
             said.append(kennel.run(folder))  # another process, in the middle of this one's epoch
         return real(*args)
 
-    monkeypatch.setattr(conductor, "_epochs", epochs)
+    monkeypatch.setattr(conductor, "run_epochs", epochs)
     searched(folder)
     ((status, text),) = said
     assert status == 1 and text.startswith("StudyError: a study must be run by one process")
@@ -311,7 +312,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(kennel: Kennel, undisturbed: d
 
 def _interrupting(at: int, times: int) -> Callable[..., Any]:
     """Epochs of which the `at`-th gets SIGINT, as from a terminal, `times` times."""
-    real, seen = conductor._epochs, [0]
+    real, seen = conductor.run_epochs, [0]
 
     def epochs(*args: Any) -> Any:
         seen[0] += 1
@@ -329,7 +330,7 @@ def test_ctrl_c_finishes_the_running_epochs(undisturbed: dict[str, Path], tmp_pa
                                             monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patch:
-        patch.setattr(conductor, "_epochs", _interrupting(at, 1))
+        patch.setattr(conductor, "run_epochs", _interrupting(at, 1))
         result = searched(folder)  # comes back with what there is
     assert result.reason == "it was asked to stop, and the same call continues it"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -342,12 +343,35 @@ def test_ctrl_c_finishes_the_running_epochs(undisturbed: dict[str, Path], tmp_pa
     same(folder, undisturbed["target"])
 
 
+@pytest.mark.parametrize("at", [1, 2, 9])
+def test_after_ctrl_c_epochs_run_that_are_earlier_on_the_clock(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """An epoch of one slot lasts for several of the other's, which decisions must know of."""
+    folder = tmp_path / "s"
+    given = {"space": "conv(1|24,k=7) gap linear(10)", "recipe": "recipe(batch=300)",
+             "budget": 2000, "trials": 2, "epochs": 30, "pruner": "none"}
+    with monkeypatch.context() as patch:
+        patch.setattr(conductor, "run_epochs", _interrupting(at, 1))
+        stopped = searched(folder, **given)
+    ends = {t.number: [t.candidate.start + (index + 1) * t.candidate.work
+                       for index in range(len(t.epochs))] for t in stopped.records}
+    running = [t for t in stopped.records if t.outcome == "running"]
+    works = [t.candidate.work for t in running]
+    assert max(works) > 3 * min(works)
+    horizon = max(itertools.chain(*ends.values()))
+    assert all(t.candidate.start + (len(t.epochs) + 1) * t.candidate.work > horizon
+               for t in running)
+    searched(folder, **given)
+    searched(tmp_path / "whole", **given)
+    same(folder, tmp_path / "whole")
+
+
 @pytest.mark.parametrize("at", [1, 7])
 def test_a_second_ctrl_c_stops_at_once(undisturbed: dict[str, Path], tmp_path: Path,
                                        monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patch:
-        patch.setattr(conductor, "_epochs", _interrupting(at, 2))
+        patch.setattr(conductor, "run_epochs", _interrupting(at, 2))
         with pytest.raises(KeyboardInterrupt):
             searched(folder)
     watch = Watch(folder, {})
@@ -373,7 +397,7 @@ def test_ctrl_c_while_the_caller_looks_at_a_trial_is_the_callers(
 def test_a_handler_of_the_programs_own_is_left_alone(tmp_path: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(conductor, "_epochs", _interrupting(2, 1))
+    monkeypatch.setattr(conductor, "run_epochs", _interrupting(2, 1))
     before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
     try:
         assert searched(tmp_path / "s", trials=1).reason == "all 1 trials are done"
@@ -464,7 +488,7 @@ def test_a_worker_that_hangs_is_killed_and_its_epoch_runs_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = searched(tmp_path / "expected", workers=1, trials=2)
     mark = tmp_path / "mark"
-    monkeypatch.setattr(conductor, "_epochs", functools.partial(faulty.stopped_once, str(mark)))
+    monkeypatch.setattr(conductor, "run_epochs", functools.partial(faulty.stopped_once, str(mark)))
     result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40))
     assert mark.exists()
     assert outcome(result) == outcome(expected)
@@ -476,7 +500,7 @@ def test_a_worker_without_memory_costs_its_trial_and_no_other(
     expected = searched(tmp_path / "expected", workers=1, trials=4, pruner="none",
                         sampler="random")
     seeds = [t.candidate.seed for t in expected.records]
-    monkeypatch.setattr(conductor, "_epochs", functools.partial(faulty.starved, *seeds[1:3]))
+    monkeypatch.setattr(conductor, "run_epochs", functools.partial(faulty.starved, *seeds[1:3]))
     result = search(**asked(tmp_path / "s", workers=1, trials=4, pruner="none", sampler="random"))
     whole, hungry, doomed, last = result.records
     assert (hungry.outcome, hungry.reason) == ("failed", "MemoryError: ")
@@ -567,3 +591,14 @@ def test_an_unreadable_study_is_a_study_error(tmp_path: Path, undisturbed: dict[
         with pytest.raises(StudyError, match="must hold a study's identity"):
             searched(folder)
         assert (folder / "study.json").read_bytes() == text  # nothing is written over it
+
+
+def test_the_benchmark_of_guards_knows_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes out must be there, once: it says `gone` and proves nothing otherwise."""
+    root = Path(__file__).parents[1]
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    guards = importlib.import_module("guards").GUARDS
+    assert len(guards) > 20
+    for guard in guards:
+        assert (root / "lightsearch" / guard.file).read_text().count(guard.text) == 1, guard.what
+        assert (root / "tests" / guard.tests.split()[0]).exists()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from tiny import arguments, outcome
 
-from lightsearch import api, conductor, search
+from lightsearch import api, conductor, search, training
 from lightsearch.randomness import key
 from lightsearch.slots import ExecutorSlot, Slot, local_slots
 from lightsearch.training import EpochResult, State, Task
@@ -61,7 +61,7 @@ def _board(result: api.SearchResult) -> pd.DataFrame:
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_random_delays_change_nothing(workers: int, tmp_path: Path,
                                       monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "run_epoch", _simulated)
+    monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a slow disk would hide the delays
     found = []
     for run in range(3):
@@ -83,7 +83,7 @@ def test_random_delays_change_nothing(workers: int, tmp_path: Path,
 def test_first_come_lets_no_slot_wait_and_trains_the_same_way(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One slot is slow: with the clock the other waits for it, without it does not."""
-    monkeypatch.setattr(conductor, "run_epoch", _simulated)
+    monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)
     shares, found = {}, {}
     for repeatable in (True, False):
@@ -105,7 +105,7 @@ def test_first_come_lets_no_slot_wait_and_trains_the_same_way(
 
 def test_first_come_goes_on_after_an_interruption(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conductor, "run_epoch", _simulated)
+    monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)
     given = arguments(study=tmp_path, workers=2, epochs=3, space=SPACE, trials=6, budget=2000,
                       repeatable=False)

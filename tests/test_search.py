@@ -19,7 +19,6 @@ from tiny import arguments, outcome
 
 from lightsearch import (
     api,
-    conductor,
     confirm,
     confirming,
     iter_search,
@@ -28,6 +27,7 @@ from lightsearch import (
     rebuild,
     search,
     train,
+    training,
 )
 from lightsearch.data import DataRef, fetch, lend, load, make_dataset
 from lightsearch.engines import engine_named
@@ -217,7 +217,7 @@ def test_a_trial_that_diverges_ends_with_its_reason(tmp_path: Path) -> None:
 
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
         finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = conductor.run_epoch
+    real = training.run_epoch
     bad = finished.records[1].candidate.seed
 
     def failing(task, state, epoch):
@@ -225,7 +225,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
             raise RuntimeError("not enough memory")
         return real(task, state, epoch)
 
-    monkeypatch.setattr(conductor, "run_epoch", failing)
+    monkeypatch.setattr(training, "run_epoch", failing)
     result = search(**arguments(study=tmp_path / "s"))
     failed = result.records[1]
     assert (failed.outcome, failed.reason) == ("failed", "RuntimeError: not enough memory")
@@ -239,7 +239,7 @@ def test_a_search_in_which_everything_fails_ends(
     def failing(task, state, epoch):
         raise RuntimeError("no")
 
-    monkeypatch.setattr(conductor, "run_epoch", failing)
+    monkeypatch.setattr(training, "run_epoch", failing)
     with pytest.raises(WorkerError, match=r"5 trials in a row failed.*RuntimeError: no"):
         search(**arguments(study=tmp_path / "s", trials=50))
 

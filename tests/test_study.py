@@ -363,17 +363,36 @@ class _Looking(optuna.pruners.BasePruner):
         return False
 
 
-def test_a_pruner_sees_the_latest_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "JUDGED", 3)
+def test_a_pruner_sees_the_latest_trials_that_are_over_and_all_that_run(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "JUDGED", 2)
     looking = _Looking()
     with Study.open(tmp_path, _identity(), looking) as study:
         for number in range(5):
             study.begin(_candidate(number))
-            _commit(study, number, 1, 9000)
+            _commit(study, number, 1, 900)
             if number != 3:
                 study.end(number, "complete")
         study.should_prune(3)
-    assert looking.seen == [[2, 3, 4], [3]]
+    with Study.open(tmp_path, _identity(), looking) as study:  # as they were, when read back
+        study.should_prune(3)
+    assert looking.seen == [[2, 3, 4], [3]] * 2
+
+
+def test_what_others_write_to_the_journal_is_read_too(tmp_path: Path) -> None:
+    """A dashboard's notes, say: the lines after them keep their places."""
+    with Study.open(tmp_path, _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        other = optuna.load_study(study_name=journal.NAME, storage=journal._storage(
+            tmp_path / "journal.log"))
+        other.set_user_attr("note", "good")
+        _commit(study, 0, 1, 900)
+        assert study._optuna.user_attrs == {"note": "good"}
+        study.begin(_candidate(1))
+        _commit(study, 1, 1, 910)
+        study.end(1, "complete")
+    assert [(t.number, t.outcome, [e.correct for e in t.epochs])
+            for t in read_trials(tmp_path)] == [(0, "running", [900]), (1, "complete", [910])]
 
 
 def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path: Path) -> None:

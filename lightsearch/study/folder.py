@@ -78,7 +78,8 @@ def locked(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         holder = _text(folder / "holder") or "another process"
         raise StudyError(f"a study must be run by one process at a time, but {folder} is held by "
-                         f"{holder}") from None
+                         f"{holder}. Wait for it or stop it; `lightsearch leaderboard` reads it "
+                         "meanwhile") from None
     try:
         with writing(folder):
             write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -128,21 +129,24 @@ def read_identity(folder: Path) -> Identity | None:
     except (FileNotFoundError, NotADirectoryError):
         if (folder / "journal.log").exists():
             raise StudyError(f"a study must have its study.json, but {folder} has only a "
-                             "journal") from None
+                             "journal: bring the file back, or give another `study` folder"
+                             ) from None
         return None
     except OSError as error:
-        raise StudyError(f"the study in {folder} must be readable, but: {error}") from None
+        raise StudyError(f"the study in {folder} must be readable, but: {error}. Mend its rights, "
+                         "or give another `study` folder") from None
     try:
         data = json.loads(text)
         if data.get("format", 0) > FORMAT:
             raise StudyError(f"the study in {folder} was written by a newer lightsearch (format "
-                             f"{data['format']}, this one reads up to {FORMAT})")
+                             f"{data['format']}, this one reads up to {FORMAT}): update this one")
         identity = typed(Identity(**data))
         Fraction(identity.target)
         return identity
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise StudyError(f"{folder / 'study.json'} must hold a study's identity, but it does not: "
-                         f"{error}") from None
+                         f"{error}. Bring the file back, or give another `study` folder"
+                         ) from None
 
 
 def _text(path: Path) -> str | None:

@@ -46,7 +46,7 @@ def importances(trials: Sequence[Trial], *, seed: int = 0) -> Importances:
     used = [t for t in trials if t.outcome in ("complete", "pruned") and t.epochs]
     if len(used) < FEWEST:
         raise StudyError(f"importances must be of at least {FEWEST} trials that are over, "
-                         f"but there are {len(used)}")
+                         f"but there are {len(used)}: more `trials` make the study larger")
     epoch = min(len(t.epochs) for t in used)
     values = [t.epochs[epoch - 1].accuracy for t in used]
     study = _study(used)
@@ -54,7 +54,8 @@ def importances(trials: Sequence[Trial], *, seed: int = 0) -> Importances:
     whole = sum(found.values())
     if not whole > 0:
         raise StudyError("importances must be of trials that differ, but there is no decision in "
-                         f"which the best of {len(used)} trials do")
+                         f"which the best of {len(used)} trials do: more `trials` make the study "
+                         "larger")
     generator = random.Random(seed)
     shuffled = [_rated(study, generator.sample(values, len(values))) for _ in range(SHUFFLES)]
     ranked = sorted(found.items(), key=lambda one: -one[1])

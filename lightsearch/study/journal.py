@@ -11,12 +11,13 @@ threads as epochs come in, and lines are written one by one but synced together 
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import copy
 import json
 import os
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -83,6 +84,7 @@ class Study:
         self._synced = time.monotonic()
         self.trials: list[Trial] = []
         self._live: dict[int, optuna.Trial] = {}
+        self._over: list[FrozenTrial] = []  # by number
         for frozen in self._optuna.get_trials(deepcopy=False):
             self._restore(frozen)
         running = {f"trial-{number:05d}" for number in self._live}
@@ -123,15 +125,12 @@ class Study:
         trial = read_trial(frozen)
         assert trial.number == len(self.trials)
         self.trials.append(trial)
-        if not frozen.state.is_finished():
-            live = self._handle(frozen)
-            self._live[trial.number] = live
+        if frozen.state.is_finished():
+            self._over.append(frozen)
+        else:
+            live = self._live[trial.number] = optuna.Trial(self._optuna, frozen._trial_id)
             if trial.epochs and trial.epochs[-1].epoch not in frozen.intermediate_values:
                 live.report(trial.epochs[-1].accuracy, trial.epochs[-1].epoch)
-
-    def _handle(self, frozen: FrozenTrial) -> optuna.Trial:
-        """Optuna's own way to a running trial's handle, from its id."""
-        return optuna.Trial(self._optuna, frozen._trial_id)
 
     # Committing ----------------------------------------------------------------------------
 
@@ -141,13 +140,13 @@ class Study:
             path: categorical(count) for path, count in candidate.options.items()}
         with quiet(), writing(self.folder):
             # one line of the journal: ask and suggest would write and sync one each
-            self._optuna.add_trial(FrozenTrial(
+            id_ = self._storage.create_new_trial(self._optuna._study_id, FrozenTrial(
                 number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, values=None,
                 datetime_start=datetime.now(), datetime_complete=None,
                 params={path: candidate.decisions[path] for path in kinds}, distributions=kinds,
                 user_attrs={"design": candidate.design, _CANDIDATE: to_json(candidate)},
                 system_attrs={}, intermediate_values={}))
-            live = self._handle(self._optuna.get_trials(deepcopy=False)[-1])
+            live = optuna.Trial(self._optuna, id_)
         trial = Trial(candidate)
         assert trial.number == len(self.trials)
         self.trials.append(trial)
@@ -223,7 +222,8 @@ class Study:
 
     def should_prune(self, number: int) -> bool:
         """What the pruner says after the latest epoch of a trial."""
-        with self._storage.latest(JUDGED):
+        with self._storage.only(self._over[-JUDGED:],
+                                [live._trial_id for live in self._live.values()]):
             return self._live[number].should_prune()
 
     def end(self, number: int, outcome: Any, reason: str = "") -> Trial:
@@ -237,6 +237,8 @@ class Study:
                 self._optuna.tell(live, before.epochs[-1].accuracy)
             else:
                 self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
+            frozen = self._storage.get_trial(live._trial_id)
+            bisect.insort(self._over, frozen, key=lambda trial: trial.number)
         self._obsolete += self.folder.glob(f"states/trial-{number:05d}-*")
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
@@ -281,24 +283,45 @@ def _into(done: Future[Any], function: Callable[[], None]) -> None:
 
 
 class _Journal(JournalFileBackend):
-    """Optuna's journal file, whose lines are written at once but synced when told to be."""
+    """Optuna's journal file, whose lines are written at once but synced when told to be.
+
+    Its own lines are not read from the file again, unless somebody else has written there too (a
+    dashboard's notes).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._owner = path, JournalFileOpenLock(str(path))
         self._waiting: list[dict[str, Any]] | None = None
+        self._fresh: list[str] = []  # lines that were written and not read
+        self._next = -1  # the number of the first one; -1: the file knows
+        self._size = 0  # bytes of the file, as far as it is known
         super().__init__(str(path), lock_obj=self._owner)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        fresh, self._fresh = self._fresh, []
+        known, self._next = self._next == log_number_from, -1  # until all are taken
+        count = 0
+        for log in map(json.loads, fresh) if known else super().read_logs(log_number_from):
+            yield log
+            count += 1
+        self._next = log_number_from + count
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         if self._waiting is not None:
             self._waiting += logs
             return
-        text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         self._owner.acquire()
         try:
             with self._path.open("ab") as file:
-                file.write(text.encode())
+                if file.tell() != self._size:
+                    self._next = -1
+                file.write("".join(lines).encode())
+                file.flush()
+                self._size = file.tell()
         finally:
             self._owner.release()
+        self._fresh += lines
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -317,24 +340,28 @@ class _Journal(JournalFileBackend):
 
 
 class _Storage(JournalStorage):
-    """Optuna's, which can show the latest trials only: pruners look at all that they are shown."""
+    """Optuna's, which can show some trials only: to list all of them takes longer with each."""
 
-    _shown = 0
+    _shown: tuple[Sequence[FrozenTrial], Sequence[int]] | None = None
 
     @contextlib.contextmanager
-    def latest(self, count: int) -> Iterator[None]:
-        self._shown = count
+    def only(self, over: Sequence[FrozenTrial], running: Sequence[int]) -> Iterator[None]:
+        """Show trials that are over, by number, and those that run, by id, and no others."""
+        self._shown = over, running
         try:
             yield
         finally:
-            self._shown = 0
+            self._shown = None
 
     def get_all_trials(self, study_id: int, deepcopy: bool = True,
                        states: Container[TrialState] | None = None) -> list[FrozenTrial]:
-        if not self._shown:
+        if self._shown is None:
             return super().get_all_trials(study_id, deepcopy, states)
-        found = super().get_all_trials(study_id, deepcopy=False)[-self._shown:]
-        found = [trial for trial in found if states is None or trial.state in states]
+        over, running = self._shown
+        found = [trial for trial in over if states is None or trial.state in states]
+        if states is None or TrialState.RUNNING in states:
+            found += [self.get_trial(id_) for id_ in running]
+            found.sort(key=lambda trial: trial.number)
         return copy.deepcopy(found) if deepcopy else found
 
 
@@ -373,7 +400,8 @@ def read_trials(folder: Path) -> list[Trial]:
     """
     journal = folder.resolve() / "journal.log"
     if not journal.exists():
-        raise StudyError(f"a study's folder must have a journal.log, but {folder} has none")
+        raise StudyError(f"a study's folder must have a journal.log, but {folder} has none: "
+                         "bring the file back, or give another `study` folder")
     with quiet(), _readable(folder):
         storage = _storage(journal)
         if not storage.get_all_studies():  # it died, or is, before its first line
@@ -391,4 +419,5 @@ def _readable(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
-                         f"{error!r:.300}") from error
+                         f"{error!r:.300}. Bring the file back, or give another `study` folder; "
+                         "leaderboard.csv there still has the rows") from error

@@ -11,6 +11,7 @@ on the study's seed, on n and on what was trained before it, and on nothing else
 from __future__ import annotations
 
 import copy
+import heapq
 import random
 import warnings
 from collections.abc import Sequence
@@ -29,14 +30,14 @@ from lightsearch.errors import ArgumentError, DesignError, suggestion
 from lightsearch.ops import Shape
 from lightsearch.randomness import key
 from lightsearch.recipe import Recipe
-from lightsearch.records import Counts, Trial
+from lightsearch.records import Candidate, Counts, Trial
 from lightsearch.space import Sampler
 from lightsearch.study.quiet import quiet
 
 SAMPLERS = ("tpe", "random")
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
-SEEN = 300  # the latest trained trials that the sampler sees
+BEST, LATEST, RUNNING = 20, 80, 16  # trials that the sampler sees at most (`_window`)
 STARTUP = 8  # trials that are drawn uniformly before TPE is asked
 
 
@@ -70,6 +71,8 @@ class Proposer:
         self.space, self.recipe, self.shape, self.classes = space, recipe, shape, classes
         self.budget, self.sampler, self.seed = budget, sampler, seed
         self._uniform = Sampler(space, shape, classes, budget)
+        self._known: set[tuple[str, str]] = set()
+        self._counted: tuple[int, Candidate | None] = 0, None
         self._seen: dict[int, tuple[Trial, _Seen]] = {}  # by number, as of the latest proposal
 
     def propose(self, trials: Sequence[Trial], counts: Counts) -> tuple[Proposal, Counts]:
@@ -78,7 +81,7 @@ class Proposer:
         Raises `Exhausted` where nothing new is found within the bounds of tries.
         """
         number = len(trials)
-        known = {(t.candidate.fingerprint, t.candidate.recipe) for t in trials}
+        known = self._trained(trials)
         if self.sampler != "random" and number >= STARTUP:
             asked = self._ask(trials, known, counts)
             if isinstance(asked, Counts):
@@ -86,6 +89,16 @@ class Proposer:
             else:
                 return asked
         return self._draw(number, known, counts)
+
+    def _trained(self, trials: Sequence[Trial]) -> set[tuple[str, str]]:
+        """Fingerprint and recipe of each trial. Proposals are asked for as the trials grow."""
+        count, last = self._counted
+        if not (count <= len(trials) and count and trials[count - 1].candidate is last):
+            self._known, count = set(), 0
+        for trial in trials[count:]:
+            self._known.add((trial.candidate.fingerprint, trial.candidate.recipe))
+        self._counted = len(trials), trials[-1].candidate if trials else None
+        return self._known
 
     def sample(self, index: int) -> Proposal:
         """A uniform draw from within the budget that takes no part in the study: for timing."""
@@ -146,7 +159,7 @@ class Proposer:
                                         sampler=self._sampler(len(trials)))
         known, self._seen = self._seen, {}
         id_ = storage.get_study_id_from_name(study.study_name)
-        for trial in trials[-SEEN:]:
+        for trial in _window(trials):
             before = known.get(trial.number)
             fits = before is not None and before[0] is trial
             seen = before[1] if before is not None and fits else _seen(trial)
@@ -178,6 +191,16 @@ class Proposer:
         if (print_, str(recipe)) in known:
             return "duplicate"
         return Proposal(design, recipe, decisions, spent, print_, options)
+
+
+def _window(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that the sampler sees, in their order: the latest that are over, the best of the
+    earlier ones, and the latest that are running. Its time grows with their number."""
+    running = [trial for trial in trials if trial.outcome == "running"]
+    over = [trial for trial in trials if trial.outcome != "running"]
+    earlier = (trial for trial in over[:-LATEST] if trial.outcome == "complete")
+    best = heapq.nlargest(BEST, earlier, key=lambda trial: trial.epochs[-1].accuracy)
+    return sorted([*best, *over[-LATEST:], *running[-RUNNING:]], key=lambda trial: trial.number)
 
 
 def _noting(choose: Choose, options: dict[str, int]) -> Choose:

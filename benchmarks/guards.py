@@ -1,0 +1,157 @@
+"""Whether each guard against faults has a test that fails without it.
+
+    python benchmarks/guards.py --out guards.json
+
+Each guard is taken out of a copy of the sources, one after the other, and the tests that are to
+notice are run there: they must fail. Tests that pass, or that pass until the time is over, do not
+notice. About half a minute a guard.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Guard(NamedTuple):
+    """A guard: what it sees to, its file, its text, the text without it, the tests."""
+
+    what: str
+    file: str
+    text: str
+    without: str
+    tests: str
+
+
+GUARDS = (
+    # What is decided again after a kill.
+    Guard("the latest epoch is decided about again", "conductor.py",
+          "        yield from self._decide_last()\n", "", "test_faults.py -k left_between"),
+    Guard("of epochs at one virtual time, the last slot's is the latest", "conductor.py",
+          "max(reversed(self.lanes), key=lambda lane: lane.free)",
+          "max(self.lanes, key=lambda lane: lane.free)", "test_faults.py -k left_between"),
+    # Ctrl-C.
+    Guard("the first Ctrl-C waits for the running epochs", "conductor.py",
+          "self.horizon = max(running, default=-1)", "self.horizon = -1",
+          "test_faults.py -k ctrl_c_finishes"),
+    Guard("epochs earlier on the clock run after Ctrl-C", "conductor.py",
+          "        if lane.ends > self.horizon:\n            return\n",
+          "        if self.horizon < math.inf:\n            return\n",
+          "test_faults.py -k earlier_on_the_clock"),
+    Guard("the first Ctrl-C raises nothing", "interrupts.py", "        stop.set()\n",
+          "        raise KeyboardInterrupt\n", "test_faults.py -k ctrl_c_finishes"),
+    Guard("the second Ctrl-C stops at once", "interrupts.py",
+          "        signal.signal(signal.SIGINT, usual)\n        stop.set()", "        stop.set()",
+          "test_faults.py -k second_ctrl_c"),
+    Guard("a program's own handler stays", "interrupts.py",
+          " or signal.getsignal(signal.SIGINT) is not usual", "",
+          "test_faults.py -k handler_of"),
+    # The disk.
+    Guard("a full disk is a StudyError", "study/folder.py",
+          "    except (OSError, SafetensorError) as error:",
+          "    except ZeroDivisionError as error:",
+          "test_faults.py -k 'full_disk or cannot_grow or cannot_be_written'"),
+    Guard("a torn line of the journal is cut", "study/journal.py",
+          "        cut_torn_line(journal)\n", "", "test_faults.py -k journal_and_states"),
+    Guard("a damaged state is not taken", "study/folder.py",
+          "    except (OSError, SafetensorError):\n        return None",
+          "    except ZeroDivisionError:\n        return None",
+          "test_faults.py -k journal_and_states"),
+    Guard("states of trials that are over are removed", "study/journal.py",
+          'if path.name.partition("-epoch-")[0] not in running:', "if False:",
+          "test_study.py -k cleared_away"),
+    Guard("the folder is absolute", "question.py", "folder=folder.absolute())",
+          "folder=folder)", "test_faults.py -k working_directory"),
+    Guard("an epoch that is shown is synced", "conductor.py",
+          "            self.study.sync()\n        while", "            pass\n        while",
+          "test_faults.py -k shown_while"),
+    # Two at once.
+    Guard("a study is held by one process", "study/folder.py", "            lock.acquire()\n", "",
+          "test_faults.py -k second_process"),
+    Guard("the lock of a dead process is taken over", "study/journal.py",
+          'in self.folder.glob("journal.log.lock*"):', "in ():",
+          "test_faults.py -k taken_over --timeout 60"),
+    # Workers.
+    Guard("an epoch that hangs is run again", "conductor.py",
+          "            if time.monotonic() >= lane.limit:", "            if False:",
+          "test_faults.py -k hangs_is_run --timeout 60"),
+    Guard("a trial that kills its workers is given up", "conductor.py",
+          "        if lane.deaths >= DEATHS:", "        if False:",
+          "test_faults.py -k 'without_memory or given_up' --timeout 60"),
+    Guard("a worker that dies in the estimate ends nothing", "conductor.py",
+          "        except WorkerDied:\n            return None\n",
+          "        except WorkerDied:\n            raise\n", "test_faults.py -k estimate"),
+    Guard("a Dask worker that dies with a value is replaced", "cluster.py",
+          "return future.result(timeout=FETCH)", "return future.result()",
+          "test_cluster.py -m slow -k nobody_has_fetched --timeout 90"),
+    # What is trained and read.
+    Guard("a loss that is no number ends its trial", "conductor.py",
+          "if trial.epochs[-1].diverged:", "if False:", "test_faults.py -k no_number"),
+    Guard("damaged images are not trained on", "data.py",
+          "    if dataset.checksum != ref.checksum:", "    if False:",
+          "test_faults.py -k images_that_are_damaged"),
+    Guard("an identity is of the right kinds", "study/folder.py",
+          "identity = typed(Identity(**data))", "identity = Identity(**data)",
+          "test_faults.py -k unreadable"),
+    Guard("records are of the right kinds", "records.py",
+          "        if not isinstance(value, _KINDS.get(str(item.type), object)):",
+          "        if False:", "test_fuzz.py -k 'damaged and study'"),
+    Guard("numbers of a row fit", "leaderboard.py", "TypeError, OverflowError) as",
+          "TypeError) as", "test_arguments.py"),
+    Guard("a CSV is a file of this machine", "leaderboard.py", "pd.read_csv(file, ",
+          "pd.read_csv(path, ", "test_fuzz.py -k network"),
+    Guard("halving keeps no notes of its own", "study/pruning.py",
+          "        return HalvingPruner(min(3, epochs))",
+          "        return optuna.pruners.SuccessiveHalvingPruner(min_resource=min(3, epochs), "
+          "reduction_factor=2)", "test_study.py -k pruners_by_name"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default="", help="guards with this in their name")
+    parser.add_argument("--seconds", type=float, default=300, help="for the tests of one guard")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkout"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "build"))
+        for guard in GUARDS:
+            if options.only in guard.what:
+                found[guard.what] = said = noticed(guard, copy, options.seconds)
+                print(f"{said:8} {guard.what}", flush=True)
+                options.out.write_text(json.dumps(found, indent=1))
+    print(f"{list(found.values()).count('noticed')} of {len(found)} are noticed")
+
+
+def noticed(guard: Guard, copy: Path, seconds: float) -> str:
+    """What the guard's tests say without it: noticed, missed or late."""
+    path = copy / "lightsearch" / guard.file
+    whole = path.read_text()
+    if guard.text not in whole:
+        return "gone"
+    path.write_text(whole.replace(guard.text, guard.without))
+    try:
+        done = subprocess.run(
+            f"{sys.executable} -m pytest -q -x -p no:cacheprovider tests/{guard.tests}",
+            shell=True, cwd=copy, env={**os.environ, "PYTHONPATH": str(copy)},
+            capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return "late"
+    finally:
+        path.write_text(whole)
+    return {0: "missed", 1: "noticed"}.get(done.returncode, "broken")
+
+
+if __name__ == "__main__":
+    main()
