@@ -277,7 +277,9 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
     folder = path("study", study)
     identity = read_identity(folder)
     if identity is None:
-        raise StudyError(f"a study's folder must hold a study.json, but {folder} has none")
+        raise StudyError(f"a study's folder must hold a study.json, but {folder} has none: a "
+                         "search prints the folder of its study, lightsearch-studies/... by "
+                         "default")
     return SearchResult(folder, identity, tuple(read_trials(folder)), reason,
                         read_confirmations(folder))
 
@@ -294,7 +296,7 @@ def load_weights(study: str | Path, trial: int) -> State:
     weights = load_state(file)
     if weights is None:
         raise StudyError(f"the weights of trial {trial} must be in {file}, but they cannot be "
-                         "read")
+                         "read: `lightsearch train --row RANK --save FILE` trains them again")
     return weights
 
 

@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 POLL = 0.5  # seconds between looks at whether the worker of a call still lives
 FETCH = 10.0  # seconds for a value to come before the same is asked: it may have died holding it
+_START = "`dask scheduler` starts one, and `dask worker ADDRESS --nthreads 1` its workers"
+_CONTINUE = "Once there are workers, the same call continues the study"
 PATIENCE = 300.0  # seconds that a call waits for a worker, where none is left
 
 
@@ -51,7 +53,7 @@ def dask_slots(client: Client | str, workers: int | None = None) -> list[Slot]:
         found = len(_alive(scheduler))
         allowed = scheduler.run_on_scheduler(_allowed_failures)
     except (OSError, TimeoutError) as error:
-        raise WorkerError(f"the Dask scheduler must answer, but: {error}") from error
+        raise WorkerError(f"the Dask scheduler must answer, but: {error}. {_START}") from error
     if not (workers or found):
         raise ArgumentError("a Dask cluster must have a worker, or `workers` must say how many it "
                             "will have, but it has none yet")
@@ -71,7 +73,8 @@ def _client(client: Client | str) -> Any:
     try:
         return Client(client)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
-        raise WorkerError(f"a Dask scheduler must be at {client}, but: {error}") from error
+        raise WorkerError(f"a Dask scheduler must be at {client}, but: {error}. {_START}"
+                          ) from error
 
 
 def _allowed_failures(dask_scheduler: Any) -> int:
@@ -93,11 +96,12 @@ class _Pool:
     def alive(self) -> set[str]:
         """Addresses of the workers. Raises `WorkerError` where the scheduler is gone."""
         if self.client.status != "running":
-            raise WorkerError(f"the Dask scheduler is gone: its client is {self.client.status}")
+            raise WorkerError("the Dask scheduler is gone: its client is "
+                              f"{self.client.status}. {_CONTINUE}")
         try:
             return _alive(self.client)
         except (OSError, TimeoutError) as error:
-            raise WorkerError(f"the Dask scheduler is gone: {error}") from error
+            raise WorkerError(f"the Dask scheduler is gone: {error}. {_CONTINUE}") from error
 
     def take(self, preferred: str, stopped: Callable[[], bool]) -> str:
         """A free worker, `preferred` if it lives; waits for one. Raises `WorkerError`."""
@@ -111,7 +115,8 @@ class _Pool:
                     self._taken.add(address)
                     return address
             if time.monotonic() > until:
-                raise WorkerError(f"no Dask worker was free for {PATIENCE:g} seconds")
+                raise WorkerError(f"no Dask worker was free for {PATIENCE:g} seconds. "
+                                  f"{_CONTINUE}")
             time.sleep(POLL)
         return ""
 

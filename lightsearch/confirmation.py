@@ -303,14 +303,14 @@ def _terms(folder: Path) -> Terms | None:
         data = json.loads(path.read_text())
         if data.get("format", 0) > FORMAT:
             raise StudyError(f"{path} was written by a newer lightsearch (format "
-                             f"{data['format']}, this one reads up to {FORMAT})")
+                             f"{data['format']}, this one reads up to {FORMAT}): update this one")
         terms = Terms(**data)
         if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
             raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
         return terms
     except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
         raise StudyError(f"{path} must hold the terms of a confirmation, but it does not: "
-                         f"{error}") from None
+                         f"{error}. Move {path.parent} away to confirm anew") from None
 
 
 def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
@@ -337,4 +337,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
         except ValueError as error:
             raise StudyError(f"{path} must have a JSON object a line, but line {number} is none: "
-                             f"{error}") from None
+                             f"{error}. Move {path.parent} away to confirm anew") from None

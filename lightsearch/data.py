@@ -195,10 +195,11 @@ def _read(name: str, root: Path, download: bool) -> DataSet | None:
         if download or "not found" in str(error).lower():
             return None
         raise DataError(f"the data set {name!r} in {root} must be whole, but reading it failed: "
-                        f"{error}") from error
+                        f"{error}. Delete it there to have it downloaded again") from error
     except (ValueError, TypeError, KeyError, AssertionError) as error:
         raise DataError(f"the data set {name!r} in {root} must be whole, but a file of it is "
-                        f"damaged: {error!r}") from error
+                        f"damaged: {error!r}. Delete it there to have it downloaded again"
+                        ) from error
     return _dataset(_split(name, train), _split(name, test), name)
 
 
@@ -377,7 +378,8 @@ def fetch(ref: DataRef) -> DataSet:
         dataset = _mapped(ref.name, Path(ref.where))
     if dataset.checksum != ref.checksum:
         raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
-                        f"the one found has {dataset.checksum}")
+                        f"the one found has {dataset.checksum}: give the folder of the one that "
+                        "was trained on")
     return dataset
 
 

@@ -101,7 +101,8 @@ class WorkerProcess:
 
 def not_started(name: str, why: str) -> WorkerError:
     """What a call gets whose worker never became ready."""
-    return WorkerError(f"worker {name!r} could not start: {why}")
+    return WorkerError(f"worker {name!r} could not start: {why}\n`lightsearch doctor` looks for "
+                       "the cause")
 
 
 def fate(exitcode: int | None) -> str:

@@ -58,7 +58,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except LightsearchError as error:
             click.echo(f"lightsearch: {error}", err=True)
-            ctx.exit(USAGE if isinstance(error, _WRONG) else FAILED)
+            if isinstance(error, _WRONG):
+                click.echo(f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.",
+                           err=True)
+                ctx.exit(USAGE)
+            ctx.exit(FAILED)
         except KeyboardInterrupt:
             click.echo("lightsearch: stopped", err=True)
             ctx.exit(STOPPED)

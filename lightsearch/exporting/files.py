@@ -251,11 +251,13 @@ def _check_record(net: Trained, truth: Tensor) -> None:
     recorded = round(float(net.record["accuracy"]) * total)
     if abs(right - recorded) > 2 + total // 1000:
         raise ExportError(f"the weights must have the accuracy on record, {recorded}/{total} "
-                          f"correct images, but PyTorch gets {right}: {net.origin}")
+                          f"correct images, but PyTorch gets {right}: {net.origin}. Give the "
+                          "data set that they were trained on, or train the row again")
 
 
 def _check_scores(path: Path, scores: Tensor, truth: Tensor) -> None:
     apart, largest = float((scores - truth).abs().max()), float(truth.abs().max())
     if not apart <= _CLOSE * largest:
         raise ExportError(f"{path} must give PyTorch's scores on the test images, but they are up "
-                          f"to {apart:.2g} apart, where the largest is {largest:.2g}")
+                          f"to {apart:.2g} apart, where the largest is {largest:.2g}: keep the "
+                          "file out of use, and tell us of this design")

@@ -198,7 +198,7 @@ def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> 
     weights, said = read_weights(path)
     if said.get("batch_norm", "") != "as trained":
         raise ExportError(f"weights to export must be as they were trained, but those of {path} "
-                          "have their batch norm folded")
+                          "have their batch norm folded: export the row, or its unfolded file")
     if dataset is not None:
         reference = lend(dataset)
     else:

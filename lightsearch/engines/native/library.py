@@ -71,7 +71,8 @@ def open_library(path: Path) -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = returns, takes
     except (OSError, AttributeError) as error:
-        raise EngineError(f"the native engine cannot be loaded: {error}") from error
+        raise EngineError(f"the native engine cannot be loaded: {error}; install the package "
+                          "again") from error
     sizes = [ctypes.sizeof(struct) for struct in (Value, Op, Images, Augmentation)]
     built = library.layout_of(5)
     if [library.layout_of(which) for which in range(4)] != sizes \
@@ -87,7 +88,7 @@ def library() -> ctypes.CDLL:
     path = path_of(build_name())
     if not path.exists():
         raise EngineError("there is no native engine here: the package was installed without a "
-                          "C++ compiler")
+                          "C++ compiler; install one, then the package again")
     return open_library(path)
 
 
