@@ -127,7 +127,7 @@ def test_a_budget_that_nothing_meets() -> None:
     (("serch",), "No such command", "search"),
     (("show", "conv(8"), "^", "Try 'lightsearch show --help'"),
     (("show", "s1-finale"), "must be one of", "did you mean 's1-final'?"),
-    (("train", "--row", "1"), "a leaderboard must be a CSV file", "Try 'lightsearch train --help'"),
+    (("train", "--row", "1"), "a leaderboard must be a CSV file", "'lightsearch train --help'"),
     (("predict", "missing.onnx", "x.png"), "there is no missing.onnx", "--help"),
 ])
 def test_what_cannot_be_meant(arguments: tuple[str, ...], cause: str, remedy: str) -> None:

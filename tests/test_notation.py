@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import designs, layers, recipes, spaces
 
+import lightsearch
 from lightsearch.design import (
     Layer,
     Seq,
@@ -284,6 +287,18 @@ def test_the_table_of_layers_in_the_docs_is_complete(name: str) -> None:
         default = ", required" if spec.required else f" = {_as_text(spec.default)}"
         fields.append(f"`{spec.name}`{short}{default}")
     assert f"\n| `{name}` | {'; '.join(fields) or 'none'} |\n" in text
+
+
+def test_the_two_sides_of_the_table_in_the_docs_are_equal() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)`[^|]*\| (?:`|<code>)([^`<]+)", text, re.MULTILINE)
+    written = [(python, html.unescape(notation)) for python, notation in rows if "(" in python]
+    assert len(written) == 16
+    for python, notation in written:
+        value = eval(python, vars(lightsearch) | {n: getattr(lightsearch, n)
+                                                  for n in lightsearch.__all__})
+        read = parse_recipe if notation.startswith("recipe(") else parse
+        assert read(notation) == (value if isinstance(value, lightsearch.Recipe) else seq(value))
 
 
 def _as_text(value: Any) -> str:
