@@ -5,9 +5,9 @@
 The default space at 8,000 parameters, `--trials` trials of which `--running` run at a time, on a
 made-up surface: accuracy rises with the receptive field, the arithmetic and the width of the last
 layers, falls with the depth, and has the noise of a seed. So it says how proposals depend on what
-the sampler sees, and nothing about MNIST. A window is `best+latest+running`: the
-latest trials that are over, the best of those before, and the latest that run. Windows take
-turns, seed by seed; what is in the file is not run again.
+the sampler sees, and nothing about MNIST. A window is how many of
+the trials that are over the sampler sees, and of those that run. Windows take turns, seed by seed;
+what is in the file is not run again.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ TARGET, EPOCHS = Fraction("0.994"), 15
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--windows", nargs="+", default=["0+9999+9999", "0+300+128", "0+100+32",
-                                                               "20+80+32", "20+40+32"])
+    parser.add_argument("--windows", nargs="+", default=["100", "300", "1000"])
     parser.add_argument("--samplers", nargs="+", default=["tpe"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--running", type=int, default=1)
@@ -71,7 +70,7 @@ def _several(values: list[int]) -> str:
 
 def searched(sampler: str, window: str, trials: int, running: int, seed: int) -> dict[str, Any]:
     """The hits of a search on the made-up surface, and the time of its last proposals."""
-    proposals.BEST, proposals.LATEST, proposals.RUNNING = map(int, window.split("+"))
+    proposals.SEEN = int(window)
     proposer = Proposer(default_space(), parse_recipe("recipe()"), shape=(1, 28, 28), classes=10,
                         budget=Budget(params=8000), sampler=sampler, seed=seed)
     done: list[Trial] = []

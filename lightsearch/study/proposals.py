@@ -1,20 +1,21 @@
 """Proposals: candidates that have passed the gate.
 
-Optuna's sampler is asked in a study of its own, in memory, made anew for each proposal from what
-was trained. Within one proposal it is told that a rejected candidate is worth nothing, so that it
-learns what fits (told as failed, rejects are invisible to it and come again: within a tight budget
-nearly every proposal failed); with the proposal that is forgotten. So rejects and duplicates cost
-no trial and leave no trace, and `ask` stays fast however long the search runs. Proposal n depends
-on the study's seed, on n and on what was trained before it, and on nothing else.
+A sampler is made anew for each proposal from what was trained. Within one proposal it is told that
+a rejected candidate is worth nothing, so that it learns what fits (told as failed, rejects are
+invisible to it and come again: within a tight budget nearly every proposal failed); with the
+proposal that is forgotten. So rejects and duplicates cost no trial and leave no trace, and a
+proposal takes no longer however long the search runs. Proposal n depends on the study's seed, on n
+and on what was trained before it, and on nothing else.
+
+`"tpe"` is our own table of Optuna's estimator (`tpe`); an Optuna sampler of the user's is asked in
+a study of its own, in memory.
 """
 
 from __future__ import annotations
 
 import copy
-import heapq
 import random
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -33,11 +34,12 @@ from lightsearch.recipe import Recipe
 from lightsearch.records import Candidate, Counts, Trial
 from lightsearch.space import Sampler
 from lightsearch.study.quiet import quiet
+from lightsearch.study.tpe import TPE
 
 SAMPLERS = ("tpe", "random")
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
-BEST, LATEST, RUNNING = 20, 80, 16  # trials that the sampler sees at most (`_window`)
+SEEN = 300  # the latest trials that a sampler sees: so many that are over, and that run
 STARTUP = 8  # trials that are drawn uniformly before TPE is asked
 
 
@@ -125,17 +127,16 @@ class Proposer:
         raise Exhausted(f"{DRAWN} draws from within the budget in a row were designs that this "
                         f"study has trained already ({number} trials): the space holds few more")
 
-    # Asked of Optuna -----------------------------------------------------------------------
+    # Asked of a sampler --------------------------------------------------------------------
 
     def _ask(self, trials: Sequence[Trial], known: set[tuple[str, str]],
              counts: Counts) -> tuple[Proposal, Counts] | Counts:
-        study = self._memory(trials)
+        asked = self._asked(trials)
         for _ in range(ASKED):
             counts = counts.plus(drawn=1)
-            asked = study.ask()
             decisions: dict[str, int] = {}
             options: dict[str, int] = {}
-            choose = recording(_noting(_suggesting(asked), options), decisions)
+            choose = recording(_noting(asked.ask(), options), decisions)
             made: Proposal | str
             try:
                 design, recipe = decode(self.space, choose), decode(self.recipe, choose)
@@ -145,36 +146,19 @@ class Proposer:
             if isinstance(made, Proposal):
                 return made, counts
             counts = counts.plus(**{made: 1})
-            with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
-                if made == "duplicate":
-                    study.tell(asked, state=TrialState.FAIL)
-                else:
-                    study.tell(asked, 0.0)
+            asked.tell(made, decisions, options)
         return counts
 
-    def _memory(self, trials: Sequence[Trial]) -> optuna.Study:
-        storage = InMemoryStorage()
-        with quiet():
-            study = optuna.create_study(direction="maximize", storage=storage,
-                                        sampler=self._sampler(len(trials)))
+    def _asked(self, trials: Sequence[Trial]) -> TPE | _Optuna:
+        seen = _window(trials)
+        if not isinstance(self.sampler, optuna.samplers.BaseSampler):
+            return TPE(seen, key(self.seed, "sampler", len(trials)) % 2**32)
         known, self._seen = self._seen, {}
-        id_ = storage.get_study_id_from_name(study.study_name)
-        for trial in _window(trials):
+        for trial in seen:
             before = known.get(trial.number)
             fits = before is not None and before[0] is trial
-            seen = before[1] if before is not None and fits else _seen(trial)
-            self._seen[trial.number] = trial, seen
-            storage.create_new_trial(id_, seen)
-        return study
-
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = key(self.seed, "sampler", number) % 2**32
-        if isinstance(self.sampler, optuna.samplers.BaseSampler):
-            return self.sampler
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
-                                              group=True, constant_liar=True)
+            self._seen[trial.number] = before if before and fits else (trial, _seen(trial))
+        return _Optuna(self.sampler, [seen for _, seen in self._seen.values()])
 
     # The gate ------------------------------------------------------------------------------
 
@@ -194,13 +178,35 @@ class Proposer:
 
 
 def _window(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that the sampler sees, in their order: the latest that are over, the best of the
-    earlier ones, and the latest that are running. Its time grows with their number."""
+    """The trials that a sampler sees, in their order. Its time grows with their number."""
     running = [trial for trial in trials if trial.outcome == "running"]
     over = [trial for trial in trials if trial.outcome != "running"]
-    earlier = (trial for trial in over[:-LATEST] if trial.outcome == "complete")
-    best = heapq.nlargest(BEST, earlier, key=lambda trial: trial.epochs[-1].accuracy)
-    return sorted([*best, *over[-LATEST:], *running[-RUNNING:]], key=lambda trial: trial.number)
+    return sorted([*over[-SEEN:], *running[-SEEN:]], key=lambda trial: trial.number)
+
+
+class _Optuna:
+    """An Optuna sampler, asked in a study in memory."""
+
+    def __init__(self, sampler: optuna.samplers.BaseSampler, seen: Iterable[_Seen]) -> None:
+        storage = InMemoryStorage()
+        with quiet():
+            self._study = optuna.create_study(direction="maximize", storage=storage,
+                                              sampler=sampler)
+        id_ = storage.get_study_id_from_name(self._study.study_name)
+        for trial in seen:
+            storage.create_new_trial(id_, trial)
+
+    def ask(self) -> Choose:
+        self._trial = self._study.ask()
+        return lambda path, options: int(
+            self._trial.suggest_categorical(path, range(len(options))))
+
+    def tell(self, verdict: str, decisions: dict[str, int], options: dict[str, int]) -> None:
+        with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
+            if verdict == "duplicate":
+                self._study.tell(self._trial, state=TrialState.FAIL)
+            else:
+                self._study.tell(self._trial, 0.0)
 
 
 def _noting(choose: Choose, options: dict[str, int]) -> Choose:
@@ -209,10 +215,6 @@ def _noting(choose: Choose, options: dict[str, int]) -> Choose:
         return choose(path, of)
 
     return noted
-
-
-def _suggesting(trial: optuna.Trial) -> Choose:
-    return lambda path, options: int(trial.suggest_categorical(path, range(len(options))))
 
 
 class _Seen(FrozenTrial):

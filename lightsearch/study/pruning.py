@@ -30,17 +30,33 @@ class TargetPruner(optuna.pruners.BasePruner):
             if not isinstance(value, int | float) or not value >= 0:
                 raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
         self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
+        self._known: tuple[optuna.Study, list[int]] | None = None
+        self._found: dict[int, tuple[int, float]] = {}
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         step = trial.last_step
         if step is None or step < self.warmup:
             return False
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        rises = [max(t.intermediate_values.values()) - t.intermediate_values[step]
-                 for t in complete if step in t.intermediate_values]
-        if len(rises) < self.startup:
+        count, rise = self._rises(study, complete).get(step, (0, 0.0))
+        if count < self.startup:
             return False
-        return trial.intermediate_values[step] + max(rises) * (1 + self.slack) < self.target
+        return trial.intermediate_values[step] + rise * (1 + self.slack) < self.target
+
+    def _rises(self, study: optuna.Study,
+               complete: list[FrozenTrial]) -> dict[int, tuple[int, float]]:
+        """By epoch, how many trials had it, and the largest rise from there on. Every epoch of
+        every slot asks."""
+        known = (study, [trial.number for trial in complete])
+        if self._known != known:
+            self._known, self._found = known, {}
+            for trial in complete:
+                values = trial.intermediate_values
+                best = max(values.values(), default=0.0)
+                for step, value in values.items():
+                    count, rise = self._found.get(step, (0, 0.0))
+                    self._found[step] = count + 1, max(rise, best - value)
+        return self._found
 
 
 class HalvingPruner(optuna.pruners.BasePruner):
