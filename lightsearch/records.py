@@ -87,7 +87,7 @@ class Trial:
 
 def reached(result: EpochResult, target: Fraction) -> bool:
     """Whether an epoch's test accuracy is at least `target`, exactly."""
-    return Fraction(result.correct, result.total) >= target
+    return result.correct * target.denominator >= target.numerator * result.total
 
 
 def exact(target: float) -> Fraction:

@@ -39,7 +39,7 @@ from lightsearch.study.tpe import TPE
 SAMPLERS = ("tpe", "random")
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
-SEEN = 300  # the latest trials that a sampler sees: so many that are over, and that run
+SEEN = 300  # the latest trials that are over, which a sampler sees
 STARTUP = 8  # trials that are drawn uniformly before TPE is asked
 
 
@@ -178,10 +178,16 @@ class Proposer:
 
 
 def _window(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials that a sampler sees, in their order. Its time grows with their number."""
-    running = [trial for trial in trials if trial.outcome == "running"]
-    over = [trial for trial in trials if trial.outcome != "running"]
-    return sorted([*over[-SEEN:], *running[-SEEN:]], key=lambda trial: trial.number)
+    """The trials that a sampler sees, in their order: the latest that are over, and those that
+    run and were begun after them. Its time grows with their number."""
+    seen: list[Trial] = []
+    over = 0
+    for trial in reversed(trials):
+        over += trial.outcome != "running"
+        if over > SEEN:
+            break
+        seen.append(trial)
+    return seen[::-1]
 
 
 class _Optuna:

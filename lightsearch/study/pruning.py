@@ -30,7 +30,7 @@ class TargetPruner(optuna.pruners.BasePruner):
             if not isinstance(value, int | float) or not value >= 0:
                 raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
         self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
-        self._known: tuple[optuna.Study, list[int]] | None = None
+        self._known: tuple[Any, ...] | None = None
         self._found: dict[int, tuple[int, float]] = {}
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -47,7 +47,8 @@ class TargetPruner(optuna.pruners.BasePruner):
                complete: list[FrozenTrial]) -> dict[int, tuple[int, float]]:
         """By epoch, how many trials had it, and the largest rise from there on. Every epoch of
         every slot asks."""
-        known = (study, [trial.number for trial in complete])
+        ends = (complete[0].number, complete[-1].number) if complete else ()
+        known = (study, len(complete), ends)  # by number: what is new changes one of these
         if self._known != known:
             self._known, self._found = known, {}
             for trial in complete:

@@ -9,6 +9,7 @@ table, and all that groups share is done once.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -107,10 +108,8 @@ class TPE:
         options = {path: size for path, size in options.items() if size > 1}
         if not options:
             return {}
-        table = np.full((len(self._rows), len(options)), -1)
-        for index, path in enumerate(options):
-            if path in self._columns:
-                table[:, index] = self._table[:, self._columns[path]]
+        known = [self._columns[path] for path in options if path in self._columns]
+        table = self._table[:, known] if known else np.full((len(self._rows), 1), -1)
         met = (table >= 0).all(axis=1)
         sizes = list(options.values())
         good = _mixture(table[met & self._good], sizes)
@@ -155,6 +154,7 @@ def _mixture(observed: NDArray[np.int64], sizes: Sequence[int]) -> _Mixture:
     return weights / weights.sum(), tables
 
 
+@functools.cache
 def _weights(count: int) -> NDArray[np.float64]:
     if count < FULL:
         return np.ones(count)
