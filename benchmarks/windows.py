@@ -1,13 +1,15 @@
 """Whether a search is worse for a sampler that sees a part of the trials, and what each costs.
 
     python benchmarks/windows.py --out windows.jsonl
+    python benchmarks/windows.py --pruner --trials 10000 --windows 100 1000 10000
 
 The default space at 8,000 parameters, `--trials` trials of which `--running` run at a time, on a
 made-up surface: accuracy rises with the receptive field, the arithmetic and the width of the last
 layers, falls with the depth, and has the noise of a seed. So it says how proposals depend on what
 the sampler sees, and nothing about MNIST. A window is how many of
 the trials that are over the sampler sees, and of those that run. Windows take turns, seed by seed;
-what is in the file is not run again.
+what is in the file is not run again. With `--pruner` it is the target pruner's window that is
+judged, on made-up curves of 15 epochs, one trial after the other.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import optuna
 from common import add_line, lines
+from optuna.trial import TrialState
 
 from lightsearch import Budget, default_space
 from lightsearch.design.parts import Design
 from lightsearch.notation import parse_recipe
 from lightsearch.randomness import key
 from lightsearch.records import Candidate, Counts, Trial
-from lightsearch.study import Proposer, proposals
+from lightsearch.study import Proposer, TargetPruner, proposals
 from lightsearch.training import EpochResult
 
 TARGET, EPOCHS = Fraction("0.994"), 15
@@ -43,8 +47,16 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--running", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--pruner", action="store_true")
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.pruner:
+        print("| window | seed | hits | of them pruned before | epochs |\n"
+              "|---:|---:|---:|---:|---:|")
+        for seed, window in itertools.product(range(options.seeds), options.windows):
+            print("| {} | {} | {} | {} | {:,} |".format(
+                window, seed, *pruned(int(window), options.trials, seed)), flush=True)
+        return
     for seed, window, sampler in itertools.product(range(options.seeds), options.windows,
                                                    options.samplers):
         asked = {"sampler": sampler, "window": window, "running": options.running,
@@ -91,6 +103,40 @@ def searched(sampler: str, window: str, trials: int, running: int, seed: int) ->
     middle = len(hits) // 2
     return {"first": sum(hits[:middle]), "second": sum(hits[middle:]),
             "ms": 1000 * statistics.median(times[-50:])}
+
+
+def pruned(window: int, trials: int, seed: int) -> tuple[int, int, int]:
+    """Trials that would hit, those of them that the pruner stops before, and epochs trained."""
+    generator = random.Random(seed)
+    pruner, shown = TargetPruner(float(TARGET)), _Shown()
+    hits = lost = epochs = 0
+    for number in range(trials):
+        end, pace = generator.gauss(0.9925, 0.0012), generator.uniform(1.5, 3.5)
+        curve = {epoch: end - 0.02 * math.exp(-epoch / pace) + generator.gauss(0, 0.0003)
+                 for epoch in range(1, EPOCHS + 1)}
+        trial = optuna.trial.create_trial(state=TrialState.RUNNING)
+        trial.number = number
+        first = next((epoch for epoch, value in curve.items() if value >= TARGET), EPOCHS + 1)
+        for epoch, value in curve.items():
+            trial.intermediate_values[epoch] = value
+            epochs += 1
+            if epoch < first and pruner.prune(shown, trial):  # type: ignore[arg-type]
+                break
+        else:
+            shown.complete = [*shown.complete, trial][-window:]
+        hits += first <= EPOCHS
+        lost += first <= EPOCHS and epoch < first
+    return hits, lost, epochs
+
+
+class _Shown:
+    """What a pruner asks of a study."""
+
+    def __init__(self) -> None:
+        self.complete: list[optuna.trial.FrozenTrial] = []
+
+    def get_trials(self, **_: Any) -> list[optuna.trial.FrozenTrial]:
+        return self.complete
 
 
 def _ended(trial: Trial) -> Trial:
