@@ -19,9 +19,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +114,23 @@ def test_left_between_an_epoch_and_its_decision(tmp_path: Path) -> None:
 # Cut, full, read-only ----------------------------------------------------------------------------
 
 
-def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, synced, journal = os.fsync, [0], tmp_path / "s" / "journal.log"
+@pytest.fixture
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How much of the journal in `s` has been synced, as its one item."""
+    real, found, journal = os.fsync, [0], tmp_path / "s" / "journal.log"
 
     def noted(file: int) -> None:
         real(file)
         if Path(f"/proc/self/fd/{file}").readlink() == journal:
-            synced[0] = os.fstat(file).st_size
+            found[0] = os.fstat(file).st_size
 
     monkeypatch.setattr(os, "fsync", noted)
+    return found
+
+
+def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
+        tmp_path: Path, synced: list[int]) -> None:
+    journal = tmp_path / "s" / "journal.log"
     given = asked(tmp_path / "s", workers=1, trials=1)
     del given["quiet"]
     question, shown = ask(given.pop("budget"), given.pop("epochs"), untimed=True, **given), 0
@@ -131,6 +139,35 @@ def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
             shown += 1
             assert synced[0] == journal.stat().st_size
     assert shown
+
+
+def test_what_was_committed_is_synced_before_the_search_waits(
+        tmp_path: Path, synced: list[int]) -> None:
+    """Of three slots the first is done, the second is not, the third is: the first one's epoch is
+    not synced at once, since the third one's may be synced with it."""
+    journal, shown, found = tmp_path / "s" / "journal.log", threading.Event(), []
+
+    def late(function: Callable[..., Any], *args: Any) -> Any:
+        assert shown.wait(30)
+        until = time.monotonic() + 5
+        while synced[0] < journal.stat().st_size and time.monotonic() < until:
+            time.sleep(0.01)
+        found.append((synced[0], journal.stat().st_size))
+        return function(*args)
+
+    class Late(InlineSlot):
+        def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
+            return pool.submit(late, function, *args)
+
+    given = asked(tmp_path / "s", space="conv(4) gap linear(10)", workers=3, trials=3, epochs=1,
+                  recipe="recipe(lr=0.1|0.2|0.3,batch=25)", pruner="none")
+    del given["quiet"]
+    question = ask(given.pop("budget"), given.pop("epochs"), untimed=True, **given)
+    with ThreadPoolExecutor(1) as pool:
+        for event in run(question, slots=[InlineSlot(), Late(), InlineSlot()]):
+            if isinstance(event, EpochDone):
+                shown.set()
+    assert found and found[0][0] == found[0][1] > 0
 
 
 def _cut(path: Path, generator: random.Random) -> None:

@@ -403,7 +403,7 @@ def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path
         kept = study._state_path(0, 1)
         state = kept.read_bytes()
         study.end(0, "complete")
-        kept.write_bytes(state)  # as if killed before the last line of `end`
+    kept.write_bytes(state)  # as if killed before the last line of `end`
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         assert [p.name for p in (tmp_path / "s" / "states").iterdir()] == [
             study._state_path(1, 1).name]
