@@ -107,11 +107,13 @@ GUARDS = (
           "test_faults.py -k unreadable"),
     Guard("records are of the right kinds", "records.py",
           "        if not isinstance(value, _KINDS.get(str(item.type), object)):",
-          "        if False:", "test_fuzz.py -k 'damaged and study'"),
+          "        if False:", "test_study.py -k another_kind"),
     Guard("numbers of a row fit", "leaderboard.py", "TypeError, OverflowError) as",
           "TypeError) as", "test_arguments.py"),
-    Guard("a CSV is a file of this machine", "leaderboard.py", "pd.read_csv(file, ",
-          "pd.read_csv(path, ", "test_fuzz.py -k network"),
+    Guard("a CSV is a file of this machine", "leaderboard.py",
+          '        with checked("path", path).open(encoding="utf-8", newline="") as file:\n'
+          '            frame = pd.read_csv(file, index_col="rank")\n',
+          '        frame = pd.read_csv(path, index_col="rank")\n', "test_fuzz.py -k network"),
     Guard("halving keeps no notes of its own", "study/pruning.py",
           "        return HalvingPruner(min(3, epochs))",
           "        return optuna.pruners.SuccessiveHalvingPruner(min_resource=min(3, epochs), "

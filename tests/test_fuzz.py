@@ -115,14 +115,19 @@ def test_a_pickle_in_a_files_place_does_not_run(tmp_path: Path) -> None:
 
 
 def test_a_leaderboard_is_never_fetched_from_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetched(*_: object, **__: object) -> None:
-        raise AssertionError("the network was asked")
+    asked = []
+
+    def fetched(*given: object, **_: object) -> None:
+        asked.append(given)
+        raise OSError("the network was asked")
 
     monkeypatch.setattr("urllib.request.urlopen", fetched)
-    with pytest.raises(AssertionError, match="network"):
+    with pytest.raises(OSError, match="network"):
         pd.read_csv("http://localhost/leaderboard.csv")  # what pandas would do
+    assert len(asked) == 1
     with pytest.raises(ArgumentError, match="must be a CSV file"):
         read("http://localhost/leaderboard.csv")
+    assert len(asked) == 1
 
 
 def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -436,6 +437,25 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: 
     with pytest.raises(StudyError, match=message), \
             Study.open(tmp_path / "s", _identity(), _nop()):
         pass
+
+
+@pytest.mark.parametrize(("was", "became", "field"), [
+    ('"params":[0-9]+', '"params":"few"', "params must be int, but is 'few'"),
+    ('"decisions":{[^}]*}', '"decisions":[]', r"decisions must be dict\[str, int\], but is \[\]"),
+    ('"design":"[^"]*","recipe"', '"design":1,"recipe"', "design must be str, but is 1"),
+    ('"train_loss":[0-9.]+', '"train_loss":null', "train_loss must be float, but is None"),
+])
+def test_a_record_with_values_of_another_kind_is_refused(tmp_path: Path, was: str, became: str,
+                                                         field: str) -> None:
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        _commit(study, 0, 1, 900)
+    journal_ = tmp_path / "s" / "journal.log"
+    text, count = re.subn(was, became, journal_.read_text())
+    assert count
+    journal_.write_text(text)
+    with pytest.raises(StudyError, match=field):
+        read_trials(tmp_path / "s")
 
 
 def test_another_question_is_refused_naming_every_difference(tmp_path: Path) -> None:
