@@ -41,10 +41,7 @@ class TPE:
         self._sizes: list[int] = []  # how many options each column's decision has
         self._rows: list[Mapping[str, int]] = []
         self._ranks: list[_Rank | None] = []
-        self._met: set[frozenset[str]] = set()  # sets of decisions whose columns are there
-        self._groups: list[frozenset[str]] = []
-        self._kinds: set[frozenset[str]] = set()  # sets of decisions that the groups are made of
-        self._table = np.full((0, 0), -1)
+        self._table = np.full((0, 0), -1)  # an option's index, or -1 where it was not asked for
         for trial in trials:
             if trial.outcome == "running" or trial.epochs:  # one that failed at once says nothing
                 self._add(trial.candidate.decisions, trial.candidate.options, _rank(trial))
@@ -54,9 +51,8 @@ class TPE:
         and those that were never met, drawn uniformly."""
         self._fill()
         drawn: dict[str, int] = {}
-        for group in self._groups:
-            drawn.update(self._drawn({path: self._sizes[self._columns[path]]
-                                      for path in sorted(group)}))
+        for group in self._groups():
+            drawn.update(self._drawn({path: self._sizes[self._columns[path]] for path in group}))
 
         def choose(path: str, options: tuple[Any, ...]) -> int:
             if path not in drawn:
@@ -74,33 +70,36 @@ class TPE:
 
     def _add(self, decisions: Mapping[str, int], options: Mapping[str, int],
              rank: _Rank | None) -> None:
-        met = frozenset(decisions)
-        if met not in self._met:
-            self._met.add(met)
-            for path in options.keys() - self._columns.keys():
-                self._columns[path] = len(self._sizes)
-                self._sizes.append(options[path])
+        for path in options.keys() - self._columns.keys():
+            self._columns[path] = len(self._sizes)
+            self._sizes.append(options[path])
         self._rows.append(decisions)
         self._ranks.append(rank)
-        if rank is not None and met not in self._kinds:
-            self._kinds.add(met)
-            left, groups = met, []
-            for group in self._groups:
-                groups += [group & met, group - met]
-                left -= group
-            self._groups = [group for group in (*groups, left) if group]
 
     def _fill(self) -> None:
         """Bring the table, and what is good and bad, to the rows of now."""
         known, self._table = self._table, np.full((len(self._rows), len(self._sizes)), -1)
         self._table[:known.shape[0], :known.shape[1]] = known
-        for index in range(len(known), len(self._rows)):
-            row = self._rows[index]
-            self._table[index, [self._columns[path] for path in row]] = list(row.values())
+        added = self._rows[len(known):]
+        rows = np.repeat(np.arange(len(known), len(self._rows)), [len(row) for row in added])
+        columns = [self._columns[path] for row in added for path in row]
+        self._table[rows, columns] = [value for row in added for value in row.values()]
         over = [(rank, index) for index, rank in enumerate(self._ranks) if rank is not None]
         good = sorted(over)[:min(math.ceil(0.1 * len(over)), GOOD)]
         self._good = np.zeros(len(self._rows), dtype=bool)
         self._good[[index for _, index in good]] = True
+
+    def _groups(self) -> list[list[str]]:
+        """Decisions that the same trials had, of those that are over. Optuna finds them by
+        splitting sets trial by trial; its order, which the draws depend on, is that of their
+        columns, with what a trial had before what it had not."""
+        over = np.array([rank is not None for rank in self._ranks], dtype=bool)
+        absent = self._table[over] < 0
+        groups: dict[bytes, list[str]] = {}
+        for path, column in sorted(self._columns.items()):
+            if not absent[:, column].all():
+                groups.setdefault(absent[:, column].tobytes(), []).append(path)
+        return [groups[pattern] for pattern in sorted(groups)]
 
     def _drawn(self, options: dict[str, int]) -> dict[str, int]:
         """Options of decisions that occur together: of some drawn from what good trials have, the
