@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -583,3 +584,25 @@ def test_exit_codes_are_told() -> None:
 def test_main_is_a_click_command() -> None:
     assert isinstance(main, click.Group)
     assert list(main.commands) == list(COMMANDS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_are_for_terminals_whose_user_wants_them(
+        tmp_path: Path, environment: dict[str, str], coloured: bool) -> None:
+    import pty
+
+    child, parent_end = pty.fork()
+    if not child:
+        os.environ.update({"TERM": "xterm-256color", **environment})
+        os.execv(sys.executable, [sys.executable, "-m", "lightsearch", *TINY, "--study",
+                                  str(tmp_path / "s")])
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal is closed
+        while part := os.read(parent_end, 4096):
+            shown += part
+    assert os.waitpid(child, 0)[1] == 0
+    assert b"\x1b[" in shown, "bold and the live display are no colours"
+    colours = set(re.findall(rb"\x1b\[(?:\d+;)*([349]\d)(?:;\d+)*m", shown))
+    assert bool(colours) == coloured
