@@ -95,7 +95,10 @@ def test_a_damaged_confirmation(study: Path) -> None:
     assert code == 1 and "line 1 is none" in text and f"Move {found.parent} away" in text
 
 
-def test_data_that_is_not_there_or_damaged(tmp_path: Path) -> None:
+def test_data_that_is_not_there_or_damaged(tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)  # where it would be found otherwise
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _load.cache_clear()
     code, text = _said("search", "--data", tmp_path / "empty")
     assert code == 1 and "was not found in" in text
