@@ -1,10 +1,10 @@
 """The tree-structured Parzen estimator (Bergstra et al. 2011) over decisions, as Optuna has it.
 
 It draws what Optuna's `TPESampler(multivariate=True, group=True, constant_liar=True,
-n_startup_trials=0)` draws from the same trials with the same seed, in a twentieth of the time (a
-test compares the two draw by draw). Optuna goes through all trials anew for each group of
-decisions that occur together, of which the default space has 33; here a trial is one row of a
-table, and all that groups share is done once.
+n_startup_trials=0)` draws from the same trials with the same seed, in a fraction of the time
+(`docs/benchmarks.md`; a test compares the two draw by draw). Optuna goes through all trials anew
+for each group of decisions that occur together, of which the default space has 33; here a trial is
+one row of a table, and all that groups share is done once.
 """
 
 from __future__ import annotations
