@@ -219,9 +219,8 @@ class _Run:
 
     def _fill(self) -> Iterator[Event]:
         """Give every free slot a new trial, the one that has been free longest first."""
-        for lane in sorted(self.lanes, key=lambda lane: lane.free):
-            if lane.number is not None or lane.free > self.horizon:
-                continue
+        free = [lane for lane in self.lanes if lane.number is None and lane.free <= self.horizon]
+        for lane in sorted(free, key=lambda lane: lane.free):
             self._check_finished()
             if self.finished:
                 return

@@ -6,6 +6,8 @@ import json
 import os
 import random
 import re
+import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -346,10 +348,63 @@ def test_what_is_synced_before_what(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         _commit(study, 0, 1, 9000)
         study.sync(at_once=False)  # too early: others may come
         assert synced == [("trial-00000-epoch-0001.safetensors.part", before),
-                          ("trial-00000.safetensors.best.part.part", before)]
+                          ("trial-00000-epoch-0001.part.part", before)]
         study.sync()
         after = file_.stat().st_size
         assert synced[2:] == [("weights", after), ("journal.log", after)] and after > before
+
+
+def test_weights_whose_epoch_was_committed_get_their_name_after_a_kill(tmp_path: Path) -> None:
+    """As if killed between the line and the name; of an epoch without a line there is nothing."""
+    folder, best = tmp_path / "s", {"w": torch.arange(3.0)}
+    with Study.open(folder, _identity(), _nop()) as study:
+        for number in range(2):
+            study.begin(_candidate(number))
+            _commit(study, number, 1, 100)
+            _commit(study, number, 2, 200)
+        named = [study._files.weights_path(number) for number in range(2)]
+    before = named[1].read_bytes()
+    for name in ("trial-00000-epoch-0002", "trial-00001-epoch-0003", "trial-00007-epoch-0001"):
+        save_state(folder / "weights" / f"{name}.part", best)
+    with Study.open(folder, _identity(), _nop()):
+        found = load_state(named[0])
+        assert found is not None and torch.equal(found["w"], best["w"])
+        assert named[1].read_bytes() == before
+        assert sorted((folder / "weights").iterdir()) == named
+
+
+def test_the_best_weights_of_a_trial_that_is_over_have_their_name(tmp_path: Path) -> None:
+    with Study.open(tmp_path, _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        real = study._files._names.submit
+        study._files._names.submit = (  # type: ignore[method-assign]
+            lambda name: real(lambda: (time.sleep(0.2), name())))
+        _commit(study, 0, 1, 100)
+        assert not study._files.weights_path(0).exists()
+        study.end(0, "complete")
+        assert study._files.weights_path(0).exists()
+
+
+def test_a_sync_by_and_by_is_by_another_thread_and_its_error_is_not_lost(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by: list[str] = []
+
+    def failing(_: int) -> None:
+        by.append(threading.current_thread().name)
+        raise OSError("no such disk")
+
+    with (pytest.raises(StudyError, match="no such disk"),
+          Study.open(tmp_path, _identity(), _nop()) as study):
+        study.begin(_candidate(0))
+        study.sync()
+        monkeypatch.setattr(journal, "UNSYNCED", 0.0)
+        monkeypatch.setattr(study._journal, "sync", lambda: failing(0))
+        study.sync(at_once=False)  # returns, whatever becomes of it
+        while study._syncing is None or not study._syncing.done():
+            time.sleep(0.01)
+        assert [name.partition("_")[0] for name in by] == ["lightsearch-files"]
+        study.sync(at_once=False)
+    assert by[1:] == ["MainThread"]  # tried once more at the end
 
 
 class _Looking(optuna.pruners.BasePruner):
@@ -401,13 +456,13 @@ def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path
         for number in range(2):
             study.begin(_candidate(number))
             _commit(study, number, 1, 100)
-        kept = study._state_path(0, 1)
+        kept = study._files.state_path(0, 1)
         state = kept.read_bytes()
         study.end(0, "complete")
     kept.write_bytes(state)  # as if killed before the last line of `end`
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         assert [p.name for p in (tmp_path / "s" / "states").iterdir()] == [
-            study._state_path(1, 1).name]
+            study._files.state_path(1, 1).name]
 
 
 def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:
@@ -415,10 +470,10 @@ def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:
         study.begin(_candidate(0))
         _commit(study, 0, 1, 100)
         _commit(study, 0, 2, 200)
-        newest = study._state_path(0, 2)
+        newest = study._files.state_path(0, 2)
         newest.write_bytes(newest.read_bytes()[:20])
         assert study.state(0)[1] == 1
-        study._state_path(0, 1).unlink()
+        study._files.state_path(0, 1).unlink()
         assert study.state(0) == (None, 0)
 
 

@@ -6,7 +6,8 @@ written and synced (the state before is kept until then). Whatever is half done 
 gives the same numbers.
 
 Many slots may be done at once, and a sync takes milliseconds. So states and weights are written by
-threads as epochs come in, and lines are written one by one but synced together (`Study.sync`).
+threads as epochs come in (`files`), and lines are written one by one but synced together, by such
+a thread while others come in (`Study.sync`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 import bisect
 import contextlib
 import copy
+import functools
+import io
 import json
 import os
 import time
-from collections.abc import Callable, Container, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Container, Generator, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,25 +41,16 @@ from lightsearch.records import (
     epoch_from,
     to_json,
 )
-from lightsearch.study.folder import (
-    Identity,
-    check_identity,
-    cut_torn_line,
-    load_state,
-    locked,
-    save_state,
-    sync_names,
-    writing,
-)
+from lightsearch.study.files import Files, is_best
+from lightsearch.study.folder import Identity, check_identity, cut_torn_line, locked, writing
 from lightsearch.study.proposals import categorical
 from lightsearch.study.quiet import quiet
-from lightsearch.training import EpochResult, State, evaluated
+from lightsearch.training import EpochResult, State
 
 NAME = "lightsearch"
 _CANDIDATE = "candidate"
 _EPOCH = "epoch-"
 _OUTCOME = "outcome"
-WRITERS = 16  # threads that write states: the system syncs several files in the time of one
 JUDGED = 1000  # the latest trials that the pruner sees
 UNSYNCED = 0.1  # seconds that a line of the journal may wait for others to be synced with
 
@@ -73,27 +67,19 @@ class Study:
         cut_torn_line(journal)
         for stale in self.folder.glob("journal.log.lock*"):  # what a kill left: ours is held
             stale.unlink()
-        for name in ("states", "weights"):
-            (self.folder / name).mkdir(exist_ok=True)
+        self._files = Files(self.folder)
         self._journal = _Journal(journal)
         self._storage = _Storage(self._journal)
         self._optuna = _opened(self._storage, pruner)
-        self._writers = ThreadPoolExecutor(WRITERS, "lightsearch-states")
-        self._obsolete: list[Path] = []  # states that are not needed once the journal is synced
-        self._renamed = False  # whether a name in weights/ is not synced yet
+        self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
         self.trials: list[Trial] = []
         self._live: dict[int, optuna.Trial] = {}
         self._over: list[FrozenTrial] = []  # by number
         for frozen in self._optuna.get_trials(deepcopy=False):
             self._restore(frozen)
-        running = {f"trial-{number:05d}" for number in self._live}
-        for left in ("*.part", ".tmp*"):  # by a kill while they were written; safetensors' own
-            for path in (*self.folder.glob(left), *self.folder.glob(f"weights/{left}")):
-                path.unlink()
-        for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
-            if path.name.partition("-epoch-")[0] not in running:
-                path.unlink()
+        self._judged = _Judged(self._over[-JUDGED:])
+        self._files.take_up(self.trials)
 
     @classmethod
     @contextlib.contextmanager
@@ -156,73 +142,51 @@ class Study:
     def written(self, number: int,
                 epoch: Future[tuple[State, EpochResult]]) -> Future[tuple[State, EpochResult]]:
         """A trial's next epoch, done once its state is on disk too, and its weights if best."""
-        done: Future[tuple[State, EpochResult]] = Future()
-        before = self.trials[number]
-
-        def write() -> None:
-            state, result = epoch.result()
-            with writing(self.folder):
-                save_state(self._state_path(number, result.epoch), state)
-                if _is_best(before, result):
-                    save_state(self._staged(number), evaluated(state))
-            done.set_result((state, result))
-
-        def handed(epoch: Future[tuple[State, EpochResult]]) -> None:
-            if epoch.exception() is None:
-                self._writers.submit(_into, done, write)
-            else:
-                done.set_exception(epoch.exception())
-
-        epoch.add_done_callback(handed)
-        return done
+        return self._files.written(self.trials[number], epoch)
 
     def commit(self, number: int, result: EpochResult) -> Trial:
-        """Commit an epoch that is `written`: weights that are the best get their name, the line
-        comes last. It holds after a power cut once `sync` was called, too."""
+        """Commit an epoch that is `written`; weights that are the best get their name soon after.
+        It holds after a power cut once `sync` was called, too."""
         before, live = self.trials[number], self._live[number]
-        with writing(self.folder):
-            if _is_best(before, result):
-                self._staged(number).replace(self.weights_path(number))
-                self._renamed = True
-            with self._journal.together():
-                live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
-                live.report(result.accuracy, result.epoch)
-        self._obsolete.append(self._state_path(number, result.epoch - 2))
+        with writing(self.folder), self._journal.together():
+            live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
+            live.report(result.accuracy, result.epoch)
+        if is_best(before, result):
+            self._files.name_best(number, result.epoch)
+        if result.epoch > 2:
+            self._files.drop([self._files.state_path(number, result.epoch - 2)])
         trial = self.trials[number] = Trial(before.candidate, (*before.epochs, result))
         return trial
 
     def sync(self, *, at_once: bool = True) -> None:
         """See to it that all that is committed survives a power cut; by and by, if not at once.
 
-        Raises `StudyError` where the disk does not take it.
+        Raises `StudyError` where the disk does not take it, or has not taken it the last time.
         """
-        if not at_once and time.monotonic() < self._synced + UNSYNCED:
+        if not at_once and (time.monotonic() < self._synced + UNSYNCED
+                            or (self._syncing is not None and not self._syncing.done())):
             return
-        with writing(self.folder):
-            if self._renamed:
-                sync_names(self.folder / "weights")  # unlike states, they are not made again
-                self._renamed = False
-            self._journal.sync()
+        earlier, self._syncing = self._syncing, None
+        if earlier is not None:
+            earlier.result()
         self._synced = time.monotonic()
-        for path in self._obsolete:
-            self._writers.submit(path.unlink, missing_ok=True)
-        self._obsolete.clear()
+        now = self._files.syncing(self._journal.sync)
+        if at_once:
+            now()
+        else:
+            self._syncing = self._files.later(now)
 
     def close(self) -> None:
         """Sync, and wait for what is being written."""
         try:
             self.sync()
         finally:
-            self._writers.shutdown()
-            self._clear_staged()
-
-    def _clear_staged(self) -> None:
-        for path in self.folder.glob("weights/*.part"):  # of epochs that were not committed
-            path.unlink()
+            self._files.close(self.trials)
+            self._journal.close()
 
     def should_prune(self, number: int) -> bool:
         """What the pruner says after the latest epoch of a trial."""
-        with self._storage.only(self._over[-JUDGED:],
+        with self._storage.only(self._judged,
                                 [live._trial_id for live in self._live.values()]):
             return self._live[number].should_prune()
 
@@ -231,15 +195,17 @@ class Study:
         before = self.trials[number]
         live = self._live.pop(number)
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-        with quiet(), writing(self.folder):
+        with quiet(), writing(self.folder), self._journal.together():
             live.set_user_attr(_OUTCOME, [outcome, reason])
             if outcome == "complete":
                 self._optuna.tell(live, before.epochs[-1].accuracy)
             else:
                 self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
-            frozen = self._storage.get_trial(live._trial_id)
-            bisect.insort(self._over, frozen, key=lambda trial: trial.number)
-        self._obsolete += self.folder.glob(f"states/trial-{number:05d}-*")
+        frozen = self._storage.get_trial(live._trial_id)
+        bisect.insort(self._over, frozen, key=lambda trial: trial.number)
+        self._judged = _Judged(self._over[-JUDGED:])
+        self._files.named(number)
+        self._files.drop(self.folder.glob(f"states/trial-{number:05d}-*"))
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
 
@@ -250,36 +216,7 @@ class Study:
 
         Where the last one is damaged it is the one before; the epochs after it run again.
         """
-        for epoch in range(len(self.trials[number].epochs), 0, -1):
-            found = load_state(self._state_path(number, epoch))
-            if found is not None:
-                return found, epoch
-        return None, 0
-
-    def _state_path(self, number: int, epoch: int) -> Path:
-        return self.folder / "states" / f"trial-{number:05d}-epoch-{epoch:04d}.safetensors"
-
-    def weights_path(self, number: int) -> Path:
-        """Where the weights of a trial's best epoch are (averaged, where the recipe averages)."""
-        return self.folder / "weights" / f"trial-{number:05d}.safetensors"
-
-
-    def _staged(self, number: int) -> Path:
-        """Where weights are until their epoch is committed."""
-        path = self.weights_path(number)
-        return path.with_name(path.name + ".best.part")
-
-
-def _is_best(before: Trial, result: EpochResult) -> bool:
-    return before.best is None or result.correct > before.best.correct
-
-
-def _into(done: Future[Any], function: Callable[[], None]) -> None:
-    """Run a function whose error is a future's."""
-    try:
-        function()
-    except BaseException as error:
-        done.set_exception(error)
+        return self._files.state(number, len(self.trials[number].epochs))
 
 
 class _Journal(JournalFileBackend):
@@ -306,6 +243,10 @@ class _Journal(JournalFileBackend):
             count += 1
         self._next = log_number_from + count
 
+    @functools.cached_property
+    def _file(self) -> io.FileIO:
+        return self._path.open("ab", buffering=0)
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         if self._waiting is not None:
             self._waiting += logs
@@ -313,12 +254,12 @@ class _Journal(JournalFileBackend):
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
         self._owner.acquire()
         try:
-            with self._path.open("ab") as file:
-                if file.tell() != self._size:
-                    self._next = -1
-                file.write("".join(lines).encode())
-                file.flush()
-                self._size = file.tell()
+            if self._file.seek(0, os.SEEK_END) != self._size:
+                self._next = -1
+            left = memoryview("".join(lines).encode())
+            while left:  # on a full disk a part is written before the error
+                left = left[self._file.write(left):]
+            self._size = self._file.tell()
         finally:
             self._owner.release()
         self._fresh += lines
@@ -335,18 +276,34 @@ class _Journal(JournalFileBackend):
             self._waiting = None
 
     def sync(self) -> None:
-        with self._path.open("ab") as file:
-            os.fsync(file.fileno())
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Judged:
+    """Trials that are over, by number. Every epoch asks for those in some states."""
+
+    def __init__(self, trials: list[FrozenTrial]) -> None:
+        self._trials = trials
+        self._known: dict[tuple[TrialState, ...], list[FrozenTrial]] = {}
+
+    def of(self, states: Container[TrialState]) -> list[FrozenTrial]:
+        wanted = tuple(state for state in TrialState if state in states)
+        if wanted not in self._known:
+            self._known[wanted] = [trial for trial in self._trials if trial.state in wanted]
+        return self._known[wanted].copy()
 
 
 class _Storage(JournalStorage):
     """Optuna's, which can show some trials only: to list all of them takes longer with each."""
 
-    _shown: tuple[Sequence[FrozenTrial], Sequence[int]] | None = None
+    _shown: tuple[_Judged, Sequence[int]] | None = None
 
     @contextlib.contextmanager
-    def only(self, over: Sequence[FrozenTrial], running: Sequence[int]) -> Iterator[None]:
-        """Show trials that are over, by number, and those that run, by id, and no others."""
+    def only(self, over: _Judged, running: Sequence[int]) -> Iterator[None]:
+        """Show trials that are over, those that run, by id, and no others."""
         self._shown = over, running
         try:
             yield
@@ -358,7 +315,7 @@ class _Storage(JournalStorage):
         if self._shown is None:
             return super().get_all_trials(study_id, deepcopy, states)
         over, running = self._shown
-        found = [trial for trial in over if states is None or trial.state in states]
+        found = over.of(tuple(TrialState) if states is None else states)
         if states is None or TrialState.RUNNING in states:
             found += [self.get_trial(id_) for id_ in running]
             found.sort(key=lambda trial: trial.number)
