@@ -61,7 +61,7 @@ GUARDS = (
           "    except ZeroDivisionError as error:",
           "test_faults.py -k 'full_disk or cannot_grow or cannot_be_written'"),
     Guard("a torn line of the journal is cut", "study/journal.py",
-          "        cut_torn_line(journal)\n", "", "test_faults.py -k journal_and_states"),
+          "        cut_torn_line(path)\n", "", "test_faults.py -k journal_and_states"),
     Guard("a damaged state is not taken", "study/folder.py",
           "    except (OSError, SafetensorError):\n        return None",
           "    except ZeroDivisionError:\n        return None",
@@ -86,7 +86,7 @@ GUARDS = (
     Guard("a study is held by one process", "study/folder.py", "            lock.acquire()\n", "",
           "test_faults.py -k second_process"),
     Guard("the lock of a dead process is taken over", "study/journal.py",
-          'in self.folder.glob("journal.log.lock*"):', "in ():",
+          'in folder.glob("journal.log.lock*"):', "in ():",
           "test_faults.py -k taken_over --timeout 60"),
     # Workers.
     Guard("an epoch that hangs is run again", "conductor.py",

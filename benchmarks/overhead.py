@@ -3,8 +3,7 @@
     python benchmarks/overhead.py --trials 1000 --epoch 8 --out overhead.json
 
 The parent's time is measured with simulated epochs (simulated.py), in the default space with the
-default sampler and pruner, two slots; the share is against epochs of `--epoch` seconds. A real
-study's share, from its own records, is printed with `--study FOLDER`.
+default sampler and pruner, two slots; the share is against epochs of `--epoch` seconds.
 """
 
 from __future__ import annotations
@@ -40,8 +39,10 @@ def main() -> None:
           "|---:|---:|---:|---:|")
     for row in found["parent"]:
         print("| {trials} | {epochs} | {ms:.1f} | {share:.2%} |".format(**row))
-    print(f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). A worker after two "
-          f"steps on MNIST: " + ", ".join(f"{k} {v} MB" for k, v in found["worker"].items()))
+    print(f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). One of two workers after "
+          "some steps on MNIST:")
+    for how, memory in found["worker"].items():
+        print(f"{how}: " + ", ".join(f"{what} {size} MB" for what, size in memory.items()))
 
 
 def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -78,37 +79,39 @@ def help_seconds() -> float:
     return statistics.median(times)
 
 
-WORKER = """
-import json, sys
-from lightsearch.worker import _keep_freed_memory
-_keep_freed_memory()
-import torch
-torch.set_num_threads(1)
-from lightsearch import DEFAULT_RECIPE, Task, parse
-from lightsearch.data import DataRef
-from lightsearch.training import seconds_per_epoch
-design = ("conv(12) conv(12) conv(12) maxpool conv(12) conv(12) separable(24) separable(32) "
-          "gap linear(10)")
-seconds_per_epoch(Task(parse(design), DEFAULT_RECIPE, DataRef("mnist", *sys.argv[1:]), 15, 0))
-rows = dict(line.split(":") for name in ("status", "smaps_rollup")
-            for line in open(f"/proc/self/{name}") if line.count(":") == 1)
-print(json.dumps({what: int(rows[row].split()[0]) // 1024 for what, row in
-    {"resident": "VmRSS", "its own": "RssAnon", "of files, shared": "RssFile", "peak": "VmHWM",
-     "proportional": "Pss"}.items()}))
-"""
-
-
-def worker(data: str | None) -> dict[str, int]:
-    """Memory of a process that trains, in MB: what a worker does, the images shared by a parent.
-    """
-    from lightsearch.data import load, share
+def worker(data: str | None) -> dict[str, dict[str, int]]:
+    """Memory of each of two workers after a few steps on MNIST, in MB, forked and not."""
+    from lightsearch import DEFAULT_RECIPE, Task, parse
+    from lightsearch.data import DataRef, load, share
+    from lightsearch.slots import ProcessSlot
+    from lightsearch.training import seconds_per_epoch
 
     images = load("mnist", data)
     share(images)
-    command = [sys.executable, "-c", WORKER, images.checksum, data or ""]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: dict[str, int] = json.loads(said)
+    task = Task(parse(DESIGN), DEFAULT_RECIPE, DataRef("mnist", images.checksum, data or ""), 15,
+                seed=0)
+    found = {}
+    for forked in (False, True):
+        slots = [ProcessSlot(forked=forked) for _ in range(2)]
+        for future in [slot.submit(seconds_per_epoch, task) for slot in slots]:
+            future.result()
+        found["forked" if forked else "on its own"] = slots[0].submit(_memory).result()
+        for slot in slots:
+            slot.close()
     return found
+
+
+DESIGN = ("conv(12) conv(12) conv(12) maxpool conv(12) conv(12) separable(24) separable(32) "
+          "gap linear(10)")
+
+
+def _memory() -> dict[str, int]:
+    rows = dict(line.split(":") for name in ("status", "smaps_rollup")
+                for line in Path(f"/proc/self/{name}").read_text().splitlines()
+                if line.count(":") == 1)
+    wanted = {"resident": "VmRSS", "peak": "VmHWM", "proportional": "Pss",
+              "written to by it alone": "Private_Dirty"}
+    return {what: int(rows[row].split()[0]) // 1024 for what, row in wanted.items()}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from lightsearch.errors import WorkerError
+from lightsearch.forking import fork
 from lightsearch.worker import BOOT, READY, read_frame, write_frame
 
 _TAIL = 4000  # characters of what the worker wrote, kept for messages
@@ -22,17 +23,12 @@ _TAIL = 4000  # characters of what the worker wrote, kept for messages
 class WorkerProcess:
     """The process and its pipes. Used by the slot's thread alone, but for `kill`."""
 
-    def __init__(self, name: str, threads: int, env: Mapping[str, str]) -> None:
+    def __init__(self, name: str, threads: int, env: Mapping[str, str], *,
+                 forked: bool = False) -> None:
+        path, whole = _search_path(), os.environ | env
         try:
-            command = [sys.executable, "-c", BOOT, name, str(threads), *_search_path()]
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=os.environ | env,
-                start_new_session=True,  # out of reach of the terminal's Ctrl-C
-            )
+            self._process = (fork(name, threads, path, whole) if forked else None) or _started(
+                [sys.executable, "-c", BOOT, name, str(threads), *path], whole)
         except OSError as error:
             raise not_started(name, str(error)) from error
         self._calls_to = cast(io.BufferedWriter, self._process.stdin)
@@ -97,6 +93,12 @@ class WorkerProcess:
                     with contextlib.suppress(OSError, ValueError):
                         sys.stderr.write(line)
                         sys.stderr.flush()
+
+
+def _started(command: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
+        start_new_session=True)  # out of reach of the terminal's Ctrl-C
 
 
 def not_started(name: str, why: str) -> WorkerError:

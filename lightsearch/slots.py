@@ -77,18 +77,22 @@ class ProcessSlot:
     Works without a `__main__` guard, in a notebook and from `python -c`: functions and classes of
     the user's `__main__` travel by value (cloudpickle), everything else by name, and the worker
     has the `sys.path` and the working directory of the parent. `threads` is what OpenMP, BLAS and
-    torch may use there; `env` is laid over the environment. Prints of a call go to `sys.stderr`.
+    torch may use there; `env` is laid over the environment. With `forked` the worker has torch
+    from the start and, on Linux, shares it with others (`lightsearch.forking`); give it where
+    calls need torch. Prints of a call go to `sys.stderr`.
     An exception of the call is raised by the future, with the worker's traceback as a note; what
     cannot be pickled, and a worker that cannot start, give a `WorkerError`.
     """
 
     def __init__(
-        self, threads: int = 1, env: Mapping[str, str] | None = None, name: str = "worker"
+        self, threads: int = 1, env: Mapping[str, str] | None = None, name: str = "worker", *,
+        forked: bool = False
     ) -> None:
         if threads < 1:
             raise ArgumentError(f"`threads` must be at least 1, but got threads={threads}")
         self._name = name
         self._threads = threads
+        self._forked = forked
         self._env = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | dict(env or {})
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -197,7 +201,8 @@ class ProcessSlot:
         with self._lock:  # so that `kill` finds either no worker or one that it can kill
             if job.stopped:
                 raise EOFError
-            worker = self._worker = WorkerProcess(self._name, self._threads, self._env)
+            worker = self._worker = WorkerProcess(
+                self._name, self._threads, self._env, forked=self._forked)
         worker.greet()
         return worker
 
@@ -314,7 +319,7 @@ def local_slots(workers: int, threads: int = 1,
     if workers == 0:
         return [InlineSlot()]
     laid_over = environments or [{}] * workers
-    return [ProcessSlot(threads, env, name=f"worker-{index}")
+    return [ProcessSlot(threads, env, name=f"worker-{index}", forked=not env)
             for index, env in zip(range(workers), laid_over, strict=True)]
 
 

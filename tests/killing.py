@@ -192,19 +192,25 @@ def kills(kennel: Kennel, folder: Path, undisturbed: Path, generator: random.Ran
     `by` "line": before a line that is drawn, as `Kennel.run` has it. "time": after a time that is
     drawn, so that it may be in a system call.
     """
-    watch, count = Watch(folder, {}), 0
+    watch, count, journal = Watch(folder, {}), 0, folder / "journal.log"
     lines, seconds = kennel.measured(folder.with_name(folder.name + "-measured"), **more)
-    while True:  # less than the whole, so that there are several kills a study
+    share = 0.6  # of the whole, so that there are several kills a study
+    while True:
+        before = journal.stat().st_size if journal.exists() else 0
         if by == "line":
-            status, said = kennel.run(folder, line=generator.randrange(1, 2 * lines // 3), **more)
+            status, said = kennel.run(folder, line=generator.randrange(1, int(share * lines)),
+                                      **more)
         else:
-            status, said = kennel.run(folder, seconds=generator.uniform(0, seconds / 2), **more)
+            status, said = kennel.run(folder, seconds=generator.uniform(0, share * seconds),
+                                      **more)
         watch.check()
         if status == 0:
             same(folder, undisturbed)
             return count
         assert status == -signal.SIGKILL, said
         count += 1
+        if journal.exists() and journal.stat().st_size == before:
+            share *= 1.1  # else a machine that is slower now would never come to the end
 
 
 # The process that forks --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from lightsearch import forking
 from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.slots import (
     ExecutorSlot,
@@ -50,8 +51,26 @@ def sleep_and_tell(path):
 """
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[None]:
+    """A fork server that lives on when the slots of a test are closed."""
+    with contextlib.closing(ProcessSlot(forked=True)) as slot:
+        slot.submit(int).result(60)
+        yield
+
+
+@pytest.fixture(params=[False, pytest.param(True, marks=linux)], ids=["process", "forked"])
+def forked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether slots have forked workers, in the programs of this file too."""
+    if request.param:
+        request.getfixturevalue("server")
+        monkeypatch.setitem(ProcessSlot.__init__.__kwdefaults__, "forked", True)
+        monkeypatch.setitem(globals(), "SLOT", "ProcessSlot(forked=True)")
+    return bool(request.param)
+
+
 @pytest.fixture
-def slot() -> Iterator[ProcessSlot]:
+def slot(forked: bool) -> Iterator[ProcessSlot]:
     slot = ProcessSlot(name="one")
     yield slot
     slot.close()
@@ -93,8 +112,11 @@ def in_the_middle(slot: ProcessSlot, path: Path) -> tuple[Future[None], int]:
     return future, told(path)
 
 
+SLOT = "ProcessSlot()"
+
+
 def script(text: str, path: Path, *args: str) -> "subprocess.Popen[str]":
-    path.write_text(text)
+    path.write_text(text.replace("ProcessSlot()", SLOT))
     return start([str(path), *args], cwd=path.parent)
 
 
@@ -389,7 +411,8 @@ def test_killed_from_outside_and_other_slots_go_on(slot: ProcessSlot, tmp_path: 
 def test_death_while_idle_costs_no_call(slot: ProcessSlot) -> None:
     pid = slot.submit(os.getpid).result(30)
     os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # dead with all its threads, not reaped
+    assert until(lambda: not running(pid))  # dead with all its threads
+    time.sleep(0.1)
     assert slot.submit(os.getpid).result(30) != pid
 
 
@@ -549,7 +572,7 @@ def test_what_is_printed_before_the_start_does_no_harm(tmp_path: Path) -> None:
 
 
 @linux
-def test_nothing_is_left_after_close() -> None:
+def test_nothing_is_left_after_close(forked: bool) -> None:
     def left() -> tuple[int, int]:
         return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
 
@@ -568,8 +591,14 @@ def test_nothing_is_left_after_close() -> None:
             slot.submit(int).result(30)
         slot.close()
     assert left() == before
-    with pytest.raises(ChildProcessError, match="No child"):  # alive or zombie, there is none
-        os.waitpid(-1, os.WNOHANG)
+    server = forking._server  # which other tests may have begun: that of `server` alone is left
+    if server is None:
+        with pytest.raises(ChildProcessError, match="No child"):  # alive or zombie: none
+            os.waitpid(-1, os.WNOHANG)
+    else:
+        assert server.workers == 1 and os.waitpid(-1, os.WNOHANG) == (0, 0)
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        assert until(lambda: len(children.read_text().split()) == 1)
 
 
 # Programs that use slots
@@ -597,13 +626,14 @@ print("got", got.x)
 
 
 @pytest.mark.parametrize("way", ["script", "-c", "stdin"])
-def test_program_without_a_main_guard_that_closes_nothing(way: str, tmp_path: Path) -> None:
+def test_program_without_a_main_guard_that_closes_nothing(way: str, forked: bool,
+                                                          tmp_path: Path) -> None:
     if way == "script":
         process = script(PROGRAM, tmp_path / "program.py")
     elif way == "-c":
-        process = start(["-c", PROGRAM], tmp_path)
+        process = start(["-c", PROGRAM.replace("ProcessSlot()", SLOT)], tmp_path)
     else:
-        process = start(["-"], tmp_path, PROGRAM)
+        process = start(["-"], tmp_path, PROGRAM.replace("ProcessSlot()", SLOT))
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     assert out.splitlines() == ["imported as __main__", "refused -1", "got 15"]
@@ -621,7 +651,7 @@ future = slot.submit(sleep_and_tell, sys.argv[1])
 @pytest.mark.parametrize(
     "work", [SLEEP_AND_TELL, pytest.param(HOLD_THE_LOCK, marks=linux)], ids=["sleep", "lock"]
 )
-def test_worker_goes_when_its_parent_is_killed(work: str, tmp_path: Path) -> None:
+def test_worker_goes_when_its_parent_is_killed(work: str, forked: bool, tmp_path: Path) -> None:
     program = work + LONG + "future.result()"
     parent = script(program, tmp_path / "program.py", str(tmp_path / "pid"))
     worker = told(tmp_path / "pid")
@@ -632,7 +662,7 @@ def test_worker_goes_when_its_parent_is_killed(work: str, tmp_path: Path) -> Non
 
 
 @posix
-def test_end_of_a_program_in_the_middle_of_a_call(tmp_path: Path) -> None:
+def test_end_of_a_program_in_the_middle_of_a_call(forked: bool, tmp_path: Path) -> None:
     program = (
         SLEEP_AND_TELL
         + LONG
@@ -651,7 +681,7 @@ while not os.path.exists(sys.argv[1]): time.sleep(0.01)
 
 
 @posix
-def test_interrupt_of_the_group_reaches_the_parent_only(tmp_path: Path) -> None:
+def test_interrupt_of_the_group_reaches_the_parent_only(forked: bool, tmp_path: Path) -> None:
     program = """
 import os, sys, time
 from lightsearch.slots import ProcessSlot
@@ -679,7 +709,7 @@ slot.close()
 
 
 @posix
-def test_forked_copy_of_the_parent_leaves_the_worker_alone(tmp_path: Path) -> None:
+def test_forked_copy_of_the_parent_leaves_the_worker_alone(forked: bool, tmp_path: Path) -> None:
     program = """
 import os, sys, time
 from lightsearch.slots import ProcessSlot
@@ -697,6 +727,100 @@ assert slot.submit(os.getpid).result() == first
     process = script(program, tmp_path / "program.py")
     _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
+
+
+# Forked workers
+
+
+def _where() -> tuple[int, bool, dict[str, str]]:
+    return os.getppid(), "torch" in sys.modules, dict(os.environ)
+
+
+@linux
+def test_forked_workers_have_torch_and_one_parent(
+        server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    slots = local_slots(2)
+    try:
+        found = [slot.submit(_where).result(60) for slot in slots]
+        assert {where[:2] for where in found} == {(forking._server.process.pid, True)}
+        monkeypatch.setenv("LIGHTSEARCH_TEST", "1")  # later than the server began
+        os.kill(slots[0].submit(os.getpid).result(60), signal.SIGKILL)
+        time.sleep(0.1)
+        assert slots[0].submit(_where).result(60)[2]["LIGHTSEARCH_TEST"] == "1"
+    finally:
+        for slot in slots:
+            slot.close()
+
+
+@linux
+@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"])
+def test_what_torch_reads_as_it_is_loaded_needs_a_process_of_its_own(
+        server: None, variable: str) -> None:
+    with contextlib.closing(ProcessSlot(env={variable: "3"}, forked=True)) as slot:
+        parent, torch, environment = slot.submit(_where).result(60)
+        assert (parent, torch, environment[variable]) == (os.getpid(), False, "3")
+
+
+@linux
+def test_forked_workers_draw_their_own_numbers(server: None) -> None:
+    slots = local_slots(2)
+    draws = [slot.submit(_drawn).result(60) for slot in slots]
+    for slot in slots:
+        slot.close()
+    assert draws[0][0] != draws[1][0] and draws[0][1] != draws[1][1]
+
+
+def _drawn() -> tuple[float, float]:
+    import random
+
+    import numpy as np
+
+    return random.random(), float(np.random.rand())
+
+
+@linux
+def test_the_fork_server_ends_with_its_last_worker_and_when_killed_is_replaced(
+        tmp_path: Path) -> None:
+    program = """
+import os, signal, time
+from lightsearch import forking
+from lightsearch.slots import ProcessSlot, WorkerDied
+slots = [ProcessSlot(forked=True) for _ in range(2)]
+assert all(slot.submit(os.getppid).result() == forking._server.process.pid for slot in slots)
+first = forking._server.process
+os.kill(first.pid, signal.SIGKILL)
+for slot in slots:  # the kernel ends its workers; what runs is told so, the next call is not lost
+    try:
+        slot.submit(time.sleep, 1).result()
+    except WorkerDied as error:
+        assert "SIGKILL" in str(error)
+    slot.submit(int).result()
+slots[0].close()
+assert forking._server is not None
+slots[1].close()
+assert forking._server is None
+try:
+    os.waitpid(-1, 0)
+except ChildProcessError:
+    print("none left")
+"""
+    out, err = script(program, tmp_path / "program.py").communicate(timeout=120)
+    assert (out, err) == ("none left\n", "")
+
+
+@linux
+def test_where_the_fork_server_cannot_start_a_worker_has_a_process_of_its_own(
+        tmp_path: Path) -> None:
+    program = """
+import os
+from lightsearch import forking
+from lightsearch.slots import ProcessSlot
+forking._BOOT = "raise SystemExit(1)"
+slot = ProcessSlot(forked=True)
+assert slot.submit(os.getppid).result() == os.getpid() and forking._server is None
+"""
+    process = script(program, tmp_path / "program.py")
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
 
 
 # The other slots

@@ -61,15 +61,12 @@ class Study:
     Open it with `Study.open`, which holds the folder's lock meanwhile.
     """
 
-    def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner) -> None:
-        self.folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
-        journal = self.folder / "journal.log"
-        cut_torn_line(journal)
-        for stale in self.folder.glob("journal.log.lock*"):  # what a kill left: ours is held
-            stale.unlink()
-        self._files = Files(self.folder)
-        self._journal = _Journal(journal)
-        self._storage = _Storage(self._journal)
+    def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner,
+                 journal: _Journal) -> None:
+        self.folder = folder
+        self._files = Files(folder)
+        self._journal = journal
+        self._storage = _Storage(journal)
         self._optuna = _opened(self._storage, pruner)
         self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
@@ -89,10 +86,12 @@ class Study:
 
         Raises `StudyError` where the folder is in use, not writable, or holds another question.
         """
-        with locked(folder):
+        with locked(folder), contextlib.ExitStack() as opened:
             check_identity(folder, identity)
+            folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
             with _readable(folder), writing(folder):
-                study = cls(folder, pruner)
+                journal = opened.enter_context(contextlib.closing(_Journal(folder)))
+                study = cls(folder, pruner, journal)
             try:
                 yield study
             finally:
@@ -182,7 +181,6 @@ class Study:
             self.sync()
         finally:
             self._files.close(self.trials)
-            self._journal.close()
 
     def should_prune(self, number: int) -> bool:
         """What the pruner says after the latest epoch of a trial."""
@@ -226,8 +224,12 @@ class _Journal(JournalFileBackend):
     dashboard's notes).
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._owner = path, JournalFileOpenLock(str(path))
+    def __init__(self, folder: Path) -> None:
+        path = self._path = folder / "journal.log"
+        cut_torn_line(path)
+        for stale in folder.glob("journal.log.lock*"):  # what a kill left: the study is ours
+            stale.unlink()
+        self._owner = JournalFileOpenLock(str(path))
         self._waiting: list[dict[str, Any]] | None = None
         self._fresh: list[str] = []  # lines that were written and not read
         self._next = -1  # the number of the first one; -1: the file knows
@@ -279,7 +281,8 @@ class _Journal(JournalFileBackend):
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        self._file.close()
+        if "_file" in self.__dict__:
+            self._file.close()
 
 
 class _Judged:
