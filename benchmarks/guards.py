@@ -87,7 +87,7 @@ GUARDS = (
           "test_faults.py -k second_process"),
     Guard("the lock of a dead process is taken over", "study/journal.py",
           'in folder.glob("journal.log.lock*"):', "in ():",
-          "test_faults.py -k taken_over --timeout 60"),
+          "test_study.py -k half_written"),
     # Workers.
     Guard("an epoch that hangs is run again", "conductor.py",
           "            if time.monotonic() >= lane.limit:", "            if False:",

@@ -6,9 +6,9 @@ run something, or has threads, is not safe; so the fork server imports, and does
 ends with its last worker.
 
 The parent asks over a socket: eight bytes of length, with the worker's three standard streams and
-its end of a line of its own; then what it is to be, in JSON. Over that line the worker's process
-number comes back, and later how it ended; the process is reaped, and its number free to be given
-to others, when the parent has hung up.
+a line of its own; then what it is to be, in JSON. Over that line the worker's process number comes
+back, and later how it ended. To hang up kills a worker that lives, or was to be; one that ended is
+reaped then, and its number free to be given to others.
 """
 
 from __future__ import annotations
@@ -38,39 +38,62 @@ _READ_EARLY = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "VECLIB_", "NUMEXPR
 
 
 class Forked:
-    """A worker's process as `subprocess.Popen` shows one. Its parent is the fork server."""
+    """A worker's process as `subprocess.Popen` shows one. Its parent is the fork server.
 
-    def __init__(self, pid: int, line: socket.socket, stdin: IO[bytes], stdout: IO[bytes],
-                 stderr: IO[bytes]) -> None:
-        self.pid, self.stdin, self.stdout, self.stderr = pid, stdin, stdout, stderr
+    `pid` is None until the server has told it: it may still be importing.
+    """
+
+    def __init__(self, server: _Server, line: socket.socket, stdin: IO[bytes],
+                 stdout: socket.socket, stderr: IO[bytes]) -> None:
+        self.stdin, self.stderr = stdin, stderr
+        self.stdout: IO[bytes] = stdout.makefile("rb")
+        self.pid: int | None = None
         self.returncode: int | None = None
-        self._line = line
+        self._server, self._line, self._replies = server, line, stdout
         self._lock = threading.Lock()
 
     def poll(self) -> int | None:
         """How it ended, negative for a signal; None while it runs."""
         with self._lock:
-            if self.returncode is None and select.select([self._line], [], [], 0)[0]:
-                self._learn()
+            self._catch_up()
         return self.returncode
 
     def wait(self) -> int:
         """Wait until it has ended."""
         with self._lock:
-            return self._learn() if self.returncode is None else self.returncode
+            while self.returncode is None:
+                self._learn()
+        return self.returncode
 
     def kill(self) -> None:
-        """Kill it, if it has not been seen to end: the number may be another process's then."""
-        if self.returncode is None:
-            os.kill(self.pid, signal.SIGKILL)
+        """Kill it and what it has started, or call it off. What has ended keeps its status."""
+        if self._lock.acquire(blocking=False):  # else `wait` is learning
+            self._catch_up()
+            self._lock.release()
+        if self.returncode is not None:
+            return
+        with contextlib.suppress(OSError):
+            if self.pid is None:
+                self._line.shutdown(socket.SHUT_RDWR)
+                self._replies.shutdown(socket.SHUT_RDWR)  # who waits for the first need not
+            else:  # the number is its own until we hang up
+                os.kill(self.pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
-    def _learn(self) -> int:
+    def _catch_up(self) -> None:
+        while self.returncode is None and select.select([self._line], [], [], 0)[0]:
+            self._learn()
+
+    def _learn(self) -> None:
         told = _received(self._line, _NUMBER.size)
-        # Without the server it cannot live: the kernel kills it.
+        if told and self.pid is None:
+            self.pid = _NUMBER.unpack(told)[0]
+            return
+        # Without the server, or once we have hung up, it does not live.
         self.returncode = _NUMBER.unpack(told)[0] if told else -signal.SIGKILL
         self._line.close()
-        _let_go()
-        return self.returncode
+        self._replies.close()  # `stdout` keeps it open for what is still to be read
+        self._server.let_go()
 
 
 class _Server:
@@ -85,33 +108,43 @@ class _Server:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()], start_new_session=True)
 
-    def fork(self, asked: Mapping[str, Any]) -> Forked | None:
-        """A new worker; None where there can be none."""
+    def fork(self, asked: Mapping[str, Any]) -> Forked:
+        """A new worker, as soon as the server gets to it. Raises `OSError` where it is gone."""
+        payload = json.dumps(asked).encode()
         line, theirs = socket.socketpair()
-        pipes = [os.pipe() for _ in range(3)]
-        ours = [pipes[0][1], pipes[1][0], pipes[2][0]]
-        given = [pipes[0][0], pipes[1][1], pipes[2][1], theirs.fileno()]
+        replies, answers = socket.socketpair()  # unlike a pipe's, its reader can be woken
+        (calls_from, calls_to), (said_from, said_to) = os.pipe(), os.pipe()
         try:
-            payload = json.dumps(asked).encode()
-            socket.send_fds(self._socket, [_LENGTH.pack(len(payload))], given)
+            socket.send_fds(self._socket, [_LENGTH.pack(len(payload))],
+                            [calls_from, answers.fileno(), said_to, theirs.fileno()])
             self._socket.sendall(payload)
         except OSError:
-            payload = b""
-        for descriptor in given[:3]:
-            os.close(descriptor)
-        theirs.close()
-        told = _received(line, _NUMBER.size) if payload else b""
-        if not told:
             line.close()
-            for descriptor in ours:
-                os.close(descriptor)
-            return None
-        stdin, stdout, stderr = (os.fdopen(descriptor, mode) for descriptor, mode in
-                                 zip(ours, ("wb", "rb", "rb"), strict=True))
-        return Forked(_NUMBER.unpack(told)[0], line, stdin, stdout, stderr)
+            replies.close()
+            os.close(calls_to)
+            os.close(said_from)
+            raise
+        finally:
+            theirs.close()
+            answers.close()
+            os.close(calls_from)
+            os.close(said_to)
+        self.workers += 1
+        return Forked(self, line, os.fdopen(calls_to, "wb"), replies, os.fdopen(said_from, "rb"))
+
+    def let_go(self) -> None:
+        """A worker has ended; with the last one the server does."""
+        global _server
+        with _LOCK:
+            self.workers -= 1
+            if not self.workers:
+                self.end()
+                if _server is self:
+                    _server = None
 
     def end(self) -> None:
         self._socket.close()
+        self.process.kill()  # it has no state, and may be importing
         self.process.wait()
 
 
@@ -123,36 +156,30 @@ def fork(name: str, threads: int, path: Sequence[str], env: Mapping[str, str]) -
     """A worker process with this `sys.path` and environment, which has torch already.
 
     None where this system has no such thing, or where torch was loaded with another environment
-    than it is to have: then a process of its own is needed.
+    than it is to have: then a process of its own is needed. So it is where the server turns out
+    to be unable to start; the worker's streams end then before anything came.
     """
     if sys.platform != "linux":
         return None
     global _server
     with _LOCK:
-        if _server is None:
+        if _server is None or _server.process.poll() is not None:
             _server = _Server(path, env)
-        worker = None
         if _server.early == _early(env):
-            with contextlib.suppress(OSError):  # without a folder to work in, say
-                worker = _server.fork({"name": name, "threads": threads, "path": list(path),
-                                       "env": dict(env), "folder": str(Path.cwd())})
-        if worker is not None:
-            _server.workers += 1
-        elif not _server.workers:
-            server, _server = _server, None
-            server.end()
-        return worker
+            with contextlib.suppress(OSError):  # the server died just now
+                return _server.fork({"name": name, "threads": threads, "path": list(path),
+                                     "env": dict(env), "folder": _folder()})
+        if not _server.workers:
+            _server.end()
+            _server = None
+        return None
 
 
-def _let_go() -> None:
-    """A worker has ended; with the last one the server does."""
-    global _server
-    with _LOCK:
-        if _server is not None:
-            _server.workers -= 1
-            if not _server.workers:
-                server, _server = _server, None
-                server.end()
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # deleted
+        return "/"
 
 
 def _early(env: Mapping[str, str]) -> dict[str, str]:
@@ -188,45 +215,48 @@ def serve(descriptor: int) -> None:
     wakes.setblocking(False)
     signal.set_wakeup_fd(wakes.fileno())
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    workers: dict[int, socket.socket] = {}  # the line of each
-    told: set[int] = set()
+    workers: dict[int, socket.socket] = {}  # by process number, the line of each
+    ended: set[int] = set()
     while os.getppid() == parent:
-        lines = [workers[pid] for pid in told]
-        ready = select.select([asked, woken, *lines], [], [], 1.0)[0]
+        ready = select.select([asked, woken, *workers.values()], [], [], 1.0)[0]
         if woken in ready:
             woken.recv(4096)
-        if asked in ready:
-            forked = _take(asked, (asked, woken, wakes, *workers.values()))
-            if forked is None:
-                break
-            workers[forked[0]] = forked[1]
-        for pid in [pid for pid in workers if pid not in told]:
-            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is not None:
-                status = ended.si_status
-                _tell(workers[pid], status if ended.si_code == os.CLD_EXITED else -status)
-                told.add(pid)
-        for pid in [pid for pid in told if workers[pid] in ready]:  # the parent hung up
+        for pid in [pid for pid in workers if pid not in ended]:
+            end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if end is not None:
+                status = end.si_status
+                _tell(workers[pid], status if end.si_code == os.CLD_EXITED else -status)
+                ended.add(pid)
+        for pid in [pid for pid in workers if workers[pid] in ready]:  # the parent hung up
+            with contextlib.suppress(ProcessLookupError):  # it may not lead its group yet
+                os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             workers.pop(pid).close()
-            told.discard(pid)
+            ended.discard(pid)
+        if asked in ready and not _take(asked, (asked, woken, wakes), workers):
+            break
     os._exit(0)  # the kernel kills the workers
 
 
-def _take(asked: socket.socket, others: Sequence[socket.socket]
-          ) -> tuple[int, socket.socket] | None:
-    """Read what is asked for and fork a worker; None where the parent hung up."""
+def _take(asked: socket.socket, others: Sequence[socket.socket],
+          workers: dict[int, socket.socket]) -> bool:
+    """Read what is asked for and fork a worker; False where the parent hung up."""
     header, descriptors, _, _ = socket.recv_fds(asked, _LENGTH.size, 4)
     wanted = _received(asked, _LENGTH.unpack(header)[0]) if len(header) == _LENGTH.size else b""
     if not wanted or len(descriptors) != 4:
-        return None
-    line = socket.socket(fileno=descriptors.pop())
+        return False
     if len(list(Path("/proc/self/task").iterdir())) > 1:  # threads are not forked
-        return None
-    pid = os.fork()
-    if pid == 0:
+        return False
+    line = socket.socket(fileno=descriptors.pop())
+    if select.select([line], [], [], 0)[0]:  # it is not wanted any more
+        line.close()
+    elif pid := os.fork():
+        _tell(line, pid)
+        workers[pid] = line
+    else:
         try:
-            for other in (*others, line):
+            for other in (*others, *workers.values(), line):
                 other.close()
             _become(json.loads(wanted), descriptors)
         except BaseException:
@@ -237,8 +267,7 @@ def _take(asked: socket.socket, others: Sequence[socket.socket]
             os._exit(1)
     for stream in descriptors:
         os.close(stream)
-    _tell(line, pid)
-    return pid, line
+    return True
 
 
 def _become(wanted: Mapping[str, Any], streams: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from lightsearch.errors import WorkerError
-from lightsearch.forking import fork
+from lightsearch.forking import Forked, fork
 from lightsearch.worker import BOOT, READY, read_frame, write_frame
 
 _TAIL = 4000  # characters of what the worker wrote, kept for messages
@@ -53,6 +53,13 @@ class WorkerProcess:
         write_frame(self._calls_to, payload)
         return read_frame(self._replies_from)
 
+    def never_was(self) -> bool:
+        """Whether a worker that has ended was only to be forked, by a server that is gone."""
+        if self._killed or not isinstance(self._process, Forked):
+            return False
+        self._process.wait()
+        return self._process.pid is None
+
     def alive(self) -> bool:
         return not self._killed and self._process.poll() is None
 
@@ -60,7 +67,7 @@ class WorkerProcess:
         """Kill the process and what it has started; not once it is reaped: the number is free."""
         self._killed = True
         if self._process.returncode is None:
-            if hasattr(os, "killpg"):
+            if hasattr(os, "killpg") and isinstance(self._process, subprocess.Popen):
                 with contextlib.suppress(OSError):
                     os.killpg(self._process.pid, signal.SIGKILL)
             with contextlib.suppress(OSError):

@@ -197,12 +197,21 @@ class ProcessSlot:
             worker = self._worker
             if worker is not None and worker.alive():
                 return worker
+        try:
+            return self._start(job, self._forked)
+        except EOFError:
+            worker = self._worker
+            if worker is None or not worker.never_was():
+                raise
+        return self._start(job, forked=False)
+
+    def _start(self, job: _Job, forked: bool) -> WorkerProcess:
         self._retire()
         with self._lock:  # so that `kill` finds either no worker or one that it can kill
             if job.stopped:
                 raise EOFError
-            worker = self._worker = WorkerProcess(
-                self._name, self._threads, self._env, forked=self._forked)
+            worker = self._worker = WorkerProcess(self._name, self._threads, self._env,
+                                                  forked=forked)
         worker.greet()
         return worker
 

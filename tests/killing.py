@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -251,6 +252,7 @@ def _child(order: dict[str, Any]) -> tuple[int, str]:
     lines = _Lines(order["line"])
     try:
         if order["line"] or order["count"]:
+            threading.settrace(lines.enter)  # of those that write files
             sys.settrace(lines.enter)
         result = searched(Path(order["folder"]), **order["more"])
         sys.settrace(None)

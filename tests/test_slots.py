@@ -809,6 +809,34 @@ except ChildProcessError:
 
 
 @linux
+def test_a_worker_that_is_only_to_be_forked_is_called_off_at_once(tmp_path: Path) -> None:
+    program = """
+import time
+from lightsearch import forking
+from lightsearch.slots import ProcessSlot, WorkerDied
+forking._BOOT = "import time; time.sleep(5); " + forking._BOOT  # slow to import
+slots = [ProcessSlot(forked=True) for _ in range(2)]
+futures = [slot.submit(int) for slot in slots]
+time.sleep(0.2)
+begin = time.monotonic()
+slots[0].kill()
+assert isinstance(futures[0].exception(0), WorkerDied) and futures[0].exception().stopped
+slots[0].close()
+assert time.monotonic() < begin + 3
+assert futures[1].result() == 0
+slots[1].close()
+begin = time.monotonic()
+slot = ProcessSlot(forked=True)
+slot.submit(int)
+time.sleep(0.2)
+slot.close()
+assert time.monotonic() < begin + 3 and forking._server is None
+"""
+    process = script(program, tmp_path / "program.py")
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+
+
+@linux
 def test_where_the_fork_server_cannot_start_a_worker_has_a_process_of_its_own(
         tmp_path: Path) -> None:
     program = """
