@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-from lightsearch import forking
+from lightsearch import DEFAULT_RECIPE, Task, forking, parse
+from lightsearch.data import DataRef, load
+from lightsearch.engines import available
 from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.slots import (
     ExecutorSlot,
@@ -28,6 +30,7 @@ from lightsearch.slots import (
     WorkerDied,
     local_slots,
 )
+from lightsearch.training import run_epoch
 
 ROOT = Path(__file__).resolve().parent.parent
 posix = pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
@@ -759,6 +762,21 @@ def test_what_torch_reads_as_it_is_loaded_needs_a_process_of_its_own(
     with contextlib.closing(ProcessSlot(env={variable: "3"}, forked=True)) as slot:
         parent, torch, environment = slot.submit(_where).result(60)
         assert (parent, torch, environment[variable]) == (os.getpid(), False, "3")
+
+
+@linux
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_a_forked_worker_trains_as_this_process_does(server: None, engine: str) -> None:
+    if engine == "native" and not available():
+        pytest.skip("the native engine was not compiled")
+    task = Task(parse("conv(6) maxpool separable(8) gap linear(10)"), DEFAULT_RECIPE,
+                DataRef("digits", load("digits").checksum), 2, 0, engine=engine)
+    with contextlib.closing(ProcessSlot(forked=True)) as slot:
+        found, result = slot.submit(run_epoch, task, None, 1).result(60)
+    expected, here = run_epoch(task, None, 1)
+    assert (result.train_loss, result.correct) == (here.train_loss, here.correct)
+    assert found.keys() == expected.keys()
+    assert all((found[name] == expected[name]).all() for name in expected)
 
 
 @linux
