@@ -145,6 +145,8 @@ class _Run:
         """The slot whose epoch ended first in fact, or the one to wait for now: where its time,
         or that of the search, is over, or where the search is to stop."""
         lanes = {lane.future: lane for lane in busy if lane.future is not None}
+        if not any(future.done() for future in lanes):
+            self.study.sync()
         while lanes:
             done = wait(lanes, POLL, FIRST_COMPLETED).done
             if done:

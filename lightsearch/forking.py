@@ -5,16 +5,19 @@ process's own. Forked workers are ready at once and share that memory. Forking a
 run something, or has threads, is not safe; so the fork server imports, and does nothing else. It
 ends with its last worker.
 
-The parent asks over a socket: eight bytes of length, with the worker's three standard streams and
-a line of its own; then what it is to be, in JSON. Over that line the worker's process number comes
-back, and later how it ended. To hang up kills a worker that lives, or was to be; one that ended is
-reaped then, and its number free to be given to others.
+The parent asks over a socket: one byte, with the worker's three standard streams, a line of its
+own, and a file in memory that says in JSON what it is to be. Over that line the worker's process
+number comes back, and later how it ended. To hang up kills a worker that lives, or was to be; one
+that ended is reaped then, and its number free to be given to others. Nothing here waits for the
+server with a lock held.
 """
 
 from __future__ import annotations
 
+import array
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -27,11 +30,14 @@ import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-_BOOT = ("import sys; sys.path[:] = sys.argv[2:]; from lightsearch.forking import serve; "
-         "serve(int(sys.argv[1]))")
-_LENGTH, _NUMBER = struct.Struct("!Q"), struct.Struct("!q")
+_BOOT = ("import sys; sys.path[:] = sys.argv[3:]; from lightsearch.forking import serve; "
+         "serve(int(sys.argv[1]), int(sys.argv[2]))")
+_TOLD = struct.Struct("!cq")  # what a line says: `_NUMBER` and its number, `_END` and its status
+_NUMBER, _END = b"n", b"e"
+_DESCRIPTORS = 5  # that come with a request
+_Opened = TypeVar("_Opened", bound=contextlib.AbstractContextManager[Any])
 _READ_EARLY = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "VECLIB_", "NUMEXPR_", "CUDA_",
                "NVIDIA_", "TORCH", "PYTORCH_", "ATEN_", "MALLOC_", "GLIBC_", "LD_", "PYTHON")
 """Names of variables that are read when a program or a library is loaded begin like this."""
@@ -49,12 +55,17 @@ class Forked:
         self.stdout: IO[bytes] = stdout.makefile("rb")
         self.pid: int | None = None
         self.returncode: int | None = None
+        self._called_off = False
         self._server, self._line, self._replies = server, line, stdout
         self._lock = threading.Lock()
 
     def poll(self) -> int | None:
         """How it ended, negative for a signal; None while it runs."""
         with self._lock:
+            # Nothing is being called: all that can come is the end of the stream.
+            if self.returncode is None and _readable(self._replies):
+                while self.returncode is None:
+                    self._learn()
             self._catch_up()
         return self.returncode
 
@@ -68,12 +79,15 @@ class Forked:
     def kill(self) -> None:
         """Kill it and what it has started, or call it off. What has ended keeps its status."""
         if self._lock.acquire(blocking=False):  # else `wait` is learning
-            self._catch_up()
-            self._lock.release()
+            try:
+                self._catch_up()
+            finally:
+                self._lock.release()
         if self.returncode is not None:
             return
         with contextlib.suppress(OSError):
             if self.pid is None:
+                self._called_off = True
                 self._line.shutdown(socket.SHUT_RDWR)
                 self._replies.shutdown(socket.SHUT_RDWR)  # who waits for the first need not
             else:  # the number is its own until we hang up
@@ -81,16 +95,21 @@ class Forked:
                 os.killpg(self.pid, signal.SIGKILL)
 
     def _catch_up(self) -> None:
-        while self.returncode is None and select.select([self._line], [], [], 0)[0]:
+        while self.returncode is None and _readable(self._line):
             self._learn()
 
     def _learn(self) -> None:
-        told = _received(self._line, _NUMBER.size)
-        if told and self.pid is None:
-            self.pid = _NUMBER.unpack(told)[0]
-            return
+        told = _received(self._line, _TOLD.size)
         # Without the server, or once we have hung up, it does not live.
-        self.returncode = _NUMBER.unpack(told)[0] if told else -signal.SIGKILL
+        what, number = _TOLD.unpack(told) if told else (_END, -signal.SIGKILL)
+        if what == _NUMBER:
+            self.pid = number
+            return
+        self.returncode = number
+        if self.pid is None and not self._called_off:
+            _UNABLE.append(self._server.early)
+        with contextlib.suppress(OSError):  # a forked copy of this process may have it, too
+            self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()
         self._replies.close()  # `stdout` keeps it open for what is still to be read
         self._server.let_go()
@@ -104,33 +123,32 @@ class _Server:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), *path], env=dict(env),
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()], start_new_session=True)
+                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(os.getpid()), *path],
+                env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True)
 
     def fork(self, asked: Mapping[str, Any]) -> Forked:
-        """A new worker, as soon as the server gets to it. Raises `OSError` where it is gone."""
-        payload = json.dumps(asked).encode()
-        line, theirs = socket.socketpair()
-        replies, answers = socket.socketpair()  # unlike a pipe's, its reader can be woken
-        (calls_from, calls_to), (said_from, said_to) = os.pipe(), os.pipe()
-        try:
-            socket.send_fds(self._socket, [_LENGTH.pack(len(payload))],
-                            [calls_from, answers.fileno(), said_to, theirs.fileno()])
-            self._socket.sendall(payload)
-        except OSError:
-            line.close()
-            replies.close()
-            os.close(calls_to)
-            os.close(said_from)
-            raise
-        finally:
-            theirs.close()
-            answers.close()
-            os.close(calls_from)
-            os.close(said_to)
+        """A new worker, as soon as the server gets to it.
+
+        Raises `OSError` where the server is gone, or more is asked for than it has got to.
+        """
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            line, far = map(_kept, (ours, theirs), socket.socketpair())
+            # unlike a pipe's, its reader can be woken
+            replies, answers = map(_kept, (ours, theirs), socket.socketpair())
+            calls_from, calls_to = (_kept(stack, os.fdopen(end, mode)) for stack, end, mode in
+                                    zip((theirs, ours), os.pipe(), ("rb", "wb"), strict=True))
+            said, said_to = (_kept(stack, os.fdopen(end, mode)) for stack, end, mode in
+                             zip((ours, theirs), os.pipe(), ("rb", "wb"), strict=True))
+            wanted = theirs.enter_context(os.fdopen(os.memfd_create("lightsearch"), "wb"))
+            wanted.write(json.dumps(asked).encode())
+            wanted.flush()
+            given = [f.fileno() for f in (calls_from, answers, said_to, far, wanted)]
+            self._socket.sendmsg([b"?"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                           array.array("i", given))], socket.MSG_DONTWAIT)
+            ours.pop_all()
         self.workers += 1
-        return Forked(self, line, os.fdopen(calls_to, "wb"), replies, os.fdopen(said_from, "rb"))
+        return Forked(self, line, calls_to, replies, said)
 
     def let_go(self) -> None:
         """A worker has ended; with the last one the server does."""
@@ -149,7 +167,17 @@ class _Server:
 
 
 _LOCK = threading.Lock()
+_UNABLE: list[dict[str, str]] = []  # environments that a server did not come up with
 _server: _Server | None = None
+
+
+def _forget() -> None:
+    global _server, _LOCK
+    _server, _LOCK = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a forked copy of the parent starts a server of its own
+    os.register_at_fork(after_in_child=_forget)
 
 
 def fork(name: str, threads: int, path: Sequence[str], env: Mapping[str, str]) -> Forked | None:
@@ -163,10 +191,12 @@ def fork(name: str, threads: int, path: Sequence[str], env: Mapping[str, str]) -
         return None
     global _server
     with _LOCK:
+        if _early(env) in _UNABLE:
+            return None
         if _server is None or _server.process.poll() is not None:
             _server = _Server(path, env)
         if _server.early == _early(env):
-            with contextlib.suppress(OSError):  # the server died just now
+            with contextlib.suppress(OSError):
                 return _server.fork({"name": name, "threads": threads, "path": list(path),
                                      "env": dict(env), "folder": _folder()})
         if not _server.workers:
@@ -198,13 +228,23 @@ def _received(line: socket.socket, size: int) -> bytes:
     return found if len(found) == size else b""
 
 
+def _kept(stack: contextlib.ExitStack, opened: _Opened) -> _Opened:
+    stack.enter_context(opened)
+    return opened
+
+
+def _readable(line: socket.socket) -> bool:
+    ready = select.poll()  # unlike `select`, it takes any number
+    ready.register(line, select.POLLIN)
+    return bool(ready.poll(0))
+
+
 # In the fork server -----------------------------------------------------------------------------
 
 
-def serve(descriptor: int) -> None:
+def serve(descriptor: int, parent: int) -> None:
     """Fork a worker whenever asked to, until the parent hangs up or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
     asked = socket.socket(fileno=descriptor)
     import lightsearch.engines.native.engine
     import lightsearch.training  # noqa: F401
@@ -218,23 +258,27 @@ def serve(descriptor: int) -> None:
     workers: dict[int, socket.socket] = {}  # by process number, the line of each
     ended: set[int] = set()
     while os.getppid() == parent:
-        ready = select.select([asked, woken, *workers.values()], [], [], 1.0)[0]
-        if woken in ready:
+        waiting = select.poll()
+        for line in (asked, woken, *workers.values()):
+            waiting.register(line, select.POLLIN)
+        ready = {number for number, _ in waiting.poll(1000)}
+        if woken.fileno() in ready:
             woken.recv(4096)
         for pid in [pid for pid in workers if pid not in ended]:
             end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if end is not None:
                 status = end.si_status
-                _tell(workers[pid], status if end.si_code == os.CLD_EXITED else -status)
+                _tell(workers[pid], _END, status if end.si_code == os.CLD_EXITED else -status)
                 ended.add(pid)
-        for pid in [pid for pid in workers if workers[pid] in ready]:  # the parent hung up
+        hung_up = [pid for pid in workers if workers[pid].fileno() in ready]
+        for pid in hung_up:
             with contextlib.suppress(ProcessLookupError):  # it may not lead its group yet
                 os.killpg(pid, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             workers.pop(pid).close()
             ended.discard(pid)
-        if asked in ready and not _take(asked, (asked, woken, wakes), workers):
+        if asked.fileno() in ready and not _take(asked, (asked, woken, wakes), workers):
             break
     os._exit(0)  # the kernel kills the workers
 
@@ -242,23 +286,31 @@ def serve(descriptor: int) -> None:
 def _take(asked: socket.socket, others: Sequence[socket.socket],
           workers: dict[int, socket.socket]) -> bool:
     """Read what is asked for and fork a worker; False where the parent hung up."""
-    header, descriptors, _, _ = socket.recv_fds(asked, _LENGTH.size, 4)
-    wanted = _received(asked, _LENGTH.unpack(header)[0]) if len(header) == _LENGTH.size else b""
-    if not wanted or len(descriptors) != 4:
+    header, descriptors, _, _ = socket.recv_fds(asked, 1, _DESCRIPTORS)
+    if not header or len(list(Path("/proc/self/task").iterdir())) > 1:  # threads are not forked
         return False
-    if len(list(Path("/proc/self/task").iterdir())) > 1:  # threads are not forked
-        return False
+    if len(descriptors) < _DESCRIPTORS:  # there are no more to be had
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return True
+    with os.fdopen(descriptors.pop(), "rb") as file:
+        file.seek(0)
+        wanted = json.load(file)
     line = socket.socket(fileno=descriptors.pop())
-    if select.select([line], [], [], 0)[0]:  # it is not wanted any more
+    try:
+        pid = None if _readable(line) else os.fork()  # it may not be wanted any more
+    except OSError:  # no more processes: the parent tries one of its own, and says why
+        pid = None
+    if pid is None:
         line.close()
-    elif pid := os.fork():
-        _tell(line, pid)
+    elif pid:
+        _tell(line, _NUMBER, pid)
         workers[pid] = line
     else:
         try:
             for other in (*others, *workers.values(), line):
                 other.close()
-            _become(json.loads(wanted), descriptors)
+            _become(wanted, descriptors)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -283,6 +335,7 @@ def _become(wanted: Mapping[str, Any], streams: Sequence[int]) -> None:
     os.environ.clear()
     os.environ.update(wanted["env"])
     sys.path[:] = wanted["path"]
+    importlib.invalidate_caches()
     sys.argv[:] = ["-c", wanted["name"], str(wanted["threads"])]
     sys.modules["numpy"].random.seed()  # what is drawn without a seed is not to be the same in all
     from lightsearch.worker import main
@@ -290,6 +343,6 @@ def _become(wanted: Mapping[str, Any], streams: Sequence[int]) -> None:
     main()
 
 
-def _tell(line: socket.socket, number: int) -> None:
+def _tell(line: socket.socket, what: bytes, number: int) -> None:
     with contextlib.suppress(OSError):
-        line.sendall(_NUMBER.pack(number))
+        line.sendall(_TOLD.pack(what, number))

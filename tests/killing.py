@@ -210,7 +210,7 @@ def kills(kennel: Kennel, folder: Path, undisturbed: Path, generator: random.Ran
             return count
         assert status == -signal.SIGKILL, said
         count += 1
-        if journal.exists() and journal.stat().st_size == before:
+        if (journal.stat().st_size if journal.exists() else 0) == before:
             share *= 1.1  # else a machine that is slower now would never come to the end
 
 
@@ -272,7 +272,7 @@ class _Lines:
 
     def line(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
         self.seen += event == "line"
-        if self.seen == self.fatal:
+        if 0 < self.fatal <= self.seen:  # several threads count
             os.kill(os.getpid(), signal.SIGKILL)
         return self.line
 

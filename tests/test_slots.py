@@ -76,6 +76,8 @@ def forked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
 def slot(forked: bool) -> Iterator[ProcessSlot]:
     slot = ProcessSlot(name="one")
     yield slot
+    worker = slot._worker
+    assert worker is None or isinstance(worker._process, forking.Forked) == forked
     slot.close()
 
 
@@ -415,7 +417,6 @@ def test_death_while_idle_costs_no_call(slot: ProcessSlot) -> None:
     pid = slot.submit(os.getpid).result(30)
     os.kill(pid, signal.SIGKILL)
     assert until(lambda: not running(pid))  # dead with all its threads
-    time.sleep(0.1)
     assert slot.submit(os.getpid).result(30) != pid
 
 
@@ -735,8 +736,8 @@ assert slot.submit(os.getpid).result() == first
 # Forked workers
 
 
-def _where() -> tuple[int, bool, dict[str, str]]:
-    return os.getppid(), "torch" in sys.modules, dict(os.environ)
+def _where() -> tuple[int, dict[str, str]]:
+    return os.getppid(), dict(os.environ)
 
 
 @linux
@@ -745,11 +746,13 @@ def test_forked_workers_have_torch_and_one_parent(
     slots = local_slots(2)
     try:
         found = [slot.submit(_where).result(60) for slot in slots]
-        assert {where[:2] for where in found} == {(forking._server.process.pid, True)}
+        assert {parent for parent, _ in found} == {forking._server.process.pid}
+        assert slots[0].submit(lambda: "torch" in sys.modules).result(60)
         monkeypatch.setenv("LIGHTSEARCH_TEST", "1")  # later than the server began
-        os.kill(slots[0].submit(os.getpid).result(60), signal.SIGKILL)
-        time.sleep(0.1)
-        assert slots[0].submit(_where).result(60)[2]["LIGHTSEARCH_TEST"] == "1"
+        pid = slots[0].submit(os.getpid).result(60)
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda: not running(pid))
+        assert slots[0].submit(_where).result(60)[1]["LIGHTSEARCH_TEST"] == "1"
     finally:
         for slot in slots:
             slot.close()
@@ -760,8 +763,8 @@ def test_forked_workers_have_torch_and_one_parent(
 def test_what_torch_reads_as_it_is_loaded_needs_a_process_of_its_own(
         server: None, variable: str) -> None:
     with contextlib.closing(ProcessSlot(env={variable: "3"}, forked=True)) as slot:
-        parent, torch, environment = slot.submit(_where).result(60)
-        assert (parent, torch, environment[variable]) == (os.getpid(), False, "3")
+        parent, environment = slot.submit(_where).result(60)
+        assert (parent, environment[variable]) == (os.getpid(), "3")
 
 
 @linux
@@ -827,6 +830,46 @@ except ChildProcessError:
 
 
 @linux
+def test_more_workers_than_a_server_gets_to_wait_for_nothing(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "_BOOT", "import time; time.sleep(60)")
+    monkeypatch.setattr(forking, "_server", None)  # that of other tests stays as it is
+    long = {**os.environ, "LIGHTSEARCH_TEST": "x" * 20_000}
+    workers = [forking.fork("one", 1, sys.path, long) for _ in range(64)]
+    for worker in workers:
+        assert worker is not None and worker.poll() is None
+        worker.kill()
+        assert worker.wait() == -signal.SIGKILL
+        for stream in (worker.stdin, worker.stdout, worker.stderr):
+            stream.close()
+    assert forking._server is None
+
+
+@linux
+def test_more_descriptors_than_select_takes(tmp_path: Path) -> None:
+    program = """
+import os, resource
+from lightsearch import forking
+from lightsearch.slots import ProcessSlot
+resource.setrlimit(resource.RLIMIT_NOFILE, (1500, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+slot = ProcessSlot(forked=True)
+first = slot.submit(os.getpid).result()
+assert slot.submit(os.getppid).result() == forking._server.process.pid
+slot.kill()
+assert slot.submit(os.getpid).result() == first
+os.kill(first, 9)
+while open(f"/proc/{first}/stat").read().rpartition(")")[2].split()[0] not in "ZX":
+    pass
+assert slot.submit(os.getppid).result() == forking._server.process.pid
+slot.close()
+assert forking._server is None
+"""
+    process = script(program, tmp_path / "program.py")
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+
+
+@linux
 def test_a_worker_that_is_only_to_be_forked_is_called_off_at_once(tmp_path: Path) -> None:
     program = """
 import time
@@ -855,17 +898,24 @@ assert time.monotonic() < begin + 3 and forking._server is None
 
 
 @linux
-def test_where_the_fork_server_cannot_start_a_worker_has_a_process_of_its_own(
-        tmp_path: Path) -> None:
+@pytest.mark.parametrize("boot", [
+    "raise SystemExit(1)",
+    "def fork(): raise OSError('no more processes')\nimport os; os.fork = fork\n" + forking._BOOT,
+    "import threading as t; t.Thread(target=t.Event().wait, daemon=True).start(); "
+    + forking._BOOT,
+], ids=["no start", "no fork", "threads"])
+def test_where_the_fork_server_cannot_a_worker_has_a_process_of_its_own(
+        boot: str, tmp_path: Path) -> None:
     program = """
 import os
 from lightsearch import forking
 from lightsearch.slots import ProcessSlot
-forking._BOOT = "raise SystemExit(1)"
+forking._BOOT = BOOT
 slot = ProcessSlot(forked=True)
 assert slot.submit(os.getppid).result() == os.getpid() and forking._server is None
+assert forking._UNABLE
 """
-    process = script(program, tmp_path / "program.py")
+    process = script(program.replace("BOOT\n", repr(boot) + "\n"), tmp_path / "program.py")
     assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
 
 

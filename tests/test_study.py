@@ -373,6 +373,34 @@ def test_weights_whose_epoch_was_committed_get_their_name_after_a_kill(tmp_path:
         assert sorted((folder / "weights").iterdir()) == named
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_weights_of_an_epoch_that_may_be_committed_are_kept(
+        error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line is there, the call that wrote it did not return: a second Ctrl-C, or a full disk
+    in the middle of two lines."""
+    folder, journal_ = tmp_path / "s", tmp_path / "s" / "journal.log"
+
+    def broken(self: object, logs: list[dict[str, object]]) -> None:
+        with journal_.open("a") as file:
+            file.write(json.dumps(logs[0], separators=(",", ":")) + "\n")
+        raise error("in between")
+
+    with (pytest.raises((KeyboardInterrupt, StudyError)),
+          Study.open(folder, _identity(), _nop()) as study):
+        study.begin(_candidate(0))
+        _commit(study, 0, 1, 100)
+        before = study._files.weights_path(0)
+        real = study._journal.append_logs
+        monkeypatch.setattr(study._journal, "append_logs", lambda logs: (
+            broken(study, logs) if "epoch-0002" in str(logs) and len(logs) > 1 else real(logs)))
+        _commit(study, 0, 2, 200)
+    old = before.stat().st_ino
+    with Study.open(folder, _identity(), _nop()) as study:
+        assert [e.epoch for e in study.trials[0].epochs] == [1, 2]
+        assert before.stat().st_ino != old
+        assert not list(folder.glob("weights/*.part"))
+
+
 def test_the_best_weights_of_a_trial_that_is_over_have_their_name(tmp_path: Path) -> None:
     with Study.open(tmp_path, _identity(), _nop()) as study:
         study.begin(_candidate(0))

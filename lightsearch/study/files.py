@@ -8,6 +8,7 @@ their epoch is committed. Then they get their name, or get it when the study is 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +35,7 @@ class Files:
         self._names = ThreadPoolExecutor(1, "lightsearch-names")  # one: they come in their order
         self._obsolete: list[Path] = []  # not needed any more once the journal is synced
         self._naming: dict[int, Future[None]] = {}  # of the latest best weights, by trial
-        self._unsynced = False  # whether a name in weights/ is not synced yet
+        self._unsynced = threading.Event()  # a name in weights/ is not synced yet
 
     def state_path(self, number: int, epoch: int) -> Path:
         """Where the state after an epoch of a trial is."""
@@ -98,15 +99,21 @@ class Files:
         def name() -> None:
             with writing(self.folder):
                 self._staged(number, epoch).replace(self.weights_path(number))
+            self._unsynced.set()
 
+        self._unsynced.set()  # for the staged one's, meanwhile
         self._naming[number] = self._names.submit(name)
-        self._unsynced = True
 
     def named(self, number: int) -> None:
         """Wait until a trial's best weights have their name."""
         naming = self._naming.pop(number, None)
         if naming is not None:
             naming.result()
+
+    def all_named(self) -> None:
+        """Wait until all best weights have their names."""
+        for number in list(self._naming):
+            self.named(number)
 
     def state(self, number: int, epochs: int) -> tuple[State | None, int]:
         """The latest whole state of a trial that has so many epochs, and its epoch, or 0."""
@@ -127,11 +134,11 @@ class Files:
         It raises `StudyError` where the disk does not take it.
         """
         obsolete, self._obsolete = self._obsolete, []
-        names, self._unsynced = self._unsynced, False
 
         def sync() -> None:
             with writing(self.folder):
-                if names:  # states are made again, weights are not
+                if self._unsynced.is_set():  # states are made again, weights are not
+                    self._unsynced.clear()  # before: a name that comes meanwhile is for the next
                     sync_names(self.folder / "weights")
                 journal()
             for path in obsolete:
@@ -143,12 +150,14 @@ class Files:
         """Run a function in one of the threads."""
         return self._threads.submit(function)
 
-    def close(self, trials: Sequence[Trial]) -> None:
-        """Wait for what is being written; leave nothing staged."""
+    def close(self, trials: Sequence[Trial] | None) -> None:
+        """Wait for what is being written; leave nothing staged, where it is known what is in the
+        journal."""
         self._threads.shutdown()
         self._names.shutdown()
-        with writing(self.folder):
-            self._settle(trials)
+        if trials is not None:
+            with writing(self.folder):
+                self._settle(trials)
 
 
 def is_best(before: Trial, result: EpochResult) -> bool:

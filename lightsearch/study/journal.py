@@ -68,6 +68,7 @@ class Study:
         self._journal = journal
         self._storage = _Storage(journal)
         self._optuna = _opened(self._storage, pruner)
+        self._sure = True  # that `trials` are as the journal has them
         self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
         self.trials: list[Trial] = []
@@ -147,6 +148,7 @@ class Study:
         """Commit an epoch that is `written`; weights that are the best get their name soon after.
         It holds after a power cut once `sync` was called, too."""
         before, live = self.trials[number], self._live[number]
+        self._sure = False  # an error or a second Ctrl-C may come after the line
         with writing(self.folder), self._journal.together():
             live.set_user_attr(f"{_EPOCH}{result.epoch:04d}", to_json(result))
             live.report(result.accuracy, result.epoch)
@@ -155,6 +157,7 @@ class Study:
         if result.epoch > 2:
             self._files.drop([self._files.state_path(number, result.epoch - 2)])
         trial = self.trials[number] = Trial(before.candidate, (*before.epochs, result))
+        self._sure = True
         return trial
 
     def sync(self, *, at_once: bool = True) -> None:
@@ -178,9 +181,10 @@ class Study:
     def close(self) -> None:
         """Sync, and wait for what is being written."""
         try:
+            self._files.all_named()
             self.sync()
         finally:
-            self._files.close(self.trials)
+            self._files.close(self.trials if self._sure else None)
 
     def should_prune(self, number: int) -> bool:
         """What the pruner says after the latest epoch of a trial."""
@@ -191,6 +195,7 @@ class Study:
     def end(self, number: int, outcome: Any, reason: str = "") -> Trial:
         """Commit the end of a trial; what is told to Optuna is the last epoch's accuracy."""
         before = self.trials[number]
+        self._files.named(number)
         live = self._live.pop(number)
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
         with quiet(), writing(self.folder), self._journal.together():
@@ -202,7 +207,6 @@ class Study:
         frozen = self._storage.get_trial(live._trial_id)
         bisect.insort(self._over, frozen, key=lambda trial: trial.number)
         self._judged = _Judged(self._over[-JUDGED:])
-        self._files.named(number)
         self._files.drop(self.folder.glob(f"states/trial-{number:05d}-*"))
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
@@ -247,7 +251,7 @@ class _Journal(JournalFileBackend):
 
     @functools.cached_property
     def _file(self) -> io.FileIO:
-        return self._path.open("ab", buffering=0)
+        return open(self._path, "ab", buffering=0, opener=_not_standard)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         if self._waiting is not None:
@@ -283,6 +287,18 @@ class _Journal(JournalFileBackend):
     def close(self) -> None:
         if "_file" in self.__dict__:
             self._file.close()
+
+
+def _not_standard(path: str, flags: int) -> int:
+    """A descriptor that is no standard stream's, also where the program has none: what is printed
+    would be lines of the journal."""
+    found, low = os.open(path, flags, 0o666), []
+    while found < 3:
+        low.append(found)
+        found = os.dup(found)
+    for descriptor in low:
+        os.close(descriptor)
+    return found
 
 
 class _Judged:
