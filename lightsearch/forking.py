@@ -103,7 +103,7 @@ class Forked:
         # Without the server, or once we have hung up, it does not live.
         what, number = _TOLD.unpack(told) if told else (_END, -signal.SIGKILL)
         if what == _NUMBER:
-            self.pid = number
+            self.pid, self._server.ready = number, True
             return
         self.returncode = number
         if self.pid is None and not self._called_off:
@@ -120,6 +120,7 @@ class _Server:
 
     def __init__(self, path: Sequence[str], env: Mapping[str, str]) -> None:
         self.early, self.workers = _early(env), 0
+        self.ready = False  # whether it has forked
         self._socket, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
@@ -162,7 +163,10 @@ class _Server:
 
     def end(self) -> None:
         self._socket.close()
-        self.process.kill()  # it has no state, and may be importing
+        if self.ready:  # it reaps its last worker, which would else be left to who reaps nothing
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2.0)
+        self.process.kill()  # it may be importing
         self.process.wait()
 
 

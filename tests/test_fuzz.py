@@ -140,7 +140,7 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
                         (".loads", ".load", "read_pickle", "Unpickler")):
                     found.add((path.name, name))
     known = {("slots.py", "pickle.loads"), ("worker.py", "pickle.loads"),
-             ("forking.py", "json.loads"), ("folder.py", "json.loads"),
+             ("forking.py", "json.load"), ("folder.py", "json.loads"),
              ("confirmation.py", "json.loads"), ("opened.py", "json.loads"),
              ("graphs.py", "onnx.load"),  # our own, just written
              ("opened.py", "torch.export.load"),  # trusted: docs/reliability.md says so

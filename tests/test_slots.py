@@ -104,6 +104,12 @@ def running(pid: int) -> bool:
         return not Path("/proc/self").exists()
 
 
+def dead(pid: int) -> bool:
+    """Whether a process is dead with all its threads, reaped or not."""
+    tasks = Path(f"/proc/{pid}/task")
+    return not running(pid) and (not tasks.exists() or len(list(tasks.iterdir())) == 1)
+
+
 def told(path: Path) -> int:
     assert until(path.exists, 30), "the call never began"
     return int(path.read_text())
@@ -416,7 +422,7 @@ def test_killed_from_outside_and_other_slots_go_on(slot: ProcessSlot, tmp_path: 
 def test_death_while_idle_costs_no_call(slot: ProcessSlot) -> None:
     pid = slot.submit(os.getpid).result(30)
     os.kill(pid, signal.SIGKILL)
-    assert until(lambda: not running(pid))  # dead with all its threads
+    assert until(lambda: dead(pid))
     assert slot.submit(os.getpid).result(30) != pid
 
 
@@ -751,7 +757,7 @@ def test_forked_workers_have_torch_and_one_parent(
         monkeypatch.setenv("LIGHTSEARCH_TEST", "1")  # later than the server began
         pid = slots[0].submit(os.getpid).result(60)
         os.kill(pid, signal.SIGKILL)
-        assert until(lambda: not running(pid))
+        assert until(lambda: dead(pid))
         assert slots[0].submit(_where).result(60)[1]["LIGHTSEARCH_TEST"] == "1"
     finally:
         for slot in slots:
@@ -816,10 +822,12 @@ for slot in slots:  # the kernel ends its workers; what runs is told so, the nex
     except WorkerDied as error:
         assert "SIGKILL" in str(error)
     slot.submit(int).result()
+workers = [slot.submit(os.getpid).result() for slot in slots]
 slots[0].close()
 assert forking._server is not None
 slots[1].close()
 assert forking._server is None
+assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)  # no zombies either
 try:
     os.waitpid(-1, 0)
 except ChildProcessError:
@@ -859,7 +867,8 @@ assert slot.submit(os.getppid).result() == forking._server.process.pid
 slot.kill()
 assert slot.submit(os.getpid).result() == first
 os.kill(first, 9)
-while open(f"/proc/{first}/stat").read().rpartition(")")[2].split()[0] not in "ZX":
+stat = f"/proc/{first}/stat"
+while len(os.listdir(f"/proc/{first}/task")) > 1 or " Z " not in open(stat).read():
     pass
 assert slot.submit(os.getppid).result() == forking._server.process.pid
 slot.close()
