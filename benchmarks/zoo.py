@@ -68,18 +68,13 @@ def print_table(path: Path) -> None:
         every = [line for line in found if (line["net"], line["which"]) == (name, which)]
         # weights that are no numbers name class 0 for every image: means are of the others
         curves = [line for line in every if line["correct"][-1] > CHANCE]
-        if not curves:
-            print(f"| {name} | {cost(zoo[name].design).params:,} | {zoo[name].epochs} | "
-                  f"{zoo[name].best}, {last_published(zoo[name])} | {which} "
-                  f"| {len(every)}, {len(every)} | | | | 0 |")
-            continue
         best = [max(line["correct"]) / 100 for line in curves]
         entry = zoo[name]
         print(f"| {name} | {cost(entry.design).params:,} | {entry.epochs} | {entry.best}, "
               f"{last_published(entry)} | {which} | {len(every)}, {len(every) - len(curves)} "
               f"| {mean_sd([line['correct'][-1] / 100 for line in curves])} "
               f"| {mean_sd([line['raw'][-1] / 100 for line in curves])} "
-              f"| {statistics.mean(best):.3f} ({min(best):.2f} to {max(best):.2f}) "
+              f"| {mean_range(best)} "
               f"| {sum(b >= 99.4 for b in best)} |")
 
 
@@ -87,7 +82,15 @@ def last_published(entry: Entry) -> str:
     return f"{entry.accuracies[-1]}" if entry.accuracies else "not given"
 
 
+def mean_range(values: list[float]) -> str:
+    if not values:
+        return ""
+    return f"{statistics.mean(values):.3f} ({min(values):.2f} to {max(values):.2f})"
+
+
 def mean_sd(values: list[float]) -> str:
+    if not values:
+        return ""
     deviation = f" ({statistics.stdev(values):.3f})" if len(values) > 1 else ""
     return f"{statistics.mean(values):.3f}{deviation}"
 

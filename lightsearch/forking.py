@@ -8,8 +8,8 @@ ends with its last worker.
 The parent asks over a socket: one byte, with the worker's three standard streams, a line of its
 own, and a file in memory that says in JSON what it is to be. Over that line the worker's process
 number comes back, and later how it ended. To hang up kills a worker that lives, or was to be; one
-that ended is reaped then, and its number free to be given to others. Nothing here waits for the
-server with a lock held.
+that ended is reaped then, and its number free to be given to others. While the lock that workers
+share is held nothing waits for the server, but for its end, and for that two seconds at most.
 """
 
 from __future__ import annotations
@@ -121,12 +121,16 @@ class _Server:
     def __init__(self, path: Sequence[str], env: Mapping[str, str]) -> None:
         self.early, self.workers = _early(env), 0
         self.ready = False  # whether it has forked
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(os.getpid()), *path],
-                env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True)
+        with contextlib.ExitStack() as unless_started:
+            self._socket, theirs = socket.socketpair()
+            unless_started.enter_context(self._socket)
+            with theirs:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-c", _BOOT, str(theirs.fileno()), str(os.getpid()), *path],
+                    env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+                    start_new_session=True)
+            unless_started.pop_all()
 
     def fork(self, asked: Mapping[str, Any]) -> Forked:
         """A new worker, as soon as the server gets to it.

@@ -380,7 +380,7 @@ def test_weights_of_an_epoch_that_may_be_committed_are_kept(
     in the middle of two lines."""
     folder, journal_ = tmp_path / "s", tmp_path / "s" / "journal.log"
 
-    def broken(self: object, logs: list[dict[str, object]]) -> None:
+    def broken(logs: list[dict[str, object]]) -> None:
         with journal_.open("a") as file:
             file.write(json.dumps(logs[0], separators=(",", ":")) + "\n")
         raise error("in between")
@@ -392,7 +392,7 @@ def test_weights_of_an_epoch_that_may_be_committed_are_kept(
         before = study._files.weights_path(0)
         real = study._journal.append_logs
         monkeypatch.setattr(study._journal, "append_logs", lambda logs: (
-            broken(study, logs) if "epoch-0002" in str(logs) and len(logs) > 1 else real(logs)))
+            broken(logs) if "epoch-0002" in str(logs) and len(logs) > 1 else real(logs)))
         _commit(study, 0, 2, 200)
     old = before.stat().st_ino
     with Study.open(folder, _identity(), _nop()) as study:
@@ -417,7 +417,7 @@ def test_a_sync_by_and_by_is_by_another_thread_and_its_error_is_not_lost(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by: list[str] = []
 
-    def failing(_: int) -> None:
+    def failing() -> None:
         by.append(threading.current_thread().name)
         raise OSError("no such disk")
 
@@ -426,7 +426,7 @@ def test_a_sync_by_and_by_is_by_another_thread_and_its_error_is_not_lost(
         study.begin(_candidate(0))
         study.sync()
         monkeypatch.setattr(journal, "UNSYNCED", 0.0)
-        monkeypatch.setattr(study._journal, "sync", lambda: failing(0))
+        monkeypatch.setattr(study._journal, "sync", failing)
         study.sync(at_once=False)  # returns, whatever becomes of it
         while study._syncing is None or not study._syncing.done():
             time.sleep(0.01)
