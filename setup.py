@@ -15,8 +15,8 @@ from setuptools.command.build_ext import build_ext
 CPP = Path("lightsearch/engines/native/cpp")
 FILES = sorted(CPP.glob("*.[ch]pp"))
 SOURCES = hashlib.sha256(b"".join(file.read_bytes() for file in FILES)).hexdigest()[:15]
-FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi",
-         f"-DLIGHTSEARCH_SOURCES=0x{SOURCES}"]
+FLAGS = ["-std=c++17", "-O3", "-funroll-loops", "-ffp-contract=off", "-fvisibility=hidden",
+         "-Wno-psabi", f"-DLIGHTSEARCH_SOURCES=0x{SOURCES}"]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 

@@ -30,8 +30,8 @@ from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import open_library
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp" / "engine.cpp"
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wno-psabi", "-fPIC",
-         "-shared", "-march=x86-64-v3", "-DLIGHTSEARCH_PROFILE")
+FLAGS = ("-std=c++17", "-O3", "-funroll-loops", "-ffp-contract=off", "-fvisibility=hidden",
+         "-Wno-psabi", "-fPIC", "-shared", "-march=x86-64-v3", "-DLIGHTSEARCH_PROFILE")
 NAMES = {plans.POINTWISE: "norm, act, drop", plans.MAX_POOL: "max pool",
          plans.GLOBAL_POOL: "global average", plans.AVERAGE_POOL: "average pool",
          plans.GATE: "gate", plans.SQUEEZE: "squeeze-excitation", plans.RESIZE: "resize",

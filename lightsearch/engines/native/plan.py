@@ -324,7 +324,8 @@ class _Writer:
                 lives[self.ops[op.tail].target].append(segment)
         lives[self.scores].append(self.segments[-1] + 1)  # the loss comes after all blocks
         silent = {op.target for op in self.ops if op.tail >= 0}  # the tail's serves for both
-        buffers: list[list[tuple[int, int]]] = []
+        early = {self.ops[op.tail].target for op in self.ops if op.barrier}
+        buffers: list[list[tuple[float, int]]] = []
         for value in sorted(lives, key=lambda v: (-max(lives[v]), min(lives[v]))):
             first, last = min(lives[value]), max(lives[value])
             if value in silent or not (self.learns[value] or value == self.scores):
@@ -332,11 +333,13 @@ class _Writer:
             if first == last:
                 self.values[value].gradient = OWN
                 continue
+            # That of a segment's last convolution is read before the block's others are written.
+            begin = first + 0.5 if value in early else first
             free = next((index for index, taken in enumerate(buffers)
-                         if all(last < a or b < first for a, b in taken)), len(buffers))
+                         if all(last < a or b < begin for a, b in taken)), len(buffers))
             if free == len(buffers):
                 buffers.append([])
-            buffers[free].append((first, last))
+            buffers[free].append((begin, last))
             self.values[value].gradient = free
 
 

@@ -41,6 +41,7 @@ void conv_row(Window window, const Lanes *x, Lanes *y, long y_plane, const real 
               const real *bias, bool add, int count) {
     const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
     for (int i = 0; i < count; i++, x += window.step, y++) {
+        UNROLL for (int t = 0; t < T; t++) __builtin_prefetch(y + t * y_plane + 8, 1);
         Lanes sums[T];
         UNROLL for (int t = 0; t < T; t++)
             sums[t] = add ? y[t * y_plane] : lanes(bias ? bias[t] : 0);

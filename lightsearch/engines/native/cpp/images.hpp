@@ -27,6 +27,28 @@ struct Augmentation {
     bool moves() const { return rotation != 0 || shear != 0 || scale != 0 || shift != 0; }
 };
 
+// The pixels at each place and those to their right, which are loaded together.
+struct Neighbours {
+    Reg left, right;
+
+    INLINE Neighbours(const real *from, Mask place) {
+#ifdef LIGHTSEARCH_DOUBLE
+        for (int i = 0; i < WIDTH; i++) left[i] = from[place[i]], right[i] = from[place[i] + 1];
+#else
+        typedef uint64_t Four __attribute__((vector_size(32)));
+        Four pairs[2];
+        UNROLL for (int i = 0; i < WIDTH; i++) {
+            uint64_t pair;
+            std::memcpy(&pair, from + place[i], sizeof pair);
+            pairs[i / 4][i % 4] = pair;
+        }
+        const Reg a = (Reg)pairs[0], b = (Reg)pairs[1];
+        left = __builtin_shuffle(a, b, Mask{0, 2, 4, 6, 8, 10, 12, 14});
+        right = __builtin_shuffle(a, b, Mask{1, 3, 5, 7, 9, 11, 13, 15});
+#endif
+    }
+};
+
 // One image at a time, with a border of zeros that bilinear interpolation may read.
 class Augmenter {
   public:
@@ -111,14 +133,9 @@ class Augmenter {
                 const real *from = bordered_.data();
                 real *to = result_.data() + y * width_ + x;
                 for (int c = 0; c < images_.channels; c++, from += plane, to += size_) {
-                    Reg upper[2] = {}, lower[2] = {};
-                    for (int i = 0; i < WIDTH; i++) {
-                        const real *at = from + place[i];
-                        upper[0][i] = at[0], upper[1][i] = at[1];
-                        lower[0][i] = at[row], lower[1][i] = at[row + 1];
-                    }
-                    const Reg found = (1 - v) * ((1 - u) * upper[0] + u * upper[1]) +
-                                      v * ((1 - u) * lower[0] + u * lower[1]);
+                    const Neighbours upper(from, place), lower(from + row, place);
+                    const Reg found = (1 - v) * ((1 - u) * upper.left + u * upper.right) +
+                                      v * ((1 - u) * lower.left + u * lower.right);
                     const int count = std::min(WIDTH, width_ - x);
                     std::memcpy(to, &found, count * sizeof(real));
                 }

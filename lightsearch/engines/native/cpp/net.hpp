@@ -4,6 +4,7 @@
 // mirrors these structs field by field. A network is run one block of 16 images after another:
 // from one batch normalisation, whose statistics need every block, to the next.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -87,6 +88,7 @@ struct Layout {
         : channels(channels), height(height), width(width), halo(halo), row(columns),
           plane((rows * columns) | 1) {}
     size_t block() const { return (size_t)channels * plane; }
+    bool gaps() const { return plane != (((long)height * width) | 1); }
     size_t beyond() const { return row + 1; }  // what a tile may read after the last block
     View view(Lanes *base) const {
         return {base + halo * row + halo, row, plane, channels, height, width};
@@ -106,9 +108,11 @@ struct Packed {
 struct Work {
     Packed forward, backward;
     Memory tile;                              // one transformed tile of all channels
-    Memory spread;                            // the gradient of a convolution's output, spread
-    Layout spread_layout;
+    Layout spread_layout;                     // the gradient of a convolution's output, spread
+    int spread = -1;                          // which of the net's `spreads` holds it
     Memory sums;                              // gradients of the weights, still by lane
+    bool by_pairs = false;                    // they are those of winograd_weights.hpp
+    Memory pairs;                             // its factors, of some rows
     std::vector<Lanes> first, second;         // sums over a block, by channel
     std::vector<double> total, squares;       // and over the batch
     std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset
@@ -123,8 +127,13 @@ struct Net {
     std::vector<Work> work;
     int64_t input, scores;
     int64_t blocks;
-    std::vector<Memory> acts, grads, shared;
+    std::vector<Memory> acts, shared;
+    std::vector<size_t> strides;  // of a shared buffer, from block to block
     std::vector<Layout> layouts, gradient_layouts;
+    // What only one segment needs: the same memory serves every segment, so that it stays in the
+    // caches. For each value, which of it holds the value and its gradient; -1: none.
+    std::vector<Memory> passing_acts, passing_grads, spreads;
+    std::vector<int> passing_act, passing_grad;
 
     const real *parameters = nullptr;
     real *gradients = nullptr;
@@ -139,14 +148,17 @@ struct Net {
     Net(const Value *, int64_t, const Op *, int64_t, int64_t batch, int64_t input, int64_t scores);
 
     View act(int64_t value, int64_t block) const {
+        if (training && passing_act[value] >= 0)
+            return layouts[value].view(passing_acts[passing_act[value]].at());
         size_t shift = values[value].batch && training ? block * layouts[value].block() : 0;
         return layouts[value].view(acts[value].at() + shift);
     }
     View grad(int64_t value, int64_t block) const {
         int64_t buffer = values[value].gradient;
         const Layout &layout = gradient_layouts[value];
-        if (buffer < 0) return layout.view(grads[value].at());
-        return layout.view(shared[buffer].at() + block * layout.block());
+        if (buffer == -2) return layout.view(nullptr);  // not wanted
+        if (buffer == -1) return layout.view(passing_grads[passing_grad[value]].at());
+        return layout.view(shared[buffer].at() + block * strides[buffer]);
     }
     int64_t blocks_now() const { return (images + LANES - 1) / LANES; }
     int64_t lanes_in(int64_t block) const {
@@ -154,6 +166,8 @@ struct Net {
         return left < LANES ? left : LANES;
     }
 
+    void share_memory();
+    void clear_gaps(size_t start, size_t end);
     void forward();   // every op over every block of the batch
     void backward();  // from the gradient of the scores to the gradients of the parameters
     void infer();     // one block, with running statistics and without dropout

@@ -7,6 +7,7 @@
 #include "pool.hpp"
 #include "residual.hpp"
 #include "winograd.hpp"
+#include "winograd_weights.hpp"
 
 namespace {
 
@@ -19,6 +20,7 @@ struct Groups {
         : count((int)op.groups), inputs(in / count), outputs(out / count),
           taps((int)(op.height * op.width)), depthwise(inputs == 1 && count > 1) {}
     long weights() const { return (long)outputs * inputs * taps; }  // of one group
+    long products() const { return 3L * PRODUCTS * outputs * inputs; }
 };
 
 INLINE Window window(const Op &op, const View &x, int inputs, int step) {
@@ -127,7 +129,7 @@ inline void linear_backward(const Op &op, View dz, View dx, const real *weights)
 inline void convolution_backward(const Net &net, const Op &op, Work &work, const Op *tail,
                                  const Work *tail_work, int64_t block) {
     const View x = net.act(op.source, block), z = net.act(op.target, block);
-    const View dz = work.spread_layout.view(work.spread.at());
+    const View dz = work.spread_layout.view(net.spreads[work.spread].at());
     const int step = op.wanted && !covers(op, x.height, x.width) ? (int)op.stride : 1;
     if (tail) {
         spread_gradient(net, *tail, *tail_work, z, net.grad(tail->target, block), dz, step, block);
@@ -159,10 +161,15 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
                                       compact.line(c, 0), compact.row, step, z.height, z.width,
                                       sums + (long)c * groups.taps);
     } else {
-        for (int g = 0; g < groups.count; g++)
-            weight_gradient(seen, from + g * groups.inputs * x.plane,
-                            part(compact, g * groups.outputs, groups.outputs), step,
-                            sums + g * groups.weights());
+        for (int g = 0; g < groups.count; g++) {
+            const Lanes *first = from + g * groups.inputs * x.plane;
+            const View slopes = part(compact, g * groups.outputs, groups.outputs);
+            if (work.by_pairs)
+                winograd_weight_gradient(seen, first, slopes, work.pairs.at(),
+                                         sums + g * groups.products());
+            else
+                weight_gradient(seen, first, slopes, step, sums + g * groups.weights());
+        }
     }
     if (!op.wanted) return;
     const View dx = net.grad(op.source, block);
@@ -210,19 +217,17 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
 #ifdef LIGHTSEARCH_PROFILE
     profile.resize(op_count);
 #endif
-    std::vector<size_t> sizes;
     for (const Value &v : values) {
         layouts.emplace_back(v.channels, v.height, v.width, v.halo);
         gradient_layouts.emplace_back(v.channels, v.height, v.width, 0);
         acts.emplace_back(layouts.back().block() * (v.batch ? blocks : 1) +
                           layouts.back().beyond());
-        grads.emplace_back(v.gradient == -1 ? gradient_layouts.back().block() : 0);
         if (v.gradient >= 0) {
-            sizes.resize(std::max<size_t>(sizes.size(), v.gradient + 1));
-            sizes[v.gradient] = std::max(sizes[v.gradient], gradient_layouts.back().block());
+            strides.resize(std::max<size_t>(strides.size(), v.gradient + 1));
+            strides[v.gradient] = std::max(strides[v.gradient], gradient_layouts.back().block());
         }
     }
-    for (size_t size : sizes) shared.emplace_back(size * blocks);
+    for (size_t stride : strides) shared.emplace_back(stride * blocks);
     for (size_t i = 0; i < ops.size(); i++) {
         const Op &op = ops[i];
         const Layout &x = layouts[op.source], &z = layouts[op.target];
@@ -238,9 +243,13 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                 if (w.forward.by_tiles || w.backward.by_tiles)
                     w.tile = Memory(SPOTS * (std::max(groups.inputs, groups.outputs) | 1));
             }
-            w.sums = Memory((weights * sizeof(Reg) + sizeof(Lanes) - 1) / sizeof(Lanes));
+            w.by_pairs = !groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1 &&
+                         pairs_pay(groups.inputs, groups.outputs);
+            const long kept = w.by_pairs ? groups.products() * groups.count : weights;
+            w.sums = Memory((kept * sizeof(Reg) + sizeof(Lanes) - 1) / sizeof(Lanes));
+            if (w.by_pairs)
+                w.pairs = Memory(band_room(groups.inputs, groups.outputs, z.height, z.width));
             w.spread_layout = spread_layout(op, x, z);
-            w.spread = Memory(w.spread_layout.block() + w.spread_layout.beyond());
         } else if (op.kind == POINTWISE) {
             w.first.assign(z.channels, lanes(0)), w.second.assign(z.channels, lanes(0));
             w.total.assign(z.channels, 0), w.squares.assign(z.channels, 0);
@@ -255,6 +264,45 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
             w.small.assign(blocks * (2 * x.channels + op.hidden), lanes(0));
         }
     }
+    share_memory();
+}
+
+// Room for the largest of the first things that any segment needs, of the second ones, and so on.
+class Rooms {
+  public:
+    void restart() { next_ = 0; }
+    int place(size_t size) {
+        sizes_.resize(std::max(sizes_.size(), next_ + 1));
+        sizes_[next_] = std::max(sizes_[next_], size);
+        return (int)next_++;
+    }
+    std::vector<Memory> made() const {
+        std::vector<Memory> all;
+        for (size_t size : sizes_) all.emplace_back(size);
+        return all;
+    }
+
+  private:
+    std::vector<size_t> sizes_;
+    size_t next_ = 0;
+};
+
+inline void Net::share_memory() {
+    passing_act.assign(values.size(), -1), passing_grad.assign(values.size(), -1);
+    Rooms act_rooms, grad_rooms, spread_rooms;
+    for (size_t i = 0; i < ops.size(); i++) {
+        const int64_t target = ops[i].target;
+        const Layout &y = layouts[target], &spread = work[i].spread_layout;
+        if (!values[target].batch) passing_act[target] = act_rooms.place(y.block() + y.beyond());
+        if (values[target].gradient == -1)
+            passing_grad[target] = grad_rooms.place(gradient_layouts[target].block());
+        if (ops[i].kind == CONV)
+            work[i].spread = spread_rooms.place(spread.block() + spread.beyond());
+        if (ops[i].barrier)
+            for (Rooms *rooms : {&act_rooms, &grad_rooms, &spread_rooms}) rooms->restart();
+    }
+    passing_acts = act_rooms.made(), passing_grads = grad_rooms.made();
+    spreads = spread_rooms.made();
 }
 
 // Order ---------------------------------------------------------------------------------------
@@ -321,6 +369,19 @@ inline double population(const Net &net, int64_t value) {
     return (double)net.images * net.layouts[value].height * net.layouts[value].width;
 }
 
+// Before the first block of a segment: zeros around and between what its ops write.
+inline void Net::clear_gaps(size_t start, size_t end) {
+    auto clear = [](const Memory &memory, const Layout &layout) {
+        if (layout.gaps())
+            std::fill_n(memory.at(), layout.block() + layout.beyond(), lanes(0));
+    };
+    for (size_t i = start; i < end; i++) {
+        const int64_t target = ops[i].target;
+        if (passing_act[target] >= 0) clear(passing_acts[passing_act[target]], layouts[target]);
+        if (ops[i].kind == CONV) clear(spreads[work[i].spread], work[i].spread_layout);
+    }
+}
+
 inline void Net::forward() {
     training = true;
     for (size_t i = 0; i < ops.size(); i++)
@@ -329,6 +390,7 @@ inline void Net::forward() {
     for (size_t start = 0, end; start < ops.size(); start = end) {
         for (end = start; end < ops.size() && !ops[end].barrier;) end++;
         end = std::min(end + 1, ops.size());
+        clear_gaps(start, end);
         for (int64_t block = 0; block < blocks_now(); block++)
             for (size_t i = start; i < end; i++) forward_op(*this, i, block, true);
         const Op *tail = tail_of(*this, ops[end - 1]);
@@ -349,6 +411,7 @@ inline void Net::backward() {
         const Op *tail = tail_of(*this, ops[end - 1]);
         if (tail) settle_backward(*this, *tail, work[ops[end - 1].tail],
                                   population(*this, tail->source));
+        clear_gaps(start, end);
         for (int64_t block = 0; block < blocks_now(); block++) {
             for (size_t i = start; i < end; i++)
                 if (ops[i].again) forward_op(*this, i, block, false);
@@ -360,8 +423,14 @@ inline void Net::backward() {
             const Op &op = ops[i];
             const Reg *sums = (const Reg *)work[i].sums.at();
             const Groups groups(op, layouts[op.source].channels, layouts[op.target].channels);
-            for (long w = 0; w < groups.weights() * groups.count; w++)
-                gradients[op.weight + w] = sum(sums[w]);
+            if (work[i].by_pairs)
+                for (int g = 0; g < groups.count; g++)
+                    settle_products(sums + g * groups.products(),
+                                    (long)groups.outputs * groups.inputs,
+                                    gradients + op.weight + g * groups.weights());
+            else
+                for (long w = 0; w < groups.weights() * groups.count; w++)
+                    gradients[op.weight + w] = sum(sums[w]);
         }
 }
 

@@ -88,16 +88,8 @@ inline void settle_running(const Net &net, const Op &op, Work &work) {
 
 // Dropout -------------------------------------------------------------------------------------
 
-typedef int16_t Draws __attribute__((vector_size(2 * LANES)));  // a decision of each lane
-
-// A bit for each lane whose draw is at least `limit`.
-INLINE uint16_t bits_from(Draws draws, Draws limit, Draws weights) {
-    typedef uint64_t Four __attribute__((vector_size(2 * LANES)));
-    const Four kept = (Four)((Draws)(draws >= limit) & weights);
-    uint64_t all = kept[0] | kept[1] | kept[2] | kept[3];
-    all |= all >> 32;
-    return (uint16_t)(all | all >> 16);
-}
+typedef uint64_t Four __attribute__((vector_size(32)));   // draws of four lanes
+typedef int16_t Sixteen __attribute__((vector_size(32)));  // their four decisions each
 
 // Draws which values of a block stay, a bit for each lane: decision (n, y, x, c) in this order, four
 // to a draw. Where an image has a multiple of four of them, all lanes use up a draw together.
@@ -106,26 +98,36 @@ inline void draw_kept(const Net &net, const Op &op, Work &work, View y, int64_t 
     const uint64_t stream = key(net.dropout_stream, op.drop_index);
     const uint64_t each = (uint64_t)pixels * y.channels, first = block * LANES * each;
     uint16_t *kept = work.kept.data() + block * each;
-    Draws draws[4], limit, weights;
-    for (int lane = 0; lane < LANES; lane++) {
-        limit[lane] = (int16_t)(op.threshold - 32768);
-        weights[lane] = (int16_t)(1u << lane);
+    const int16_t limit = (int16_t)(op.threshold - 32768);
+    if (each % 4 != 0) {
+        for (uint64_t i = 0; i < each; i++) {
+            unsigned found = 0;
+            for (int lane = 0; lane < LANES; lane++)
+                found |= (unsigned)(decision(stream, first + lane * each + i) >= limit) << lane;
+            kept[i % y.channels * pixels + i / y.channels] = (uint16_t)found;
+        }
+        return;
     }
-    uint64_t i = 0;
+    Four counts[4], bit[4];  // of lanes 4q to 4q + 3
+    for (int lane = 0; lane < LANES; lane++) {
+        counts[lane / 4][lane % 4] = stream + ((first + lane * each) / 4 + 1) * GOLDEN;
+        bit[lane / 4][lane % 4] = 0x0001000100010001ull << lane;
+    }
+    const Sixteen limits = Sixteen{} + limit;
+    uint64_t four = 0;  // of four decisions, a bit for each lane
+    int left = 0;
     for (long pixel = 0; pixel < pixels; pixel++)
-        for (int c = 0; c < y.channels; c++, i++) {
-            if (each % 4 != 0) {
-                for (int lane = 0; lane < LANES; lane++)
-                    draws[0][lane] = decision(stream, first + lane * each + i);
-                kept[c * pixels + pixel] = bits_from(draws[0], limit, weights);
-                continue;
-            }
-            if (i % 4 == 0)
-                for (int lane = 0; lane < LANES; lane++) {
-                    const uint64_t draw = bits(stream, (first + lane * each + i) / 4);
-                    for (int k = 0; k < 4; k++) draws[k][lane] = (int16_t)(draw >> (16 * k));
+        for (int c = 0; c < y.channels; c++, left--, four >>= 16) {
+            if (left == 0) {
+                Four found = {};
+                UNROLL for (int q = 0; q < 4; q++) {
+                    found |= (Four)((Sixteen)mix(counts[q]) >= limits) & bit[q];
+                    counts[q] += GOLDEN;
                 }
-            kept[c * pixels + pixel] = bits_from(draws[i % 4], limit, weights);
+                four = found[0] | found[1] | found[2] | found[3];
+                left = 4;
+            }
+            kept[c * pixels + pixel] = (uint16_t)four;
         }
 }
 
@@ -138,12 +140,14 @@ INLINE const uint16_t *kept_bits(const Net &net, const Op &op, const Work &work,
 }
 INLINE real kept_scale(const Op &op) { return (real)(1 / (1 - op.threshold / 65536.0)); }
 
-// Multiplies a row by what is kept; `pixel` is its first one.
-INLINE void drop_row(const Op &op, const uint16_t *kept, Lanes *row, long pixel, int width) {
-    if (!kept) return;
+// Calls `run` with what dropout makes of pixel x of a row's values; its first pixel is `pixel`.
+template <class Run>
+INLINE void with_drop(const Op &op, const uint16_t *kept, long pixel, Run run) {
+    if (!kept) return run([](int, Lanes v) { return v; });
     const Lanes scale = lanes(kept_scale(op));
-    for (int x = 0; x < width; x++)
-        row[x] = where(op.drop == PER_CHANNEL ? *kept : kept[pixel + x], row[x]) * scale;
+    if (op.drop == PER_CHANNEL) return run([=](int, Lanes v) { return where(*kept, v) * scale; });
+    kept += pixel;
+    run([=](int x, Lanes v) { return where(kept[x], v) * scale; });
 }
 
 // Forward and backward ------------------------------------------------------------------------
@@ -160,47 +164,47 @@ inline void pointwise_forward(const Net &net, const Op &op, Work &work, int64_t 
                 for (int line = 0; line < z.height; line++) {
                     const Lanes *from = z.line(c, line);
                     Lanes *to = y.line(c, line);
-                    for (int x = 0; x < z.width; x++)
-                        to[x] = value<decltype(g)>(
-                            fma(value<decltype(f)>(from[x]), scale, offset));
-                    drop_row(op, kept, to, (long)line * z.width, z.width);
+                    with_drop(op, kept, (long)line * z.width, [&](auto drop) {
+                        for (int x = 0; x < z.width; x++)
+                            to[x] = drop(x, value<decltype(g)>(fma(value<decltype(f)>(from[x]),
+                                                                   scale, offset)));
+                    });
                 }
             }
         });
     });
 }
 
-// dy becomes du, and its sums are taken: of du, and of du (f(z) - mean). One row of all channels.
-INLINE void pointwise_backward_row(const Net &net, const Op &op, Work &work, View z, View dy,
-                                   int line, int64_t block) {
+// dy becomes du, and its sums are taken: of du, and of du (f(z) - mean).
+inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t block) {
+    const View z = net.act(op.source, block), dy = net.grad(op.target, block);
+    clear_block(work);
     with_function(op.before, [&](auto f) {
         with_function(op.after, [&](auto g) {
             for (int c = 0; c < z.channels; c++) {
                 const uint16_t *kept = kept_bits(net, op, work, z, c, block);
                 const Lanes scale = lanes(work.scale[c]), offset = lanes(work.offset[c]);
                 const Lanes mean = lanes(work.mean[c]);
-                const Lanes *from = z.line(c, line);
-                Lanes *d = dy.line(c, line), one = lanes(0), two = lanes(0);
-                drop_row(op, kept, d, (long)line * z.width, z.width);
-                for (int x = 0; x < z.width; x++) {
-                    Lanes v = value<decltype(f)>(from[x]);
-                    Lanes du = times_slope<decltype(g)>(fma(v, scale, offset), d[x]);
-                    d[x] = du;
-                    one += du;
-                    two = fma(du, v - mean, two);
+                const bool changes = kept || !std::is_same_v<decltype(g), Identity>;
+                for (int line = 0; line < z.height; line++) {
+                    const Lanes *from = z.line(c, line);
+                    Lanes *d = dy.line(c, line), one = lanes(0), two = lanes(0);
+                    with_drop(op, kept, (long)line * z.width, [&](auto drop) {
+                        for (int x = 0; x < z.width; x++) {
+                            Lanes v = value<decltype(f)>(from[x]), du = drop(x, d[x]);
+                            if constexpr (!std::is_same_v<decltype(g), Identity>)
+                                du = times_slope<decltype(g)>(fma(v, scale, offset), du);
+                            if (changes) d[x] = du;
+                            one += du;
+                            two = fma(du, v - mean, two);
+                        }
+                    });
+                    work.first[c] += one;
+                    work.second[c] += two;
                 }
-                work.first[c] += one;
-                work.second[c] += two;
             }
         });
     });
-}
-
-inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t block) {
-    const View z = net.act(op.source, block), dy = net.grad(op.target, block);
-    clear_block(work);
-    for (int line = 0; line < z.height; line++)
-        pointwise_backward_row(net, op, work, z, dy, line, block);
     gather_block(work);
 }
 
@@ -249,12 +253,14 @@ inline void pointwise_backward_alone(const Net &net, const Op &op, Work &work, i
             const uint16_t *kept = kept_bits(net, op, work, x, c, block);
             for (int line = 0; line < x.height; line++) {
                 const Lanes *from = x.line(c, line);
-                Lanes *d = dy.line(c, line), *to = dx.line(c, line);
-                drop_row(op, kept, d, (long)line * x.width, x.width);
-                for (int i = 0; i < x.width; i++) {
-                    Lanes slope = times_slope<decltype(f)>(from[i], d[i]);
-                    to[i] = op.adds ? to[i] + slope : slope;
-                }
+                const Lanes *d = dy.line(c, line);
+                Lanes *to = dx.line(c, line);
+                with_drop(op, kept, (long)line * x.width, [&](auto drop) {
+                    for (int i = 0; i < x.width; i++) {
+                        Lanes slope = times_slope<decltype(f)>(from[i], drop(i, d[i]));
+                        to[i] = op.adds ? to[i] + slope : slope;
+                    }
+                });
             }
         }
     });

@@ -6,7 +6,8 @@ namespace {
 
 constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15ull;
 
-inline uint64_t mix(uint64_t v) {
+// Of one number, or of each of a vector's.
+template <class Number> inline Number mix(Number v) {
     v = (v ^ (v >> 30)) * 0xBF58476D1CE4E5B9ull;
     v = (v ^ (v >> 27)) * 0x94D049BB133111EBull;
     return v ^ (v >> 31);

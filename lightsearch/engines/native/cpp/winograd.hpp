@@ -21,39 +21,41 @@ namespace {
 
 constexpr int SPOTS = 16;  // numbers of a transformed tile
 
-// B' d B of one tile of a channel; spot s goes to to[s * slab].
-INLINE void transform_tile(const Lanes *x, long row, Lanes *to, long slab) {
+// B' d B of one tile of a channel.
+INLINE void transform_tile(const Lanes *x, long row, Lanes *to) {
     const Lanes *l0 = x, *l1 = x + row, *l2 = l1 + row, *l3 = l2 + row;
     UNROLL for (int s = 2; s < 4; s++)  // what is new in the next tile
         __builtin_prefetch(l2 + s + 2), __builtin_prefetch(l3 + s + 2);
     UNROLL for (int p = 0; p < PARTS; p++) {
+        Reg middle[2][4];
+        UNROLL for (int s = 0; s < 4; s++) middle[0][s] = l1[s].part[p], middle[1][s] = l2[s].part[p];
         auto across = [&](int r, auto down) {
             const Reg a = down(0), b = down(1), c = down(2), d = down(3);
-            to[(4 * r) * slab].part[p] = a - c;
-            to[(4 * r + 1) * slab].part[p] = b + c;
-            to[(4 * r + 2) * slab].part[p] = c - b;
-            to[(4 * r + 3) * slab].part[p] = b - d;
+            to[4 * r].part[p] = a - c;
+            to[4 * r + 1].part[p] = b + c;
+            to[4 * r + 2].part[p] = c - b;
+            to[4 * r + 3].part[p] = b - d;
         };
-        across(0, [&](int s) { return l0[s].part[p] - l2[s].part[p]; });
-        across(1, [&](int s) { return l1[s].part[p] + l2[s].part[p]; });
-        across(2, [&](int s) { return l2[s].part[p] - l1[s].part[p]; });
-        across(3, [&](int s) { return l1[s].part[p] - l3[s].part[p]; });
+        across(1, [&](int s) { return middle[0][s] + middle[1][s]; });
+        across(2, [&](int s) { return middle[1][s] - middle[0][s]; });
+        across(0, [&](int s) { return l0[s].part[p] - middle[1][s]; });
+        across(3, [&](int s) { return middle[0][s] - l3[s].part[p]; });
     }
 }
 
 // One tile of T output channels, of which `rows` and `columns` are written.
 template <int T>
-void winograd_tile(const Lanes *tile, long slab, int inputs, const real *w, const real *bias,
+void winograd_tile(const Lanes *tile, int inputs, const real *w, const real *bias,
                    bool add, Lanes *y, long y_plane, long y_row, int rows, int columns) {
     Lanes products[SPOTS][T];
-    for (int spot = 0; spot < SPOTS; spot++, tile += slab) {
+    for (int spot = 0; spot < SPOTS; spot++, tile++) {
         if (spot < 4)  // while there is time
             UNROLL for (int t = 0; t < T; t++)
                 __builtin_prefetch(y + t * y_plane + spot / 2 * y_row + spot % 2, 1);
         Lanes sums[T];
         UNROLL for (int t = 0; t < T; t++) sums[t] = lanes(0);
         for (int i = 0; i < inputs; i++, w += T) {
-            const Lanes pixel = tile[i];
+            const Lanes pixel = tile[i * SPOTS];
             UNROLL for (int t = 0; t < T; t++) sums[t] = fma(pixel, w[t], sums[t]);
         }
         UNROLL for (int t = 0; t < T; t++) products[spot][t] = sums[t];
@@ -80,7 +82,7 @@ void winograd_tile(const Lanes *tile, long slab, int inputs, const real *w, cons
         }
 }
 
-typedef void (*WinogradTile)(const Lanes *, long, int, const real *, const real *, bool, Lanes *,
+typedef void (*WinogradTile)(const Lanes *, int, const real *, const real *, bool, Lanes *,
                              long, long, int, int);
 const WinogradTile WINOGRAD_TILES[TILE] = {winograd_tile<1>, winograd_tile<2>, winograd_tile<3>,
                                            winograd_tile<4>, winograd_tile<5>, winograd_tile<6>};
@@ -91,16 +93,15 @@ template <class After>
 void winograd(Window window, const Lanes *x, View y, const real *weights, const real *bias,
               bool add, Lanes *tile, After after) {
     const int tiles = tile_count(y.channels, TILE), inputs = window.inputs;
-    const long slab = inputs | 1;
     for (int line = 0; line < y.height; line += 2) {
         const int rows = std::min(2, y.height - line);
         for (int column = 0; column < y.width; column += 2) {
             const Lanes *from = x + line * window.row + column;
             for (int i = 0; i < inputs; i++)
-                transform_tile(from + i * window.plane, window.row, tile + i, slab);
+                transform_tile(from + i * window.plane, window.row, tile + i * SPOTS);
             for (int k = 0, o = 0; k < tiles; k++) {
                 const int size = tile_size(y.channels, tiles, k);
-                WINOGRAD_TILES[size - 1](tile, slab, inputs, weights + (long)o * inputs * SPOTS,
+                WINOGRAD_TILES[size - 1](tile, inputs, weights + (long)o * inputs * SPOTS,
                                          bias ? bias + o : nullptr, add,
                                          y.line(o, line) + column, y.plane, y.row, rows,
                                          std::min(2, y.width - column));
