@@ -221,14 +221,15 @@ inline void settle_backward(const Net &net, const Op &op, Work &work, double cou
     }
 }
 
-// dz from du, every `step` pixels; lanes without an image get zeros.
+// dz from du, of channels `first` and on, every `step` pixels; lanes without an image get zeros.
 inline void spread_gradient(const Net &net, const Op &op, const Work &work, View z, View du,
-                            View dz, int step, int64_t block) {
+                            View dz, int first, int step, int64_t block) {
     const unsigned used = (1u << net.lanes_in(block)) - 1;
     with_function(op.before, [&](auto f) {
         for (int c = 0; c < z.channels; c++) {
-            const Lanes slope = lanes(work.slope[c]), pull = lanes(work.pull[c]);
-            const Lanes push = lanes(work.push[c]), mean = lanes(work.mean[c]);
+            const int k = first + c;
+            const Lanes slope = lanes(work.slope[k]), pull = lanes(work.pull[k]);
+            const Lanes push = lanes(work.push[k]), mean = lanes(work.mean[k]);
             for (int line = 0; line < z.height; line++) {
                 const Lanes *from = z.line(c, line), *d = du.line(c, line);
                 Lanes *to = dz.line(c, line * step);

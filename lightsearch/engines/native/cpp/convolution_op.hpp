@@ -1,0 +1,226 @@
+// A convolution as an op of a network: which kernel does each of its three sums, on which part of
+// memory. Batch norm's statistics are taken while a row of its output is in the cache; its gradient
+// is first spread into scratch memory (see convolution.hpp).
+#pragma once
+#include <iterator>
+
+#include "depthwise.hpp"
+#include "pointwise.hpp"
+#include "winograd.hpp"
+#include "winograd_weights.hpp"
+
+namespace {
+
+struct Groups {
+    int count, inputs, outputs, taps;
+    bool depthwise;
+    Groups(const Op &op, int in, int out)
+        : count((int)op.groups), inputs(in / count), outputs(out / count),
+          taps((int)(op.height * op.width)), depthwise(inputs == 1 && count > 1) {}
+    long weights() const { return (long)outputs * inputs * taps; }  // of one group
+    long products() const { return 3L * PRODUCTS * outputs * inputs; }
+};
+
+INLINE Window window(const Op &op, const View &x, int inputs, int step) {
+    return {inputs, (int)op.height, (int)op.width, x.plane, x.row, step};
+}
+INLINE View part(View v, int first, int channels) {
+    v.at += first * v.plane;
+    v.channels = channels;
+    return v;
+}
+
+// Makes room for a direction's weights, and settles by which kernel they are read.
+inline Packed packed(const Op &op, int groups, int inputs, int outputs, int height, int width,
+                     int stride) {
+    Packed made;
+    made.by_tiles = op.height == 3 && op.width == 3 && stride == 1 &&
+                    winograd_pays(inputs, outputs, height, width);
+    made.group = (size_t)inputs * outputs * (made.by_tiles ? SPOTS : op.height * op.width);
+    made.weights.resize(made.group * groups);
+    return made;
+}
+template <class At>
+void pack_group(Packed &to, int group, int outputs, int inputs, int taps, At at) {
+    if (to.by_tiles) return winograd_pack(outputs, inputs, to.of(group), at);
+    pack(outputs, inputs, taps, to.of(group), at);
+}
+template <class After>
+void convolve_group(Packed &packed, int group, Lanes *tile, Window window, const Lanes *x, View y,
+                    const real *bias, bool add, After after) {
+    const real *weights = packed.of(group);
+    if (packed.by_tiles) return winograd(window, x, y, weights, bias, add, tile, after);
+    convolve(window, x, y, weights, bias, add, after);
+}
+
+// Packs the weights of a convolution for both directions.
+inline void pack_weights(const Net &net, const Op &op, Work &work) {
+    const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
+    if (groups.depthwise) return;
+    for (int g = 0; g < groups.count; g++) {
+        const real *w = net.parameters + op.weight + g * groups.weights();
+        auto from = [&](int o, int i, int tap) {
+            return w[(o * groups.inputs + i) * groups.taps + tap];
+        };
+        auto turned = [&](int i, int o, int tap) { return from(o, i, groups.taps - 1 - tap); };
+        pack_group(work.forward, g, groups.outputs, groups.inputs, groups.taps, from);
+        if (net.training && op.wanted)
+            pack_group(work.backward, g, groups.inputs, groups.outputs, groups.taps, turned);
+    }
+}
+
+inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *tail_work,
+                                const Op *tail, int64_t block) {
+    const View x = net.act(op.source, block), z = net.act(op.target, block);
+    const Groups groups(op, x.channels, z.channels);
+    const Window sliding = window(op, x, groups.inputs, (int)op.stride);
+    const Lanes *from = x.at - op.padding * x.row - op.padding;
+    const real *bias = start(net.parameters, op.bias);
+    const bool statistics = net.training && tail && tail->gamma >= 0;
+    const unsigned used = (1u << net.lanes_in(block)) - 1;
+    const real *shift = statistics ? net.running + tail->running : nullptr;
+    if (statistics) clear_block(*tail_work);
+    auto after = [&](int line) {
+        if (statistics) add_statistics(*tail, *tail_work, shift, z, line, used);
+    };
+    if (groups.depthwise) {
+        for (int c = 0; c < z.channels; c++)
+            depthwise(sliding, from + c / groups.outputs * x.plane, z, c,
+                      net.parameters + op.weight + (long)c * groups.taps, bias ? bias[c] : 0,
+                      false);
+        for (int line = 0; line < z.height; line++) after(line);
+    } else {
+        const bool whole = groups.count == 1;
+        for (int g = 0; g < groups.count; g++)
+            convolve_group(work.forward, g, work.tile.at(), sliding,
+                           from + g * groups.inputs * x.plane,
+                           part(z, g * groups.outputs, groups.outputs),
+                           bias ? bias + g * groups.outputs : nullptr, false,
+                           [&](int line) { if (whole) after(line); });
+        for (int line = whole ? z.height : 0; line < z.height; line++) after(line);
+    }
+    if (statistics) gather_block(*tail_work);
+}
+
+// Whether the window is as large as its input: a linear layer.
+INLINE bool covers(const Op &op, int height, int width) {
+    return op.padding == 0 && op.groups == 1 && op.height == height && op.width == width;
+}
+
+// The gradient of a linear layer's input: dx[i] (+)= sum over o of w[o][i] dz[o].
+inline void linear_backward(const Op &op, View dz, View dx, const real *weights) {
+    const long each = (long)dx.channels * dx.pixels();
+    for (int c = 0; c < dx.channels; c++)
+        for (int r = 0; r < dx.height; r++) {
+            Lanes *to = dx.line(c, r);
+            for (int s = 0; s < dx.width; s++) {
+                Lanes total = op.adds ? to[s] : lanes(0);
+                const real *w = weights + c * dx.pixels() + r * dx.width + s;
+                for (int o = 0; o < dz.channels; o++, w += each)
+                    total = fma(*dz.line(o, 0), *w, total);
+                to[s] = total;
+            }
+        }
+}
+
+// The gradient of channels `first` and on of the output goes to `dz`, every `step` pixels.
+inline void spread_output(const Net &net, const Op &op, const Op *tail, const Work *tail_work,
+                          View dz, int first, int step, int64_t block) {
+    const View z = part(net.act(op.target, block), first, dz.channels);
+    const View d = part(net.grad(tail ? tail->target : op.target, block), first, dz.channels);
+    if (tail) return spread_gradient(net, *tail, *tail_work, z, d, dz, first, step, block);
+    for (int c = 0; c < d.channels; c++)
+        for (int r = 0; r < d.height; r++)
+            for (int s = 0; s < d.width; s++) dz.line(c, r * step)[s * step] = d.line(c, r)[s];
+}
+
+inline void bias_gradient(View dz, int step, real *gradients) {
+    for (int c = 0; c < dz.channels; c++) {
+        Lanes total = lanes(0);
+        for (int r = 0; r < dz.height; r++) {
+            Lanes row = lanes(0);
+            for (int s = 0; s < dz.width; s++) row += dz.line(c, r)[s * step];
+            total += row;
+        }
+        gradients[c] += sum(total);
+    }
+}
+
+// Whether the output's gradient is spread, and used, channel by channel: one then stays in the
+// caches. Not where the input's gradient may be written over the output's (plan.py).
+INLINE bool by_channel(const Op &op, const Groups &groups) {
+    return groups.depthwise && !(op.wanted && op.barrier);
+}
+
+// From the gradient of the output, spread in the scratch memory, to those of weights and input.
+inline void convolution_backward(const Net &net, const Op &op, Work &work, const Op *tail,
+                                 const Work *tail_work, int64_t block) {
+    const View x = net.act(op.source, block), z = net.act(op.target, block);
+    const Groups groups(op, x.channels, z.channels);
+    const bool linear = covers(op, x.height, x.width);
+    const int step = op.wanted && !linear ? (int)op.stride : 1;
+    const Window seen = window(op, x, groups.inputs, (int)op.stride);
+    const Lanes *from = x.at - op.padding * x.row - op.padding;
+    const View dz = work.spread_layout.view(net.spreads[work.spread].at());
+    const Window turned = window(op, dz, groups.outputs, 1);
+    const Lanes *d = dz.at - (op.height - 1 - op.padding) * dz.row - (op.width - 1 - op.padding);
+    const View dx = net.grad(op.source, block);
+    View compact = dz;  // the pixels that are not between others
+    compact.row *= step, compact.height = z.height, compact.width = z.width;
+    Reg *sums = (Reg *)work.sums.at();
+    for (int first = 0; first < z.channels; first += dz.channels) {
+        spread_output(net, op, tail, tail_work, dz, first, step, block);
+        if (op.bias >= 0) bias_gradient(compact, step, net.gradients + op.bias + first);
+        if (groups.depthwise) {
+            for (int i = 0; i < dz.channels; i++) {
+                const int c = first + i, input = c / groups.outputs;
+                depthwise_weight_gradient(seen, from + input * x.plane, compact.line(i, 0),
+                                          compact.row, step, z.height, z.width,
+                                          sums + (long)c * groups.taps);
+                if (!op.wanted) continue;
+                const real *w = net.parameters + op.weight + (long)c * groups.taps;
+                std::vector<real> weights(std::make_reverse_iterator(w + groups.taps),
+                                          std::make_reverse_iterator(w));
+                depthwise(turned, d + i * dz.plane, dx, input, weights.data(), 0,
+                          op.adds || c % groups.outputs);
+            }
+            continue;
+        }
+        for (int g = 0; g < groups.count; g++) {
+            const Lanes *inputs = from + g * groups.inputs * x.plane;
+            const View slopes = part(compact, g * groups.outputs, groups.outputs);
+            if (work.by_pairs)
+                winograd_weight_gradient(seen, inputs, slopes, work.pairs.at(),
+                                         sums + g * groups.products());
+            else
+                weight_gradient(seen, inputs, slopes, step, sums + g * groups.weights());
+        }
+        if (!op.wanted) continue;
+        if (linear) {
+            linear_backward(op, compact, dx, net.parameters + op.weight);
+            continue;
+        }
+        for (int g = 0; g < groups.count; g++)
+            convolve_group(work.backward, g, work.tile.at(), turned,
+                           d + g * groups.outputs * dz.plane,
+                           part(dx, g * groups.inputs, groups.inputs), nullptr, op.adds,
+                           [](int) {});
+    }
+}
+
+inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
+    const int channels = by_channel(op, Groups(op, x.channels, z.channels)) ? 1 : z.channels;
+    if (!op.wanted || covers(op, x.height, x.width))
+        return Layout(channels, z.height, z.width, 0);
+    // The input's gradient reads height + kernel - 1 rows from kernel - 1 - padding before the
+    // first one on; where the padding is larger, it begins inside.
+    const long before_y = op.height - 1 - op.padding, before_x = op.width - 1 - op.padding;
+    const long halo = std::max<long>(0, std::max(before_y, before_x));
+    const long rows = std::max(halo + (z.height - 1) * op.stride + 1,
+                               halo - before_y + x.height + op.height - 1);
+    const long columns = std::max(halo + (z.width - 1) * op.stride + 1,
+                                  halo - before_x + x.width + op.width - 1);
+    return Layout(channels, z.height, z.width, halo, rows, columns);
+}
+
+}  // namespace
