@@ -6,7 +6,7 @@ flat array. `Value` and `Op` mirror the structs of `cpp/net.hpp`, field by field
 Ops run block by block (16 images), from one batch normalisation to the next: such a stretch is a
 segment. What later segments read is kept for the whole batch, and so is what a convolution gives;
 anything else is made again in the backward pass. Gradients that cross segments share as few
-buffers as their lives allow.
+buffers as their lives allow; one may lie where the one that it was made from lay before.
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ class Augmenter {
         : images_(images), how_(how), count_(count), height_((int)images.height),
           width_((int)images.width), size_((size_t)height_ * width_),
           bordered_(images.channels * (height_ + 3) * (width_ + 3)),
-          result_(images.channels * size_) {}
+          result_(images.channels * size_) {
+        for (int v = 0; v < 256; v++) level_[v] = v / (real)255;
+    }
 
     // The image of the data set, as number `place` of a batch of `count`.
     const std::vector<real> &image(int64_t index, int64_t place) {
@@ -99,7 +101,7 @@ class Augmenter {
         real *to = bordered_.data() + row + 1;
         for (int c = 0; c < images_.channels; c++, to += (height_ + 3) * row)
             for (int y = 0; y < height_; y++)
-                for (int x = 0; x < width_; x++) to[y * row + x] = *from++ / (real)255;
+                for (int x = 0; x < width_; x++) to[y * row + x] = level_[*from++];
     }
 
     void move(int64_t place) {
@@ -170,6 +172,7 @@ class Augmenter {
     int height_, width_;
     size_t size_;
     std::vector<real> bordered_, result_;
+    real level_[256];  // of a byte, in [0, 1]
 };
 
 // Puts images into the lanes of one block; lanes without an image are zero.
