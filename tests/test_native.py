@@ -205,6 +205,16 @@ def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> No
 
 
 @needs_compiler
+@pytest.mark.parametrize("shape", [(2, 1, 3), (2, 3, 1), (2, 1, 4), (1, 1, 1), (2, 2, 17)],
+                         ids=str)
+@pytest.mark.parametrize("text", [
+    "conv(4,k=1) conv(5,k=1,p=0,stride=2) linear(4)",
+    "conv(4) conv(5) conv(6,stride=2) conv(4,k=1,p=0,stride=2) gap"])
+def test_narrow_images(double: ctypes.CDLL, text: str, shape: Shape) -> None:
+    assert agree(double, parse(text), shape, count=19)
+
+
+@needs_compiler
 @pytest.mark.parametrize("text", [
     "conv(4,p=0) residual([conv(4,p=0) conv(4,p=0)]) gap",  # from 26 to 22 pixels
     "conv(3) residual([avgpool conv(3,p=9)]) gap", "conv(2) linear(10)",
@@ -334,6 +344,15 @@ def test_large_means_are_not_lost_in_single_precision() -> None:
 @needs_compiler
 def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -> None:
     """A linear network's gradient shows its input: it must be the same with each augmentation."""
+    same_images(double)
+
+
+@needs_engine
+def test_so_are_those_of_the_build_that_is_used() -> None:
+    same_images(library())
+
+
+def same_images(build_: ctypes.CDLL) -> None:
     from lightsearch.augment import augment
 
     data = images((3, 9, 14), 40, 10)
@@ -342,7 +361,7 @@ def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -
              "brightness": 0.4, "contrast": 0.5}
     recipes = [Recipe(**{name: value}) for name, value in whole.items()]  # type: ignore[arg-type]
     for recipe in [*recipes, Recipe(**whole)]:  # type: ignore[arg-type]
-        engine = Native(design, recipe, data, 3, double)
+        engine = Native(design, recipe, data, 3, build_)
         engine.begin()
         batch = torch.arange(40).flip(0)
         engine.gradient(batch, 99, 0)
@@ -353,7 +372,7 @@ def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -
         functional.cross_entropy(module((pixels - mean) / std), data.train[1][batch]).backward()
         expected = dict(module.named_parameters())["0.linear.weight"].grad
         assert expected is not None
-        torch.testing.assert_close(native_gradients(engine)["0.linear.weight"], expected,
+        torch.testing.assert_close(native_gradients(engine)["0.linear.weight"].double(), expected,
                                    atol=2e-6, rtol=0, msg=lambda m, r=recipe: f"{r}: {m}")
 
 

@@ -43,8 +43,13 @@ struct Neighbours {
             pairs[i / 4][i % 4] = pair;
         }
         const Reg a = (Reg)pairs[0], b = (Reg)pairs[1];
+#ifdef __clang__
+        left = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+        right = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
         left = __builtin_shuffle(a, b, Mask{0, 2, 4, 6, 8, 10, 12, 14});
         right = __builtin_shuffle(a, b, Mask{1, 3, 5, 7, 9, 11, 13, 15});
+#endif
 #endif
     }
 };

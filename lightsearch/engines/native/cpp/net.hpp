@@ -79,16 +79,16 @@ class Memory {
 // other's cache sets.
 struct Layout {
     int channels = 0, height = 0, width = 0;
-    long halo = 0, row = 0, plane = 0;
+    long halo = 0, rows = 0, row = 0, plane = 0;
 
     Layout() = default;
     Layout(int channels, int height, int width, long halo)
         : Layout(channels, height, width, halo, height + 2 * halo, width + 2 * halo) {}
     Layout(int channels, int height, int width, long halo, long rows, long columns)
-        : channels(channels), height(height), width(width), halo(halo), row(columns),
+        : channels(channels), height(height), width(width), halo(halo), rows(rows), row(columns),
           plane((rows * columns) | 1) {}
     size_t block() const { return (size_t)channels * plane; }
-    bool gaps() const { return plane != (((long)height * width) | 1); }
+    bool gaps() const { return rows != height || row != width; }  // pixels that must be zero
     size_t beyond() const { return row + 1; }  // what a tile may read after the last block
     View view(Lanes *base) const {
         return {base + halo * row + halo, row, plane, channels, height, width};
@@ -111,8 +111,8 @@ struct Work {
     Layout spread_layout;                     // the gradient of a convolution's output, spread
     int spread = -1;                          // which of the net's `spreads` holds it
     Memory sums;                              // gradients of the weights, still by lane
-    bool by_pairs = false;                    // they are those of winograd_weights.hpp
-    Memory pairs;                             // its factors, of some rows
+    bool by_pairs = false;                    // they are taken by winograd_weights.hpp, and are
+    Memory pairs;                             // sums of products; the factors of some rows
     std::vector<Lanes> first, second;         // sums over a block, by channel
     std::vector<double> total, squares;       // and over the batch
     std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset

@@ -40,7 +40,7 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                 w.backward = packed(op, groups.count, groups.outputs, groups.inputs, x.height,
                                     x.width, 1);
                 if (w.forward.by_tiles || w.backward.by_tiles)
-                    w.tile = Memory(SPOTS * (std::max(groups.inputs, groups.outputs) | 1));
+                    w.tile = Memory((size_t)SPOTS * std::max(groups.inputs, groups.outputs));
             }
             w.by_pairs = !groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1 &&
                          pairs_pay(groups.inputs, groups.outputs);
