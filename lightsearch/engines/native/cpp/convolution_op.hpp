@@ -2,7 +2,7 @@
 // memory. Batch norm's statistics are taken while a row of its output is in the cache; its gradient
 // is first spread into scratch memory (see convolution.hpp).
 #pragma once
-#include <iterator>
+#include <algorithm>
 
 #include "depthwise.hpp"
 #include "pointwise.hpp"
@@ -134,18 +134,6 @@ inline void spread_output(const Net &net, const Op &op, const Op *tail, const Wo
             for (int s = 0; s < d.width; s++) dz.line(c, r * step)[s * step] = d.line(c, r)[s];
 }
 
-inline void bias_gradient(View dz, int step, real *gradients) {
-    for (int c = 0; c < dz.channels; c++) {
-        Lanes total = lanes(0);
-        for (int r = 0; r < dz.height; r++) {
-            Lanes row = lanes(0);
-            for (int s = 0; s < dz.width; s++) row += dz.line(c, r)[s * step];
-            total += row;
-        }
-        gradients[c] += sum(total);
-    }
-}
-
 // Whether the output's gradient is spread, and used, channel by channel: one then stays in the
 // caches. Not where the input's gradient may be written over the output's (plan.py).
 INLINE bool by_channel(const Op &op, const Groups &groups) {
@@ -170,8 +158,10 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     Reg *sums = (Reg *)work.sums.at();
     for (int first = 0; first < z.channels; first += dz.channels) {
         spread_output(net, op, tail, tail_work, dz, first, step, block);
-        if (op.bias >= 0) bias_gradient(compact, step, net.gradients + op.bias + first);
+        for (int c = 0; op.bias >= 0 && c < compact.channels; c++)
+            net.gradients[op.bias + first + c] += sum(plane_sum(compact, c, step));
         if (groups.depthwise) {
+            std::vector<real> weights(groups.taps);
             for (int i = 0; i < dz.channels; i++) {
                 const int c = first + i, input = c / groups.outputs;
                 depthwise_weight_gradient(seen, from + input * x.plane, compact.line(i, 0),
@@ -179,8 +169,7 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
                                           sums + (long)c * groups.taps);
                 if (!op.wanted) continue;
                 const real *w = net.parameters + op.weight + (long)c * groups.taps;
-                std::vector<real> weights(std::make_reverse_iterator(w + groups.taps),
-                                          std::make_reverse_iterator(w));
+                std::reverse_copy(w, w + groups.taps, weights.begin());
                 depthwise(turned, d + i * dz.plane, dx, input, weights.data(), 0,
                           op.adds || c % groups.outputs);
             }

@@ -56,6 +56,17 @@ struct View {
     long pixels() const { return (long)height * width; }
 };
 
+// The sum of every `step`th pixel of a row, row by row.
+INLINE Lanes plane_sum(View x, int channel, int step = 1) {
+    Lanes total = lanes(0);
+    for (int r = 0; r < x.height; r++) {
+        Lanes row = lanes(0);
+        for (int s = 0; s < x.width; s++) row += x.line(channel, r)[s * step];
+        total += row;
+    }
+    return total;
+}
+
 // Zeroed memory on a cache line's border.
 class Memory {
   public:

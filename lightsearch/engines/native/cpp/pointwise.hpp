@@ -11,6 +11,8 @@
 //
 // is spread into the scratch memory of the convolution.
 #pragma once
+#include <type_traits>
+
 #include "functions.hpp"
 #include "net.hpp"
 #include "random.hpp"

@@ -122,16 +122,6 @@ inline void average_pool_backward(const Op &op, View dy, View dx) {
         }
 }
 
-INLINE Lanes plane_sum(View x, int channel) {
-    Lanes total = lanes(0);
-    for (int r = 0; r < x.height; r++) {
-        Lanes row = lanes(0);
-        for (int s = 0; s < x.width; s++) row += x.line(channel, r)[s];
-        total += row;
-    }
-    return total;
-}
-
 inline void global_pool(View x, View y) {
     const Lanes share = lanes((real)1 / x.pixels());
     for (int c = 0; c < x.channels; c++) *y.line(c, 0) = plane_sum(x, c) * share;
