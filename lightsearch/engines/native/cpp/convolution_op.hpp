@@ -17,8 +17,11 @@ struct Groups {
     Groups(const Op &op, int in, int out)
         : count((int)op.groups), inputs(in / count), outputs(out / count),
           taps((int)(op.height * op.width)), depthwise(inputs == 1 && count > 1) {}
-    long weights() const { return (long)outputs * inputs * taps; }  // of one group
-    long products() const { return 3L * PRODUCTS * outputs * inputs; }
+    // Of one group.
+    long weights() const { return (long)outputs * inputs * taps; }
+    long sums(int group) const {  // where products are summed, in groups of so many outputs
+        return group ? 3L * (group + 2) * outputs * inputs : weights();
+    }
 };
 
 INLINE Window window(const Op &op, const View &x, int inputs, int step) {
@@ -30,27 +33,31 @@ INLINE View part(View v, int first, int channels) {
     return v;
 }
 
+INLINE int spots(int tile) { return (tile + 2) * (tile + 2); }  // of a transformed tile
+
 // Makes room for a direction's weights, and settles by which kernel they are read.
 inline Packed packed(const Op &op, int groups, int inputs, int outputs, int height, int width,
                      int stride) {
     Packed made;
-    made.by_tiles = op.height == 3 && op.width == 3 && stride == 1 &&
-                    winograd_pays(inputs, outputs, height, width);
-    made.group = (size_t)inputs * outputs * (made.by_tiles ? SPOTS : op.height * op.width);
+    if (op.height == 3 && op.width == 3 && stride == 1)
+        made.tile = fastest_tile(inputs, outputs, height, width);
+    made.group = (size_t)inputs * outputs * (made.tile ? spots(made.tile) : op.height * op.width);
     made.weights.resize(made.group * groups);
     return made;
 }
 template <class At>
 void pack_group(Packed &to, int group, int outputs, int inputs, int taps, At at) {
-    if (to.by_tiles) return winograd_pack(outputs, inputs, to.of(group), at);
-    pack(outputs, inputs, taps, to.of(group), at);
+    if (!to.tile) return pack(outputs, inputs, taps, to.of(group), at);
+    with_m(to.tile, [&](auto m) { Winograd<m()>::pack(outputs, inputs, to.of(group), at); });
 }
 template <class After>
 void convolve_group(Packed &packed, int group, Lanes *tile, Window window, const Lanes *x, View y,
                     const real *bias, bool add, After after) {
     const real *weights = packed.of(group);
-    if (packed.by_tiles) return winograd(window, x, y, weights, bias, add, tile, after);
-    convolve(window, x, y, weights, bias, add, after);
+    if (!packed.tile) return convolve(window, x, y, weights, bias, add, after);
+    with_m(packed.tile, [&](auto m) {
+        Winograd<m()>::convolve(window, x, y, weights, bias, add, tile, after);
+    });
 }
 
 // Packs the weights of a convolution for both directions.
@@ -178,11 +185,13 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
         for (int g = 0; g < groups.count; g++) {
             const Lanes *inputs = from + g * groups.inputs * x.plane;
             const View slopes = part(compact, g * groups.outputs, groups.outputs);
-            if (work.by_pairs)
-                winograd_weight_gradient(seen, inputs, slopes, work.pairs.at(),
-                                         sums + g * groups.products());
+            Reg *to = sums + g * groups.sums(work.group);
+            if (!work.group)
+                weight_gradient(seen, inputs, slopes, step, to);
             else
-                weight_gradient(seen, inputs, slopes, step, sums + g * groups.weights());
+                with_m(work.group, [&](auto m) {
+                    RowGradient<m()>::add(seen, inputs, slopes, work.factors.at(), to);
+                });
         }
         if (!op.wanted) continue;
         if (linear) {
@@ -194,6 +203,22 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
                            d + g * groups.outputs * dz.plane,
                            part(dx, g * groups.inputs, groups.inputs), nullptr, op.adds,
                            [](int) {});
+    }
+}
+
+// After the last block: the gradients of the weights from their sums.
+inline void settle_weights(const Net &net, const Op &op, const Work &work) {
+    const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
+    const Reg *sums = (const Reg *)work.sums.at();
+    real *to = net.gradients + op.weight;
+    for (int g = 0; g < groups.count; g++) {
+        if (!work.group)
+            for (long w = 0; w < groups.weights(); w++) to[w] = sum(sums[w]);
+        else
+            with_m(work.group, [&](auto m) {
+                RowGradient<m()>::settle(sums, (long)groups.outputs * groups.inputs, to);
+            });
+        to += groups.weights(), sums += groups.sums(work.group);
     }
 }
 

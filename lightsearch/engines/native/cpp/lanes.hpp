@@ -13,6 +13,7 @@
 #endif
 
 #define INLINE inline __attribute__((always_inline))
+#define APART __attribute__((noinline))  // registers of its own
 #define UNROLL _Pragma("GCC unroll 16")
 
 namespace {

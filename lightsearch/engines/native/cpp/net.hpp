@@ -100,7 +100,6 @@ struct Layout {
           plane((rows * columns) | 1) {}
     size_t block() const { return (size_t)channels * plane; }
     bool gaps() const { return rows != height || row != width; }  // pixels that must be zero
-    size_t beyond() const { return row + 1; }  // what a tile may read after the last block
     View view(Lanes *base) const {
         return {base + halo * row + halo, row, plane, channels, height, width};
     }
@@ -108,8 +107,8 @@ struct Layout {
 
 // The weights of a dense convolution in one direction, as its kernel reads them.
 struct Packed {
-    bool by_tiles = false;  // the kernel is Winograd's (winograd.hpp)
-    size_t group = 0;       // numbers of each group
+    int tile = 0;      // outputs along a side of Winograd's tiles (winograd.hpp); 0: there are none
+    size_t group = 0;  // numbers of each group
     std::vector<real> weights;
 
     real *of(int index) { return weights.data() + index * group; }
@@ -122,8 +121,8 @@ struct Work {
     Layout spread_layout;                     // the gradient of a convolution's output, spread
     int spread = -1;                          // which of the net's `spreads` holds it
     Memory sums;                              // gradients of the weights, still by lane
-    bool by_pairs = false;                    // they are taken by winograd_weights.hpp, and are
-    Memory pairs;                             // sums of products; the factors of some rows
+    int group = 0;                            // they are sums of products, of so many outputs
+    Memory factors;                           // each, by winograd_weights.hpp; 0: they are not
     std::vector<Lanes> first, second;         // sums over a block, by channel
     std::vector<double> total, squares;       // and over the batch
     std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset

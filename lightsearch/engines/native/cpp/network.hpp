@@ -19,8 +19,7 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
     for (const Value &v : values) {
         layouts.emplace_back(v.channels, v.height, v.width, v.halo);
         gradient_layouts.emplace_back(v.channels, v.height, v.width, 0);
-        acts.emplace_back(layouts.back().block() * (v.batch ? blocks : 1) +
-                          layouts.back().beyond());
+        acts.emplace_back(layouts.back().block() * (v.batch ? blocks : 1));
         if (v.gradient >= 0) {
             strides.resize(std::max<size_t>(strides.size(), v.gradient + 1));
             strides[v.gradient] = std::max(strides[v.gradient], gradient_layouts.back().block());
@@ -33,21 +32,22 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
         Work &w = work[i];
         if (op.kind == CONV) {
             const Groups groups(op, x.channels, z.channels);
-            const long weights = groups.weights() * groups.count;
             if (!groups.depthwise) {
                 w.forward = packed(op, groups.count, groups.inputs, groups.outputs, z.height,
                                    z.width, (int)op.stride);
                 w.backward = packed(op, groups.count, groups.outputs, groups.inputs, x.height,
                                     x.width, 1);
-                if (w.forward.by_tiles || w.backward.by_tiles)
-                    w.tile = Memory((size_t)SPOTS * std::max(groups.inputs, groups.outputs));
+                if (const int tile = std::max(w.forward.tile, w.backward.tile))
+                    w.tile = Memory((size_t)spots(tile) * std::max(groups.inputs, groups.outputs));
             }
-            w.by_pairs = !groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1 &&
-                         pairs_pay(groups.inputs, groups.outputs);
-            const long kept = w.by_pairs ? groups.products() * groups.count : weights;
-            w.sums = Memory((kept * sizeof(Reg) + sizeof(Lanes) - 1) / sizeof(Lanes));
-            if (w.by_pairs)
-                w.pairs = Memory(band_room(groups.inputs, groups.outputs, z.height, z.width));
+            if (!groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1)
+                w.group = fastest_group(groups.inputs, groups.outputs, z.width);
+            const size_t sums = groups.sums(w.group) * groups.count * sizeof(Reg);
+            w.sums = Memory((sums + sizeof(Lanes) - 1) / sizeof(Lanes));
+            if (w.group)
+                w.factors = Memory(with_m(w.group, [&](auto m) {
+                    return RowGradient<m()>::room(groups.inputs, groups.outputs, z.height, z.width);
+                }));
             w.spread_layout = spread_layout(op, x, z);
         } else if (op.kind == POINTWISE) {
             w.first.assign(z.channels, lanes(0)), w.second.assign(z.channels, lanes(0));
@@ -92,11 +92,11 @@ inline void Net::share_memory() {
     for (size_t i = 0; i < ops.size(); i++) {
         const int64_t target = ops[i].target;
         const Layout &y = layouts[target], &spread = work[i].spread_layout;
-        if (!values[target].batch) passing_act[target] = act_rooms.place(y.block() + y.beyond());
+        if (!values[target].batch) passing_act[target] = act_rooms.place(y.block());
         if (values[target].gradient == -1)
             passing_grad[target] = grad_rooms.place(gradient_layouts[target].block());
         if (ops[i].kind == CONV)
-            work[i].spread = spread_rooms.place(spread.block() + spread.beyond());
+            work[i].spread = spread_rooms.place(spread.block());
         if (ops[i].barrier)
             for (Rooms *rooms : {&act_rooms, &grad_rooms, &spread_rooms}) rooms->restart();
     }
@@ -172,7 +172,7 @@ inline double population(const Net &net, int64_t value) {
 inline void Net::clear_gaps(size_t start, size_t end) {
     auto clear = [](const Memory &memory, const Layout &layout) {
         if (layout.gaps())
-            std::fill_n(memory.at(), layout.block() + layout.beyond(), lanes(0));
+            std::fill_n(memory.at(), layout.block(), lanes(0));
     };
     for (size_t i = start; i < end; i++) {
         const int64_t target = ops[i].target;
@@ -218,19 +218,7 @@ inline void Net::backward() {
         }
     }
     for (size_t i = 0; i < ops.size(); i++)
-        if (ops[i].kind == CONV) {
-            const Op &op = ops[i];
-            const Reg *sums = (const Reg *)work[i].sums.at();
-            const Groups groups(op, layouts[op.source].channels, layouts[op.target].channels);
-            if (work[i].by_pairs)
-                for (int g = 0; g < groups.count; g++)
-                    settle_products(sums + g * groups.products(),
-                                    (long)groups.outputs * groups.inputs,
-                                    gradients + op.weight + g * groups.weights());
-            else
-                for (long w = 0; w < groups.weights() * groups.count; w++)
-                    gradients[op.weight + w] = sum(sums[w]);
-        }
+        if (ops[i].kind == CONV) settle_weights(*this, ops[i], work[i]);
 }
 
 inline void Net::infer() {

@@ -1,120 +1,125 @@
-// The weight gradient of a dense 3 x 3 convolution with a stride of 1 in two thirds of the
-// multiplications: Winograd's F(3, 2) along the rows (Lavin and Gray 2016 have its transpose).
+// The weight gradient of a dense 3 x 3 convolution with a stride of 1 in fewer multiplications:
+// Winograd's F(M, 3) along the rows, M = 2 or 4. Where y = A' [(G w) . (B' d)] (points.hpp), the
+// gradient g of M neighbouring outputs gives to the three weights of a row of the window
 //
-// For each row of the window, two neighbouring gradients g0, g1 of an output and the four inputs
-// d0 ... d3 that they see give to its three weights, with four products in place of six,
+//     dw = G' [(A g) . (B' d)],    . multiplies number by number,
 //
-//     p0 = g0 (d0 - d2)                     dw0 = p0 + (p1 + p2) / 2
-//     p1 = (g0 + g1) (d1 + d2)              dw1 =      (p1 - p2) / 2
-//     p2 = (g0 - g1) (d2 - d1)              dw2 = (p1 + p2) / 2 - p3
-//     p3 = g1 (d1 - d3)
-//
-// The products are summed over pixels, images and batch before that last step. Some rows at a time,
-// the factors lie by product, so that a product's are read by the kernel for a window of 1 x 1.
+// in 4 products for 6, or 6 for 12. They are summed over pixels, images and batch before the last
+// step, G'. Some rows at a time, the factors lie by point, so that a point's products are summed by
+// the kernel for a window of 1 x 1. Where M does not divide a row, its last group lies back over
+// its neighbour, whose gradients count as zero there.
 #pragma once
 #include "convolution.hpp"
+#include "points.hpp"
 
 namespace {
 
-constexpr int PRODUCTS = 4;
-
-// A band of rows: `kinds` planes of pairs for each channel, [kind][channel][row][pair].
+// A band of rows: for each point and channel a plane of groups, [point][channel][row][group].
 struct Band {
     Lanes *at;
-    int kinds, channels, rows, pairs;
+    int channels, rows, groups;
 
-    long plane() const { return ((long)rows * pairs) | 1; }
-    size_t size() const { return (size_t)kinds * channels * plane(); }
-    Lanes *line(int kind, int channel, int row) const {
-        return at + ((long)kind * channels + channel) * plane() + (long)row * pairs;
+    long plane() const { return ((long)rows * groups) | 1; }
+    Lanes *line(int point, int channel, int row) const {
+        return at + ((long)point * channels + channel) * plane() + (long)row * groups;
     }
 };
 
-// Rows whose factors stay in the caches near the core (measured).
-INLINE int band_rows(int height, int width) {
-    return std::min(height, std::max(1, 128 / width));
-}
-INLINE Band input_band(Lanes *at, int inputs, int rows, int width) {
-    return {at, PRODUCTS, inputs, rows + 2, (width + 1) / 2};
-}
-INLINE Band slope_band(const Band &in, int outputs, int rows) {
-    return {in.at + in.size(), 2, outputs, rows, in.pairs};
-}
-inline size_t band_room(int inputs, int outputs, int height, int width) {
-    const Band in = input_band(nullptr, inputs, band_rows(height, width), width);
-    return in.size() + slope_band(in, outputs, in.rows - 2).size();
-}
+template <int M> struct RowGradient {
+    static constexpr int POINTS = M + 2;
 
-INLINE void pair_inputs(const Lanes *x, long plane, long row, Band to) {
-    for (int c = 0; c < to.channels; c++)
-        for (int r = 0; r < to.rows; r++) {
-            const Lanes *d = x + c * plane + r * row;
-            Lanes *p0 = to.line(0, c, r), *p1 = to.line(1, c, r);
-            Lanes *p2 = to.line(2, c, r), *p3 = to.line(3, c, r);
-            for (int i = 0; i < to.pairs; i++, d += 2) {
-                p0[i] = d[0] - d[2];
-                p1[i] = d[1] + d[2];
-                p2[i] = d[2] - d[1];
-                p3[i] = d[1] - d[3];
-            }
-        }
-}
-
-// Sums and differences; where a row is of odd length, the last pair's second gradient is zero.
-INLINE void pair_slopes(View dz, int line, Band to) {
-    for (int c = 0; c < to.channels; c++)
-        for (int r = 0; r < to.rows; r++) {
-            const Lanes *g = dz.line(c, line + r);
-            Lanes *both = to.line(0, c, r), *apart = to.line(1, c, r);
-            int i = 0;
-            for (; 2 * i + 1 < dz.width; i++)
-                both[i] = g[2 * i] + g[2 * i + 1], apart[i] = g[2 * i] - g[2 * i + 1];
-            if (i < to.pairs) both[i] = apart[i] = g[2 * i];
-        }
-}
-
-// sums[product][o][i][r] += the products of one group over one block.
-inline void winograd_weight_gradient(Window window, const Lanes *x, View dz, Lanes *room,
-                                     Reg *sums) {
-    const int outputs = dz.channels, inputs = window.inputs;
-    const int tiles = tile_count(outputs, 4), most = band_rows(dz.height, dz.width);
-    for (int line = 0; line < dz.height; line += most) {
-        const int rows = std::min(most, dz.height - line);
-        const Band in = input_band(room, inputs, rows, dz.width);
-        const Band slopes = slope_band(in, outputs, rows);
-        pair_inputs(x + line * window.row, window.plane, window.row, in);
-        pair_slopes(dz, line, slopes);
-        const Window down{3, 1, 1, in.pairs, in.pairs, 1};  // the window's rows, as if channels
-        Reg *to = sums;
-        for (int k = 0; k < PRODUCTS; k++, to += 3L * outputs * inputs)
-            for (int i = 0, o = 0; i < tiles; i++) {
-                const int T = tile_size(outputs, tiles, i);
-                const bool single = k == 0 || k == 3;  // g0, g1: they lie in dz
-                const Lanes *d = single ? dz.line(o, line) + k / 3 : slopes.line(k - 1, o, 0);
-                for (int c = 0; c < inputs; c++)
-                    BY_TAP[2][T - 1](down, in.line(k, c, 0), d,
-                                     single ? dz.plane : slopes.plane(),
-                                     single ? dz.row : slopes.pairs, 1 + single,
-                                     to + 3L * (o * inputs + c), 3L * inputs, 1, rows,
-                                     k == 3 ? dz.width / 2 : in.pairs);
-                o += T;
-            }
+    // Rows whose factors stay in the caches near the core (measured).
+    static int band_rows(int height, int width) {
+        return std::min(height, std::max(1, 256 / width));
     }
-}
+    static Band input_band(Lanes *at, int inputs, int rows, int width) {
+        return {at, inputs, rows + 2, tile_count(width, M)};
+    }
+    static Band slope_band(const Band &in, int outputs, int rows) {
+        return {in.line(POINTS, 0, 0), outputs, rows, in.groups};
+    }
+    static size_t room(int inputs, int outputs, int height, int width) {
+        const int rows = band_rows(height, width);
+        const Band in = input_band(nullptr, inputs, rows, width);
+        return slope_band(in, outputs, rows).line(POINTS, 0, 0) - in.at;
+    }
 
-INLINE bool pairs_pay(int inputs, int outputs) { return inputs >= 4 && outputs >= 4; }
-
-// The weights' gradients from the sums of the products.
-inline void settle_products(const Reg *sums, long pairs, real *gradients) {
-    for (long i = 0; i < pairs; i++)
-        for (int r = 0; r < 3; r++, gradients += 3) {
-            real p[PRODUCTS];
-            for (int k = 0; k < PRODUCTS; k++) p[k] = sum(sums[3 * (k * pairs + i) + r]);
-            const real both = (p[1] + p[2]) / 2;
-            gradients[0] = p[0] + both;
-            gradients[1] = (p[1] - p[2]) / 2;
-            gradients[2] = both - p[3];
+    // B' d of one row of a channel, `width` outputs wide.
+    static APART void transform_inputs(const Lanes *d, int width, const Band &to, int c, int r) {
+        Lanes *at = to.line(0, c, r);
+        const long apart = to.channels * to.plane();
+        for (int i = 0; i < to.groups; i++, at++) {
+            const Lanes *from = d + std::min(i * M, width - M);
+            UNROLL for (int p = 0; p < PARTS; p++)
+                UNROLL for (int n = 0; n < POINTS; n += 2)
+                    to_points<M>(n / 2, [&](int s) { return from[s].part[p]; },
+                                 at[n * apart].part[p], at[(n + 1) * apart].part[p]);
         }
+    }
+
+    // A g of one row of a channel.
+    static APART void transform_slopes(const Lanes *g, int width, const Band &to, int c, int r) {
+        Lanes *at = to.line(0, c, r);
+        const long apart = to.channels * to.plane();
+        auto write = [&](auto from) {
+            UNROLL for (int p = 0; p < PARTS; p++)
+                UNROLL for (int n = 0; n < POINTS; n += 2)
+                    gather_points<M>(n / 2, [&](int s) { return from(s).part[p]; },
+                                     at[n * apart].part[p], at[(n + 1) * apart].part[p]);
+        };
+        for (int i = 0; i < width / M; i++, at++, g += M) write([&](int s) { return g[s]; });
+        const int left = width % M;
+        if (left) write([&](int s) { return s < M - left ? lanes(0) : g[s - (M - left)]; });
+    }
+
+    // sums[point][o][i][r] += the products of one group of channels over one block.
+    static void add(Window window, const Lanes *x, View dz, Lanes *room, Reg *sums) {
+        const int outputs = dz.channels, inputs = window.inputs, width = dz.width;
+        const int tiles = tile_count(outputs, 4), most = band_rows(dz.height, width);
+        for (int line = 0; line < dz.height; line += most) {
+            const int rows = std::min(most, dz.height - line);
+            const Band in = input_band(room, inputs, rows, width);
+            const Band slopes = slope_band(in, outputs, rows);
+            for (int c = 0; c < inputs; c++)
+                for (int r = 0; r < rows + 2; r++)
+                    transform_inputs(x + c * window.plane + (line + r) * window.row, width, in, c,
+                                     r);
+            for (int c = 0; c < outputs; c++)
+                for (int r = 0; r < rows; r++)
+                    transform_slopes(dz.line(c, line + r), width, slopes, c, r);
+            const Window down{3, 1, 1, in.groups, in.groups, 1};  // rows, as if channels
+            Reg *to = sums;
+            for (int n = 0; n < POINTS; n++, to += 3L * outputs * inputs)
+                for (int i = 0, o = 0; i < tiles; i++) {
+                    const int T = tile_size(outputs, tiles, i);
+                    for (int c = 0; c < inputs; c++)
+                        BY_TAP[2][T - 1](down, in.line(n, c, 0), slopes.line(n, o, 0),
+                                         slopes.plane(), slopes.groups, 1,
+                                         to + 3L * (o * inputs + c), 3L * inputs, 1, rows,
+                                         in.groups);
+                    o += T;
+                }
+        }
+    }
+
+    // The weights' gradients from the sums of the products.
+    static void settle(const Reg *sums, long pairs, real *gradients) {
+        constexpr Weighting<M> G;
+        for (long i = 0; i < 3 * pairs; i++, gradients += 3) {
+            double total[3] = {};
+            for (int n = 0; n < POINTS; n++) {
+                const double product = sum(sums[3 * n * pairs + i]);
+                for (int tap = 0; tap < 3; tap++) total[tap] += G.at[n][tap] * product;
+            }
+            for (int tap = 0; tap < 3; tap++) gradients[tap] = (real)total[tap];
+        }
+    }
+};
+
+// The M of the fastest algorithm; 0 is `weight_gradient` (measured).
+inline int fastest_group(int inputs, int outputs, int width) {
+    if (inputs < 4 || outputs < 4 || width < 2) return 0;
+    return width >= 4 && 6 * tile_count(width, 4) < 4 * tile_count(width, 2) ? 4 : 2;
 }
 
 }  // namespace
