@@ -157,7 +157,7 @@ ONES = [
     for k in (1, 2, 3, 5, 7) for p in (0, 1, 4) for s in (1, 2, 3)
 ] + [
     f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)
-] + [  # wide enough for Winograd's algorithm
+] + [  # wide enough for Winograd's algorithms
     f"conv(12,k=1) conv(17,p={p},bias={bias},norm=none) conv(12,p={p}) gap"
     for p in (0, 1, 2, 4) for bias in ("true", "false")
 ] + [
@@ -196,6 +196,9 @@ ONES = [
     "maxpool avgpool dropout(0.2) linear(4)",
     "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)", "gap linear(3)",
 ]
+EDGES = "conv(12,k=1) conv(13) residual([conv(13,norm=none,bias=true) conv(13)]) gap"
+SIZES = [(1, 5), (2, 2), (3, 6), (4, 4), (5, 10), (6, 6), (7, 14), (8, 5), (9, 9), (10, 11),
+         (14, 3)]
 
 
 @needs_compiler
@@ -215,8 +218,15 @@ def test_narrow_images(double: ctypes.CDLL, text: str, shape: Shape) -> None:
 
 
 @needs_compiler
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_tiles_of_both_sizes_and_their_edges(double: ctypes.CDLL, size: tuple[int, int]) -> None:
+    assert agree(double, parse(EDGES), (2, *size), count=17)
+
+
+@needs_compiler
 @pytest.mark.parametrize("text", [
     "conv(4,p=0) residual([conv(4,p=0) conv(4,p=0)]) gap",  # from 26 to 22 pixels
+    "conv(8,p=0) conv(12,p=0) maxpool conv(16) conv(14,p=0) gap",
     "conv(3) residual([avgpool conv(3,p=9)]) gap", "conv(2) linear(10)",
     "conv(2,stride=3) linear(5,act=relu) linear(10)"])
 def test_larger_images(double: ctypes.CDLL, text: str) -> None:
@@ -387,6 +397,8 @@ import test_native as t
 library = t.open_library(Path(sys.argv[1]))
 for text in t.ONES:
     t.agree(library, t.parse(text), (2, 9, 11), count=19)
+for size in t.SIZES:
+    t.agree(library, t.parse(t.EDGES), (2, *size), count=17)
 for count in (1, 2, 15, 16, 17, 33, 300):
     t.agree(library, t.parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se linear(10)"),
             (1, 7, 5), count=count, recipe=t.Recipe(batch_size=count))

@@ -33,31 +33,29 @@ INLINE View part(View v, int first, int channels) {
     return v;
 }
 
-INLINE int spots(int tile) { return (tile + 2) * (tile + 2); }  // of a transformed tile
-
 // Makes room for a direction's weights, and settles by which kernel they are read.
 inline Packed packed(const Op &op, int groups, int inputs, int outputs, int height, int width,
                      int stride) {
     Packed made;
     if (op.height == 3 && op.width == 3 && stride == 1)
-        made.tile = fastest_tile(inputs, outputs, height, width);
-    made.group = (size_t)inputs * outputs * (made.tile ? spots(made.tile) : op.height * op.width);
+        made.tiling = fastest_tiling(inputs, outputs, height, width);
+    made.group = (size_t)inputs * outputs * (used(made.tiling) ? spots(made.tiling)
+                                                               : op.height * op.width);
     made.weights.resize(made.group * groups);
     return made;
 }
 template <class At>
 void pack_group(Packed &to, int group, int outputs, int inputs, int taps, At at) {
-    if (!to.tile) return pack(outputs, inputs, taps, to.of(group), at);
-    with_m(to.tile, [&](auto m) { Winograd<m()>::pack(outputs, inputs, to.of(group), at); });
+    if (used(to.tiling)) return pack_tiles(to.tiling, outputs, inputs, to.of(group), at);
+    pack(outputs, inputs, taps, to.of(group), at);
 }
 template <class After>
 void convolve_group(Packed &packed, int group, Lanes *tile, Window window, const Lanes *x, View y,
                     const real *bias, bool add, After after) {
     const real *weights = packed.of(group);
-    if (!packed.tile) return convolve(window, x, y, weights, bias, add, after);
-    with_m(packed.tile, [&](auto m) {
-        Winograd<m()>::convolve(window, x, y, weights, bias, add, tile, after);
-    });
+    if (used(packed.tiling))
+        return convolve_tiles(packed.tiling, window, x, y, weights, bias, add, tile, after);
+    convolve(window, x, y, weights, bias, add, after);
 }
 
 // Packs the weights of a convolution for both directions.

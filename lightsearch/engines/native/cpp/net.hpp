@@ -105,9 +105,17 @@ struct Layout {
     }
 };
 
+// How a plane of outputs is made by Winograd's algorithm (winograd.hpp): so many of its first rows
+// and columns in tiles of 4 x 4, those below and beside them in tiles of 2 x 2. Rows are negative
+// where it is not.
+struct Tiling {
+    int rows = -1, columns = -1;
+    bool fours = false, twos = false;  // which tiles there are
+};
+
 // The weights of a dense convolution in one direction, as its kernel reads them.
 struct Packed {
-    int tile = 0;      // outputs along a side of Winograd's tiles (winograd.hpp); 0: there are none
+    Tiling tiling;
     size_t group = 0;  // numbers of each group
     std::vector<real> weights;
 

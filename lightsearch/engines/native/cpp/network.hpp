@@ -37,8 +37,8 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                                    z.width, (int)op.stride);
                 w.backward = packed(op, groups.count, groups.outputs, groups.inputs, x.height,
                                     x.width, 1);
-                if (const int tile = std::max(w.forward.tile, w.backward.tile))
-                    w.tile = Memory((size_t)spots(tile) * std::max(groups.inputs, groups.outputs));
+                w.tile = Memory(std::max(tile_room(w.forward.tiling, groups.inputs),
+                                         tile_room(w.backward.tiling, groups.outputs)));
             }
             if (!groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1)
                 w.group = fastest_group(groups.inputs, groups.outputs, z.width);

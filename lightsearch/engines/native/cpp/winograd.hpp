@@ -7,9 +7,10 @@
 //     A' [ sum over i of (G w[i] G') . (B' d[i] B) ] A,    . multiplies number by number,
 //
 // with the matrices of points.hpp: that is 16 multiplications where the sum itself takes 36, or 36
-// where it takes 144. One tile at a time, so that its transform stays in the first cache. Where M
-// does not divide a side, the last tile lies back over its neighbour's outputs and writes those
-// that are new.
+// where it takes 144. One tile at a time, so that its transform stays in the first cache. Larger
+// tiles do most of a plane and smaller ones a rest of one or two rows and columns, or one size does
+// all; where it does not divide a side, the last tile lies back over its neighbour's outputs and
+// writes those that are new.
 #pragma once
 #include "convolution.hpp"
 #include "points.hpp"
@@ -89,31 +90,27 @@ template <int M> struct Winograd {
             settle(products[0] + t, T, bias ? bias[t] : 0, add, y, y_row, rows, columns);
     }
 
-    // As `convolve`; `tile` has room for SPOTS numbers of each input.
-    template <class After>
-    static void convolve(Window window, const Lanes *x, View y, const real *weights,
-                         const real *bias, bool add, Lanes *tile, After after) {
+    // A row of tiles: the outputs from row `line` and column `begin` on, to column `end`.
+    static void run(Window window, const Lanes *x, View y, const real *weights, const real *bias,
+                    bool add, Lanes *tile, int line, int begin, int end) {
         typedef void (*Multiply)(const Lanes *, int, const real *, const real *, bool, Lanes *,
                                  long, long, int, int);
         static const Multiply MULTIPLY[TILE] = {multiply<1>, multiply<2>, multiply<3>,
                                                 multiply<4>, multiply<5>, multiply<6>};
         const int tiles = tile_count(y.channels, TILE), inputs = window.inputs;
-        for (int line = 0; line < y.height; line += M) {
-            const int top = std::min(line, y.height - M);
-            for (int column = 0; column < y.width; column += M) {
-                const int left = std::min(column, y.width - M);
-                const Lanes *from = x + top * window.row + left;
-                for (int i = 0; i < inputs; i++)
-                    transform(from + i * window.plane, window.row, tile + i * SPOTS);
-                for (int k = 0, o = 0; k < tiles; k++) {
-                    const int size = tile_size(y.channels, tiles, k);
-                    MULTIPLY[size - 1](tile, inputs, weights + (long)o * inputs * SPOTS,
-                                       bias ? bias + o : nullptr, add, y.line(o, top) + left,
-                                       y.plane, y.row, line - top, column - left);
-                    o += size;
-                }
+        const int top = std::min(line, y.height - M);
+        for (int column = begin; column < end; column += M) {
+            const int left = std::min(column, y.width - M);
+            const Lanes *from = x + top * window.row + left;
+            for (int i = 0; i < inputs; i++)
+                transform(from + i * window.plane, window.row, tile + i * SPOTS);
+            for (int k = 0, o = 0; k < tiles; k++) {
+                const int size = tile_size(y.channels, tiles, k);
+                MULTIPLY[size - 1](tile, inputs, weights + (long)o * inputs * SPOTS,
+                                   bias ? bias + o : nullptr, add, y.line(o, top) + left, y.plane,
+                                   y.row, line - top, column - left);
+                o += size;
             }
-            for (int r = line; r < top + M; r++) after(r);
         }
     }
 
@@ -124,35 +121,88 @@ template <int M> struct Winograd {
             const int size = tile_size(outputs, tiles, k);
             for (int i = 0; i < inputs; i++)
                 for (int t = 0; t < size; t++) {
-                    double down[SIDE][3] = {};
+                    double w[9], down[SIDE][3];
+                    for (int tap = 0; tap < 9; tap++) w[tap] = at(o + t, i, tap);
+                    auto times = [](const double *g, double a, double b, double c) {
+                        return g[0] * a + g[1] * b + g[2] * c;
+                    };
                     for (int r = 0; r < SIDE; r++)
-                        for (int s = 0; s < 9; s++)
-                            down[r][s % 3] += G.at[r][s / 3] * at(o + t, i, s);
+                        for (int s = 0; s < 3; s++)
+                            down[r][s] = times(G.at[r], w[s], w[3 + s], w[6 + s]);
                     for (int spot = 0; spot < SPOTS; spot++) {
-                        const double *g = G.at[spot % SIDE], *d = down[spot / SIDE];
+                        const double *d = down[spot / SIDE];
                         to[((long)spot * inputs + i) * size + t] =
-                            (real)(g[0] * d[0] + g[1] * d[1] + g[2] * d[2]);
+                            (real)times(G.at[spot % SIDE], d[0], d[1], d[2]);
                     }
                 }
             to += (long)SPOTS * inputs * size;
             o += size;
         }
     }
-
-    // In multiply-adds of 16 lanes; the transforms of a channel's tile cost as many as `each`.
-    static double cost(int inputs, int outputs, int height, int width, double each) {
-        if (height < M || width < M) return 1e300;
-        const double tiles = (double)tile_count(height, M) * tile_count(width, M);
-        return tiles * (1.1 * SPOTS * inputs * outputs + each * (inputs + outputs));
-    }
 };
 
-// The M of the fastest algorithm; 0 is `convolve` (costs were measured).
-inline int fastest_tile(int inputs, int outputs, int height, int width) {
-    const double direct = 9.0 * inputs * outputs * height * width;
-    const double two = Winograd<2>::cost(inputs, outputs, height, width, 40);
-    const double four = Winograd<4>::cost(inputs, outputs, height, width, 200);
-    return direct <= std::min(two, four) ? 0 : two <= four ? 2 : 4;
+INLINE bool used(Tiling tiling) { return tiling.rows >= 0; }
+INLINE int spots(Tiling tiling) {  // numbers that take the place of a weight
+    return (tiling.fours ? Winograd<4>::SPOTS : 0) + (tiling.twos ? Winograd<2>::SPOTS : 0);
+}
+
+// Numbers of a tile of all inputs.
+INLINE size_t tile_room(Tiling tiling, int inputs) {
+    return (size_t)inputs * (tiling.fours  ? Winograd<4>::SPOTS
+                             : tiling.twos ? Winograd<2>::SPOTS
+                                           : 0);
+}
+
+// The fastest, in multiply-adds of 16 lanes; the transforms of a channel's tile cost as many as 200
+// or 40 (measured).
+inline Tiling fastest_tiling(int inputs, int outputs, int height, int width) {
+    const double pairs = (double)inputs * outputs, channels = inputs + outputs;
+    const double four = 1.1 * 36 * pairs + 200 * channels, two = 1.1 * 16 * pairs + 40 * channels;
+    Tiling best;
+    double least = 9 * pairs * height * width;
+    auto halves = [](int side) { return tile_count(side, 2); };
+    for (int rows : {0, height / 4 * 4, height})
+        for (int columns : {0, width / 4 * 4, width}) {
+            if ((rows == 0) != (columns == 0) || std::min(height, width) < (rows ? 4 : 2)) continue;
+            const int small = halves(rows) * halves(width - columns) +
+                              halves(height - rows) * halves(width);
+            const double cost =
+                four * tile_count(rows, 4) * tile_count(columns, 4) + two * small;
+            if (cost >= least) continue;
+            best = {rows, columns, rows > 0, rows < height || columns < width};
+            least = cost;
+        }
+    return best;
+}
+
+// As `convolve`; weights are those for tiles of 4 x 4, then those for 2 x 2, as far as they are
+// used, and `tile` has room for one transformed tile of all inputs.
+template <class After>
+void convolve_tiles(Tiling tiling, Window window, const Lanes *x, View y, const real *weights,
+                    const real *bias, bool add, Lanes *tile, After after) {
+    const long fours = tiling.fours ? Winograd<4>::SPOTS * (long)window.inputs * y.channels : 0;
+    auto run = [&](auto m, int line, int begin, int end) {
+        Winograd<m()>::run(window, x, y, weights + (m() == 4 ? 0 : fours), bias, add, tile, line,
+                           begin, end);
+    };
+    const std::integral_constant<int, 4> four;
+    const std::integral_constant<int, 2> two;
+    for (int line = 0; line < y.height;) {
+        const bool large = line < tiling.rows;
+        const int next = std::min(line + (large ? 4 : 2), y.height);
+        if (large) run(four, line, 0, tiling.columns);
+        for (int r = line; r < next; r += 2) run(two, r, large ? tiling.columns : 0, y.width);
+        for (; line < next; line++) after(line);
+    }
+}
+
+template <class At>
+void pack_tiles(Tiling tiling, int outputs, int inputs, real *to, At at) {
+    if (tiling.fours) {
+        Winograd<4>::pack(outputs, inputs, to, at);
+        to += Winograd<4>::SPOTS * (long)inputs * outputs;
+    }
+    if (tiling.twos) Winograd<2>::pack(outputs, inputs, to, at);
 }
 
 }  // namespace

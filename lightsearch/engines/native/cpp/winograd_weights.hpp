@@ -1,6 +1,7 @@
 // The weight gradient of a dense 3 x 3 convolution with a stride of 1 in fewer multiplications:
-// Winograd's F(M, 3) along the rows, M = 2 or 4. Where y = A' [(G w) . (B' d)] (points.hpp), the
-// gradient g of M neighbouring outputs gives to the three weights of a row of the window
+// Winograd's F(3, M) along the rows, M = 2 or 4, which is F(M, 3) transposed. Where y =
+// A' [(G w) . (B' d)] (points.hpp), the gradients g of M neighbouring outputs give to the three
+// weights of a row of the window
 //
 //     dw = G' [(A g) . (B' d)],    . multiplies number by number,
 //
@@ -57,19 +58,22 @@ template <int M> struct RowGradient {
         }
     }
 
+    // A g of one group.
+    template <class At> static INLINE void gather(At g, Lanes *to, long apart) {
+        UNROLL for (int p = 0; p < PARTS; p++)
+            UNROLL for (int n = 0; n < POINTS; n += 2)
+                gather_points<M>(n / 2, [&](int s) { return g(s).part[p]; },
+                                 to[n * apart].part[p], to[(n + 1) * apart].part[p]);
+    }
+
     // A g of one row of a channel.
     static APART void transform_slopes(const Lanes *g, int width, const Band &to, int c, int r) {
         Lanes *at = to.line(0, c, r);
         const long apart = to.channels * to.plane();
-        auto write = [&](auto from) {
-            UNROLL for (int p = 0; p < PARTS; p++)
-                UNROLL for (int n = 0; n < POINTS; n += 2)
-                    gather_points<M>(n / 2, [&](int s) { return from(s).part[p]; },
-                                     at[n * apart].part[p], at[(n + 1) * apart].part[p]);
-        };
-        for (int i = 0; i < width / M; i++, at++, g += M) write([&](int s) { return g[s]; });
-        const int left = width % M;
-        if (left) write([&](int s) { return s < M - left ? lanes(0) : g[s - (M - left)]; });
+        for (int i = 0; i < width / M; i++, at++, g += M)
+            gather([&](int s) { return g[s]; }, at, apart);
+        const int old = M - width % M;
+        if (old < M) gather([&](int s) { return s < old ? lanes(0) : g[s - old]; }, at, apart);
     }
 
     // sums[point][o][i][r] += the products of one group of channels over one block.
