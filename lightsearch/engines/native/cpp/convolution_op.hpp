@@ -19,8 +19,9 @@ struct Groups {
           taps((int)(op.height * op.width)), depthwise(inputs == 1 && count > 1) {}
     // Of one group.
     long weights() const { return (long)outputs * inputs * taps; }
-    long sums(int group) const {  // where products are summed, in groups of so many outputs
-        return group ? 3L * (group + 2) * outputs * inputs : weights();
+    // What is summed for them: products, where so many outputs are taken together.
+    long sums(int together) const {
+        return together ? 3L * (together + 2) * outputs * inputs : weights();
     }
 };
 
@@ -39,21 +40,21 @@ inline Packed packed(const Op &op, int groups, int inputs, int outputs, int heig
     Packed made;
     if (op.height == 3 && op.width == 3 && stride == 1)
         made.tiling = fastest_tiling(inputs, outputs, height, width);
-    made.group = (size_t)inputs * outputs * (used(made.tiling) ? spots(made.tiling)
+    made.group = (size_t)inputs * outputs * (made.tiling.any() ? spots(made.tiling)
                                                                : op.height * op.width);
     made.weights.resize(made.group * groups);
     return made;
 }
 template <class At>
 void pack_group(Packed &to, int group, int outputs, int inputs, int taps, At at) {
-    if (used(to.tiling)) return pack_tiles(to.tiling, outputs, inputs, to.of(group), at);
+    if (to.tiling.any()) return pack_tiles(to.tiling, outputs, inputs, to.of(group), at);
     pack(outputs, inputs, taps, to.of(group), at);
 }
 template <class After>
 void convolve_group(Packed &packed, int group, Lanes *tile, Window window, const Lanes *x, View y,
                     const real *bias, bool add, After after) {
     const real *weights = packed.of(group);
-    if (used(packed.tiling))
+    if (packed.tiling.any())
         return convolve_tiles(packed.tiling, window, x, y, weights, bias, add, tile, after);
     convolve(window, x, y, weights, bias, add, after);
 }
@@ -183,11 +184,11 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
         for (int g = 0; g < groups.count; g++) {
             const Lanes *inputs = from + g * groups.inputs * x.plane;
             const View slopes = part(compact, g * groups.outputs, groups.outputs);
-            Reg *to = sums + g * groups.sums(work.group);
-            if (!work.group)
+            Reg *to = sums + g * groups.sums(work.together);
+            if (!work.together)
                 weight_gradient(seen, inputs, slopes, step, to);
             else
-                with_m(work.group, [&](auto m) {
+                with_m(work.together, [&](auto m) {
                     RowGradient<m()>::add(seen, inputs, slopes, work.factors.at(), to);
                 });
         }
@@ -210,13 +211,13 @@ inline void settle_weights(const Net &net, const Op &op, const Work &work) {
     const Reg *sums = (const Reg *)work.sums.at();
     real *to = net.gradients + op.weight;
     for (int g = 0; g < groups.count; g++) {
-        if (!work.group)
+        if (!work.together)
             for (long w = 0; w < groups.weights(); w++) to[w] = sum(sums[w]);
         else
-            with_m(work.group, [&](auto m) {
+            with_m(work.together, [&](auto m) {
                 RowGradient<m()>::settle(sums, (long)groups.outputs * groups.inputs, to);
             });
-        to += groups.weights(), sums += groups.sums(work.group);
+        to += groups.weights(), sums += groups.sums(work.together);
     }
 }
 

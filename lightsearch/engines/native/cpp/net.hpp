@@ -105,12 +105,13 @@ struct Layout {
     }
 };
 
-// How a plane of outputs is made by Winograd's algorithm (winograd.hpp): so many of its first rows
-// and columns in tiles of 4 x 4, those below and beside them in tiles of 2 x 2. Rows are negative
-// where it is not.
+// How a plane of outputs is made by Winograd's algorithm (winograd.hpp), if it is: so many of its
+// first rows and columns in tiles of 4 x 4, those below and beside them in tiles of 2 x 2.
 struct Tiling {
-    int rows = -1, columns = -1;
+    int rows = 0, columns = 0;
     bool fours = false, twos = false;  // which tiles there are
+
+    bool any() const { return fours || twos; }
 };
 
 // The weights of a dense convolution in one direction, as its kernel reads them.
@@ -129,8 +130,8 @@ struct Work {
     Layout spread_layout;                     // the gradient of a convolution's output, spread
     int spread = -1;                          // which of the net's `spreads` holds it
     Memory sums;                              // gradients of the weights, still by lane
-    int group = 0;                            // they are sums of products, of so many outputs
-    Memory factors;                           // each, by winograd_weights.hpp; 0: they are not
+    int together = 0;                         // outputs of a group of winograd_weights.hpp; the
+    Memory factors;                           // sums are its products' then. 0: it is not used
     std::vector<Lanes> first, second;         // sums over a block, by channel
     std::vector<double> total, squares;       // and over the batch
     std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset

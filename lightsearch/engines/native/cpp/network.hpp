@@ -41,11 +41,11 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                                          tile_room(w.backward.tiling, groups.outputs)));
             }
             if (!groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1)
-                w.group = fastest_group(groups.inputs, groups.outputs, z.width);
-            const size_t sums = groups.sums(w.group) * groups.count * sizeof(Reg);
+                w.together = fastest_group(groups.inputs, groups.outputs, z.width);
+            const size_t sums = groups.sums(w.together) * groups.count * sizeof(Reg);
             w.sums = Memory((sums + sizeof(Lanes) - 1) / sizeof(Lanes));
-            if (w.group)
-                w.factors = Memory(with_m(w.group, [&](auto m) {
+            if (w.together)
+                w.factors = Memory(with_m(w.together, [&](auto m) {
                     return RowGradient<m()>::room(groups.inputs, groups.outputs, z.height, z.width);
                 }));
             w.spread_layout = spread_layout(op, x, z);

@@ -116,7 +116,7 @@ template <int M> struct Winograd {
 
     // G w G' of every weight in the order that `multiply` reads them: by tile, spot, input, output.
     template <class At> static void pack(int outputs, int inputs, real *to, At at) {
-        constexpr Weighting<M> G;
+        const auto &G = POINTS_OF<M>.g;
         for (int k = 0, o = 0, tiles = tile_count(outputs, TILE); k < tiles; k++) {
             const int size = tile_size(outputs, tiles, k);
             for (int i = 0; i < inputs; i++)
@@ -128,11 +128,11 @@ template <int M> struct Winograd {
                     };
                     for (int r = 0; r < SIDE; r++)
                         for (int s = 0; s < 3; s++)
-                            down[r][s] = times(G.at[r], w[s], w[3 + s], w[6 + s]);
+                            down[r][s] = times(G[r], w[s], w[3 + s], w[6 + s]);
                     for (int spot = 0; spot < SPOTS; spot++) {
                         const double *d = down[spot / SIDE];
                         to[((long)spot * inputs + i) * size + t] =
-                            (real)times(G.at[spot % SIDE], d[0], d[1], d[2]);
+                            (real)times(G[spot % SIDE], d[0], d[1], d[2]);
                     }
                 }
             to += (long)SPOTS * inputs * size;
@@ -141,33 +141,29 @@ template <int M> struct Winograd {
     }
 };
 
-INLINE bool used(Tiling tiling) { return tiling.rows >= 0; }
-INLINE int spots(Tiling tiling) {  // numbers that take the place of a weight
+// Numbers that take the place of a weight, and those of a transformed tile of all inputs.
+INLINE int spots(Tiling tiling) {
     return (tiling.fours ? Winograd<4>::SPOTS : 0) + (tiling.twos ? Winograd<2>::SPOTS : 0);
 }
-
-// Numbers of a tile of all inputs.
 INLINE size_t tile_room(Tiling tiling, int inputs) {
-    return (size_t)inputs * (tiling.fours  ? Winograd<4>::SPOTS
-                             : tiling.twos ? Winograd<2>::SPOTS
-                                           : 0);
+    if (tiling.fours) return (size_t)inputs * Winograd<4>::SPOTS;
+    return tiling.twos ? (size_t)inputs * Winograd<2>::SPOTS : 0;
 }
 
-// The fastest, in multiply-adds of 16 lanes; the transforms of a channel's tile cost as many as 200
-// or 40 (measured).
+// The fastest, by a model that was fitted to measurements: a tile costs a tenth more than its
+// multiply-adds of 16 lanes, and 200 or 40 more for the transforms of each channel.
 inline Tiling fastest_tiling(int inputs, int outputs, int height, int width) {
     const double pairs = (double)inputs * outputs, channels = inputs + outputs;
-    const double four = 1.1 * 36 * pairs + 200 * channels, two = 1.1 * 16 * pairs + 40 * channels;
+    const double large = 1.1 * Winograd<4>::SPOTS * pairs + 200 * channels;
+    const double small = 1.1 * Winograd<2>::SPOTS * pairs + 40 * channels;
     Tiling best;
-    double least = 9 * pairs * height * width;
-    auto halves = [](int side) { return tile_count(side, 2); };
+    double least = 9 * pairs * height * width;  // of `convolve`
+    auto twos = [](int rows, int columns) { return tile_count(rows, 2) * tile_count(columns, 2); };
     for (int rows : {0, height / 4 * 4, height})
         for (int columns : {0, width / 4 * 4, width}) {
             if ((rows == 0) != (columns == 0) || std::min(height, width) < (rows ? 4 : 2)) continue;
-            const int small = halves(rows) * halves(width - columns) +
-                              halves(height - rows) * halves(width);
-            const double cost =
-                four * tile_count(rows, 4) * tile_count(columns, 4) + two * small;
+            const double cost = large * tile_count(rows, 4) * tile_count(columns, 4) +
+                                small * (twos(rows, width - columns) + twos(height - rows, width));
             if (cost >= least) continue;
             best = {rows, columns, rows > 0, rows < height || columns < width};
             least = cost;

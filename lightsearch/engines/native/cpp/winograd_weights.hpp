@@ -21,6 +21,7 @@ struct Band {
     int channels, rows, groups;
 
     long plane() const { return ((long)rows * groups) | 1; }
+    size_t size(int points) const { return (size_t)points * channels * plane(); }
     Lanes *line(int point, int channel, int row) const {
         return at + ((long)point * channels + channel) * plane() + (long)row * groups;
     }
@@ -37,12 +38,12 @@ template <int M> struct RowGradient {
         return {at, inputs, rows + 2, tile_count(width, M)};
     }
     static Band slope_band(const Band &in, int outputs, int rows) {
-        return {in.line(POINTS, 0, 0), outputs, rows, in.groups};
+        return {in.at + in.size(POINTS), outputs, rows, in.groups};
     }
     static size_t room(int inputs, int outputs, int height, int width) {
         const int rows = band_rows(height, width);
         const Band in = input_band(nullptr, inputs, rows, width);
-        return slope_band(in, outputs, rows).line(POINTS, 0, 0) - in.at;
+        return in.size(POINTS) + Band{nullptr, outputs, rows, in.groups}.size(POINTS);
     }
 
     // B' d of one row of a channel, `width` outputs wide.
@@ -108,12 +109,12 @@ template <int M> struct RowGradient {
 
     // The weights' gradients from the sums of the products.
     static void settle(const Reg *sums, long pairs, real *gradients) {
-        constexpr Weighting<M> G;
+        const auto &G = POINTS_OF<M>.g;
         for (long i = 0; i < 3 * pairs; i++, gradients += 3) {
             double total[3] = {};
             for (int n = 0; n < POINTS; n++) {
                 const double product = sum(sums[3 * n * pairs + i]);
-                for (int tap = 0; tap < 3; tap++) total[tap] += G.at[n][tap] * product;
+                for (int tap = 0; tap < 3; tap++) total[tap] += G[n][tap] * product;
             }
             for (int tap = 0; tap < 3; tap++) gradients[tap] = (real)total[tap];
         }
