@@ -42,7 +42,7 @@ if not given:
 data = folder_dataset(folder, size=24, gray=True)
 print(f"{len(data.train[1])} training and {len(data.test[1])} test images, {data.classes} classes")
 
-quick = {"trials": 2, "epochs": 8} if "--quick" in sys.argv else {"trials": 10, "epochs": 20}
+quick = {"trials": 6, "epochs": 20} if "--quick" in sys.argv else {"trials": 10, "epochs": 20}
 result = search(budget=3000, target=0.8, dataset=data, study="own-images",
                 keep_orientation=True,  # in training no image is turned: that would matter here
                 **quick)
