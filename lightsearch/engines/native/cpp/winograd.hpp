@@ -8,8 +8,9 @@
 //
 // with the matrices of points.hpp: that is 16 multiplications where the sum itself takes 36, or 36
 // where it takes 144. One tile at a time, so that its transform stays near the core. Larger tiles
-// do most of a plane and smaller ones a rest of one or two rows and columns, or one size does all; where it does not divide a side, the last tile lies back over its neighbour's outputs and
-// writes those that are new.
+// do most of a plane and smaller ones a rest of one or two rows and columns, or one size does all;
+// where it does not divide a side, the last tile lies back over its neighbour's outputs and writes
+// those that are new.
 #pragma once
 #include "convolution.hpp"
 #include "points.hpp"
