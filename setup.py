@@ -37,5 +37,6 @@ def library(name: str, *flags: str) -> Extension:
                      optional=True)  # without a compiler, the PyTorch engine does the work
 
 
-setup(ext_modules=[library("plain")] + [library("v3", "-mavx2", "-mfma")] * X86,
-      cmdclass={"build_ext": SharedLibraries})
+FOR_X86 = [library("v3", "-mavx2", "-mfma"),
+           library("v4", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")]
+setup(ext_modules=[library("plain")] + FOR_X86 * X86, cmdclass={"build_ext": SharedLibraries})

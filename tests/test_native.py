@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -27,7 +28,12 @@ from lightsearch.engines.eager import KeyedDropout, _key_dropouts, set_dropout_k
 from lightsearch.engines.initial import initial_weights
 from lightsearch.engines.native import library as native_library
 from lightsearch.engines.native.engine import Native
-from lightsearch.engines.native.library import available, library, open_library
+from lightsearch.engines.native.library import (
+    available,
+    build_name,
+    open_library,
+    path_of,
+)
 from lightsearch.engines.native.plan import Unsupported, plan, supports
 from lightsearch.errors import ArgumentError, EngineError
 from lightsearch.modules import build
@@ -40,6 +46,8 @@ COMPILER = os.environ.get("CXX") or shutil.which("c++")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 needs_engine = pytest.mark.skipif(not available(), reason="installed without a C++ compiler")
 PLAIN = Recipe(lr=0.05)
+BUILDS = ["plain", "v3", "v4"]  # this processor runs those up to its own
+EACH_BUILD = BUILDS[:BUILDS.index(build_name()) + 1] if available() else []
 
 
 def compiled(folder: Path, name: str, *flags: str) -> Path:
@@ -53,10 +61,29 @@ def compiled(folder: Path, name: str, *flags: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def double(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+def doubles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, ctypes.CDLL]:
+    """The library in double precision, by the bytes of its registers."""
+    folder = tmp_path_factory.mktemp("double")
+
+    def one(register: int) -> Path:
+        return compiled(folder, f"double_{register}", "-DLIGHTSEARCH_DOUBLE",
+                        f"-DLIGHTSEARCH_REGISTER={register}")
+
+    with ThreadPoolExecutor() as compilers:
+        return {register: open_library(path) for register, path in
+                zip((32, 64), compilers.map(one, (32, 64)), strict=True)}
+
+
+@pytest.fixture
+def double(doubles: dict[int, ctypes.CDLL]) -> ctypes.CDLL:
     """The library in double precision."""
-    return open_library(compiled(tmp_path_factory.mktemp("double"), "double",
-                                 "-DLIGHTSEARCH_DOUBLE"))
+    return doubles[32]
+
+
+@pytest.fixture
+def wide(doubles: dict[int, ctypes.CDLL]) -> ctypes.CDLL:
+    """The same with the kernels of the build for AVX-512, which any processor can run."""
+    return doubles[64]
 
 
 def images(shape: Shape, count: int, classes: int, seed: int = 0) -> DataSet:
@@ -208,6 +235,14 @@ def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> No
 
 
 @needs_compiler
+@pytest.mark.parametrize("text", [
+    pytest.param(text, marks=() if index % 8 == 0 else pytest.mark.slow)
+    for index, text in enumerate(ONES)])
+def test_so_it_is_with_wide_registers(wide: ctypes.CDLL, text: str) -> None:
+    assert agree(wide, parse(text), (2, 9, 13), count=19)
+
+
+@needs_compiler
 @pytest.mark.parametrize("shape", [(2, 1, 3), (2, 3, 1), (2, 1, 4), (1, 1, 1), (2, 2, 17)],
                          ids=str)
 @pytest.mark.parametrize("text", [
@@ -221,6 +256,12 @@ def test_narrow_images(double: ctypes.CDLL, text: str, shape: Shape) -> None:
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_tiles_of_both_sizes_and_their_edges(double: ctypes.CDLL, size: tuple[int, int]) -> None:
     assert agree(double, parse(EDGES), (2, *size), count=17)
+
+
+@needs_compiler
+def test_tiles_and_their_edges_with_wide_registers(wide: ctypes.CDLL) -> None:
+    for size in [*SIZES, (5, 12), (12, 13), (3, 28)]:  # from 12 on, rows in groups of four
+        assert agree(wide, parse(EDGES), (2, *size), count=17), size
 
 
 @needs_compiler
@@ -254,11 +295,24 @@ def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
     range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"])
 def test_random_designs(double: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
                         seeds: range) -> None:
+    agree_on(double, make, seeds)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [default, nasty])
+def test_random_designs_with_wide_registers(
+        wide: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]]) -> None:
+    agree_on(wide, make, range(100))
+
+
+def agree_on(build_: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
+             seeds: range) -> None:
     judged = 0
     for seed in seeds:
         design, shape = make(Random(seed))
         try:
-            judged += agree(double, design, shape, count=21,
+            judged += agree(build_, design, shape, count=21,
                             recipe=Recipe(smoothing=0.1 * (seed % 2)))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {design} on {shape}") from error
@@ -300,15 +354,17 @@ def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
 
 
 @needs_engine
+@pytest.mark.parametrize("build_name", EACH_BUILD)
 @pytest.mark.parametrize("make", [default, nasty])
 def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
-        make: Callable[[Random], tuple[Seq, Shape]]) -> None:
+        make: Callable[[Random], tuple[Seq, Shape]], build_name: str) -> None:
     """Over random designs, the median error in the gradients is at most 1.5 times PyTorch's."""
     ratios = []
+    built = open_library(path_of(build_name))
     for seed in range(24):
         design, shape = make(Random(seed))
         data = images(shape, 40, classes_of(design, shape))
-        engine = Native(design, PLAIN, data, 3)
+        engine = Native(design, PLAIN, data, 3, built)
         exact, single = (Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32))
         engine.begin()
         batch = torch.arange(40)
@@ -358,8 +414,9 @@ def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -
 
 
 @needs_engine
-def test_so_are_those_of_the_build_that_is_used() -> None:
-    same_images(library())
+@pytest.mark.parametrize("build_name", EACH_BUILD)
+def test_so_are_those_of_each_build(build_name: str) -> None:
+    same_images(open_library(path_of(build_name)))
 
 
 def same_images(build_: ctypes.CDLL) -> None:
@@ -386,7 +443,7 @@ def same_images(build_: ctypes.CDLL) -> None:
                                    atol=2e-6, rtol=0, msg=lambda m, r=recipe: f"{r}: {m}")
 
 
-# Both builds, and no reading past an end ---------------------------------------------------------
+# All builds, and no reading past an end ----------------------------------------------------------
 
 SANITIZED = """
 import sys
@@ -424,33 +481,44 @@ print("done")
 @pytest.mark.timeout(1800)
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     """Address and undefined-behaviour sanitizers over every kind, odd sizes and batches."""
-    path = compiled(tmp_path, "sanitized", "-DLIGHTSEARCH_DOUBLE", "-g", "-O1",
-                    "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
     runtimes = [subprocess.run([str(COMPILER), f"-print-file-name={name}"], check=True,
                                capture_output=True, text=True).stdout.strip()
                 for name in ("libasan.so", "libstdc++.so")]
-    told = subprocess.run(
-        [sys.executable, "-c", SANITIZED, str(path), str(Path(__file__).parent)],
-        env={**os.environ, "LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"},
-        capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr[-3000:]
-    assert told.stdout == "done\n"
+    running = []
+    for register in (32, 64):  # side by side
+        path = compiled(tmp_path, f"sanitized_{register}", "-DLIGHTSEARCH_DOUBLE", "-g", "-O1",
+                        f"-DLIGHTSEARCH_REGISTER={register}", "-fsanitize=address,undefined",
+                        "-fno-sanitize-recover=all")
+        running.append(subprocess.Popen(
+            [sys.executable, "-c", SANITIZED, str(path), str(Path(__file__).parent)],
+            env={**os.environ, "LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    for process in running:
+        told, errors = process.communicate()
+        assert process.returncode == 0, errors[-3000:]
+        assert told == "done\n"
 
 
 @needs_engine
-def test_both_builds_give_the_same_up_to_rounding() -> None:
+def test_all_builds_give_the_same_up_to_rounding() -> None:
     design = parse("conv(6,act-norm) maxpool separable(9) gap linear(10)")
     data = images((1, 12, 12), 40, 10)
     found = []
-    for build_name in ("plain", "v3"):
-        path = CPP.parent / f"engine_{build_name}.so"
-        if not path.exists() or (build_name == "v3" and library()._name != str(path)):
-            pytest.skip("this processor has one build only")
-        engine = Native(design, PLAIN, data, 3, open_library(path))
+    for name in EACH_BUILD:
+        engine = Native(design, PLAIN, data, 3, open_library(path_of(name)))
         engine.begin()
         engine.gradient(torch.arange(40), 1, 2)
         found.append(engine.gradients)
-    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-4)
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, atol=1e-6, rtol=1e-4)
+    assert len(found) > 1 or build_name() == "plain"
+
+
+@needs_engine
+@pytest.mark.skipif("ATEN_CPU_CAPABILITY" in os.environ, reason="PyTorch was told otherwise")
+def test_the_build_is_that_of_the_processor_as_pytorch_sees_it() -> None:
+    able = {"AVX512": ("v4", "v3"), "AVX2": ("v3",)}  # v3 where wide registers are split
+    assert build_name() in able.get(torch.backends.cpu.get_cpu_capability(), ("plain",))
 
 
 # What goes wrong ---------------------------------------------------------------------------------
@@ -508,7 +576,7 @@ def test_a_batch_larger_than_the_network_was_made_for_is_refused() -> None:
 def test_who_trains_what() -> None:
     design, shape = parse("conv(4) gap linear(10)"), (1, 8, 8)
     assert chosen_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
-    assert engine_named("native-v3") == engine_named("native-plain") == "native"
+    assert engine_named("native-v4") == engine_named("native-plain") == "native"
     assert engine_named("torch") == "torch"
     with pytest.raises(ArgumentError, match="`engine` must be one of native, torch, but got"):
         engine_named("jax-2")
@@ -539,7 +607,7 @@ def test_without_a_library_auto_is_pytorch(other_folder: Path) -> None:
 
 
 def test_a_library_that_cannot_be_used_is_warned_of(other_folder: Path) -> None:
-    for name in ("v3", "plain"):
+    for name in BUILDS:
         native_library.path_of(name).write_bytes(b"no library")
     with pytest.warns(UserWarning, match="cannot be loaded: .*PyTorch trains instead"):
         assert chosen_engine("auto", "cpu") == "torch"

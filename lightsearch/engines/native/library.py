@@ -1,8 +1,8 @@
 """The compiled library: where it is, which build of it this processor can run, and its functions.
 
-Two builds lie beside this file where the package was installed with a compiler: one for
-processors with AVX2 and FMA (x86-64-v3), one for any. They are plain shared libraries, called
-through ctypes, which lets other threads run meanwhile.
+Three builds lie beside this file where the package was installed with a compiler: one for
+processors with AVX-512 (x86-64-v4), one for those with AVX2 and FMA (x86-64-v3), one for any. They
+are plain shared libraries, called through ctypes, which lets other threads run meanwhile.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Augmentation(ctypes.Structure):
 
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "layout_of": (c_int64, [c_int64]),
+    "build_for_processor": (c_int64, []),
     "network_make": (c_void_p, [POINTER(Value), c_int64, POINTER(Op), c_int64, c_int64, c_int64,
                                 c_int64]),
     "network_free": (None, [c_void_p]),
@@ -94,9 +95,14 @@ def library() -> ctypes.CDLL:
 
 @functools.cache
 def build_name() -> str:
-    """`v3` for processors with AVX2 and FMA, where that was built, else `plain`."""
-    able = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    return "v3" if able and path_of("v3").exists() else "plain"
+    """`v4` for processors with AVX-512 that do not split its registers, `v3` for those with AVX2
+    and FMA, where these were built, else `plain`, which says what the processor has."""
+    try:
+        best = open_library(path_of("plain")).build_for_processor()
+    except EngineError:  # `library` says why
+        return "plain"
+    able = [f"v{level}" for level in (4, 3) if level <= best]
+    return next((name for name in able if path_of(name).exists()), "plain")
 
 
 def path_of(build: str) -> Path:

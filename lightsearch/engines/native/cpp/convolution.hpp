@@ -4,7 +4,7 @@
 //     z[o][y][x] = b[o] + sum over i, r, s of w[o][i][r][s] * x[i][S*y + r - P][S*x + s - P]
 //
 // Inputs carry a halo of P zeros, so no pixel is at an edge. The innermost tile is up to six
-// output channels of one pixel in registers.
+// output channels of a pixel in registers, or of two where registers are wide.
 //
 // The gradient of the input is the same sum with the window turned around and the channels
 // exchanged, over the output's gradient with S - 1 zeros between its pixels and K - 1 - P around
@@ -20,7 +20,8 @@
 
 namespace {
 
-constexpr int TILE = 6;  // output channels at once: 12 registers of sums on AVX2
+constexpr int TILE = 6;               // output channels at once: 12 registers of sums,
+constexpr int PIXELS = WIDE ? 2 : 1;  // of so many pixels
 
 // The channels of tile `index` of `tiles`, as even as they come.
 INLINE int tile_size(int channels, int tiles, int index) {
@@ -35,28 +36,43 @@ struct Window {
     int step;         // input pixels from one output to the next
 };
 
-// One row of `count` pixels of T output channels. SIDE is the window's side, 0 where it varies.
+// N pixels, side by side, of T output channels. SIDE is the window's side, 0 where it varies.
+template <int SIDE, int T, int N>
+INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, const real *w,
+                        const real *bias, bool add) {
+    const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
+    Lanes sums[T][N];
+    UNROLL for (int t = 0; t < T; t++)
+        UNROLL for (int n = 0; n < N; n++) {
+            __builtin_prefetch(y + t * y_plane + n + 8, 1);
+            sums[t][n] = add ? y[t * y_plane + n] : lanes(bias ? bias[t] : 0);
+        }
+    for (int c = 0; c < window.inputs; c++, x += window.plane) {
+        const Lanes *line = x;
+        UNROLL for (int r = 0; r < height; r++, line += window.row)
+            UNROLL for (int s = 0; s < width; s++, w += T) {
+                Lanes pixel[N];
+                UNROLL for (int n = 0; n < N; n++) pixel[n] = line[s + n * window.step];
+                UNROLL for (int t = 0; t < T; t++) {
+                    Reg weight = spread(w[t]);
+                    if (N > 1) HOLD(weight);
+                    UNROLL for (int n = 0; n < N; n++) sums[t][n] = fma(pixel[n], weight, sums[t][n]);
+                }
+            }
+    }
+    UNROLL for (int t = 0; t < T; t++)
+        UNROLL for (int n = 0; n < N; n++) y[t * y_plane + n] = sums[t][n];
+}
+
+// One row of `count` pixels of T output channels.
 template <int SIDE, int T>
 void conv_row(Window window, const Lanes *x, Lanes *y, long y_plane, const real *weights,
               const real *bias, bool add, int count) {
-    const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
-    for (int i = 0; i < count; i++, x += window.step, y++) {
-        UNROLL for (int t = 0; t < T; t++) __builtin_prefetch(y + t * y_plane + 8, 1);
-        Lanes sums[T];
-        UNROLL for (int t = 0; t < T; t++)
-            sums[t] = add ? y[t * y_plane] : lanes(bias ? bias[t] : 0);
-        const real *w = weights;
-        const Lanes *plane = x;
-        for (int c = 0; c < window.inputs; c++, plane += window.plane) {
-            const Lanes *line = plane;
-            UNROLL for (int r = 0; r < height; r++, line += window.row)
-                UNROLL for (int s = 0; s < width; s++, w += T) {
-                    Lanes pixel = line[s];
-                    UNROLL for (int t = 0; t < T; t++) sums[t] = fma(pixel, w[t], sums[t]);
-                }
-        }
-        UNROLL for (int t = 0; t < T; t++) y[t * y_plane] = sums[t];
-    }
+    int i = 0;
+    for (; i + PIXELS <= count; i += PIXELS, x += PIXELS * window.step)
+        conv_pixels<SIDE, T, PIXELS>(window, x, y + i, y_plane, weights, bias, add);
+    for (; i < count; i++, x += window.step)
+        conv_pixels<SIDE, T, 1>(window, x, y + i, y_plane, weights, bias, add);
 }
 
 typedef void (*ConvRow)(Window, const Lanes *, Lanes *, long, const real *, const real *, bool,
@@ -121,6 +137,7 @@ void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, 
                     pixel[j] = at[j / ACROSS * window.plane + j % ACROSS].part[p];
                 UNROLL for (int t = 0; t < T; t++) {
                     Reg slope = d[t * dz_plane].part[p];
+                    HOLD(slope);
                     UNROLL for (int j = 0; j < TI * ACROSS; j++)
                         a[t][j] = fma(slope, pixel[j], a[t][j]);
                 }
@@ -133,17 +150,20 @@ void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, 
 
 typedef void (*WeightRows)(Window, const Lanes *, const Lanes *, long, long, int, Reg *, long,
                            long, int, int);
+constexpr int SLOPES = WIDE ? 8 : 4;  // output channels at once, for three inputs or taps
 #define WEIGHTS_OF(across, inputs) \
     {weight_rows<across, 1, inputs>, weight_rows<across, 2, inputs>, \
-     weight_rows<across, 3, inputs>, weight_rows<across, 4, inputs>}
-const WeightRows BY_THREE_TAPS[4] = WEIGHTS_OF(3, 1);
-const WeightRows BY_TAP[3][4] = {WEIGHTS_OF(1, 1), WEIGHTS_OF(1, 2), WEIGHTS_OF(1, 3)};
+     weight_rows<across, 3, inputs>, weight_rows<across, 4, inputs>, \
+     weight_rows<across, 5, inputs>, weight_rows<across, 6, inputs>, \
+     weight_rows<across, 7, inputs>, weight_rows<across, 8, inputs>}
+const WeightRows BY_THREE_TAPS[8] = WEIGHTS_OF(3, 1);
+const WeightRows BY_TAP[3][8] = {WEIGHTS_OF(1, 1), WEIGHTS_OF(1, 2), WEIGHTS_OF(1, 3)};
 
 // sums[o][i][tap] += the gradient of one group's weights over one block.
 inline void weight_gradient(Window window, const Lanes *x, View dz, int dz_step, Reg *sums) {
     const int taps = window.height * window.width, outputs = dz.channels, inputs = window.inputs;
     const int at_once = std::max(1, 64 / dz.width);  // rows whose pixels stay in the first cache
-    const int output_tiles = tile_count(outputs, 4), input_tiles = tile_count(inputs, 3);
+    const int output_tiles = tile_count(outputs, SLOPES), input_tiles = tile_count(inputs, 3);
     for (int line = 0; line < dz.height; line += at_once) {
         const int rows = std::min(at_once, dz.height - line);
         const Lanes *from = x + line * window.row * window.step;

@@ -35,8 +35,10 @@ void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_
         const Lanes *at = x;
         int i = 0;
         if constexpr (SIDE > 0)
-            for (; window.step == 1 && i + 4 <= y_width; i += 4, at += 4)
+            for (; window.step == 1 && i + 4 <= y_width; i += 4, at += 4) {
+                UNROLL for (int k = 0; k < 4; k++) fetch_to_write(y + i + k, AHEAD);
                 depthwise_run<SIDE, 4>(at, window.row, y + i, weights, bias, add);
+            }
         for (; i < y_width; i++, at += window.step) {
             Lanes sums = add ? y[i] : lanes(bias);
             UNROLL for (int r = 0; r < height; r++)

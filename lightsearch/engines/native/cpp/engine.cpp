@@ -6,6 +6,7 @@
 #include "loss.hpp"
 #include "network.hpp"
 #include "optimizer.hpp"
+#include "processor.hpp"
 
 #if defined(_WIN32)
 #define PUBLIC extern "C" __declspec(dllexport)
@@ -23,6 +24,8 @@ PUBLIC int64_t layout_of(int64_t which) {
                              sizeof(real), LIGHTSEARCH_SOURCES};
     return which >= 0 && which < 6 ? sizes[which] : -1;
 }
+
+PUBLIC int64_t build_for_processor() { return best_build(); }
 
 // Nothing where there is not enough memory.
 PUBLIC Net *network_make(const Value *values, int64_t value_count, const Op *ops, int64_t op_count,

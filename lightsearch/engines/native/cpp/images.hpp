@@ -36,20 +36,26 @@ struct Neighbours {
         for (int i = 0; i < WIDTH; i++) left[i] = from[place[i]], right[i] = from[place[i] + 1];
 #else
         typedef uint64_t Four __attribute__((vector_size(32)));
-        Four pairs[2];
-        UNROLL for (int i = 0; i < WIDTH; i++) {
-            uint64_t pair;
-            std::memcpy(&pair, from + place[i], sizeof pair);
-            pairs[i / 4][i % 4] = pair;
-        }
-        const Reg a = (Reg)pairs[0], b = (Reg)pairs[1];
+        typedef float Eight __attribute__((vector_size(32)));
+        typedef int32_t Places __attribute__((vector_size(32)));
+        UNROLL for (int first = 0; first < WIDTH; first += 8) {
+            Four pairs[2];
+            UNROLL for (int i = 0; i < 8; i++) {
+                uint64_t pair;
+                std::memcpy(&pair, from + place[first + i], sizeof pair);
+                pairs[i / 4][i % 4] = pair;
+            }
+            const Eight a = (Eight)pairs[0], b = (Eight)pairs[1];
 #ifdef __clang__
-        left = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-        right = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+            const Eight even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+            const Eight odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 #else
-        left = __builtin_shuffle(a, b, Mask{0, 2, 4, 6, 8, 10, 12, 14});
-        right = __builtin_shuffle(a, b, Mask{1, 3, 5, 7, 9, 11, 13, 15});
+            const Eight even = __builtin_shuffle(a, b, Places{0, 2, 4, 6, 8, 10, 12, 14});
+            const Eight odd = __builtin_shuffle(a, b, Places{1, 3, 5, 7, 9, 11, 13, 15});
 #endif
+            std::memcpy((real *)&left + first, &even, sizeof even);
+            std::memcpy((real *)&right + first, &odd, sizeof odd);
+        }
 #endif
     }
 };

@@ -1,8 +1,9 @@
 // Sixteen images side by side: the one vector type of this library.
 //
 // Activations lie as [block of 16 images][channel][pixel][16 lanes], so every kernel is scalar
-// code over pixels and channels that works on 16 images at once. No kernel knows the width of
-// the machine's registers, and a sum over lanes is always taken in the same order.
+// code over pixels and channels that works on 16 images at once. Registers hold 8 of them, or all 16
+// where the processor has AVX-512 (`WIDE`), and kernels know no more of the machine than that: wide
+// registers are also twice as many. A sum over lanes is always taken in the same order.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -14,6 +15,12 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define APART __attribute__((noinline))  // registers of its own
+#ifdef __AVX512F__
+// Keeps x in a register: GCC would load it again for each multiplication, and all would wait for loads.
+#define HOLD(x) asm("" : "+v"(x))
+#else
+#define HOLD(x) (void)0
+#endif
 #define UNROLL _Pragma("GCC unroll 16")
 
 namespace {
@@ -26,30 +33,47 @@ typedef float real;
 typedef int32_t integer;
 #endif
 
-constexpr int LANES = 16;
-constexpr int WIDTH = 32 / sizeof(real);  // values in a register
-constexpr int PARTS = LANES / WIDTH;      // registers that hold the lanes
+#ifndef LIGHTSEARCH_REGISTER  // bytes; any processor can do with 64, in more instructions
+#ifdef __AVX512F__
+#define LIGHTSEARCH_REGISTER 64
+#else
+#define LIGHTSEARCH_REGISTER 32
+#endif
+#endif
 
-typedef real Reg __attribute__((vector_size(32)));
-typedef integer Mask __attribute__((vector_size(32)));  // all bits set, or none, in each lane
+constexpr bool WIDE = LIGHTSEARCH_REGISTER == 64;
+constexpr int LANES = 16;
+constexpr int WIDTH = LIGHTSEARCH_REGISTER / sizeof(real);  // values in a register
+constexpr int PARTS = LANES / WIDTH;                        // registers that hold the lanes
+
+typedef real Reg __attribute__((vector_size(LIGHTSEARCH_REGISTER)));
+// All bits set, or none, in each lane.
+typedef integer Mask __attribute__((vector_size(LIGHTSEARCH_REGISTER)));
 
 struct alignas(64) Lanes {
     Reg part[PARTS];
 };
 
+// v in every lane; one instruction, where `Reg{} + v` is two.
 INLINE Reg spread(real v) {
-#ifdef LIGHTSEARCH_DOUBLE
+#if LIGHTSEARCH_REGISTER == 64 && defined(LIGHTSEARCH_DOUBLE)
+    return Reg{v, v, v, v, v, v, v, v};
+#elif LIGHTSEARCH_REGISTER == 64
+    return Reg{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
+#elif defined(LIGHTSEARCH_DOUBLE)
     return Reg{v, v, v, v};
 #else
-    return Reg{v, v, v, v, v, v, v, v};  // one instruction, where Reg{} + v is two
+    return Reg{v, v, v, v, v, v, v, v};
 #endif
 }
 
 // a * b + c, rounded once where the processor can.
 INLINE Reg fma(Reg a, Reg b, Reg c) {
-#if defined(__FMA__) && defined(LIGHTSEARCH_DOUBLE)
-    return (Reg)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
-#elif defined(__FMA__)
+#if defined(LIGHTSEARCH_DOUBLE) || !defined(__FMA__)
+    return a * b + c;
+#elif LIGHTSEARCH_REGISTER == 64 && defined(__AVX512F__)
+    return (Reg)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif LIGHTSEARCH_REGISTER == 32
     return (Reg)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
     return a * b + c;
@@ -57,9 +81,19 @@ INLINE Reg fma(Reg a, Reg b, Reg c) {
 }
 
 INLINE Reg choose(Mask which, Reg yes, Reg no) {
+#if LIGHTSEARCH_REGISTER == 64
+    return which ? yes : no;
+#else
     return (Reg)(((Mask)yes & which) | ((Mask)no & ~which));
+#endif
 }
-INLINE Reg where(Mask which, Reg value) { return (Reg)((Mask)value & which); }  // else 0
+INLINE Reg where(Mask which, Reg value) {  // else 0
+#if LIGHTSEARCH_REGISTER == 64
+    return which ? value : Reg{};
+#else
+    return (Reg)((Mask)value & which);
+#endif
+}
 
 INLINE real sum(Reg a) {
     real total = 0;
@@ -82,11 +116,11 @@ INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
     EACH c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
     return c;
 }
-INLINE Lanes fma(Lanes a, real b, Lanes c) {
-    Reg wide = spread(b);
-    EACH c.part[p] = fma(a.part[p], wide, c.part[p]);
+INLINE Lanes fma(Lanes a, Reg b, Lanes c) {  // the same b for all parts
+    EACH c.part[p] = fma(a.part[p], b, c.part[p]);
     return c;
 }
+INLINE Lanes fma(Lanes a, real b, Lanes c) { return fma(a, spread(b), c); }
 INLINE real sum(Lanes a) {
     real total = 0;
     EACH total += sum(a.part[p]);

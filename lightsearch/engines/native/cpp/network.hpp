@@ -41,7 +41,7 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                                          tile_room(w.backward.tiling, groups.outputs)));
             }
             if (!groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1)
-                w.together = fastest_group(groups.inputs, groups.outputs, z.width);
+                w.together = fastest_group(groups.inputs, groups.outputs, z.height, z.width);
             const size_t sums = groups.sums(w.together) * groups.count * sizeof(Reg);
             w.sums = Memory((sums + sizeof(Lanes) - 1) / sizeof(Lanes));
             if (w.together)

@@ -167,9 +167,11 @@ inline void pointwise_forward(const Net &net, const Op &op, Work &work, int64_t 
                     const Lanes *from = z.line(c, line);
                     Lanes *to = y.line(c, line);
                     with_drop(op, kept, (long)line * z.width, [&](auto drop) {
-                        for (int x = 0; x < z.width; x++)
+                        for (int x = 0; x < z.width; x++) {
+                            fetch(from + x), fetch_to_write(to + x, NEAR);
                             to[x] = drop(x, value<decltype(g)>(fma(value<decltype(f)>(from[x]),
                                                                    scale, offset)));
+                        }
                     });
                 }
             }
@@ -193,6 +195,7 @@ inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t
                     Lanes *d = dy.line(c, line), one = lanes(0), two = lanes(0);
                     with_drop(op, kept, (long)line * z.width, [&](auto drop) {
                         for (int x = 0; x < z.width; x++) {
+                            fetch(from + x), fetch(d + x);
                             Lanes v = value<decltype(f)>(from[x]), du = drop(x, d[x]);
                             if constexpr (!std::is_same_v<decltype(g), Identity>)
                                 du = times_slope<decltype(g)>(fma(v, scale, offset), du);
@@ -236,6 +239,7 @@ inline void spread_gradient(const Net &net, const Op &op, const Work &work, View
                 const Lanes *from = z.line(c, line), *d = du.line(c, line);
                 Lanes *to = dz.line(c, line * step);
                 for (int x = 0; x < z.width; x++) {
+                    fetch(from + x), fetch(d + x), fetch_to_write(to + x * step, NEAR);
                     Lanes centred = value<decltype(f)>(from[x]) - mean;
                     Lanes df = fma(slope, d[x], fma(pull, centred, push));
                     to[x * step] = times_slope<decltype(f)>(from[x], df);

@@ -80,6 +80,7 @@ inline void max_pool_backward(const Op &op, View x, View y, View dy, View dx) {
                 if (fills) {
                     UNROLL for (int k = 0; k < 4; k++) {
                         const int r = 2 * i + k / 2, s = 2 * j + k % 2;
+                        fetch_to_write(dx.line(c, r) + s, AHEAD);
                         dx.line(c, r)[s] = first_share(open, x.line(c, r)[s], best[j], d[j]);
                     }
                     continue;
@@ -133,7 +134,10 @@ inline void global_pool_backward(const Op &op, View dy, View dx) {
         const Lanes d = *dy.line(c, 0) * share;
         for (int r = 0; r < dx.height; r++) {
             Lanes *to = dx.line(c, r);
-            for (int s = 0; s < dx.width; s++) to[s] = op.adds ? to[s] + d : d;
+            for (int s = 0; s < dx.width; s++) {
+                fetch_to_write(to + s, AHEAD);
+                to[s] = op.adds ? to[s] + d : d;
+            }
         }
     }
 }

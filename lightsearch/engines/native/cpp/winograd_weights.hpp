@@ -80,7 +80,7 @@ template <int M> struct RowGradient {
     // sums[point][o][i][r] += the products of one group of channels over one block.
     static void add(Window window, const Lanes *x, View dz, Lanes *room, Reg *sums) {
         const int outputs = dz.channels, inputs = window.inputs, width = dz.width;
-        const int tiles = tile_count(outputs, 4), most = band_rows(dz.height, width);
+        const int tiles = tile_count(outputs, SLOPES), most = band_rows(dz.height, width);
         for (int line = 0; line < dz.height; line += most) {
             const int rows = std::min(most, dz.height - line);
             const Band in = input_band(room, inputs, rows, width);
@@ -121,9 +121,16 @@ template <int M> struct RowGradient {
     }
 };
 
-// The M of the fastest algorithm; 0 is `weight_gradient` (measured).
-inline int fastest_group(int inputs, int outputs, int width) {
+// The M of the fastest algorithm; 0 is `weight_gradient` (measured). Where registers are wide, sums are
+// quick beside transforms: by a model that was fitted to measurements, a group's transform costs as
+// much as 70 multiply-adds of 16 lanes in an input, 50 in an output; it fails on small planes.
+inline int fastest_group(int inputs, int outputs, int height, int width) {
     if (inputs < 4 || outputs < 4 || width < 2) return 0;
+    if (WIDE) {
+        const double pairs = (double)inputs * outputs, groups = tile_count(width, 4);
+        const double four = 17 * pairs * height + 70 * inputs * (height + 2) + 50 * outputs * height;
+        return width >= 12 && groups * four < 9 * pairs * height * width ? 4 : 0;
+    }
     return width >= 4 && 6 * tile_count(width, 4) < 4 * tile_count(width, 2) ? 4 : 2;
 }
 
