@@ -27,11 +27,11 @@ from lightsearch import parse
 from lightsearch.data import load
 from lightsearch.engines.native import plan as plans
 from lightsearch.engines.native.engine import Native
-from lightsearch.engines.native.library import open_library
+from lightsearch.engines.native.library import build_name, open_library
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp" / "engine.cpp"
 FLAGS = ("-std=c++17", "-O3", "-funroll-loops", "-ffp-contract=off", "-fvisibility=hidden",
-         "-Wno-psabi", "-fPIC", "-shared", "-march=x86-64-v3", "-DLIGHTSEARCH_PROFILE")
+         "-Wno-psabi", "-fPIC", "-shared", "-DLIGHTSEARCH_PROFILE")
 NAMES = {plans.POINTWISE: "norm, act, drop", plans.MAX_POOL: "max pool",
          plans.GLOBAL_POOL: "global average", plans.AVERAGE_POOL: "average pool",
          plans.GATE: "gate", plans.SQUEEZE: "squeeze-excitation", plans.RESIZE: "resize",
@@ -48,7 +48,8 @@ def main() -> None:
     data = load("mnist", options.data)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "profiled.so"
-        subprocess.run([options.compiler, *FLAGS, str(CPP), "-o", str(path)], check=True)
+        level = () if build_name() == "plain" else (f"-march=x86-64-{build_name()}",)
+        subprocess.run([options.compiler, *FLAGS, *level, str(CPP), "-o", str(path)], check=True)
         library = open_library(path)
     library.network_profile.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.network_profile.restype = None
