@@ -1,4 +1,4 @@
-"""Builds the native engine, two plain shared libraries, where there is a C++ compiler.
+"""Builds the native engine, plain shared libraries, where there is a C++ compiler.
 
 Everything else about the package stands in pyproject.toml.
 """

@@ -27,6 +27,7 @@ from lightsearch.augment import augment
 from lightsearch.data import load
 from lightsearch.engines.eager import Eager
 from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.library import build_name, open_library, path_of
 
 RECIPE = parse_recipe("recipe(lr=0.01,schedule=constant,rotation=7)")
 DESIGNS = {
@@ -47,6 +48,8 @@ def main() -> None:
     parser.add_argument("--data", help="folder of the data set, as torchvision lays it out",
                         required=True)
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--build", default=build_name(),
+                        help="of the native engine: plain, v3 or v4; that of this processor")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[float]]] = {}
@@ -93,7 +96,8 @@ def made(text: str, options: argparse.Namespace) -> dict[str, Callable[[int], fl
     }
     if not options.no_compile:
         ways["compiled"] = compiled(design, options)
-    return {**ways, "native": engine(Native(design, RECIPE, data, 1))}
+    native = open_library(path_of(options.build))
+    return {**ways, "native": engine(Native(design, RECIPE, data, 1, native))}
 
 
 def scaled(seconds: float, steps: int) -> float:

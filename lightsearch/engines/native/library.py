@@ -22,6 +22,7 @@ from lightsearch.engines.native.plan import Op, Value
 from lightsearch.errors import EngineError
 
 FOLDER = Path(__file__).parent
+BUILDS = ("plain", "v3", "v4")  # a processor that runs one runs those before it
 SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 
 
@@ -86,23 +87,29 @@ def open_library(path: Path) -> ctypes.CDLL:
 @functools.cache
 def library() -> ctypes.CDLL:
     """The build for this processor. Raises `EngineError` where there is none."""
-    path = path_of(build_name())
-    if not path.exists():
+    if not built():
         raise EngineError("there is no native engine here: the package was installed without a "
                           "C++ compiler; install one, then the package again")
-    return open_library(path)
+    return open_library(path_of(build_name()))
+
+
+def built() -> bool:
+    """Whether the package was installed with a compiler: any build is there."""
+    return any(path_of(name).exists() for name in BUILDS)
 
 
 @functools.cache
 def build_name() -> str:
     """`v4` for processors with AVX-512 that do not split its registers, `v3` for those with AVX2
-    and FMA, where these were built, else `plain`, which says what the processor has."""
+    and FMA, where these were built, else `plain`, which says what the processor has. PyTorch may
+    have been told, by ATEN_CPU_CAPABILITY, to do with less; then so does the native engine."""
     try:
         best = open_library(path_of("plain")).build_for_processor()
     except EngineError:  # `library` says why
         return "plain"
-    able = [f"v{level}" for level in (4, 3) if level <= best]
-    return next((name for name in able if path_of(name).exists()), "plain")
+    most = {"DEFAULT": 0, "AVX2": 3}.get(torch.backends.cpu.get_cpu_capability(), best)
+    able = [name for name in BUILDS[1:] if int(name[1:]) <= min(best, most)]
+    return next((name for name in reversed(able) if path_of(name).exists()), "plain")
 
 
 def path_of(build: str) -> Path:
@@ -131,7 +138,7 @@ def trouble() -> str:
 @functools.cache
 def available() -> bool:
     """Whether the native engine can be used here. One that is there and cannot is warned of."""
-    if trouble() and path_of(build_name()).exists():
+    if trouble() and built():
         warnings.warn(f"{trouble()}. PyTorch trains instead, at a fraction of the speed",
                       stacklevel=2)
     return not trouble()

@@ -15,6 +15,8 @@
 // kept by lane until the end of the batch.
 #pragma once
 #include <algorithm>
+#include <array>
+#include <utility>
 
 #include "net.hpp"
 
@@ -56,7 +58,8 @@ INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, c
                 UNROLL for (int t = 0; t < T; t++) {
                     Reg weight = spread(w[t]);
                     if (N > 1) HOLD(weight);
-                    UNROLL for (int n = 0; n < N; n++) sums[t][n] = fma(pixel[n], weight, sums[t][n]);
+                    UNROLL for (int n = 0; n < N; n++)
+                        sums[t][n] = fma(pixel[n], weight, sums[t][n]);
                 }
             }
     }
@@ -151,13 +154,18 @@ void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, 
 typedef void (*WeightRows)(Window, const Lanes *, const Lanes *, long, long, int, Reg *, long,
                            long, int, int);
 constexpr int SLOPES = WIDE ? 8 : 4;  // output channels at once, for three inputs or taps
-#define WEIGHTS_OF(across, inputs) \
-    {weight_rows<across, 1, inputs>, weight_rows<across, 2, inputs>, \
-     weight_rows<across, 3, inputs>, weight_rows<across, 4, inputs>, \
-     weight_rows<across, 5, inputs>, weight_rows<across, 6, inputs>, \
-     weight_rows<across, 7, inputs>, weight_rows<across, 8, inputs>}
-const WeightRows BY_THREE_TAPS[8] = WEIGHTS_OF(3, 1);
-const WeightRows BY_TAP[3][8] = {WEIGHTS_OF(1, 1), WEIGHTS_OF(1, 2), WEIGHTS_OF(1, 3)};
+typedef std::array<WeightRows, SLOPES> WeightKernels;  // for 1 output and more
+
+template <int ACROSS, int TI, int... T>
+constexpr WeightKernels weight_kernels(std::integer_sequence<int, T...>) {
+    return {weight_rows<ACROSS, T + 1, TI>...};
+}
+template <int ACROSS, int TI>
+constexpr WeightKernels WEIGHT_KERNELS =
+    weight_kernels<ACROSS, TI>(std::make_integer_sequence<int, SLOPES>());
+constexpr const WeightKernels &BY_THREE_TAPS = WEIGHT_KERNELS<3, 1>;
+constexpr WeightKernels BY_TAP[3] = {WEIGHT_KERNELS<1, 1>, WEIGHT_KERNELS<1, 2>,
+                                     WEIGHT_KERNELS<1, 3>};
 
 // sums[o][i][tap] += the gradient of one group's weights over one block.
 inline void weight_gradient(Window window, const Lanes *x, View dz, int dz_step, Reg *sums) {
@@ -170,7 +178,7 @@ inline void weight_gradient(Window window, const Lanes *x, View dz, int dz_step,
         for (int i = 0, o = 0; i < output_tiles; i++) {
             const int T = tile_size(outputs, output_tiles, i);
             const Lanes *d = dz.at + o * dz.plane + line * dz.row;
-            auto run = [&](const WeightRows *kernels, int input, int r, int s) {
+            auto run = [&](const WeightKernels &kernels, int input, int r, int s) {
                 kernels[T - 1](window, from + input * window.plane + r * window.row + s, d,
                                dz.plane, dz.row, dz_step,
                                sums + ((long)o * inputs + input) * taps + r * window.width + s,

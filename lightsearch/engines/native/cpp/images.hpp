@@ -37,7 +37,6 @@ struct Neighbours {
 #else
         typedef uint64_t Four __attribute__((vector_size(32)));
         typedef float Eight __attribute__((vector_size(32)));
-        typedef int32_t Places __attribute__((vector_size(32)));
         UNROLL for (int first = 0; first < WIDTH; first += 8) {
             Four pairs[2];
             UNROLL for (int i = 0; i < 8; i++) {
@@ -50,6 +49,7 @@ struct Neighbours {
             const Eight even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
             const Eight odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 #else
+            typedef int32_t Places __attribute__((vector_size(32)));
             const Eight even = __builtin_shuffle(a, b, Places{0, 2, 4, 6, 8, 10, 12, 14});
             const Eight odd = __builtin_shuffle(a, b, Places{1, 3, 5, 7, 9, 11, 13, 15});
 #endif

@@ -1,9 +1,9 @@
 // Sixteen images side by side: the one vector type of this library.
 //
 // Activations lie as [block of 16 images][channel][pixel][16 lanes], so every kernel is scalar
-// code over pixels and channels that works on 16 images at once. Registers hold 8 of them, or all 16
-// where the processor has AVX-512 (`WIDE`), and kernels know no more of the machine than that: wide
-// registers are also twice as many. A sum over lanes is always taken in the same order.
+// code over pixels and channels that works on 16 images at once. Registers hold 8 of them, or all
+// 16 where the processor has AVX-512 (`WIDE`), and kernels know no more of the machine than that:
+// wide registers are also twice as many. A sum over lanes is always taken in the same order.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -16,7 +16,7 @@
 #define INLINE inline __attribute__((always_inline))
 #define APART __attribute__((noinline))  // registers of its own
 #ifdef __AVX512F__
-// Keeps x in a register: GCC would load it again for each multiplication, and all would wait for loads.
+// Keeps x in a register: GCC would load it for each multiplication, and all would wait for loads.
 #define HOLD(x) asm("" : "+v"(x))
 #else
 #define HOLD(x) (void)0
@@ -67,7 +67,7 @@ INLINE Reg spread(real v) {
 #endif
 }
 
-// a * b + c, rounded once where the processor can.
+// a * b + c; in single precision rounded once where the processor can.
 INLINE Reg fma(Reg a, Reg b, Reg c) {
 #if defined(LIGHTSEARCH_DOUBLE) || !defined(__FMA__)
     return a * b + c;

@@ -56,9 +56,9 @@ struct View {
     long pixels() const { return (long)height * width; }
 };
 
-// Asks for what a pass over pixels will read, or write, some pixels later, so that it is there in time:
-// AHEAD for what comes from the shared cache, where the processor's own guesses end with each page,
-// NEAR for what a segment has just written (measured: 32 to 64 are alike, 8 gain little).
+// Asks for what a pass over pixels will read, or write, some pixels later, so that it is there in
+// time: AHEAD for what comes from the shared cache, NEAR for what lies in the core's own (measured:
+// 32 to 64 are alike, 8 gain little).
 constexpr int AHEAD = 48, NEAR = 12;
 INLINE void fetch(const Lanes *at) { __builtin_prefetch(at + AHEAD); }
 INLINE void fetch_to_write(const Lanes *at, int pixels) { __builtin_prefetch(at + pixels, 1); }

@@ -34,7 +34,11 @@ inline double peak_multiply_adds() {
     const auto begin = std::chrono::steady_clock::now();
     for (long r = 0; r < rounds; r++) {
         UNROLL for (int i = 0; i < 12; i++) sums[i] = fma(sums[i], x, y);
+#ifdef __AVX__
         asm volatile("" : "+x"(x), "+x"(y));
+#else
+        asm volatile("" : "+m"(x), "+m"(y));
+#endif
     }
     const auto end = std::chrono::steady_clock::now();
     volatile real kept = 0;

@@ -121,15 +121,17 @@ template <int M> struct RowGradient {
     }
 };
 
-// The M of the fastest algorithm; 0 is `weight_gradient` (measured). Where registers are wide, sums are
-// quick beside transforms: by a model that was fitted to measurements, a group's transform costs as
+// The M of the fastest algorithm; 0 is `weight_gradient` (measured). Where registers are wide, sums
+// are quick beside transforms: by a model that was fitted to measurements, that of a group costs as
 // much as 70 multiply-adds of 16 lanes in an input, 50 in an output; it fails on small planes.
 inline int fastest_group(int inputs, int outputs, int height, int width) {
     if (inputs < 4 || outputs < 4 || width < 2) return 0;
     if (WIDE) {
         const double pairs = (double)inputs * outputs, groups = tile_count(width, 4);
-        const double four = 17 * pairs * height + 70 * inputs * (height + 2) + 50 * outputs * height;
-        return width >= 12 && groups * four < 9 * pairs * height * width ? 4 : 0;
+        const double sums = 17 * pairs * height;
+        const double transforms = 70 * inputs * (height + 2) + 50 * outputs * height;
+        const bool pays = groups * (sums + transforms) < 9 * pairs * height * width;
+        return width >= 12 && pays ? 4 : 0;
     }
     return width >= 4 && 6 * tile_count(width, 4) < 4 * tile_count(width, 2) ? 4 : 2;
 }
