@@ -20,6 +20,7 @@ from tiny import arguments
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import adam, sgd
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -293,10 +294,18 @@ class Watched(TorchDispatchMode):
         return result
 
 
+class Made(TorchFunctionMode):
+    """Refuses tensors made of numbers: PyTorch before 2.15 does not dispatch those of "meta"."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in (torch.tensor, torch.as_tensor), f"{func} is filled from elsewhere"
+        return func(*args, **(kwargs or {}))
+
+
 def watched_step(one: Captured) -> Watched:
     one.begin()
     _on_device(one.data, "train", one.device)  # the images, once for a process
-    with Watched(one) as watched:
+    with Made(), Watched(one) as watched:
         one._step(one.recipe.batch_size)
     return watched
 
