@@ -49,6 +49,8 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ co
 needs_engine = pytest.mark.skipif(not available(), reason="installed without a C++ compiler")
 PLAIN = Recipe(lr=0.05)
 EACH_BUILD = [name for name in BUILDS[:BUILDS.index(build_name()) + 1] if path_of(name).exists()]
+BY_BUILD = [pytest.param(name, marks=() if name == build_name() else pytest.mark.slow)
+            for name in EACH_BUILD]
 
 
 def compiled(folder: Path, name: str, *flags: str) -> Path:
@@ -355,7 +357,7 @@ def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
 
 
 @needs_engine
-@pytest.mark.parametrize("build_name", EACH_BUILD)
+@pytest.mark.parametrize("build_name", BY_BUILD)
 @pytest.mark.parametrize("make", [default, nasty])
 def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
         make: Callable[[Random], tuple[Seq, Shape]], build_name: str) -> None:
@@ -415,7 +417,7 @@ def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -
 
 
 @needs_engine
-@pytest.mark.parametrize("build_name", EACH_BUILD)
+@pytest.mark.parametrize("build_name", BY_BUILD)
 def test_so_are_those_of_each_build(build_name: str) -> None:
     same_images(open_library(path_of(build_name)))
 
