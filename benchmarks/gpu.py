@@ -7,12 +7,15 @@ engine's step launched kernel by kernel, `graph` the captured step. Trials at on
 as a search has them, or threads of one process with a stream and a graph each. A trial is 15
 epochs; the first epoch of each, which captures, is not counted. Time with the device busy, and
 memory, are what nvidia-smi says, five times a second. The ways take turns; figures are medians.
-With `--device cpu` it only shows that it runs.
+`steps` says how many kernels a captured step has and how long they take one after another, by
+PyTorch's profiler. `--quick` takes about four minutes. With `--device cpu` it only shows that it
+runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -49,22 +52,36 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs of trials at once")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--precisions", nargs="+", default=["float32", "tf32", "bf16"])
+    parser.add_argument("--quick", action="store_true", help="one round, fewer ways")
     options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.steps, options.epochs = 1, 100, 3
     found: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__,
-                             "epoch": {}, "trials": []}
+                             "epoch": {}, "steps": {}, "trials": []}
     ways = epoch_ways(options)
     for _ in range(options.rounds):
         for name, once in ways.items():
             found["epoch"].setdefault(name, []).append(once(options.steps))
             options.out.write_text(json.dumps(found, indent=1))
     ways.clear()  # and their memory
-    for count in options.at_once:
-        for how in ("processes", "threads"):
-            for precision in options.precisions:
-                for _ in range(options.rounds):
-                    found["trials"].append(at_once(count, how, precision, options))
-                    options.out.write_text(json.dumps(found, indent=1))
+    if options.device.startswith("cuda"):
+        found["steps"] = {precision: step_profile(precision, options)
+                          for precision in options.precisions}
+    for count, how, precision in plan(options):
+        for _ in range(options.rounds):
+            found["trials"].append(at_once(count, how, precision, options))
+            options.out.write_text(json.dumps(found, indent=1))
     print_tables(found)
+
+
+def plan(options: argparse.Namespace) -> list[tuple[int, str, str]]:
+    """How many trials at once, made of what, in which precision."""
+    counts = sorted(options.at_once)
+    if not options.quick:
+        return list(itertools.product(counts, ("processes", "threads"), options.precisions))
+    return [*((count, "threads", "float32") for count in counts),
+            *((counts[-1], "threads", precision) for precision in options.precisions[1:]),
+            *((count, "processes", "float32") for count in (counts[0], counts[-1]))]
 
 
 def device_name(device: str) -> str:
@@ -108,6 +125,29 @@ def steps_of(data: DataSet, precision: str, record: bool,
         return (trained - begin) * len(batches) / done + time.perf_counter() - trained
 
     return timed
+
+
+def step_profile(precision: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Kernels of one step, and their microseconds one after another, the longest kinds first."""
+    data = fetch(common.reference(options.data, options.dataset))
+    recipe = DEFAULT_RECIPE
+    engine = Captured(parse(DESIGN), recipe, data, 1, options.device, precision)
+    engine.begin()
+    batches = [Batch(images, 0.01, key(1, index), key(2, index), 0.01) for index, images in
+               enumerate(permutation(3, len(data.train[1])).split(recipe.batch_size)[:40])]
+    engine.train(batches)
+    engine.told()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        engine.train(batches)
+        engine.told()
+    kinds = [(event.key, event.count, event.device_time_total)
+             for event in profile.key_averages() if event.device_time_total > 0]
+    kinds.sort(key=lambda kind: -kind[2])
+    steps = len(batches)
+    return {"kernels": sum(count for _, count, _ in kinds) / steps,
+            "microseconds": sum(time for *_, time in kinds) / steps,
+            "longest": [[name[:80], count / steps, time / steps]
+                        for name, count, time in kinds[:30]]}
 
 
 # Several at once --------------------------------------------------------------------------------
@@ -195,6 +235,9 @@ def print_tables(found: dict[str, Any]) -> None:
     print(f"{found['device']}, torch {found['torch']}\n\n| way | seconds an epoch |\n|---|---:|")
     for name, times in found["epoch"].items():
         print(f"| {name} | {statistics.median(times):.2f} |")
+    for precision, step in found["steps"].items():
+        print(f"\na step in {precision}: {step['kernels']:.0f} kernels, "
+              f"{step['microseconds']:.0f} us one after another")
     print("\n| at once | how | precision | trials a minute | device busy | MiB of the device "
           "| MiB of a process |\n|---:|---|---|---:|---:|---:|---:|")
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
