@@ -128,12 +128,18 @@ class Captured(Eager):
             self._tell(batches)
             size = self.recipe.batch_size
             if self.replay is None and self.record and len(batches[0].images) == size:
-                self.replay = self._recorded()
+                with self._backward_alone():
+                    self.replay = self._recorded()
             for batch in batches:
                 if self.replay is not None and len(batch.images) == size:
                     self.replay()
                 else:
-                    self._step(len(batch.images))
+                    with self._backward_alone():
+                        self._step(len(batch.images))
+
+    def _backward_alone(self) -> contextlib.AbstractContextManager[object]:
+        """Keep other threads' backward passes on the GPU away: see `_BACKWARD`."""
+        return contextlib.nullcontext() if self.stream is None else _BACKWARD
 
     def _tell(self, batches: Sequence[Batch]) -> None:
         """Upload what the steps of an epoch are told."""
@@ -214,12 +220,16 @@ def _has_own_layers(layers: Sequence[Layer]) -> bool:
                for layer in layers for _, op in layer.ops)
 
 
-_CAPTURING = threading.Lock()  # a capture begins by waiting for the device, which ends another
+# Autograd runs all backward passes on a GPU in one thread of its own, with one cuDNN handle. If
+# one trial's pass is captured there while another's runs, cuDNN fails with an internal error (seen
+# on an H200 with four trials in threads). A capture also begins by waiting for the device, which
+# would end another capture. Replays need no lock: they call neither autograd nor cuDNN.
+_BACKWARD = threading.Lock()
 
 
 def _graph(step: Callable[[], None], stream: torch.cuda.Stream) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
-    with _CAPTURING, torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         step()
     replay: Callable[[], None] = graph.replay
     return replay
