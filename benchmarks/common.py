@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lightsearch import Task, train
-from lightsearch.data import DataRef, load
+from lightsearch.data.named import load
+from lightsearch.data.references import DataRef
 
 # From the README's search: mostly plain convolutions, separable ones, a skip, depthwise early.
 DESIGNS = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lightsearch.cost import Budget, cost, fingerprint
 from lightsearch.design import (
     Layer,
     avgpool,
@@ -36,35 +35,44 @@ from lightsearch.design import (
     seq,
     word,
 )
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.errors import LightsearchError
-from lightsearch.notation import format_text, parse, parse_recipe
-from lightsearch.ops import Local
-from lightsearch.recipe import DEFAULT_RECIPE, Recipe
-from lightsearch.source import to_source
-from lightsearch.zoo import zoo
+from lightsearch.network.cost import Budget, cost
+from lightsearch.network.fingerprint import fingerprint
+from lightsearch.network.operations import Local
+from lightsearch.network.source import to_source
+from lightsearch.notation.formatter import format_text
+from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.zoo.networks import zoo
 
 if TYPE_CHECKING:
-    from lightsearch.api import SearchResult, iter_search, load_result, load_weights, search
-    from lightsearch.confirming import confirm
-    from lightsearch.data import DataSet, load, make_dataset
-    from lightsearch.defaults import default_space
+    from lightsearch.api import iter_search, search
+    from lightsearch.confirming.confirm import confirm
+    from lightsearch.data.dataset import DataSet, make_dataset
+    from lightsearch.data.image_files import folder_dataset, torchvision_dataset
+    from lightsearch.data.named import load
     from lightsearch.exporting import export
-    from lightsearch.images import folder_dataset, torchvision_dataset
-    from lightsearch.leaderboard import read, rebuild
-    from lightsearch.modules import build, register, summary
-    from lightsearch.plots import plot_design
-    from lightsearch.predicting import predict
+    from lightsearch.exporting.predicting import predict
+    from lightsearch.network.modules import build, register, summary
+    from lightsearch.plots.plots import plot_design
+    from lightsearch.result import SearchResult, load_result, load_weights
     from lightsearch.space import survey
-    from lightsearch.training import Task, run_epoch, train
+    from lightsearch.space.default import default_space
+    from lightsearch.study.leaderboard import read
+    from lightsearch.study.rebuild import rebuild
+    from lightsearch.training.epoch import run_epoch, train
+    from lightsearch.training.task import Task
 
 _LAZY = {
-    "SearchResult": "api", "iter_search": "api", "load_result": "api", "load_weights": "api",
-    "search": "api", "confirm": "confirming", "DataSet": "data", "load": "data",
-    "make_dataset": "data", "default_space": "defaults", "export": "exporting",
-    "folder_dataset": "images", "torchvision_dataset": "images", "read": "leaderboard",
-    "rebuild": "leaderboard", "build": "modules", "register": "modules", "summary": "modules",
-    "plot_design": "plots", "predict": "predicting", "survey": "space", "Task": "training",
-    "run_epoch": "training", "train": "training",
+    "SearchResult": "result", "load_result": "result", "load_weights": "result",
+    "iter_search": "api", "search": "api", "confirm": "confirming.confirm",
+    "DataSet": "data.dataset", "make_dataset": "data.dataset", "load": "data.named",
+    "folder_dataset": "data.image_files", "torchvision_dataset": "data.image_files",
+    "default_space": "space.default", "survey": "space.counting", "export": "exporting.writing",
+    "predict": "exporting.predicting", "read": "study.leaderboard", "rebuild": "study.rebuild",
+    "build": "network.modules", "register": "network.modules", "summary": "network.modules",
+    "plot_design": "plots.plots", "Task": "training.task", "run_epoch": "training.epoch",
+    "train": "training.epoch",
 }
 
 

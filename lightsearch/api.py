@@ -6,84 +6,30 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from lightsearch import data as data_room
-from lightsearch import leaderboard as tables
-from lightsearch.checks import integer, kind, path
-from lightsearch.conductor import conduct
-from lightsearch.confirmation import Confirmation, Key, read_confirmations
-from lightsearch.confirming import confirm as confirm_designs
-from lightsearch.cost import Budget
-from lightsearch.data import DataRef, DataSet
-from lightsearch.defaults import IMAGES
+from lightsearch.checks import integer, kind
+from lightsearch.confirming.confirm import confirm as confirm_designs
+from lightsearch.data import catalogue, references
+from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Space
-from lightsearch.devices import worker_environments
-from lightsearch.errors import ArgumentError, StudyError
-from lightsearch.events import Ended, EpochDone, Event, Planned, Stopped
-from lightsearch.interrupts import heeding
-from lightsearch.ops import Shape
-from lightsearch.plots import Plots
-from lightsearch.progress import shown
-from lightsearch.question import Question, ask
-from lightsearch.recipe import Recipe
-from lightsearch.records import Counts, Trial, exact
+from lightsearch.design.recipe import Recipe
+from lightsearch.errors import ArgumentError
+from lightsearch.network.cost import Budget
+from lightsearch.progress.display import shown
+from lightsearch.result import SearchResult, load_result
+from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Stopped
+from lightsearch.searching.interrupts import heeding
+from lightsearch.searching.loop import conduct
+from lightsearch.searching.settings import Question, ask
 from lightsearch.slots import Slot, local_slots
-from lightsearch.study.folder import Identity, read_identity, writing
+from lightsearch.study import leaderboard as tables
+from lightsearch.study.disk import writing
 from lightsearch.study.journal import read_trials
-from lightsearch.training import State
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """What a study holds: the hits, all trials, and what the gate did not let through."""
-
-    folder: Path
-    identity: Identity
-    records: tuple[Trial, ...]
-    reason: str = ""
-    confirmations: dict[Key, Confirmation] = field(default_factory=dict)
-
-    @property
-    def leaderboard(self) -> pd.DataFrame:
-        """The designs that reached the target, by accuracy; see `ranked` for other orders."""
-        return self.ranked()
-
-    def ranked(self, by: str = "accuracy") -> pd.DataFrame:
-        """The leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
-        frame = tables.leaderboard(self.records, self.identity, by=by,
-                                   confirmed=self.confirmations)
-        frame.attrs["study"] = str(self.folder)  # where `confirm` keeps what it trains
-        return frame
-
-    @property
-    def trials(self) -> pd.DataFrame:
-        """Every trial, the pruned ones too."""
-        return tables.trials_table(self.records, self.identity, self.confirmations)
-
-    @property
-    def counts(self) -> Counts:
-        """Candidates drawn up to the latest trial, and those rejected or met again."""
-        return self.records[-1].candidate.counts if self.records else Counts()
-
-    @property
-    def images(self) -> tuple[Shape, int]:
-        """(channels, height, width) of an image, and the number of classes."""
-        name = self.identity.dataset
-        if name in IMAGES:
-            return IMAGES[name]
-        where = str(self.folder / "data.safetensors")
-        own = data_room.fetch(DataRef(name, self.identity.checksum, where))
-        return own.shape, own.classes
-
-    @property
-    def plot(self) -> Plots:
-        """Pictures of the study: `result.plot.pareto()` and others, as matplotlib axes."""
-        return Plots(self)
+from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.trial import Trial, exact
+from lightsearch.workers.devices import worker_environments
 
 
 def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
@@ -142,8 +88,8 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
     `stop_after_hits`, after which only the hits are trained on to their last epoch; `study`, the
     folder, by default under `lightsearch-studies` by its question; `quiet`, which leaves out the
     progress display; `slots`, where to train instead of in processes here (see
-    `lightsearch.cluster`), as many as `workers`, and closed in the end; `confirm`, a number of
-    fresh seeds with which the first `confirm_top` hits are trained again at the end, here (see
+    `lightsearch.workers.dask`), as many as `workers`, and closed in the end; `confirm`, a number
+    of fresh seeds with which the first `confirm_top` hits are trained again at the end, here (see
     `lightsearch.confirm`).
 
     `selected_on` in each table says which images the accuracies are of, `confirmed` whether a
@@ -223,11 +169,11 @@ def run(question: Question, *, slots: Sequence[Slot] | None = None,
         raise ArgumentError(f"`slots` must be as many as the study's workers, {question.workers}, "
                             f"but got {len(slots)}")
     images = question.folder / "data.safetensors"
-    if question.data.name not in data_room.NAMES and not images.exists():
+    if question.data.name not in catalogue.NAMES and not images.exists():
         with writing(question.folder):
             question.folder.mkdir(parents=True, exist_ok=True)
-            data_room.save(question.data, images)  # never over another study's images
-    data_room.share(question.data)
+            references.save(question.data, images)  # never over another study's images
+    references.share(question.data)
     if slots is None:
         slots = local_slots(question.workers, environments=worker_environments(
             question.workers, question.device))
@@ -267,38 +213,3 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
             now = time.monotonic()
             stale, due = False, now + 9 * (now - begin)
         yield event
-
-
-def load_result(study: str | Path, reason: str = "") -> SearchResult:
-    """What the study in a folder holds, without continuing it (also while it runs).
-
-    Raises `StudyError` where there is none.
-    """
-    folder = path("study", study)
-    identity = read_identity(folder)
-    if identity is None:
-        raise StudyError(f"a study's folder must hold a study.json, but {folder} has none: a "
-                         "search prints the folder of its study, lightsearch-studies/... by "
-                         "default")
-    return SearchResult(folder, identity, tuple(read_trials(folder)), reason,
-                        read_confirmations(folder))
-
-
-def load_weights(study: str | Path, trial: int) -> State:
-    """The weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
-
-    The file is safetensors: reading it runs nothing. Raises `StudyError` where there is none.
-    """
-    from lightsearch.study.folder import load_state
-
-    integer("trial", trial, 0, 10**9)
-    file = path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
-    weights = load_state(file)
-    if weights is None:
-        raise StudyError(f"the weights of trial {trial} must be in {file}, but they cannot be "
-                         "read: `lightsearch train --row RANK --save FILE` trains them again")
-    return weights
-
-
-__all__ = ["SearchResult", "iter_search", "load_result", "load_weights", "run",
-           "search"]

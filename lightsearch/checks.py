@@ -32,14 +32,6 @@ def kind(name: str, value: Any, kinds: Any, said: str) -> None:
         raise ArgumentError(f"`{name}` must be {said}, but got {name}={value!r}")
 
 
-def check_shape(shape: Any) -> None:
-    """Raise `ArgumentError` unless `shape` is (channels, height, width)."""
-    if not (isinstance(shape, tuple) and len(shape) == 3
-            and all(type(n) is int and n >= 1 for n in shape)):
-        raise ArgumentError("`shape` must be three integers >= 1, (channels, height, width), "
-                            f"but got shape={shape!r}")
-
-
 def path(name: str, value: Any) -> Path:
     """`value` as a path. Raises `ArgumentError` for what is none."""
     if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value) \

@@ -25,6 +25,6 @@ atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer kinds that a test registers are gone after it."""
     for room, name in (("design.parts", "_KINDS"), ("design.parts", "_NAMES"),
-                       ("ops", "_COSTINGS"), ("modules", "_MAKERS")):
+                       ("network.lowering", "_COSTINGS"), ("network.modules", "_MAKERS")):
         owner = import_module(f"lightsearch.{room}")
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))

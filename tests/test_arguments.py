@@ -16,9 +16,9 @@ import torch
 
 import lightsearch as ls
 from lightsearch import errors
-from lightsearch.data import lend
+from lightsearch.data.references import lend
+from lightsearch.searching.pruning import TargetPruner
 from lightsearch.slots import local_slots
-from lightsearch.study import TargetPruner
 
 DESIGN = ls.seq(ls.conv(4), ls.gap(), ls.linear(2))
 OPEN = ls.seq(ls.conv(ls.oneof(4, 8)), ls.gap(), ls.linear(2))
@@ -310,8 +310,8 @@ def test_what_is_out_of_range_or_of_the_wrong_kind(call: Callable[[], Any], kind
 
 @pytest.mark.parametrize("name", ["by"])
 def test_an_order_that_is_none(name: str) -> None:
-    from lightsearch.api import SearchResult
-    from lightsearch.study import Identity
+    from lightsearch.result import SearchResult
+    from lightsearch.study.identity import Identity
 
     empty = SearchResult(Path(), Identity({}, 1, "0.5", "", "", "", "", "", "", 1, 0, ""), ())
     with pytest.raises(errors.ArgumentError, match="`by` must be one of accuracy, params, epochs"):

@@ -1,5 +1,5 @@
 """What others wrote is read or refused, and never runs: property tests, and a short run of the
-coverage-guided fuzzer (`benchmarks/fuzz.py`, which runs as long as one likes).
+coverage-guided fuzzer (`benchmarks/faults/fuzz.py`, which runs as long as one likes).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 import lightsearch
 from lightsearch import load_weights, read
 from lightsearch.errors import ArgumentError, StudyError
-from lightsearch.study.folder import load_state
+from lightsearch.study.disk import load_state
 
 ROOT = Path(lightsearch.__file__).parent
 many = settings(max_examples=120, deadline=None, database=None,
@@ -138,13 +138,14 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
                 name = ast.unparse(node.func)
                 if name in ("eval", "exec", "compile", "__import__") or name.endswith(
                         (".loads", ".load", "read_pickle", "Unpickler")):
-                    found.add((path.name, name))
+                    found.add((path.relative_to(ROOT).as_posix(), name))
     known = {("slots.py", "pickle.loads"), ("worker.py", "pickle.loads"),
-             ("forking.py", "json.load"), ("folder.py", "json.loads"),
-             ("confirmation.py", "json.loads"), ("opened.py", "json.loads"),
-             ("graphs.py", "onnx.load"),  # our own, just written
-             ("opened.py", "torch.export.load"),  # trusted: docs/reliability.md says so
-             ("files.py", "exec"), ("files.py", "compile")}  # source that was just written
+             ("forking.py", "json.load"), ("study/identity.py", "json.loads"),
+             ("study/ledger.py", "json.loads"), ("exporting/reading.py", "json.loads"),
+             ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written
+             ("exporting/reading.py", "torch.export.load"),  # trusted: docs/reliability.md
+             ("exporting/writing.py", "exec"),  # source that was just written
+             ("exporting/writing.py", "compile")}
     loads = {(file, name) for file, name in found if not name.startswith(
-        ("self.", "super().", "run.", "data_room.", "engine.", "image."))}
+        ("self.", "super().", "run.", "named.", "engine.", "image."))}
     assert loads == known

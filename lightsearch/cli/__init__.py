@@ -1,57 +1,5 @@
-"""The command `lightsearch`. Torch and the like are loaded by the commands that need them."""
+"""The command `lightsearch`."""
 
-from __future__ import annotations
-
-import click
-
-from lightsearch.cli.completing import completion
-from lightsearch.cli.confirming import confirm
-from lightsearch.cli.designs import show, zoo
-from lightsearch.cli.doctor import doctor
-from lightsearch.cli.exporting import export, predict
-from lightsearch.cli.reporting import report
-from lightsearch.cli.searching import leaderboard, search
-from lightsearch.cli.shared import Commands
-from lightsearch.cli.spaces import space
-from lightsearch.cli.training import train
-
-
-def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
-        from lightsearch.records import versions
-
-        said = versions()
-        click.echo(f"lightsearch {said['lightsearch']} (torch {said['torch']}, "
-                   f"Python {said['python']})")
-        context.exit()
-
-
-@click.group(cls=Commands, invoke_without_command=True,
-             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Show the version and exit.")
-@click.pass_context
-def main(context: click.Context, /) -> None:
-    """Search for small CNNs within a hard parameter budget.
-
-    \b
-    lightsearch search --dataset digits --target 0.95   a search of minutes, no download
-    lightsearch search                                  at most 8,000 parameters, on MNIST
-    lightsearch leaderboard STUDY                       what a study has found
-    lightsearch report STUDY                            the same as a page, with pictures
-    lightsearch confirm --study STUDY                   whether its best hold with other seeds
-    lightsearch zoo                                     published networks to compare with
-    lightsearch doctor                                  what is installed and found here
-
-    Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C; `search`
-    and `confirm` have 3, `train` has 4, which their --help explains.
-    """
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
-
-
-for _command in (search, leaderboard, report, confirm, show, train, export, predict, zoo, space,
-                 doctor, completion):
-    main.add_command(_command)
+from lightsearch.cli.program import main
 
 __all__ = ["main"]

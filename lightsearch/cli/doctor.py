@@ -12,17 +12,11 @@ from typing import Literal, TypeAlias
 
 import click
 
-from lightsearch.cli.shared import (
-    FAILED,
-    data_option,
-    dataset_option,
-    defaults,
-    json_option,
-    print_json,
-)
-from lightsearch.defaults import IMAGES
+from lightsearch.cli.options import FAILED, data_option, dataset_option, defaults, json_option
+from lightsearch.cli.output import print_json
+from lightsearch.data.catalogue import IMAGES
 from lightsearch.errors import ArgumentError, DataError, suggestion
-from lightsearch.wording import plural
+from lightsearch.formatting import plural
 
 State: TypeAlias = Literal["ok", "note", "missing"]
 
@@ -97,7 +91,8 @@ def _training() -> Iterator[Check]:
     """The native engine, and the device."""
     import torch
 
-    from lightsearch.engines import engine_label, trouble
+    from lightsearch.engines.native.library import trouble
+    from lightsearch.engines.selection import engine_label
 
     why = trouble()
     if why:
@@ -114,7 +109,7 @@ def _training() -> Iterator[Check]:
 
 
 def _threads() -> Check:
-    from lightsearch.devices import cores
+    from lightsearch.workers.devices import cores
 
     count = cores()
     said = f"{plural(count, 'core')}: {plural(count, 'trial')} at once, a thread each"
@@ -138,7 +133,7 @@ def _free_memory() -> int | None:
 
 
 def _images(name: str, data: str | None) -> Check:
-    from lightsearch.data import found
+    from lightsearch.data.named import found
 
     try:
         dataset, where = found(name, data)
@@ -157,7 +152,7 @@ def _images(name: str, data: str | None) -> Check:
 
 def _places() -> Iterator[Check]:
     """Where studies and downloads go: whether they can, and whether there is room."""
-    from lightsearch.data import cache_folder
+    from lightsearch.data.named import cache_folder
 
     for what, folder, needed in (("studies", Path.cwd(), 0.1 * GIB),
                                  ("cache", Path(cache_folder()), 0.2 * GIB)):

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from lightsearch.cost import Cost
-from lightsearch.engines.states import State, below
-from lightsearch.ops import Add, BatchNorm, Conv2d, Custom, Drop, Op, Step, made_of
+from lightsearch.engines.engine import State, below
+from lightsearch.network.cost import Cost
+from lightsearch.network.lowering import made_of
+from lightsearch.network.operations import Add, BatchNorm, Conv2d, Custom, Drop, Op, Step
 
 EPSILON = 1e-5  # of nn.BatchNorm2d
 

@@ -14,17 +14,21 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from lightsearch.api import SearchResult, load_result, load_weights
-from lightsearch.cost import cost
-from lightsearch.data import NAMES, DataRef, DataSet, fetch, lend
+from lightsearch.data.catalogue import NAMES
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.references import DataRef, fetch, lend
 from lightsearch.design.parts import Design
-from lightsearch.engines import available
+from lightsearch.engines.engine import State
+from lightsearch.engines.native.library import available
 from lightsearch.errors import ArgumentError, ExportError, StudyError
-from lightsearch.leaderboard import rebuild
-from lightsearch.notation import parse
-from lightsearch.records import versions
-from lightsearch.training import EpochResult, State, Task, evaluated, run_epoch
-from lightsearch.wording import percent
+from lightsearch.formatting import percent
+from lightsearch.network.cost import cost
+from lightsearch.notation.parser import parse
+from lightsearch.result import SearchResult, load_result, load_weights
+from lightsearch.study.rebuild import rebuild
+from lightsearch.study.trial import versions
+from lightsearch.training.epoch import evaluated, run_epoch
+from lightsearch.training.task import EpochResult, Task
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
 Source: TypeAlias = "SearchResult | Row | str | Path"

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from scipy.special import stdtrit  # scipy.stats takes a second to import
 
 from lightsearch.errors import StudyError
-from lightsearch.plots import Result
+from lightsearch.formatting import percent, plural
+from lightsearch.plots.result import Result
 from lightsearch.plots.style import (
     HIT,
     LIMIT,
@@ -26,9 +27,8 @@ from lightsearch.plots.style import (
     ticks,
     title,
 )
-from lightsearch.published import DATASET, front, published_designs, published_front
-from lightsearch.records import Trial
-from lightsearch.wording import percent, plural
+from lightsearch.study.trial import Trial
+from lightsearch.zoo.published import DATASET, front, published_designs, published_front
 
 LABELS = 12  # of hits, at most
 BEYOND = 1.35  # times the budget that published designs are shown up to
@@ -174,7 +174,7 @@ def progress(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.progress`."""
     trials, total, goal = _trained(result), _total(result), _goal(result)
     ax = axes(ax)
-    # the order in which the study took its epochs: that of its clock (see `conductor`)
+    # the order in which the study took its epochs: that of its clock (see `searching.loop`)
     order = sorted((t.candidate.start + e.epoch * t.candidate.work, t.candidate.slot, t.number, n)
                    for t in trials for n, e in enumerate(t.epochs))
     by_number = {t.number: t for t in trials}

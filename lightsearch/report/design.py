@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from lightsearch.api import SearchResult
-from lightsearch.cost import Row, cost
-from lightsearch.defaults import IMAGES
+from lightsearch.data.catalogue import IMAGES
 from lightsearch.errors import ArgumentError
-from lightsearch.modules import summary
-from lightsearch.notation import parse
-from lightsearch.records import Trial
+from lightsearch.formatting import percent
+from lightsearch.network.cost import Row, cost
+from lightsearch.network.modules import summary
+from lightsearch.network.source import to_source
+from lightsearch.notation.parser import parse
 from lightsearch.report.facts import OUTCOMES, asked_line, protocol
 from lightsearch.report.study import template, written
-from lightsearch.source import to_source
-from lightsearch.training import EpochResult
-from lightsearch.wording import percent
+from lightsearch.result import SearchResult
+from lightsearch.study.trial import Trial
+from lightsearch.training.task import EpochResult
 
 
 def write_design(result: SearchResult, number: int, path: Path) -> Path:

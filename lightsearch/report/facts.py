@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.api import SearchResult
-from lightsearch.cost import Budget
-from lightsearch.notation import parse_recipe
-from lightsearch.records import Trial, versions
-from lightsearch.wording import caps_text, duration, percent, plural
+from lightsearch.formatting import caps_text, duration, percent, plural
+from lightsearch.network.cost import Budget
+from lightsearch.notation.parser import parse_recipe
+from lightsearch.result import SearchResult
+from lightsearch.study.trial import Trial, versions
 
 OUTCOMES = {
     "complete": "trained to the last epoch",

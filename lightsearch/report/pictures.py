@@ -10,7 +10,8 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from lightsearch.errors import LightsearchError
-from lightsearch.plots import Plots, Result
+from lightsearch.plots.plots import Plots
+from lightsearch.plots.result import Result
 
 _INK = "#010203"  # stands for the page's own colour of text, and is used for nothing else
 _THEME = """<style>svg{color:#1c1c1c}

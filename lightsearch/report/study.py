@@ -6,10 +6,10 @@ from pathlib import Path
 
 import jinja2
 
-from lightsearch.api import SearchResult
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
+from lightsearch.result import SearchResult
 
 
 def write_html(result: SearchResult, path: Path) -> Path:

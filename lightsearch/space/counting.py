@@ -7,13 +7,14 @@ import random
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lightsearch.checks import check_shape, integer, kind
-from lightsearch.cost import Budget, Cost
+from lightsearch.checks import integer, kind
 from lightsearch.design.decoding import decode, replay
 from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
-from lightsearch.ops import Shape
+from lightsearch.network.cost import Budget, Cost
+from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.graph import Graph
+from lightsearch.space.polynomials import affordable, polynomial
 from lightsearch.space.sampling import (
     LIMIT,
     Sampler,
@@ -23,7 +24,6 @@ from lightsearch.space.sampling import (
     structure_of,
     unfit,
 )
-from lightsearch.space.tables import affordable, polynomial
 
 _Z = 1.959963984540054  # of a two-sided 95% interval
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lightsearch.ops import Shape
-from lightsearch.space.moves import Decisions, Explorer, State, TooLargeError
-from lightsearch.space.points import End, Program
+from lightsearch.shapes import Shape
+from lightsearch.space.program import End, Program
+from lightsearch.space.transitions import Decisions, Explorer, State, TooLargeError
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,15 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lightsearch.cost import Budget, Cost, cost
 from lightsearch.design.decoding import chooser, decode, recording, replay
 from lightsearch.design.parts import Design, Space
 from lightsearch.errors import ArgumentError, BudgetError, DesignError
-from lightsearch.ops import Shape
+from lightsearch.network.cost import Budget, Cost, cost
+from lightsearch.shapes import Shape
 from lightsearch.space.graph import Graph, explored
-from lightsearch.space.moves import TooLargeError
-from lightsearch.space.points import compiled
-from lightsearch.space.tables import within
+from lightsearch.space.polynomials import within
+from lightsearch.space.program import compiled
+from lightsearch.space.transitions import TooLargeError
 
 LIMIT = 300_000
 """Edges of the largest graph that is made by default: about 10 seconds, half a GB (measured)."""

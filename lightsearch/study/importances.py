@@ -11,9 +11,8 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from lightsearch.errors import StudyError
-from lightsearch.records import Trial
-from lightsearch.study.proposals import categorical
-from lightsearch.study.quiet import quiet
+from lightsearch.study.optuna_tools import categorical, quiet
+from lightsearch.study.trial import Trial
 
 FEWEST = 3  # trials
 SHUFFLES = 20

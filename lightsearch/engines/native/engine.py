@@ -11,10 +11,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from lightsearch.data import DataSet, Split
+from lightsearch.data.dataset import DataSet, Split
 from lightsearch.design.parts import Design
-from lightsearch.engines.batch import Batch
-from lightsearch.engines.initial import initial_weights
+from lightsearch.design.recipe import Recipe
+from lightsearch.engines.engine import Batch, State, below, memories
+from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native.library import (
     Augmentation,
     Images,
@@ -22,16 +23,14 @@ from lightsearch.engines.native.library import (
     number_type,
 )
 from lightsearch.engines.native.plan import Op, Plan, Slot, Value, plan
-from lightsearch.engines.states import State, below, memories
 from lightsearch.errors import EngineError
 from lightsearch.randomness import key
-from lightsearch.recipe import Recipe
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 
 class Native:
-    """Trains one design on one thread of a processor; see `lightsearch.engines.Engine`.
+    """Trains one design on one thread of a processor; see `lightsearch.engines.engine.Engine`.
 
     Raises `Unsupported` for a design with a user's own layer, `EngineError` where there is no
     compiled library, `MemoryError` where memory is not enough.

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lightsearch.design.parts import Design
-from lightsearch.ops import (
+from lightsearch.network.lowering import lower_all
+from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
@@ -30,15 +31,12 @@ from lightsearch.ops import (
     Drop,
     GlobalPool,
     Pool,
-    Shape,
     Squeeze,
     Step,
-    lower_all,
 )
-from lightsearch.ops import (
-    Op as Operation,
-)
+from lightsearch.network.operations import Op as Operation
 from lightsearch.randomness import threshold
+from lightsearch.shapes import Shape
 
 (CONV, POINTWISE, MAX_POOL, AVERAGE_POOL, GLOBAL_POOL, GATE, SQUEEZE, RESIZE, ADD) = range(9)
 FUNCTIONS = ("none", "relu", "gelu", "silu", "hardswish")

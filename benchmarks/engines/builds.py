@@ -1,0 +1,80 @@
+"""Two or more builds of the native engine against each other: a training step's processor time.
+
+    python benchmarks/engines/builds.py old.so new.so --data FOLDER
+
+Builds are libraries as setup.py makes them of lightsearch/engines/native/cpp/engine.cpp, of these
+sources or of others with the same structs and functions. They take turns, a step of 128 images
+with rotation at a time, in one process on one thread. Printed for each design: milliseconds a
+step of the first build (the median), and how many times faster each of the others is (the median
+of the steps' ratios); `--evaluate` takes evaluations of 2,000 images instead of steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from epoch import BATCH, DESIGNS, RECIPE
+
+from lightsearch import parse
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.named import load
+from lightsearch.engines.native import library as native
+from lightsearch.engines.native.engine import Native
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("builds", nargs="+", type=Path)
+    parser.add_argument("--data", help="folder of the data set")
+    parser.add_argument("--designs", nargs="+", default=list(DESIGNS))
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--evaluate", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data = load("mnist", options.data)
+    data = DataSet(data.name, data.train, tuple(part[:2000] for part in data.test), data.classes)
+    native.sources = lambda: 0  # any sources will do, also from before there was a choice
+    native._SIGNATURES.pop("build_for_processor")
+    libraries = [native.open_library(path.resolve()) for path in options.builds]
+    print("| design | ms, first | " + " | ".join(path.stem for path in options.builds[1:]) + " |")
+    print("|---|" + "---:|" * len(libraries))
+    ratios: list[list[float]] = [[] for _ in libraries[1:]]
+    for name in options.designs:
+        engines = [Native(parse(DESIGNS[name]), RECIPE, data, 1, one) for one in libraries]
+        for engine in engines:
+            engine.begin()
+        times = in_turns([work(engine, options.evaluate) for engine in engines], options.steps)
+        row = [statistics.median(a / b for a, b in zip(times[0], other, strict=True))
+               for other in times[1:]]
+        for found, ratio in zip(ratios, row, strict=True):
+            found.append(ratio)
+        print(f"| {name} | {1000 * statistics.median(times[0]):.2f} | "
+              + " | ".join(f"{ratio:.3f}" for ratio in row) + " |", flush=True)
+    print("| median | | " + " | ".join(f"{statistics.median(r):.3f}" for r in ratios) + " |")
+
+
+def work(engine: Native, evaluate: bool) -> Callable[[int], object]:
+    if evaluate:
+        return lambda step: engine.evaluate(averaged=False)
+    batches = torch.arange(BATCH * 8).split(BATCH)
+    return lambda step: engine.learn(batches[step % 8], 0.01, 1, 2)
+
+
+def in_turns(ways: list[Callable[[int], object]], steps: int) -> list[list[float]]:
+    times: list[list[float]] = [[] for _ in ways]
+    for step in range(-2, steps):  # the first two fill the caches
+        for way, found in zip(ways, times, strict=True):
+            begin = time.process_time()
+            way(step)
+            if step >= 0:
+                found.append(time.process_time() - begin)
+    return times
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""How many epochs a second the parent of a search handles, by slots and by the study's age.
+
+    python benchmarks/search/throughput.py --slots 2 16 128 --trials 1 1000 10000 --out out.json
+
+Slots are simulated and answer at once (simulated.py), with states of real size, so all time is the
+parent's: proposals by the default sampler, decisions by the default pruner, states, journal and
+leaderboard on disk. The study is first filled with trials drawn uniformly from the default space.
+What is counted begins once every slot has a trial. Each measurement is a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+from simulated import SimulatedSlot, epoch_result
+
+from lightsearch.api import run
+from lightsearch.randomness import key
+from lightsearch.searching.events import Ended, EpochDone, Started
+from lightsearch.searching.loop import work
+from lightsearch.searching.proposals import Proposer
+from lightsearch.searching.settings import Question, ask
+from lightsearch.study.disk import locked
+from lightsearch.study.identity import check_identity
+from lightsearch.study.journal import NAME
+from lightsearch.study.optuna_tools import categorical, quiet
+from lightsearch.study.trial import Candidate, Counts, to_json, versions
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--slots", type=int, nargs="+", default=[2, 16, 128])
+    parser.add_argument("--trials", type=int, nargs="+", default=[1, 1000, 10_000])
+    parser.add_argument("--seconds", type=float, default=20, help="measured, of each")
+    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--data", help="folder of the data set")
+    parser.add_argument("--folder", help="where the studies go, for a while")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.out is None:  # one measurement
+        print(json.dumps(measured(options.slots[0], options.trials[0], options)))
+        return
+    found = []
+    print("| slots | trials before | epochs a second | trials a second | processor ms an epoch |"
+          " peak memory, MB |\n|---:|---:|---:|---:|---:|---:|", flush=True)
+    for slots, trials in itertools.product(options.slots, options.trials):
+        command = [sys.executable, __file__, "--slots", str(slots), "--trials", str(trials),
+                   "--seconds", str(options.seconds), "--sampler", options.sampler]
+        command += ["--data", options.data] if options.data else []
+        command += ["--folder", options.folder] if options.folder else []
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        found.append(json.loads(said.splitlines()[-1]))
+        options.out.write_text(json.dumps(found, indent=1))
+        print("| {slots} | {trials:,} | {rate:.0f} | {proposals:.1f} | {ms:.1f} | {memory} |"
+              .format(**found[-1]), flush=True)
+
+
+def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Epochs a second of a study that has `trials` trials, and what they took."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        question = ask(8000, 15, data=options.data, trials=10 ** 6, workers=slots, study=folder,
+                       untimed=True, sampler=options.sampler)
+        filled(question, trials)
+        epochs = ended = started = 0
+        begin = busy = 0.0
+        events = run(question, slots=[SimulatedSlot() for _ in range(slots)])
+        for event in events:
+            started += isinstance(event, Started)
+            if not begin and started >= slots and isinstance(event, EpochDone):
+                begin, busy = time.perf_counter(), time.process_time()
+                continue
+            if begin:
+                epochs += isinstance(event, EpochDone)
+                ended += isinstance(event, Ended)
+                if time.perf_counter() > begin + options.seconds:
+                    break
+        spent, busy = time.perf_counter() - begin, time.process_time() - busy
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        events.close()
+    return {"slots": slots, "trials": trials, "epochs": epochs, "seconds": spent,
+            "rate": epochs / spent, "proposals": ended / spent, "busy": busy / spent,
+            "ms": 1000 * busy / epochs, "memory": memory}
+
+
+def filled(question: Question, trials: int) -> None:
+    """Give the question's study trials that are over, a third of them complete."""
+    proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
+                        classes=question.data.classes, budget=question.budget, sampler="random",
+                        seed=1)
+    free = [0] * question.workers
+    with locked(question.folder), quiet():
+        check_identity(question.folder, question.identity())
+        backend = _Unsynced(str(question.folder / "journal.log"))
+        study = optuna.create_study(study_name=NAME, direction="maximize",
+                                    storage=optuna.storages.JournalStorage(backend))
+        for number in range(trials):
+            drawn = proposer.sample(number)
+            slot = min(range(len(free)), key=lambda slot: free[slot])
+            candidate = Candidate(
+                number=number, design=str(drawn.design), recipe=str(drawn.recipe),
+                decisions=drawn.decisions, options=drawn.options,
+                seed=key(question.seed, number) % 2**31, fingerprint=drawn.fingerprint,
+                params=drawn.cost.params, macs=drawn.cost.macs,
+                activation_bytes=drawn.cost.activation_bytes,
+                receptive_field=drawn.cost.receptive_field, slot=slot, start=free[slot],
+                work=work(drawn.cost, question.engine), counts=Counts(drawn=number),
+                versions=versions(), dataset=question.data.name,
+                checksum=question.data.checksum, epochs=question.epochs)
+            length = question.epochs if number % 3 == 0 else 5
+            task = question.task(drawn.design, drawn.recipe, candidate.seed)
+            results = [epoch_result(task, epoch) for epoch in range(1, length + 1)]
+            outcome = "complete" if length == question.epochs else "pruned"
+            study.add_trial(optuna.trial.create_trial(
+                state=TrialState[outcome.upper()], params=dict(candidate.decisions),
+                distributions={k: categorical(n) for k, n in candidate.options.items()},
+                value=results[-1].accuracy if outcome == "complete" else None,
+                intermediate_values={e.epoch: e.accuracy for e in results},
+                user_attrs={"design": candidate.design, "candidate": to_json(candidate),
+                            "outcome": [outcome, ""],
+                            **{f"epoch-{e.epoch:04d}": to_json(e) for e in results}}))
+            free[slot] += length * candidate.work
+
+
+class _Unsynced(JournalFileBackend):
+    """Lines that are synced when the system likes: that saves minutes of the filling."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with open(self._file_path, "a") as file:  # noqa: PTH123
+            file.writelines(json.dumps(log) + "\n" for log in logs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""`lightsearch confirm`."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.design_argument import design_options, pick
+from lightsearch.cli.options import (
+    NO_HIT,
+    data_option,
+    dataset_option,
+    defaults,
+    json_option,
+    notation,
+    option,
+)
+from lightsearch.cli.output import print_json, records
+from lightsearch.design.recipe import DEFAULT_RECIPE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@click.command(short_help="Train designs again with fresh seeds: does their accuracy hold?")
+@design_options
+@click.option("--study", metavar="FOLDER", type=click.Path(), help=(
+    "The study whose best hits are confirmed; with DESIGN or --row, the folder that keeps the "
+    "runs.  [default: the row's study]"))
+@click.option("--top", type=int, metavar="COUNT", help=(
+    f"How many hits of --study, by the search's own order.  [default: "
+    f"{defaults()['confirm_top']}]"))
+@click.option("--seeds", type=int, default=10, show_default=True, help="Fresh seeds a design.")
+@click.option("--on", metavar="NAME", help=(
+    "Data set on whose test images the last epoch is judged, such as qmnist-test50k for designs "
+    "found on mnist.  [default: the design's own test images]"))
+@option("--target", "Accuracy that the mean is to be at, from 0 to 1.", type=float,
+        otherwise=f"the study's, else {defaults()['target']}")
+@option("--recipe", "How DESIGN is trained: notation, or @FILE.", callback=notation,
+        otherwise=str(DEFAULT_RECIPE))
+@option("--epochs", "Epochs of DESIGN.", type=int)
+@dataset_option
+@data_option
+@option("--workers", "Runs at once.", type=int, otherwise="the cores of this machine")
+@option("--device", "cpu, cuda or auto.", metavar="NAME", otherwise="the row's, else auto")
+@option("--engine", "What trains: native, torch or auto.", metavar="NAME",
+        otherwise="the row's, else auto")
+@json_option
+@click.pass_context
+def confirm(context: click.Context, /, design: str | None, row: int | None,
+            leaderboard: str | None, study: str | None, top: int | None, as_json: bool,
+            **given: Any) -> None:
+    """Train designs again with fresh seeds, unpruned: is the mean of the last epoch at the target?
+
+    Either the best hits of a --study, a row of a --leaderboard, or a DESIGN (notation, @FILE, or a
+    name of the zoo). Confirmed means that the one-sided lower 95% t bound of the mean is at or
+    above the target after all seeds; several designs of one study are corrected for their number
+    (Holm). A design whose upper bound is below the target is given up early. Interrupted, the same
+    line continues.
+
+    \b
+    lightsearch confirm --study small
+    lightsearch confirm --study small --top 1 --seeds 20 --on qmnist-test50k
+    lightsearch confirm --row 2 --leaderboard small/leaderboard.csv
+    lightsearch confirm s1-final --seeds 5 --study s1
+
+    Exit codes: 0 if a design is confirmed, 3 if none is, 1 if something failed, 2 for wrong
+    arguments.
+    """
+    if design is None and row is None:
+        if study is None or leaderboard is not None:
+            raise click.UsageError("a design must be given, or --row RANK of a --leaderboard, or "
+                                   "the --study whose best hits are meant")
+        designs: Any = _hits(study, defaults()["confirm_top"] if top is None else top)
+    else:
+        if top is not None:
+            raise click.UsageError("--top must be given with --study alone")
+        picked = pick(design, row, leaderboard)
+        designs = picked.design if picked.row is None else picked.row
+    from lightsearch.confirming.confirm import confirm as confirmed
+
+    arguments = {name: value for name, value in given.items() if value is not None}
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+        table = confirmed(designs, study=study, **arguments)
+    if as_json:
+        print_json(records(table))
+    context.exit(0 if table["confirmed"].any() else NO_HIT)
+
+
+def _hits(study: str, top: int) -> pd.DataFrame:
+    """The first hits of a study, in the order of the search."""
+    from lightsearch.checks import integer
+    from lightsearch.result import load_result
+    from lightsearch.study.leaderboard import leaderboard
+
+    integer("top", top, 1, 1000)
+    result = load_result(Path(study))
+    frame = leaderboard(result.records, result.identity).head(top)
+    if not len(frame):
+        click.echo("no design has reached the target yet: there is nothing to confirm", err=True)
+    return frame

@@ -1,0 +1,102 @@
+"""`lightsearch export` and `lightsearch predict`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.design_argument import pick
+from lightsearch.cli.options import data_option, json_option
+from lightsearch.cli.output import print_json, print_table, table_of
+from lightsearch.formatting import percent
+
+if TYPE_CHECKING:
+    from lightsearch.training.task import EpochResult
+
+
+@click.command(short_help="Write a trained network as ONNX, as source, as weights.")
+@click.argument("file", type=click.Path())
+@click.option("--row", type=int, metavar="RANK", help=(
+    "The rank of a row of --leaderboard.  [default: 1]"))
+@click.option("--leaderboard", metavar="CSV", type=click.Path(), help=(
+    "The file of --row, or the folder of its study.  [default: leaderboard.csv]"))
+@click.option("--weights", metavar="FILE", type=click.Path(), help=(
+    "Instead of a row: a .safetensors of `train --save`, or of this command."))
+@click.option("--fold", is_flag=True, help="Fold batch norm into the weights.")
+@click.option("--int8", is_flag=True, help="Quantise weights and activations (.onnx alone).")
+@data_option
+@json_option
+def export(file: str, row: int | None, leaderboard: str | None, weights: str | None, fold: bool,
+           int8: bool, data: str | None, as_json: bool) -> None:
+    """Write a trained network to FILE, which ends in .onnx, .pt2, .safetensors or .py.
+
+    The weights are those of the row's best epoch, which its study keeps; where there is only the
+    CSV file, the row is trained again. A .py comes with its weights in a .safetensors beside it.
+    The file is read back and compared with PyTorch on all test images. ONNX needs the packages
+    of `pip install 'lightsearch[export]'`.
+
+    \b
+    lightsearch export net.onnx --row 1 --leaderboard small/leaderboard.csv
+    lightsearch export net.py --leaderboard small/leaderboard.csv
+    lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv
+    lightsearch export best.onnx --weights best.safetensors --fold
+    """
+    from lightsearch.exporting import export as written
+
+    if weights is not None and (row is not None or leaderboard is not None):
+        raise click.UsageError("--weights must not be given with --row or --leaderboard")
+    options: dict[str, Any] = {"fold": fold, "int8": int8, "data": data}
+    if weights is not None:
+        found = written(weights, file, **options)
+    else:
+        picked = pick(None, row or 1, leaderboard)
+        assert picked.row is not None and picked.path is not None
+        study = picked.path.parent
+        known = (study / "study.json").exists()
+        told = None if as_json else _told(picked.row["best_epoch"])
+        found = written(picked.row, file, study=study if known else None, told=told, **options)
+    if as_json:
+        print_json({**dataclasses.asdict(found), "path": str(found.path),
+                    "accuracy": found.accuracy})
+    else:
+        click.echo(str(found))
+
+
+def _told(last: int) -> Any:
+    def told(result: EpochResult) -> None:
+        if result.epoch == 1:
+            click.echo("its study is not here: the row is trained again, up to its best epoch")
+        click.echo(f"epoch {result.epoch:>2}/{int(last)}  {percent(result.accuracy):>7}")
+
+    return told
+
+
+@click.command(short_help="Classify images by an exported network.")
+@click.argument("net", type=click.Path())
+@click.argument("images", type=click.Path())
+@click.option("--invert/--no-invert", default=None, help=(
+    "Whether dark and bright are exchanged.  [default: where the border of a grey image is dark "
+    "and that of the training images bright, or the other way round]"))
+@json_option
+def predict(net: str, images: str, invert: bool | None, as_json: bool) -> None:
+    """Classify an image file, or all images in a folder, by a network of `lightsearch export`.
+
+    NET is a .onnx, .pt2 or .safetensors. Images are made grey or RGB, padded to the network's
+    proportions, resized, and normalised as in training. The probability is the softmax of the
+    scores; it is not calibrated.
+
+    \b
+    lightsearch predict net.onnx digit.png
+    lightsearch predict net.onnx scans --no-invert
+    """
+    from lightsearch.exporting.predicting import predict as predicted
+
+    found = predicted(net, images, invert=invert)
+    if as_json:
+        print_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in found])
+        return
+    rows = ([str(one.path), one.label, percent(one.probability),
+             "inverted" if one.inverted else ""] for one in found)
+    print_table(table_of(["image", "class", "probability", ""], rows, left=("image", "")))

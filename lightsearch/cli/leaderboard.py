@@ -1,0 +1,116 @@
+"""`lightsearch leaderboard`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.options import json_option
+from lightsearch.cli.output import print_json, print_table, records, table_of
+from lightsearch.formatting import percent, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lightsearch.result import SearchResult
+
+_SORTS = ("accuracy", "params", "epochs")
+
+
+@click.command(short_help="Show what a study has found, also while it runs.")
+@click.argument("folder", metavar="[STUDY]", required=False, type=click.Path())
+@click.option("--study", type=click.Path(), metavar="FOLDER", help="The same as STUDY.")
+@click.option("--by", type=click.Choice(_SORTS), help=(
+    "Order: by best accuracy, by fewest parameters, or by epochs to the first hit.  "
+    "[default: accuracy]"))
+@click.option("--all", "everything", is_flag=True, help=(
+    "All trials, by number unless --by says otherwise, with how each ended."))
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@json_option
+def leaderboard(folder: str | None, study: str | None, by: str | None, everything: bool,
+                as_csv: bool, as_json: bool) -> None:
+    """Show what a study has found, also while it runs.
+
+    STUDY is its folder. A row's design, recipe and seed are all that it takes to train it again:
+    see `lightsearch train --help`.
+
+    \b
+    lightsearch leaderboard small
+    lightsearch leaderboard small --by params
+    lightsearch leaderboard small --all --csv > trials.csv
+    """
+    if (folder is None) == (study is None):
+        raise click.UsageError("the study's folder must be given once, as STUDY or as --study")
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json must not be given together")
+    from lightsearch.result import load_result
+
+    result = load_result(folder or study or "")
+    frame = _all(result, by) if everything else result.ranked(by or "accuracy")
+    if as_csv:
+        click.echo(frame.to_csv(), nl=False)
+    elif as_json:
+        print_json(records(frame))
+    else:
+        print_board(frame)
+
+
+def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
+    frame = result.trials
+    keys = {"accuracy": "best_accuracy", "params": "params", "epochs": "first_hit_epoch"}
+    if by is None:
+        return frame
+    return frame.sort_values(keys[by], ascending=by != "accuracy", kind="stable")
+
+
+def print_board(frame: pd.DataFrame) -> None:
+    every = "outcome" in frame.columns
+    if not len(frame):
+        click.echo("no trial yet" if every else "no design has reached the target yet; "
+                   "--all shows all trials")
+        return
+    images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
+    short = "val" if "val" in images else "test"
+    tried = bool(frame["confirmation"].notna().any())
+    heads = ["trial" if every else "rank", f"{short} acc", "epoch", "last",
+             *(["test last"] if short == "val" else []), "first hit",
+             *(["confirmed", "n", "mean", "bound"] if tried else []), "params", "MACs", "field",
+             *(["outcome"] if every else ["trial"]), "design"]
+    rows = ([number, *_accuracies(row, short == "val"), *(_confirmed(row) if tried else []),
+             f"{row['params']:,}", f"{row['macs']:,}", str(row["receptive_field"]),
+             row["outcome"] if every else row["trial"], row["design"]]
+            for number, row in frame.iterrows())
+    print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
+    click.echo(f"{plural(len(frame), 'trial' if every else 'design')}, selected on {images}, "
+               "one run each" + (f"; confirmed on {_images(frame)}" if tried else ""))
+
+
+def _images(frame: pd.DataFrame) -> str:
+    return " and ".join(sorted({str(on) for on in frame["confirmed_on"].dropna()}))
+
+
+def _accuracies(row: pd.Series[Any], val: bool) -> list[str]:
+    """Best accuracy and its epoch, last accuracy, that of the test images if they did not select,
+    and the first hit."""
+    tested = [_said(row, "test_accuracy", percent)] if val else []
+    return [_said(row, "best_accuracy", percent), _count(row["best_epoch"]),
+            _said(row, "last_accuracy", percent), *tested, _count(row["first_hit_epoch"])]
+
+
+def _confirmed(row: pd.Series[Any]) -> list[str]:
+    """Whether it is confirmed, the seeds, their mean and its lower bound."""
+    return [_said(row, "confirmation", str), _count(row["confirmed_n"]),
+            *(_said(row, f"confirmed_{name}", lambda share: percent(share, 3))
+              for name in ("mean", "bound"))]
+
+
+def _said(row: pd.Series[Any], name: str, form: Any) -> str:
+    return "-" if row[name] != row[name] or row[name] is None else form(row[name])
+
+
+def _count(value: Any) -> str:
+    try:
+        return str(int(value))
+    except (TypeError, ValueError):  # not there
+        return "-"

@@ -1,0 +1,186 @@
+"""What the commands share: exit codes, errors as one message, options."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lightsearch.cli.completion import completing
+from lightsearch.data.catalogue import IMAGES
+from lightsearch.errors import (
+    ArgumentError,
+    BudgetError,
+    DesignError,
+    LightsearchError,
+    NotationError,
+    suggestion,
+)
+from lightsearch.network.cost import BYTES, Budget
+from lightsearch.shapes import Shape
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FAILED, USAGE, NO_HIT, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
+_WRONG = (ArgumentError, BudgetError, DesignError, NotationError)
+
+NAMES = {"--dataset": tuple(IMAGES), "--sampler": ("tpe", "random"),
+         "--pruner": ("target", "median", "halving", "none"),
+         "--device": ("auto", "cpu", "cuda"), "--engine": ("auto", "native", "torch"),
+         "--precision": ("float32", "tf32", "bf16")}
+"""What a shell completes; the library says which of them it takes."""
+
+
+class Commands(click.Group):
+    """A group that shows our own errors as their message, and nothing of the traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they are used, not of the alphabet
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["line"] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LightsearchError as error:
+            click.echo(f"lightsearch: {error}", err=True)
+            if isinstance(error, _WRONG):
+                click.echo(f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.",
+                           err=True)
+                ctx.exit(USAGE)
+            ctx.exit(FAILED)
+        except KeyboardInterrupt:
+            click.echo("lightsearch: stopped", err=True)
+            ctx.exit(STOPPED)
+
+
+@functools.cache
+def defaults() -> dict[str, Any]:
+    """The defaults of `lightsearch.search` by name.
+
+    They are read from its text: importing it loads torch, and help should come at once.
+    """
+    spec = importlib.util.find_spec("lightsearch.api")
+    loader = spec.loader if spec else None
+    source = loader.get_source("lightsearch.api") if loader else None  # type: ignore[attr-defined]
+    found = (node for node in ast.walk(ast.parse(source or ""))
+             if isinstance(node, ast.FunctionDef) and node.name == "search")
+    arguments = next(found).args
+    named = [*zip(arguments.args[-len(arguments.defaults):], arguments.defaults, strict=True),
+             *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    return {name.arg: ast.literal_eval(value) for name, value in named if value is not None}
+
+
+def option(name: str, help: str, *, otherwise: str = "", **more: Any) -> Callable[[F], F]:
+    """An option that bears the name of an argument of `search`, and shows its default.
+
+    It is None where it is not given, so that the default stays the library's.
+    """
+    default = defaults().get(name.removeprefix("--").replace("-", "_"))
+    if name in NAMES:
+        more["shell_complete"] = completing(NAMES[name])
+    said = otherwise or ("" if default is None else str(default))
+    return click.option(name, help=f"{help}  [default: {said}]" if said else help, **more)
+
+
+def dataset_option(function: F) -> F:
+    """`--dataset`, by name."""
+    return option("--dataset", f"Data set: {', '.join(IMAGES)}.", metavar="NAME")(function)
+
+
+def data_option(function: F) -> F:
+    """`--data`, a folder."""
+    return click.option("--data", metavar="FOLDER", type=click.Path(), help=(
+        "Folder of the data set, as torchvision lays it out; else LIGHTSEARCH_DATA, else a cache "
+        "folder, else downloaded."))(function)
+
+
+def json_option(function: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def notation(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A callback: text in the notation, or `@FILE` to read it from a file."""
+    if value is None or not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{value[1:]} cannot be read: {error}") from None
+
+
+def _shape(context: click.Context, parameter: click.Parameter, value: str | None) -> Shape | None:
+    if value is None:
+        return None
+    try:
+        channels, height, width = map(int, value.split("x"))
+    except ValueError:
+        raise click.BadParameter(f"it must be like 1x28x28, but got {value}") from None
+    return (channels, height, width)
+
+
+def cap(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
+    """A callback: a count, or `none` for no cap."""
+    if value is None or value == "none":
+        return value
+    try:
+        return int(value)
+    except ValueError:
+        raise click.BadParameter(f"it must be an integer or none, but got {value}") from None
+
+
+def budget_options(function: F) -> F:
+    """`--budget` and the caps beside it; `budget_of` makes a `Budget` of them."""
+    function = click.option("--budget-activation-bytes-int8", type=int, metavar="BYTES", help=(
+        "The same where the network will run in int8: a byte a value."))(function)
+    function = click.option("--budget-activation-bytes", type=int, metavar="BYTES", help=(
+        "Most bytes of activations alive at once for one image, in float32."))(function)
+    function = click.option("--budget-macs", type=int, metavar="COUNT", help=(
+        "Most multiply-accumulates for one image."))(function)
+    return option("--budget", "Most parameters that a design may have, or none.", callback=cap,
+                  metavar="COUNT")(function)
+
+
+def budget_of(params: int | str | None, macs: int | None, size: int | None,
+              int8: int | None) -> Budget:
+    """The caps in one; parameters are capped by default, too.
+
+    Raises `ArgumentError` for a cap below 1.
+    """
+    if int8 is not None:
+        if size is not None:
+            raise click.UsageError("--budget-activation-bytes and --budget-activation-bytes-int8 "
+                                   "must not be given together: they are one cap")
+        size = BYTES * int8
+    if params is None:
+        params = int(defaults()["budget"])
+    return Budget(None if isinstance(params, str) else params, macs, size)
+
+
+def shape_option(function: F) -> F:
+    """`--shape` of the images, where they are no data set with a name."""
+    return click.option("--shape", callback=_shape, metavar="CxHxW", help=(
+        "Shape of the images, such as 3x32x32, where they are not of a named data set."))(function)
+
+
+def images_of(dataset: str | None, shape: Shape | None, classes: int | None = None,
+              ) -> tuple[Shape, int]:
+    """Image shape and classes, as given or as the data set's.
+
+    Raises `ArgumentError` for a name that is none.
+    """
+    name = dataset or str(defaults()["dataset"])
+    if name not in IMAGES:
+        raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, but got "
+                            f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
+                            "--shape")
+    known = IMAGES[name]
+    return shape or known[0], classes or known[1]

@@ -1,0 +1,58 @@
+"""What commands print: tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+
+def print_table(table: Table) -> None:
+    """Print a table: fitted to a terminal, at its full width elsewhere."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    with console.capture() as printed:
+        console.print(table)
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def table_of(heads: Iterable[str], rows: Iterable[Iterable[object]], left: Iterable[str] = (),
+             title: str | None = None) -> Table:
+    """A table of text without lines; columns named in `left` are left-aligned and may wrap."""
+    from rich.table import Table
+    from rich.text import Text
+
+    names = list(heads)
+    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left",
+                  header_style="bold")
+    for name in names:
+        table.add_column(Text(name), justify="left" if name in left else "right",
+                         no_wrap=name not in left, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, indented; what is not a number is null."""
+    click.echo(json.dumps(value, indent=1, default=_plain, allow_nan=False))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table with their index, for JSON."""
+    whole = frame.reset_index().astype(object)
+    return [{str(name): value for name, value in row.items()}
+            for row in whole.where(whole.notna(), None).to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)

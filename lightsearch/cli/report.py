@@ -1,0 +1,60 @@
+"""`lightsearch report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Write a study's report: one HTML page, or Markdown.")
+@click.argument("study", type=click.Path())
+@click.option("--markdown", is_flag=True, help="Markdown with PNGs instead of an HTML page.")
+@click.option("--design", "trial", type=int, metavar="TRIAL", help=(
+    "One design in full as Markdown, ready for a README: target, results, analysis, summary, "
+    "receptive fields, log and code. TRIAL is the number of its trial."))
+@click.option("--tensorboard", type=click.Path(), metavar="FOLDER", help=(
+    "TensorBoard event files, a run for each trial; needs lightsearch[tensorboard]. May be "
+    "written again while the search runs."))
+@click.option("--out", type=click.Path(), metavar="FILE", help=(
+    "The file to write.  [default: report.html, report.md or design-TRIAL.md in the study's "
+    "folder]"))
+def report(study: str, markdown: bool, trial: int | None, tensorboard: str | None,
+           out: str | None) -> None:
+    """Write a study's report, also while it runs.
+
+    STUDY is its folder. The page is one file that needs no network: what was asked, what was
+    drawn, rejected, pruned and hit, the leaderboard, pictures, how to run a row again, and how the
+    numbers came about.
+
+    \b
+    lightsearch report small
+    lightsearch report small --markdown --out docs/small.md
+    lightsearch report small --design 1 --out README.md
+    lightsearch report small --tensorboard runs
+    """
+    if (markdown + (trial is not None) + (tensorboard is not None)) > 1:
+        raise click.UsageError("only one of --markdown, --design and --tensorboard can be given")
+    if tensorboard is not None and out is not None:
+        raise click.UsageError("--out must not be given with --tensorboard FOLDER")
+    from lightsearch.result import load_result
+
+    result = load_result(study)
+    if tensorboard is not None:
+        from lightsearch.formatting import plural
+        from lightsearch.report.tensorboard import write_events
+
+        runs = write_events(result.records, Path(tensorboard))
+        click.echo(f"{plural(runs, 'run')} in {tensorboard}: tensorboard --logdir {tensorboard}")
+        return
+    from lightsearch.report import write_design, write_html, write_markdown
+
+    name = "report.md" if markdown else "report.html" if trial is None else f"design-{trial}.md"
+    path = Path(out) if out is not None else result.folder / name
+    if trial is not None:
+        write_design(result, trial, path)
+    elif markdown:
+        write_markdown(result, path)
+    else:
+        write_html(result, path)
+    click.echo(str(path))

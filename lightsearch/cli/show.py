@@ -1,0 +1,150 @@
+"""`lightsearch show` and `lightsearch zoo`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.design_argument import Picked, design_options, pick
+from lightsearch.cli.options import dataset_option, images_of, json_option, shape_option
+from lightsearch.cli.output import print_json, print_table, table_of
+from lightsearch.formatting import activation_text
+from lightsearch.network.cost import Cost, cost
+from lightsearch.network.fingerprint import fingerprint
+from lightsearch.shapes import Shape
+from lightsearch.zoo.networks import Entry
+from lightsearch.zoo.networks import zoo as entries
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@click.command(short_help="Show a design layer by layer.")
+@design_options
+@dataset_option
+@shape_option
+@click.option("--torchinfo", is_flag=True, help="Print torchinfo's summary of the module instead.")
+@json_option
+def show(design: str | None, row: int | None, leaderboard: str | None, dataset: str | None,
+         shape: Shape | None, torchinfo: bool, as_json: bool) -> None:
+    """Show a design layer by layer: output shape, parameters, MACs, receptive field.
+
+    DESIGN is notation, @FILE, or a name of the zoo. The receptive field is in pixels of the
+    image, the jump is the distance on it between neighbouring outputs. A `+` marks layers that
+    see the whole image besides, as squeeze-and-excitation does.
+
+    \b
+    lightsearch show 'conv(8) maxpool separable(16) gap linear(10)'
+    lightsearch show s1-final
+    lightsearch show s1-final --torchinfo
+    lightsearch show --row 1 --leaderboard small/leaderboard.csv
+    """
+    if torchinfo and as_json:
+        raise click.UsageError("--torchinfo and --json must not be given together")
+    picked = pick(design, row, leaderboard)
+    if dataset is None and picked.row is not None and shape is None:
+        dataset = str(picked.row["dataset"])
+    sizes, _ = images_of(dataset, shape)
+    spent = cost(picked.design, sizes)
+    if as_json:
+        print_json(_described(picked, spent, sizes))
+    elif torchinfo:
+        from lightsearch.network.modules import summary
+
+        click.echo(summary(picked.design, sizes))
+    else:
+        click.echo(f"{picked.design}\n")
+        print_table(_layers(spent, sizes))
+        click.echo(f"\n{_totals(spent)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
+                   f"images of {_sizes(sizes)}")
+
+
+def _layers(spent: Cost, shape: Shape) -> Table:
+    heads = ["place", "layer", "output", "params", "MACs", "field", "jump"]
+    rows = ([row.place, row.layer, _sizes(row.shape), f"{row.params:,}", f"{row.macs:,}",
+             f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump]
+            for row in spent.rows)
+    return table_of(heads, [["", "image", _sizes(shape), "", "", 1, 1], *rows],
+                    left=("place", "layer"))
+
+
+def _totals(spent: Cost) -> str:
+    whole = " (and the whole image)" if spent.whole_image else ""
+    return (f"{spent.params:,} parameters, {spent.macs:,} MACs, {spent.activation_bytes:,} "
+            f"{activation_text(spent.activation_bytes)}, "
+            f"receptive field {spent.receptive_field}{whole}")
+
+
+def _sizes(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _described(picked: Picked, spent: Cost, shape: Shape) -> dict[str, Any]:
+    totals = ("params", "macs", "activation_bytes", "activation_bytes_int8", "receptive_field",
+              "jump", "whole_image")
+    return {
+        "design": str(picked.design), "name": picked.entry.name if picked.entry else None,
+        "fingerprint": fingerprint(picked.design, shape), "input": shape, "output": spent.shape,
+        **{name: getattr(spent, name) for name in totals},
+        "layers": [dataclasses.asdict(row) for row in spent.rows],
+    }
+
+
+# The zoo -----------------------------------------------------------------------------------------
+
+
+@click.command(short_help="List the published networks, or show one.")
+@click.argument("name", required=False)
+@json_option
+def zoo(name: str | None, as_json: bool) -> None:
+    """List the networks that the source documents publish, or show one.
+
+    Accuracies are the documents' own, in percent of MNIST's test images, one run each. Train one
+    with `lightsearch train NAME`.
+
+    \b
+    lightsearch zoo
+    lightsearch zoo s1-final
+    lightsearch zoo --json
+    """
+    if name is not None:
+        entry = entries[name]
+        print_json(_entry(entry)) if as_json else _show(entry)
+    elif as_json:
+        print_json([_entry(entry) for entry in entries.values()])
+    else:
+        heads = ["name", "params", "MACs", "field", "layers", "epochs", "published", "source"]
+        print_table(table_of(heads, map(_line, entries.values()), left=("name", "source")))
+
+
+def _line(entry: Entry) -> list[object]:
+    spent = cost(entry.design)
+    return [entry.name, f"{spent.params:,}", f"{spent.macs:,}", spent.receptive_field,
+            len(spent.rows), entry.epochs, f"{entry.best:.2f}%", entry.source]
+
+
+def _show(entry: Entry) -> None:
+    spent = cost(entry.design)
+    click.echo(f"{entry.name}, {entry.source}\n{entry.design}\n")
+    print_table(_layers(spent, (1, 28, 28)))
+    click.echo(f"\n{_totals(spent)}")
+    click.echo(f"published  {entry.best:.2f}% at best within {entry.epochs} epochs")
+    if entry.accuracies:
+        click.echo("by epoch   " + " ".join(f"{one:.2f}" for one in entry.accuracies))
+    click.echo(f"recipe     {entry.recipe}")
+    if entry.assumed:
+        click.echo(f"assumed    {', '.join(entry.assumed)}")
+    if entry.note:
+        click.echo(f"note       {entry.note}")
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    spent = cost(entry.design)
+    return {
+        "name": entry.name, "source": entry.source, "design": str(entry.design),
+        "params": spent.params, "macs": spent.macs, "receptive_field": spent.receptive_field,
+        "best": entry.best, "accuracies": entry.accuracies, "epochs": entry.epochs,
+        "recipe": str(entry.recipe), "assumed": entry.assumed, "note": entry.note,
+    }

@@ -1,0 +1,125 @@
+"""`lightsearch space`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.options import (
+    budget_of,
+    budget_options,
+    dataset_option,
+    images_of,
+    json_option,
+    notation,
+    shape_option,
+)
+from lightsearch.cli.output import print_json
+from lightsearch.formatting import caps_text, large
+from lightsearch.shapes import Shape
+
+if TYPE_CHECKING:
+    from lightsearch.design.parts import Space
+    from lightsearch.space import Survey
+
+_BAR = 40  # columns of the longest bar
+
+
+@click.command(short_help="Count the designs of a space, and those within the budget.")
+@click.argument("text", metavar="[NOTATION]", required=False, callback=notation)
+@budget_options
+@dataset_option
+@shape_option
+@click.option("--classes", type=click.IntRange(2), help=(
+    "Number of classes, where they are not of a named data set."))
+@click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True,
+              help="Bars of the histogram.")
+@click.option("--notation", "as_notation", is_flag=True,
+              help="Print only the space's notation, to be edited and used with --space @FILE.")
+@json_option
+def space(text: str | None, budget: int | str | None, budget_macs: int | None,
+          budget_activation_bytes: int | None, budget_activation_bytes_int8: int | None,
+          dataset: str | None, shape: Shape | None, classes: int | None, bins: int,
+          as_notation: bool, as_json: bool) -> None:
+    """Count the designs of a space, and those within the budget.
+
+    NOTATION is a space's, or @FILE; without it, the default space of the data set is looked at.
+
+    \b
+    lightsearch space
+    lightsearch space 'conv(8|16|32) maxpool separable(16|32)*(1|2|3) gap linear(10)'
+    lightsearch space --dataset digits --notation > space.txt
+    lightsearch space @space.txt --dataset digits --budget 1000
+    """
+    from lightsearch.notation.parser import parse
+    from lightsearch.space import survey
+    from lightsearch.space.default import default_space
+
+    if as_notation and as_json:
+        raise click.UsageError("--notation and --json must not be given together")
+    sizes, labels = images_of(dataset, shape, classes)
+    asked = default_space(sizes, labels) if text is None else parse(text)
+    if as_notation:
+        click.echo(str(asked))
+        return
+    caps = budget_of(budget, budget_macs, budget_activation_bytes,
+                     budget_activation_bytes_int8)
+    found = survey(asked, sizes, labels, caps)
+    if as_json:
+        print_json(_described(asked, found, bins))
+    else:
+        _show(asked, found, bins)
+
+
+def _show(asked: Space, found: Survey, bins: int) -> None:
+    about = "" if found.exact else "about "
+    click.echo(f"{asked}\n")
+    click.echo(f"designs   {about}{large(found.designs)}{_interval(found.designs_interval)}")
+    caps = caps_text(found.budget)
+    click.echo(f"within    {about}{large(found.within)}{_interval(found.interval)}{_share(found)}"
+               + (f", of at most {caps}" if caps else ""))
+    click.echo(f"smallest  {found.smallest_params:,} parameters: {found.smallest}")
+    if not found.exact:
+        click.echo(f"method    {found.method}")
+    click.echo("\ndesigns by parameters")
+    for line in _bars(found, bins):
+        click.echo(line)
+
+
+def _share(found: Survey) -> str:
+    share = 100 * found.within / found.designs if found.designs < 10**300 else 100.0 * (
+        found.within // (found.designs // 10**12)) / 10**12
+    return f" ({share:.1f}%)" if share >= 0.1 else f" ({share:.1g}%)"
+
+
+def _interval(interval: tuple[int, int] | None) -> str:
+    return "" if interval is None else f" ({large(interval[0])} to {large(interval[1])})"
+
+
+def _bars(found: Survey, bins: int) -> list[str]:
+    classes = found.histogram(bins)
+    most = max(count for *_, count in classes)
+    wide = len(f"{classes[-1][1]:,}")
+    cap = found.budget.params
+    lines = []
+    for low, high, count in classes:
+        bar = "#" * (-(-count * _BAR // most))
+        mark = "  < budget" if cap is not None and low <= cap <= high else ""
+        lines.append(f"  {low:>{wide},} - {high:>{wide},}  {bar:<{_BAR}}  {large(count)}{mark}")
+    if found.beyond:
+        lines.append(f"  and {large(found.beyond)} designs beyond")
+    return lines
+
+
+def _described(asked: Space, found: Survey, bins: int) -> dict[str, Any]:
+    return {
+        "space": str(asked), "budget": dataclasses.asdict(found.budget),
+        "designs": found.designs, "within": found.within, "exact": found.exact,
+        "method": found.method, "designs_interval": found.designs_interval,
+        "interval": found.interval, "smallest": str(found.smallest),
+        "smallest_params": found.smallest_params, "beyond": found.beyond,
+        "histogram": [{"from": low, "to": high, "designs": count}
+                      for low, high, count in found.histogram(bins)],
+    }

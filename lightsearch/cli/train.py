@@ -1,0 +1,234 @@
+"""`lightsearch train`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lightsearch.cli.design_argument import Picked, design_options, pick
+from lightsearch.cli.options import (
+    DIFFERENT,
+    data_option,
+    dataset_option,
+    defaults,
+    json_option,
+    notation,
+    option,
+)
+from lightsearch.cli.output import print_json
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.errors import ArgumentError
+from lightsearch.formatting import percent, plural
+
+if TYPE_CHECKING:
+    from lightsearch.engines.engine import State
+    from lightsearch.training.task import EpochResult, Task
+
+
+@click.command(short_help="Train one design, or a leaderboard's row again.")
+@design_options
+@option("--recipe", "Notation, @FILE, or `published` for the recipe of a zoo entry.",
+        callback=notation, otherwise="the row's, else the one of `lightsearch search`")
+@option("--epochs", "Epochs to train.", type=int,
+        otherwise=f"the row's, the published with that recipe, else {defaults()['epochs']}")
+@option("--seed", "Seed of everything random.", type=int,
+        otherwise=f"the row's, else {defaults()['seed']}")
+@dataset_option
+@data_option
+@option("--device", "cpu, cuda or auto.", metavar="NAME", otherwise="the row's, else auto")
+@option("--engine", "What trains: native, torch or auto.", metavar="NAME",
+        otherwise="the row's, else auto")
+@option("--precision", "Of training steps: float32, or with torch bf16, or on a GPU tf32.",
+        metavar="NAME", otherwise="the row's, else float32")
+@click.option("--save", metavar="FILE", type=click.Path(), help=(
+    "Write the weights of the last epoch, as they were evaluated, as safetensors."))
+@json_option
+@click.pass_context
+def train(context: click.Context, /, design: str | None, row: int | None, leaderboard: str | None,
+          save: str | None, as_json: bool, **given: Any) -> None:
+    """Train one design, and show the accuracy after each epoch: of the test images, or of those
+    that were held out where a row was selected on them (val).
+
+    DESIGN is notation, @FILE, or a name of the zoo. With --row, the row's training is done again,
+    and its accuracies are compared at the end: on the same kind of machine and with the same
+    versions they are the same. (Not compared where an option changes what is trained.)
+
+    \b
+    lightsearch train s1-final --recipe published
+    lightsearch train 'conv(8) maxpool conv(12) gap linear(10)' --dataset digits --epochs 3
+    lightsearch train --row 1 --leaderboard small/leaderboard.csv --save best.safetensors
+
+    Exit codes: 0 done, 4 if a row's accuracies came out different, 1 if something failed, 2 for
+    wrong arguments.
+    """
+    picked = pick(design, row, leaderboard)
+    if save is not None and not Path(save).resolve().parent.is_dir():
+        raise ArgumentError(f"`save` must be a file in a folder that exists, but got save={save}")
+    task = _task(picked, **given)
+    last = task.epochs
+    compare = picked.row is not None and not any(
+        given[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine",
+                                           "precision"))
+    if picked.row is not None and compare:
+        last = min(last, int(picked.row["epochs_trained"]))
+    results, state = _trained(task, last, quiet=as_json)
+    if save is not None:
+        _save(save, task, results, state)
+    differences = _differences(picked, results) if compare else []
+    if as_json:
+        print_json(_described(task, results, differences if compare else None))
+    elif compare:
+        click.echo("the same as the row" if not differences
+                   else f"different: {'; '.join(differences)}")
+    context.exit(DIFFERENT if differences else 0)
+
+
+def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int | None,
+          dataset: str | None, data: str | None, device: str | None,
+          engine: str | None, precision: str | None) -> Task:
+    from lightsearch.checks import integer
+    from lightsearch.data import named
+    from lightsearch.data.references import DataRef
+    from lightsearch.engines.selection import checked_precision, chosen_engine
+    from lightsearch.training.task import Task
+    from lightsearch.workers.devices import chosen_device
+
+    if epochs is not None:
+        integer("epochs", epochs, 1, 10_000)
+    how, whole = _recipe(picked, recipe)
+    if picked.row is not None and dataset is None:
+        task = _of_row(picked, data)
+    else:
+        found = named.load(dataset or defaults()["dataset"], data)
+        reference = DataRef(found.name, found.checksum, data or "")
+        task = Task(picked.design, DEFAULT_RECIPE, reference, defaults()["epochs"],
+                    defaults()["seed"], "auto", chosen_device("auto"))
+    task = dataclasses.replace(
+        task, recipe=how or task.recipe, epochs=epochs or whole or task.epochs,
+        seed=task.seed if seed is None else seed,
+        device=task.device if device is None else chosen_device(device))
+    elsewhere = device is not None and engine is None  # the row's engine may not run there
+    trainer = chosen_engine(engine or ("auto" if elsewhere else task.engine), task.device)
+    wanted = precision or ("float32" if elsewhere else task.precision)
+    return dataclasses.replace(task, engine=trainer, precision=checked_precision(
+        wanted, trainer, task.device))
+
+
+def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:
+    """The recipe that was asked for and the epochs that go with it; None for the default."""
+    from lightsearch.notation.parser import parse_recipe
+
+    if recipe is None:
+        return None, None
+    if recipe != "published":
+        return parse_recipe(recipe), None
+    if picked.entry is None:
+        raise ArgumentError("`recipe` must be notation for a design that is not of the zoo, but "
+                            "got recipe=published")
+    return picked.entry.recipe, picked.entry.epochs
+
+
+def _of_row(picked: Picked, data: str | None) -> Task:
+    """The row's task; a data set of one's own lies beside the leaderboard of its study."""
+    from lightsearch.data.catalogue import NAMES
+    from lightsearch.study.rebuild import rebuild
+
+    assert picked.row is not None and picked.path is not None
+    beside = picked.path.with_name("data.safetensors")
+    if data is None and picked.row["dataset"] not in NAMES and beside.exists():
+        data = str(beside)
+    return rebuild(picked.row, data=data)
+
+
+def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], State]:
+    """Train up to epoch `last`, a line an epoch."""
+    from lightsearch.data.references import fetch
+    from lightsearch.engines.selection import engine_of
+    from lightsearch.network.cost import cost
+    from lightsearch.training.epoch import run_epoch
+
+    data = fetch(task.data)
+    spent = cost(task.design, data.shape, data.classes)
+    if not quiet:
+        stop = "" if last == task.epochs else f", stopping after {last} as the row did"
+        click.echo(f"{task.design}\n{task.recipe}\n{spent.params:,} parameters, {data.name}, "
+                   f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
+                   f"engine {engine_of(task.engine, task.design, data.shape, task.device)}"
+                   f"{'' if task.precision == 'float32' else f' in {task.precision}'}")
+    results: list[EpochResult] = []
+    state: State | None = None
+    for epoch in range(1, last + 1):
+        state, result = run_epoch(task, state, epoch)
+        results.append(result)
+        if not quiet:
+            click.echo(_line(task, result))
+        if result.diverged:
+            break
+    assert state is not None
+    if not quiet:
+        best = max(results, key=lambda r: r.correct)
+        click.echo(f"best {percent(best.accuracy)} {_images(task)} at epoch {best.epoch}, last "
+                   f"{percent(results[-1].accuracy)}{_tested(results[-1])}")
+    return results, state
+
+
+def _images(task: Task) -> str:
+    return "test" if task.data.holdout is None else "val"
+
+
+def _tested(result: EpochResult) -> str:
+    tested = result.test_accuracy
+    return "" if tested is None else f"; {percent(tested)} test after the last epoch"
+
+
+def _line(task: Task, result: EpochResult) -> str:
+    raw = f" (raw {percent(result.raw_correct / result.total)})" if task.recipe.ema else ""
+    return (f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
+            f"{_images(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "
+            f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s")
+
+
+def _save(path: str, task: Task, results: list[EpochResult], state: State) -> None:
+    from lightsearch.exporting.trained import trained_now
+    from lightsearch.exporting.writing import write_weights
+
+    try:
+        write_weights(trained_now(task, results, state), Path(path))
+    except OSError as error:
+        raise ArgumentError(f"`save` must be a file that can be written, but {path}: {error}") \
+            from None
+
+
+def _differences(picked: Picked, results: list[EpochResult]) -> list[str]:
+    """Where the accuracies are not the row's, compared as numbers of correct images."""
+    assert picked.row is not None
+    row, total = picked.row, results[-1].total
+    best = max(results, key=lambda r: r.correct)
+    pairs = [("best", round(float(row["best_accuracy"]) * total), best.correct),
+             ("last", round(float(row["last_accuracy"]) * total), results[-1].correct)]
+    said = [f"{name} {now}/{total} here, {then}/{total} in the row"
+            for name, then, now in pairs if then != now]
+    last = results[-1]
+    then, now = float(row["test_accuracy"]), last.test_accuracy
+    if then == then and now is not None and round(then * (last.test_total or 0)) \
+            != last.test_correct:
+        said.append(f"test {percent(now)} here, {percent(then)} in the row")
+    if int(row["best_epoch"]) != best.epoch:
+        said.append(f"best at epoch {best.epoch} here, {int(row['best_epoch'])} in the row")
+    return said
+
+
+def _described(task: Task, results: list[EpochResult],
+               differences: list[str] | None) -> dict[str, Any]:
+    epochs = [{**dataclasses.asdict(r), "accuracy": r.accuracy} for r in results]
+    for epoch in epochs:
+        if epoch["train_loss"] != epoch["train_loss"] or abs(epoch["train_loss"]) == float("inf"):
+            epoch["train_loss"] = None
+    return {"design": str(task.design), "recipe": str(task.recipe), "dataset": task.data.name,
+            "selected_on": str(task.data.holdout or "test"),
+            "seed": task.seed, "device": task.device, "engine": results[-1].engine,
+            "epochs": epochs, "same": None if differences is None else not differences,
+            "differences": differences or []}

@@ -1,0 +1,1 @@
+"""Confirming: designs trained again with fresh seeds: is their mean at the target?"""

@@ -1,0 +1,172 @@
+"""`confirm`: train designs again with fresh seeds: is their mean at the target?"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pandas as pd
+
+from lightsearch.checks import integer, kind, number, path
+from lightsearch.confirming.request import (
+    Arguments,
+    Asked,
+    Pick,
+    fresh_seeds,
+    one_value,
+    rows_of,
+    study_of,
+    terms_of,
+    test_on,
+)
+from lightsearch.confirming.runs import Over, retrained
+from lightsearch.data.dataset import DataSet
+from lightsearch.design.recipe import Recipe
+from lightsearch.formatting import percent, plural
+from lightsearch.slots import local_slots
+from lightsearch.study.confirmations import FIGURES, Confirmation
+from lightsearch.study.leaderboard import refresh
+from lightsearch.study.ledger import FOLDER, Ledger, slug
+from lightsearch.study.trial import versions
+from lightsearch.workers.devices import cores
+
+COLUMNS = ("design", "params", *FIGURES, "accuracies", "seeds", "target", "epochs", "recipe",
+           "dataset", "checksum", "engine", "device", "versions")
+
+
+def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
+            recipe: Recipe | str | None = None, epochs: int | None = None,
+            dataset: str | Path | DataSet | None = None, data: str | Path | None = None,
+            on: str | Path | DataSet | None = None, study: str | Path | None = None,
+            workers: int | None = None, device: str | None = None, engine: str | None = None,
+            quiet: bool = False) -> pd.DataFrame:
+    """Train designs again with fresh seeds, unpruned, and say whether their mean is at the target.
+
+        result = search(budget=8000, epochs=15)
+        confirm(result.leaderboard.head(3), seeds=10)
+
+    Accuracy is that of the last epoch, on the test images of `on`: by default of the design's own
+    data set. Where the search selected on these, they still flatter the choice of the design,
+    and the `on` column says so. Nobody selected on `on="qmnist-test50k"`, for designs found on
+    MNIST, nor on images of your own.
+
+    A design is *confirmed* where, after all its seeds, the one-sided lower 95% t bound of its mean
+    is at or above `target`. Designs confirmed together, or one after the other in one `study`, are
+    corrected for their number (Holm 1979): `confidence` says what level the bound has. A design is
+    given up early only where the upper 95% bound is below the target (`futile`).
+
+    - `designs`: a design or its notation, a leaderboard's row, its rows, or a sequence of them.
+      Rows bring their recipe, epochs, target and data set; the others take `search`'s defaults.
+    - `seeds`: runs of each design, from 2. They follow from design and recipe, and are never the
+      seed that the row was found with; the same call trains the same runs.
+    - `study`: the folder that keeps the runs, so that an interrupted call goes on where it was.
+      Rows know their study's; without a folder nothing is kept.
+    - `dataset`, `data`, `workers`, `device`, `engine`: as for `search`. `quiet`: print nothing.
+
+    Returns a table, confirmed designs first: n seeds, mean, standard deviation and minimum of the
+    accuracy, `bound` at `confidence`, `pass_rate` (the share of seeds at the target) and its lower
+    95% bound `pass_bound` (Clopper and Pearson 1934), and what it takes to run it again.
+
+    Raises `ArgumentError`, `NotationError`, `DesignError` or `DataError` before anything is
+    trained, and `StudyError` where `study` is in use or holds confirmations on other terms.
+    """
+    rows = rows_of(designs)
+    if not rows:
+        return pd.DataFrame(columns=list(COLUMNS))
+    integer("seeds", seeds, 2, 1000)
+    if target is not None:
+        number("target", target, 0.0, 1.0)
+    if epochs is not None:
+        integer("epochs", epochs, 1, 10_000)
+    if workers is not None:
+        integer("workers", workers, 1, 1024)
+    if study is not None:
+        path("study", study)
+    for name, images in (("dataset", dataset), ("on", on)):
+        if images is not None:
+            kind(name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet")
+    with contextlib.ExitStack() as stack:
+        home = study_of(designs, rows)
+        given = study if study is not None else home
+        root = Path(given or stack.enter_context(tempfile.TemporaryDirectory()))
+        asked = Arguments(root, Path(home or root), recipe, epochs, dataset, data, device, engine)
+        picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
+        known = [p.target for p in picks if p.target is not None]
+        goal = one_value("target", known or [0.994]) if target is None else target
+        terms, label = terms_of(picks, seeds, goal, on, data)
+        picks = [test_on(pick, on, data, root / FOLDER / slug(terms.on)) for pick in picks]
+        count = workers or cores()
+        used = local_slots(min(count, seeds * len(picks)))
+        for slot in used:
+            stack.callback(slot.close)
+        ledger = stack.enter_context(Ledger.open(root, terms.on, terms))
+        for pick in picks:
+            ledger.plan(pick.key, fresh_seeds(pick, seeds), label(pick), versions=versions(),
+                        device=pick.task.device)
+        runs = retrained([pick.task for pick in picks], ledger, used)
+        for line in _told(runs, picks, ledger, kept=bool(given)):
+            if not quiet:
+                print(line, flush=True)
+        refresh(root)
+        return _table(picks, ledger)
+
+
+# What is said -----------------------------------------------------------------------------------
+
+
+def _told(runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger,
+          *, kept: bool) -> Iterator[str]:
+    """A line for the plan, for each run that is over, and for each design at the end."""
+    terms = ledger.terms
+    designs = plural(len(picks), "design")
+    yield (f"Confirming {designs} with {terms.seeds} fresh seeds each, "
+           f"{plural(terms.epochs, 'epoch')} a seed, on {ledger.runs[picks[0].key].on}: is the "
+           f"mean of the last epoch at {percent(Fraction(terms.target))}?")
+    if kept:
+        yield f"  kept in {ledger.folder}; the same call continues"
+    order = {pick.key: number for number, pick in enumerate(picks, 1)}
+    for job, result in runs:
+        planned = ledger.runs[job.key].seeds
+        right, total = ledger.right(job.key, job.task.seed)
+        yield (f"  design {order[job.key]}/{len(picks)}  seed {planned.index(job.task.seed) + 1}/"
+               f"{len(planned)} ({job.task.seed})  {percent(right / total)} on "
+               f"{ledger.runs[job.key].on}, {result.seconds * terms.epochs:.0f} s")
+    found = {(c.design, c.recipe): c for c in ledger.confirmations()}
+    for pick in picks:
+        yield f"{said(found[pick.key])}: {pick.task.design}"
+
+
+def said(one: Confirmation) -> str:
+    """A confirmation in a line."""
+    sample = one.sample
+    if len(sample) < 2:
+        return f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}"
+    return (f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}: mean "
+            f"{percent(sample.mean, 3)}, sd {100 * sample.sd:.3f}, min "
+            f"{percent(min(sample.correct) / sample.total)}, lower bound "
+            f"{percent(sample.bound(one.error), 3)} at {percent(1 - one.error)} confidence, "
+            f"{sample.hits(one.target)} of {len(sample)} seeds at {percent(one.target)}")
+
+
+def _table(picks: Sequence[Pick], ledger: Ledger) -> pd.DataFrame:
+    """The designs that were asked for, confirmed ones first, then by mean."""
+    found = {(c.design, c.recipe): c for c in ledger.confirmations()}
+    rows = []
+    for pick in picks:
+        one, task = found[pick.key], pick.task
+        accuracies = (right / one.sample.total for right in one.sample.correct)
+        rows.append({
+            "design": one.design, "params": pick.params, **one.figures(),
+            "accuracies": " ".join(f"{accuracy:.6g}" for accuracy in accuracies),
+            "seeds": " ".join(map(str, one.seeds)), "target": float(one.target),
+            "epochs": task.epochs, "recipe": one.recipe, "dataset": task.data.name,
+            "checksum": task.data.checksum, "engine": ledger.engine(pick.key),
+            "device": task.device,
+            "versions": " ".join(f"{k}={v}" for k, v in versions().items())})
+    rows.sort(key=lambda row: (not row["confirmed"], -row["mean"]))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
+    return frame

@@ -1,0 +1,198 @@
+"""What is to be confirmed: each design's task, the terms, the fresh seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from lightsearch.confirming.runs import key_of
+from lightsearch.data import catalogue, references
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.holdout import holdout_of
+from lightsearch.data.image_files import open_dataset
+from lightsearch.data.references import DataRef
+from lightsearch.design.parts import Design, Space
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.engines.selection import chosen_engine
+from lightsearch.errors import ArgumentError
+from lightsearch.network.cost import cost
+from lightsearch.network.fingerprint import fingerprint
+from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.randomness import key
+from lightsearch.study.confirmations import Key, Terms
+from lightsearch.study.rebuild import rebuild
+from lightsearch.study.trial import exact
+from lightsearch.training.task import Task
+from lightsearch.workers.devices import chosen_device
+
+Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
+Asked: TypeAlias = "Design | str | Row | pd.DataFrame | Sequence[Design | str | Row]"
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A design to confirm: its task, whose seed is the one it was found with."""
+
+    task: Task
+    params: int
+    fingerprint: str
+    target: float | None = None
+    selected_on: str | None = None
+
+    @property
+    def key(self) -> Key:
+        return key_of(self.task)
+
+
+def rows_of(designs: Asked) -> list[Design | str | Row]:
+    if isinstance(designs, pd.DataFrame):
+        return [row for _, row in designs.iterrows()]
+    if isinstance(designs, str | Space | Mapping | pd.Series):
+        return [designs]
+    if isinstance(designs, Sequence):
+        return list(designs)
+    raise ArgumentError("`designs` must be a design, its notation, or rows of a leaderboard, but "
+                        f"got {type(designs).__name__}")
+
+
+def study_of(designs: Asked, rows: Sequence[Design | str | Row]) -> str | None:
+    """The folder of the study that rows come from, where they know it."""
+    known = (one.attrs.get("study") for one in (designs, *rows)
+             if isinstance(one, pd.DataFrame | pd.Series))
+    return next((str(folder) for folder in known if folder), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments that say how a design is trained."""
+
+    root: Path
+    home: Path  # of the rows' study, with its images
+    recipe: Recipe | str | None
+    epochs: int | None
+    dataset: str | Path | DataSet | None
+    data: str | Path | None
+    device: str | None
+    engine: str | None
+
+    def pick(self, row: Design | str | Row) -> Pick:
+        """One design's task, on all training images."""
+        if isinstance(row, Mapping | pd.Series):
+            return self._of_row(row)
+        if not isinstance(row, str | Space):
+            raise ArgumentError("`designs` must be designs, their notation, or rows of a "
+                                f"leaderboard, but got {row!r}")
+        design = parse(row) if isinstance(row, str) else row
+        recipe = self.recipe or DEFAULT_RECIPE
+        recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
+        device = chosen_device(self.device or "auto")
+        engine = chosen_engine(self.engine or "auto", device)
+        return self._made(Task(design, recipe, self._images(self.dataset or "mnist"),
+                               15 if self.epochs is None else self.epochs, 0, engine, device))
+
+    def _of_row(self, row: Row) -> Pick:
+        for name in ("recipe", "epochs"):
+            if getattr(self, name) is not None:
+                raise ArgumentError(f"`{name}` must not be given with a leaderboard's row, which "
+                                    f"has its own, but got {name}={getattr(self, name)!r}")
+        task = rebuild(row)
+        own = task.data.name not in catalogue.NAMES
+        where = str(self.data or (self.home / "data.safetensors" if own else ""))
+        reference = dataclasses.replace(task.data, holdout=None, where=where)
+        if self.dataset is not None:
+            reference = self._images(self.dataset)
+            if reference.checksum != task.data.checksum:
+                raise ArgumentError("`dataset` must be what the row was trained on, with the "
+                                    f"checksum {task.data.checksum}, but got "
+                                    f"{reference.name!r} with {reference.checksum}")
+        device = task.device if self.device is None else chosen_device(self.device)
+        engine = task.engine if self.engine is None and self.device is None \
+            else chosen_engine(self.engine or "auto", device)
+        task = dataclasses.replace(task, data=reference, tested_on=None, device=device,
+                                   engine=engine)
+        selected_on = str(row["selected_on"])
+        holdout_of(selected_on)  # refuses what is none
+        target = float(row.get("target", math.nan))  # an older leaderboard has none
+        return self._made(task, target=None if math.isnan(target) else target,
+                          selected_on=selected_on)
+
+    def _made(self, task: Task, **more: Any) -> Pick:
+        dataset = references.fetch(task.data)
+        spent = cost(task.design, dataset.shape, dataset.classes)
+        return Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
+
+    def _images(self, dataset: str | Path | DataSet) -> DataRef:
+        return _reference(dataset, self.data, self.root / "data.safetensors")
+
+
+def _reference(dataset: str | Path | DataSet, data: str | Path | None, path: Path) -> DataRef:
+    """A reference that workers can follow; a data set of one's own is written to `path`."""
+    found = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    if found.name in catalogue.NAMES:
+        references.share(found)
+        return DataRef(found.name, found.checksum, "" if data is None else str(data))
+    if not path.exists():  # never over a study's images: another checksum is refused later
+        path.parent.mkdir(parents=True, exist_ok=True)
+        references.save(found, path)
+    return DataRef(found.name, found.checksum, str(path.resolve()))
+
+
+def one_value(name: str, values: Iterable[Any]) -> Any:
+    """The one value that all designs share."""
+    found = list(dict.fromkeys(values))
+    if len(found) > 1:
+        raise ArgumentError(f"designs that are confirmed together must have one `{name}`, but got "
+                            f"{', '.join(map(str, found))}")
+    return found[0]
+
+
+def terms_of(picks: Sequence[Pick], seeds: int, target: float, on: str | Path | DataSet | None,
+             data: str | Path | None) -> tuple[Terms, Callable[[Pick], str]]:
+    """The terms, and how each design's images are labelled."""
+    reference = one_value("dataset", [p.task.data for p in picks])
+    epochs = one_value("epochs", [p.task.epochs for p in picks])
+    own = references.fetch(reference)
+    other = own if on is None else on if isinstance(on, DataSet) else open_dataset(on, data)
+    name = "test" if other.checksum == own.checksum else other.name
+    terms = Terms(seeds, str(exact(target)), epochs, reference.name, reference.checksum, name,
+                  other.checksum)
+
+    def label(pick: Pick) -> str:
+        if name == "test":
+            said = {None: "", "test": ", selected on"}.get(pick.selected_on, ", not selected on")
+            return f"{reference.name} test{said}"
+        known = (own.train[0], own.test[0]) if pick.selected_on in (None, "test") \
+            else (own.train[0],)
+        met = references.overlap(other.test[0], *known)
+        return name + (f", {met:,} of {len(other.test[1]):,} images seen before" if met else "")
+
+    return terms, label
+
+
+def test_on(pick: Pick, on: str | Path | DataSet | None, data: str | Path | None,
+            folder: Path) -> Pick:
+    if on is None:
+        return pick
+    reference = _reference(on, data, folder / "data.safetensors")
+    if reference.checksum == pick.task.data.checksum:
+        return pick
+    references.tested_on(pick.task.data, reference)  # refuses images of another kind
+    return dataclasses.replace(pick, task=dataclasses.replace(pick.task, tested_on=reference))
+
+
+def fresh_seeds(pick: Pick, count: int) -> tuple[int, ...]:
+    """Seeds that follow from the design and its recipe, none of them the search's."""
+    found: dict[int, None] = {}
+    index = 0
+    while len(found) < count:
+        seed = key(0, "confirm", pick.fingerprint, str(pick.task.recipe), index) % 2**31
+        index += 1
+        if seed != pick.task.seed:
+            found[seed] = None
+    return tuple(found)

@@ -1,0 +1,90 @@
+"""The runs of a confirmation: epochs in slots, each committed before the next begins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lightsearch.engines.engine import State
+from lightsearch.slots import Slot, WorkerDied
+from lightsearch.study.confirmations import Key
+from lightsearch.study.ledger import Ledger
+from lightsearch.training.epoch import run_epoch
+from lightsearch.training.task import EpochResult, Task
+
+DEATHS = 3  # of workers over one epoch, before the confirmation is given up
+
+
+def key_of(task: Task) -> Key:
+    """What a task's runs are kept under."""
+    return str(task.design), str(task.recipe)
+
+
+@dataclass(slots=True)
+class Job:
+    """One seed of one design, and how often a worker died over its epoch."""
+
+    key: Key
+    task: Task
+    deaths: int = 0
+
+
+Over: TypeAlias = tuple[Job, EpochResult]
+
+
+def retrained(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
+    """Train all that is left, seed by seed and design by design; yields the runs that are over."""
+    waiting = [Job(key, dataclasses.replace(task, seed=seed))
+               for task in tasks for key in (key_of(task),) for seed in ledger.runs[key].seeds
+               if ledger.runs[key].last(seed, ledger.terms.epochs) is None]
+    free = list(slots)
+    running: dict[Future[tuple[State, EpochResult]], tuple[Job, Slot]] = {}
+    try:
+        while True:
+            waiting = [job for job in waiting if not ledger.futile(job.key)]
+            while free and waiting:
+                job, slot = waiting.pop(0), free.pop(0)
+                running[_submitted(job, ledger, slot)] = job, slot
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job, slot = running.pop(future)
+                over = _committed(job, future, ledger)
+                futile = ledger.futile(job.key)
+                if futile:
+                    ledger.drop_states(job.key)
+                if over is not None or futile:
+                    free.append(slot)
+                else:
+                    running[_submitted(job, ledger, slot)] = job, slot
+                if over is not None:
+                    yield job, over
+    finally:
+        for future, (job, _) in running.items():  # interrupted: what is done is kept
+            if future.done() and future.exception() is None:
+                _committed(job, future, ledger)
+        for slot in slots:
+            slot.kill()
+
+
+def _submitted(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:
+    state, done = ledger.state(job.key, job.task.seed)
+    return slot.submit(run_epoch, job.task, state, done + 1)
+
+
+def _committed(job: Job, future: Future[tuple[State, EpochResult]],
+               ledger: Ledger) -> EpochResult | None:
+    """Commit an epoch; its result where it was the run's last."""
+    try:
+        state, result = future.result()
+    except WorkerDied:
+        job.deaths += 1
+        if job.deaths >= DEATHS:
+            raise
+        return None
+    job.deaths = 0
+    ledger.commit(job.key, job.task.seed, state, result)
+    return result if result.epoch == job.task.epochs else None

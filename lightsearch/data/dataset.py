@@ -1,0 +1,163 @@
+"""A data set in memory, as uint8, and the checks that images and labels must pass."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightsearch.checks import integer, kind
+from lightsearch.data.catalogue import NAMES
+from lightsearch.errors import ArgumentError, DataError
+from lightsearch.shapes import Shape
+
+Split: TypeAlias = tuple[Tensor, Tensor]
+MAX_CLASSES = 200
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Images and labels: uint8 of shape (N, C, H, W), and int64 of shape (N,) below `classes`."""
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+
+    def __post_init__(self) -> None:
+        integer("classes", self.classes, 1, MAX_CLASSES)
+        for part, pair in (("train", self.train), ("test", self.test)):
+            if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
+                raise ArgumentError(f"`{part}` must be a tensor of images and one of labels, but "
+                                    f"got {_short(pair)}: see make_dataset")
+            images, labels = pair
+            if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64 \
+                    or labels.shape != images.shape[:1] or not images.numel():
+                raise ArgumentError(
+                    "a DataSet must have uint8 images of shape (N, C, H, W) and int64 labels of "
+                    f"shape (N,), but got {images.dtype} {tuple(images.shape)} and "
+                    f"{labels.dtype} {tuple(labels.shape)}: see make_dataset")
+            if images.shape[1:] != self.train[0].shape[1:]:
+                raise ArgumentError("training and test images must have one shape, but got "
+                                    f"{self.shape} and {tuple(images.shape[1:])}")
+            if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
+                raise ArgumentError(f"{part} labels must be from 0 to {self.classes - 1}, but got "
+                                    f"{int(labels.min())} to {int(labels.max())}")
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of an image."""
+        channels, height, width = self.train[0].shape[1:]
+        return (channels, height, width)
+
+    @functools.cached_property
+    def mean_std(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of the training images, by channel, on the scale 0 to 1."""
+        counts = torch.zeros(self.shape[0], 256, dtype=torch.int64)
+        for some in torch.split(self.train[0], 4096):  # a count takes eight bytes a pixel
+            for channel, pixels in enumerate(some.transpose(0, 1).flatten(1)):
+                counts[channel] += torch.bincount(pixels, minlength=256)
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        share = counts.double() / counts.sum(1, keepdim=True)
+        mean = (share * levels).sum(1)
+        variance = (share * (levels - mean[:, None]) ** 2).sum(1)
+        std = variance.sqrt().clamp(min=1e-3)  # an empty channel stays finite
+        return (mean.float(), std.float())
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of images and labels."""
+        digest = hashlib.sha256()
+        for images, labels in (self.train, self.test):
+            digest.update(repr(tuple(images.shape)).encode())
+            for values in (images, labels):
+                digest.update(values.contiguous().numpy().data)
+        return digest.hexdigest()[:16]
+
+
+def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "own") -> DataSet:
+    """A data set of one's own from (images, labels) pairs of tensors or arrays.
+
+    Images: (N, H, W) or (N, C, H, W), C of 1 or 3, up to 96x96; uint8, or floating point from 0
+    to 1, which is rounded to 1/255. Labels: integers from 0, at most 200 classes. Both are copied.
+
+    Raises `DataError` for what does not fit, and `ArgumentError` for a `name` that `load` knows.
+    """
+    kind("name", name, str, "a string")
+    if name in NAMES:  # a worker would look for the public data set
+        raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
+    return assemble(train, test, name)
+
+
+def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
+    pairs = [_checked(part, *_pair(part, given))
+             for part, given in (("train", train), ("test", test))]
+    shapes = [tuple(images.shape[1:]) for images, _ in pairs]
+    if shapes[0] != shapes[1]:
+        raise DataError(f"training and test images must have one shape, but got {shapes[0]} "
+                        f"and {shapes[1]}")
+    classes = 1 + int(pairs[0][1].max())
+    if classes > MAX_CLASSES or classes < 2:
+        raise DataError(f"labels must name 2 to {MAX_CLASSES} classes, but got {classes} "
+                        "in the training labels")
+    counts = torch.bincount(pairs[0][1], minlength=classes)
+    if int(counts.min()) == 0:
+        raise DataError("every class must have a training image, but class "
+                        f"{int(counts.argmin())} of {classes} has none")
+    if int(pairs[1][1].max()) >= classes:
+        raise DataError(f"test labels must be below {classes}, the number of training classes, "
+                        f"but got {int(pairs[1][1].max())}")
+    return DataSet(name, pairs[0], pairs[1], classes)
+
+
+def _pair(part: str, given: Any) -> tuple[Any, Any]:
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise DataError(f"`{part}` must be a pair of images and labels, but got {_short(given)}")
+    return given[0], given[1]
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+def _checked(part: str, images: Any, labels: Any) -> Split:
+    pixels, classes = _tensor(part, "images", images), _tensor(part, "labels", labels)
+    if pixels.ndim == 3:
+        pixels = pixels[:, None]
+    if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or max(pixels.shape[2:]) > 96:
+        raise DataError(f"{part} images must be (N, H, W) or (N, C, H, W) with C of 1 or 3 and at "
+                        f"most 96x96 pixels, but got {tuple(pixels.shape)}")
+    if len(pixels) == 0 or 0 in pixels.shape:
+        raise DataError(f"{part} images must not be empty, but got {tuple(pixels.shape)}")
+    if pixels.is_floating_point():
+        if not bool(((pixels >= 0) & (pixels <= 1)).all()):
+            raise DataError(f"{part} images of floating point must be from 0 to 1, but got "
+                            f"{float(pixels.min()):g} to {float(pixels.max()):g}")
+        pixels = (pixels * 255).round().to(torch.uint8)
+    if pixels.dtype != torch.uint8:
+        raise DataError(f"{part} images must be uint8 or floating point, but got {pixels.dtype}")
+    if classes.shape != (len(pixels),) or classes.is_floating_point() or classes.is_complex():
+        raise DataError(f"{part} labels must be {len(pixels)} integers, one an image, but got "
+                        f"{classes.dtype} of shape {tuple(classes.shape)}")
+    classes = classes.long()
+    if int(classes.min()) < 0:
+        raise DataError(f"{part} labels must be >= 0, but got {int(classes.min())}")
+    return pixels, classes
+
+
+def _tensor(part: str, noun: str, values: Any) -> Tensor:
+    """A tensor of its own, so that nobody changes it under a checksum."""
+    try:
+        if isinstance(values, np.ndarray):  # with any strides and byte order
+            values = np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
+        found = torch.as_tensor(values).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{part} {noun} must be a tensor or an array of numbers, but: "
+                        f"{error}") from error
+    return found.clone(memory_format=torch.contiguous_format)

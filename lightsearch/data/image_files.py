@@ -1,0 +1,195 @@
+"""Images in files as data sets: folders by class, and the classification sets of torchvision."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightsearch.checks import integer, kind, path
+from lightsearch.data.catalogue import NAMES, TORCHVISION
+from lightsearch.data.dataset import DataSet, make_dataset
+from lightsearch.data.named import cache_folder, load
+from lightsearch.errors import ArgumentError, DataError, suggestion
+
+Array = np.ndarray[Any, Any]
+
+
+def open_dataset(what: str | Path, data: str | Path | None = None, *, size: int = 32,
+                 gray: bool = False) -> DataSet:
+    """The data set of a name or of a folder of images: whatever `search` takes as `dataset`.
+
+    `data` is where a named set lies or is downloaded to. `size` and `gray` are for folders and
+    for torchvision's sets of files; see `folder_dataset`.
+
+    Raises `ArgumentError` for what is neither, and `DataError` as the readers do.
+    """
+    if what in NAMES:
+        return load(str(what), data)
+    if str(what).lower() in TORCHVISION:
+        return torchvision_dataset(str(what), data, size=size, gray=gray)
+    if Path(what).is_dir():
+        return folder_dataset(what, size=size, gray=gray)
+    known = (*NAMES, *TORCHVISION)
+    raise ArgumentError(f"`dataset` must be one of {', '.join(known)}, a folder of images, or a "
+                        f"DataSet, but got {str(what)!r}{suggestion(what, known)}")
+
+
+def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, test: float = 0.2,
+                   seed: int = 0, name: str | None = None) -> DataSet:
+    """A data set from a folder with a folder of image files for each class.
+
+        leaves/train/oak/1.png  leaves/train/elm/7.jpg  ...  leaves/test/oak/2.png  ...
+
+    Classes are numbered in the order of their names. Where there is no `train` and `test` (or
+    `val`) inside, the folder itself has the classes, and a share `test` of each is held out as
+    test images, drawn with `seed`. Images are cut to a square about their middle, brought to
+    `size` x `size` pixels (at most 96), and to gray or RGB.
+
+    Raises `ArgumentError` for a value out of range, and `DataError` for a folder without classes
+    or a file that is no image.
+    """
+    _check(size, gray, test, seed)
+    root = path("folder", folder)
+    if not root.is_dir():
+        raise DataError(f"a folder of images must exist, but {root} does not")
+    title = name or f"{root.resolve().name}-{size}{'-gray' if gray else ''}"
+    parts = [root / "train", next((root / p for p in ("test", "val") if (root / p).is_dir()),
+                                  root / "test")]
+    if not all(part.is_dir() for part in parts):
+        return _split(_read_classes(root, _classes(root), size, gray), test, seed, title)
+    classes = _classes(parts[0])
+    unknown = set(_classes(parts[1])) - set(classes)
+    if unknown:
+        raise DataError(f"test classes must be among the training ones, but {parts[1]} has "
+                        f"{', '.join(sorted(unknown))} too")
+    train, tests = (_read_classes(part, classes, size, gray) for part in parts)
+    return make_dataset(train, tests, name=title)
+
+
+def torchvision_dataset(name: str, folder: str | Path | None = None, *, size: int = 32,
+                        gray: bool = False, test: float = 0.2, seed: int = 0,
+                        download: bool = True) -> DataSet:
+    """A classification set of torchvision by its name, such as "CIFAR10" or "gtsrb".
+
+    It is read from `folder`, or downloaded to it, else to the user's cache folder. Images of
+    `size` pixels already stay as they are; others are brought to it as `folder_dataset` does. A
+    set without test images is split as there.
+
+    Raises `ArgumentError` for an unknown name, and `DataError` where the set can be neither read
+    nor downloaded.
+    """
+    _check(size, gray, test, seed)
+    kind("name", name, str, "a name")
+    if name.lower() not in TORCHVISION:
+        raise ArgumentError(f"`name` must be one of {', '.join(TORCHVISION)}, "
+                            f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}")
+    from torchvision import datasets  # takes a second: only when it is needed
+
+    maker = getattr(datasets, TORCHVISION[name.lower()])
+    title = f"{name.lower()}-{size}{'-gray' if gray else ''}"
+    parts = [_read_set(maker, part, Path(folder or cache_folder()), download, size, gray)
+             for part in _parts(maker)]
+    if len(parts) == 1:
+        return _split(parts[0], test, seed, title)
+    return make_dataset(parts[0], parts[1], name=title)
+
+
+def _check(size: int, gray: bool, test: float, seed: int) -> None:
+    integer("size", size, 4, 96)
+    integer("seed", seed, 0, 2**32 - 1)
+    kind("gray", gray, bool, "True or False")
+    if not isinstance(test, int | float) or not 0 < test < 1:
+        raise ArgumentError(f"`test` must be above 0 and below 1, but got test={test!r}")
+
+
+# Folders ----------------------------------------------------------------------------------------
+
+
+def _classes(folder: Path) -> list[str]:
+    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(found) < 2:
+        raise DataError(f"a folder of images must have a folder for each of two classes or more, "
+                        f"but {folder} has {len(found)}")
+    return found
+
+
+def _read_classes(folder: Path, classes: list[str], size: int, gray: bool) -> tuple[Array, Array]:
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    images, labels = [], []
+    for label, name in enumerate(classes):
+        files = sorted(p for p in (folder / name).rglob("*")
+                       if p.suffix.lower() in IMG_EXTENSIONS)
+        images += [_read_image(file, size, gray) for file in files]
+        labels += [label] * len(files)
+    if not images:
+        raise DataError(f"a folder of images must have some, but {folder} has none that end in "
+                        f"{', '.join(IMG_EXTENSIONS)}")
+    return np.stack(images), np.array(labels)
+
+
+def _read_image(file: Path, size: int, gray: bool) -> Array:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            return _fitted(image, size, gray)
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError,
+            ValueError) as error:
+        raise DataError(f"an image file must be readable, but {file} is not: {error}") from error
+
+
+def _fitted(image: Any, size: int, gray: bool) -> Array:
+    """uint8 of shape (C, size, size) from a Pillow image."""
+    from PIL import Image, ImageOps
+
+    whole = image.convert("L" if gray else "RGB")
+    if whole.size != (size, size):
+        whole = ImageOps.fit(whole, (size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(whole, dtype=np.uint8)
+    return pixels[None] if gray else pixels.transpose(2, 0, 1)
+
+
+# Torchvision ------------------------------------------------------------------------------------
+
+
+def _parts(maker: Any) -> list[dict[str, Any]]:
+    """How the training and the test part of a set are asked for; one where it has one."""
+    takes = inspect.signature(maker).parameters
+    if "train" in takes:
+        return [{"train": True}, {"train": False}]
+    if "split" in takes:
+        return [{"split": "train"}, {"split": "val" if maker.__name__ in
+                                     ("Imagenette", "CLEVRClassification") else "test"}]
+    return [{}]
+
+
+def _read_set(maker: Any, part: dict[str, Any], root: Path, download: bool, size: int,
+              gray: bool) -> tuple[Array, Array]:
+    more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
+    try:
+        found: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
+        pairs = [(_fitted(image, size, gray), int(label)) for image, label in found]
+    except Exception as error:  # whatever its own reader raises
+        raise DataError(f"torchvision's {maker.__name__} must be readable in {root} or "
+                        f"downloadable, but: {error}") from error
+    images, labels = zip(*pairs, strict=True)
+    return np.stack(images), np.array(labels)
+
+
+def _split(whole: tuple[Array, Array], test: float, seed: int, name: str) -> DataSet:
+    """Hold out a share of each class."""
+    from sklearn.model_selection import train_test_split
+
+    images, labels = whole
+    try:
+        a, b, c, d = train_test_split(images, labels, test_size=test, stratify=labels,
+                                      random_state=seed)
+    except ValueError as error:
+        raise DataError(f"each class must have images enough to hold some out, but: {error}"
+                        ) from error
+    return make_dataset((a, c), (b, d), name=name)

@@ -1,0 +1,44 @@
+"""Initial weights: a function of the design and the seed, the same for every engine."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+from torch import Tensor, nn
+
+from lightsearch.design.parts import Design
+from lightsearch.network.modules import build
+from lightsearch.randomness import key, uniform
+from lightsearch.shapes import Shape
+
+_SEEDED = threading.Lock()
+
+
+def seeded_module(design: Design, shape: Shape, seed: int) -> nn.Module:
+    """The module of `design`; what its layers draw as they are made depends on `seed` only."""
+    with _SEEDED, torch.random.fork_rng(devices=[]):  # a lock: all threads share the generator
+        torch.default_generator.manual_seed(seed % 2**63)  # for users' own layers
+        module: nn.Module = build(design, shape)
+    return module
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, seed: int) -> None:
+    """Draw the weights of convolutions and linear layers by their place: uniform, within
+    1 / sqrt(fan-in), which is PyTorch's own default; batch norm starts as the identity."""
+    weighted = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    for index, part in enumerate(weighted):
+        bound = part.weight[0].numel() ** -0.5
+        for name, tensor in (("weight", part.weight), ("bias", part.bias)):
+            if tensor is not None:
+                draw = uniform(key(seed, "initial", index, name), *tensor.shape,
+                               device=tensor.device)
+                tensor.copy_((2 * draw - 1) * bound)
+
+
+def initial_weights(design: Design, shape: Shape, seed: int) -> dict[str, Tensor]:
+    """The `state_dict` that training starts from."""
+    module = seeded_module(design, shape, seed)
+    initialise(module, seed)
+    return dict(module.state_dict())

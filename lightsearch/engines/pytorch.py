@@ -1,0 +1,244 @@
+"""The PyTorch engine: the designs as modules, run eagerly; the judge of the other.
+
+Images stay one uint8 tensor on the device (no DataLoader), tensors are channels-last, the
+optimizers are the fused-loop (`foreach`) ones, and evaluation takes large batches. On a GPU it is
+`captured.Captured`, which is this with the step made of tensors alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightsearch.data.dataset import DataSet, Split
+from lightsearch.design.parts import Design
+from lightsearch.design.recipe import Recipe
+from lightsearch.engines.augment import Streams, augment
+from lightsearch.engines.engine import Batch, State, below, memories
+from lightsearch.engines.initial_weights import initialise, seeded_module
+from lightsearch.randomness import keep, key, rounded
+
+
+class Eager:
+    """Trains one design with PyTorch; see `lightsearch.engines.engine.Engine`.
+
+    `precision` is of the training steps: "bf16" has PyTorch's autocast choose what is computed so;
+    weights, loss, optimizer and evaluation are float32 in any case.
+    """
+
+    evaluation_batch = 500  # small enough for the cache, large enough to hide the calls
+
+    def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
+                 device: str = "cpu", precision: str = "float32") -> None:
+        self.design, self.recipe, self.data, self.seed = design, recipe, data, seed
+        self.device, self.precision = torch.device(device), precision
+        self.model = self._module()
+        self.average = self._module() if recipe.ema else None
+        self.following = _pairs(self.average, self.model) if self.average is not None else None
+        self.parameters = list(self.model.parameters())
+        self.dropouts = _dropouts(self.model)
+        self.optimizer = self._optimizer()
+        self.mean, self.std = (v.to(self.device)[:, None, None] for v in data.mean_std)
+        self.loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        return made_optimizer(self.recipe, self.parameters, foreach=True)
+
+    def _module(self) -> nn.Module:
+        module = seeded_module(self.design, self.data.shape, self.seed)
+        _key_dropouts(module)
+        return module.to(self.device).to(memory_format=torch.channels_last)
+
+    # State -----------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Take the initial weights."""
+        initialise(self.model, self.seed)
+        if self.average is not None:
+            self.average.load_state_dict(self.model.state_dict())
+
+    def state(self) -> State:
+        """A copy of the weights, their average and the optimizer's memory."""
+        return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+                for name, value in self._tensors().items()}
+
+    def _tensors(self) -> State:
+        found = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        if self.average is not None:
+            found |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+        for index, parameter in enumerate(self.parameters):
+            for name, value in self.optimizer.state[parameter].items():
+                found[f"optimizer.{index}.{name}"] = value
+        return found
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor of a state, by name, once a step was made."""
+        found = {name: tuple(tensor.shape) for name, tensor in self._tensors().items()}
+        for index, parameter in enumerate(self.parameters):
+            found |= {f"optimizer.{index}.{name}": tuple(parameter.shape)
+                      for name in memories(self.recipe)}
+            if self.recipe.optimizer != "sgd":
+                found[f"optimizer.{index}.step"] = ()
+        return found
+
+    def load(self, state: State) -> None:
+        """Go on from a state of this engine or the other."""
+        self.model.load_state_dict(below(state, "model."))
+        if self.average is not None:
+            self.average.load_state_dict(below(state, "average."))
+        for index, parameter in enumerate(self.parameters):
+            for name, value in below(state, f"optimizer.{index}.").items():
+                self._recall(parameter, name, value)
+
+    def _recall(self, parameter: nn.Parameter, name: str, value: Tensor) -> None:
+        like = parameter if value.shape == parameter.shape else value
+        moved = torch.empty_like(like, dtype=value.dtype).copy_(value)
+        self.optimizer.state[parameter][name] = moved
+
+    # Work ------------------------------------------------------------------------------------
+
+    def train(self, batches: Sequence[Batch]) -> None:
+        """The steps of an epoch, one after the other."""
+        for batch in batches:
+            self.learn(batch.images, batch.rate, batch.augment_stream, batch.dropout_stream)
+            self.follow(batch.towards)
+
+    def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
+        """One step of the optimizer on a batch of training images, given by index."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        keys = (key(dropout_stream, index) for index in range(len(self.dropouts)))
+        self._gradients(batch, augment_stream, keys)
+        self.optimizer.step()
+
+    def _gradients(self, batch: Tensor, augment_stream: Streams,
+                   dropout_keys: Iterable[int | Tensor]) -> None:
+        """Fill the gradients from a batch, and count its loss and hits."""
+        images, labels = _on_device(self.data, "train", self.device)
+        self.model.train()
+        for dropout, each in zip(self.dropouts, dropout_keys, strict=True):
+            dropout.key = each
+        pixels = images[batch].to(torch.float32).div_(255)
+        pixels = augment(pixels, self.recipe, augment_stream)
+        with self._autocast():
+            scores = self.model(self._normalised(pixels))
+        scores = scores.to(torch.float32)
+        loss = F.cross_entropy(scores, labels[batch], label_smoothing=self.recipe.smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.loss += loss.detach().double() * len(batch)
+        self.correct += (scores.detach().argmax(1) == labels[batch]).sum()
+
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        if self.precision != "bf16":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def follow(self, weight: float) -> None:
+        """Move the average a step towards the weights and batch norm's statistics."""
+        if self.following is None:
+            return
+        torch._foreach_lerp_(*self.following[0], weight)
+        for mine, theirs in zip(*self.following[1], strict=True):
+            mine.copy_(theirs)
+
+    def told(self) -> tuple[float, int]:
+        """The summed loss and the number of correct images of the steps so far."""
+        return float(self.loss), int(self.correct)
+
+    @torch.no_grad()
+    def evaluate(self, averaged: bool) -> int:
+        """Number of correct test images, by the averaged weights or the raw ones."""
+        module = self.average if averaged and self.average is not None else self.model
+        images, labels = _on_device(self.data, "test", self.device)
+        module.eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        for pixels, truth in zip(torch.split(images, self.evaluation_batch),
+                                 torch.split(labels, self.evaluation_batch), strict=True):
+            scores = module(self._normalised(pixels.to(torch.float32).div_(255)))
+            correct += (scores.argmax(1) == truth).sum()
+        return int(correct)
+
+
+_Pairs: TypeAlias = tuple[list[Tensor], list[Tensor]]
+
+
+def _pairs(average: nn.Module, model: nn.Module) -> tuple[_Pairs, _Pairs]:
+    """The tensors of both modules side by side: those to average, and the counters to copy."""
+    mine, theirs = average.state_dict(), model.state_dict()
+    names = ([k for k, v in mine.items() if v.is_floating_point()],
+             [k for k, v in mine.items() if not v.is_floating_point()])
+    averaged, copied = (([mine[k] for k in ks], [theirs[k] for k in ks]) for ks in names)
+    return averaged, copied
+
+
+_PLACED: dict[tuple[str, str, str], Split] = {}
+
+
+def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
+    """Images and labels on the device; kept there for the next epoch (a cache only)."""
+    images, labels = data.train if part == "train" else data.test
+    if device.type == "cpu":
+        return images, labels
+    place = (data.checksum, part, str(device))
+    if place not in _PLACED:
+        _PLACED[place] = (images.to(device), labels.to(device))
+    return _PLACED[place]
+
+
+def made_optimizer(recipe: Recipe, parameters: list[nn.Parameter],
+                   **how: bool) -> torch.optim.Optimizer:
+    """PyTorch's optimizer of a recipe; `how` says which of its implementations."""
+    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **how}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, momentum=recipe.momentum,
+                               nesterov=recipe.momentum > 0, **shared)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, **shared)
+
+
+class KeyedDropout(nn.Module):
+    """Dropout whose mask is a function of its key, image by image in (height, width, channel)."""
+
+    def __init__(self, rate: float, channels: bool) -> None:
+        super().__init__()
+        self.rate, self.channels = rate, channels
+        self.key: int | Tensor = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        count, channels, *places = x.shape  # inside a user's own layer, there may be no places
+        if self.channels:
+            places = [1] * len(places)
+        mask = keep(self.key, self.rate, count * math.prod(places) * channels, x.device)
+        mask = mask.view(count, *places, channels).movedim(-1, 1)
+        return x * mask * (1 / (1 - rounded(self.rate)))
+
+
+def _key_dropouts(module: nn.Module) -> None:
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Dropout | nn.Dropout2d):
+                setattr(parent, name, KeyedDropout(child.p, isinstance(child, nn.Dropout2d)))
+
+
+def _dropouts(module: nn.Module) -> list[KeyedDropout]:
+    return [m for m in module.modules() if isinstance(m, KeyedDropout)]
+
+
+def set_dropout_keys(module: nn.Module, stream: int) -> None:
+    """Give the keyed dropouts of `module` the streams of one step."""
+    for index, dropout in enumerate(_dropouts(module)):
+        dropout.key = key(stream, index)

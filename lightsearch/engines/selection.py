@@ -1,0 +1,118 @@
+"""Which engine trains a design: by name, by device and precision, and by what is compiled here."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import platform
+from pathlib import Path
+
+import torch
+
+from lightsearch.data.dataset import DataSet
+from lightsearch.design.parts import Design
+from lightsearch.design.recipe import Recipe
+from lightsearch.engines.cuda_graph import resident
+from lightsearch.engines.engine import Engine
+from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.library import available, build_name, trouble
+from lightsearch.engines.native.plan import supports
+from lightsearch.engines.pytorch import Eager
+from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.shapes import Shape
+
+ENGINES = ("auto", "native", "torch")
+PRECISIONS = ("float32", "tf32", "bf16")
+
+
+def chosen_engine(name: str, device: str) -> str:
+    """The engine of a name: `auto` is native on a processor, where it is compiled.
+
+    Raises `ArgumentError` for an unknown name, and for native where it cannot run.
+    """
+    if name not in ENGINES:
+        raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
+                            f"but got engine={name!r}{suggestion(name, ENGINES)}")
+    if name == "native" and device != "cpu":
+        raise ArgumentError(f"`engine` must be 'torch' on a {device} device, "
+                            f"but got engine={name!r}")
+    if name == "native" and trouble():
+        raise ArgumentError(f"`engine` must be 'torch' here, but got engine={name!r}: {trouble()}")
+    if name == "auto":
+        return "native" if device == "cpu" and available() else "torch"
+    return name
+
+
+def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
+    """The engine that really trains `design`: native does not know users' own layers.
+
+    Raises `ArgumentError` as `chosen_engine` does.
+    """
+    native = chosen_engine(name, device) == "native" and supports(design, shape)
+    return "native" if native else "torch"
+
+
+def checked_precision(name: str, engine: str, device: str) -> str:
+    """The precision of training steps, if `engine` has it on `device`.
+
+    Raises `ArgumentError` for an unknown name, for tf32 without a GPU and for bf16 with native.
+    """
+    if name not in PRECISIONS:
+        raise ArgumentError(f"`precision` must be one of {', '.join(PRECISIONS)}, "
+                            f"but got precision={name!r}")
+    if name == "tf32" and device == "cpu":
+        raise ArgumentError("`precision` must be float32 or bf16 on a cpu device, "
+                            f"but got precision={name!r}")
+    if name != "float32" and engine == "native":
+        raise ArgumentError("`precision` must be float32 with engine='native', "
+                            f"but got precision={name!r}")
+    return name
+
+
+def engine_label(name: str, precision: str = "float32") -> str:
+    """What a record says: `torch`, or `torch-bf16` and `torch-tf32` where the steps were not in
+    float32, or `native-` with its build, such as `native-v3`."""
+    if name == "native":
+        return f"native-{build_name()}"
+    return name if precision == "float32" else f"{name}-{precision}"
+
+
+@functools.cache
+def device_kind(device: str) -> str:
+    """What a record says of the machine: the model of the GPU or of the processor."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def engine_named(label: str) -> str:
+    """The engine of a label. Raises `ArgumentError` for no engine."""
+    name = label.partition("-")[0]
+    if name not in ENGINES[1:]:
+        raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES[1:])}, "
+                            f"but got engine={label!r}")
+    return name
+
+
+def precision_named(label: str) -> str:
+    """The precision of a label."""
+    said = label.partition("-")[2]
+    return said if said in PRECISIONS else "float32"
+
+
+def start(name: str, design: Design, recipe: Recipe, data: DataSet, seed: int,
+          device: str, precision: str = "float32") -> Engine:
+    """The engine `name`, which must know the design, before its first step.
+
+    Raises `ArgumentError` for a precision that it does not have.
+    """
+    checked_precision(precision, name, device)
+    if name == "native":
+        return Native(design, recipe, data, seed)
+    if device != "cpu":
+        return resident(design, recipe, data, seed, device, precision)
+    return Eager(design, recipe, data, seed, device, precision)

@@ -1,0 +1,110 @@
+"""Reading an exported file back: what it computes, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightsearch.checks import path as checked
+from lightsearch.errors import ArgumentError, ExportError
+from lightsearch.exporting.folding import fold
+from lightsearch.exporting.trained import read_weights
+from lightsearch.network.cost import cost
+from lightsearch.network.modules import assemble
+from lightsearch.notation.parser import parse
+from lightsearch.shapes import Shape
+
+NOTE = "lightsearch.json"  # the metadata inside a .pt2
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An exported network: `scores` of images that are normalised, float32 (N, C, H, W)."""
+
+    scores: Callable[[Tensor], Tensor]
+    metadata: dict[str, str]
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of an image."""
+        channels, height, width = map(int, self.metadata["input"].split("x"))
+        return (channels, height, width)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels from 0 to 1, of (N, C, H, W), as the network was trained to see them."""
+        mean, std = (torch.tensor([float(value) for value in self.metadata[name].split(",")])
+                     for name in ("mean", "std"))
+        return (pixels - mean[:, None, None]) / std[:, None, None]
+
+
+def open_net(path: str | Path) -> Opened:
+    """The network in a `.onnx`, `.pt2` or `.safetensors` that lightsearch wrote.
+
+    Raises `ArgumentError` for another kind of file and `ExportError` for one that is damaged or
+    was not written by lightsearch.
+    """
+    path = checked("net", path)
+    readers = {".onnx": _onnx, ".pt2": _pt2, ".safetensors": _safetensors}
+    if path.suffix not in readers:
+        raise ArgumentError(f"a network must be a file that ends in {', '.join(readers)}, "
+                            f"but got {path}")
+    if not path.is_file():
+        raise ArgumentError(f"a network must be a file, but there is no {path}")
+    opened = readers[path.suffix](path)
+    missing = {"input", "mean", "std", "background", "dataset"} - opened.metadata.keys()
+    if missing:
+        raise ExportError(f"a network must say how its images are normalised, but {path} has no "
+                          f"{', '.join(sorted(missing))} in its metadata: was it written by "
+                          "lightsearch?")
+    return opened
+
+
+def _onnx(path: Path) -> Opened:
+    from lightsearch.exporting.onnx_graph import session
+
+    return Opened(*session(path))
+
+
+def _pt2(path: Path) -> Opened:
+    files: dict[str, Any] = {NOTE: ""}
+    try:
+        with zipfile.ZipFile(path):  # torch's own messages are long, and warn
+            pass
+        program = torch.export.load(path, extra_files=files)
+        metadata = json.loads(files[NOTE] or "{}")
+    except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, OSError) as error:
+        raise ExportError(f"a .pt2 must be a program that torch.export wrote, but {path} is not: "
+                          f"{error}") from None
+    return Opened(running(program.module()), metadata)
+
+
+def _safetensors(path: Path) -> Opened:
+    weights, metadata = read_weights(path)
+    shape = Opened(lambda images: images, metadata).shape
+    costed = cost(parse(metadata["design"]), shape)
+    if metadata["batch_norm"] == "folded":
+        costed, _ = fold(costed, dict(assemble(costed).state_dict()))
+    module = assemble(costed)
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ExportError(f"the weights in {path} must be of its design, but: {error}") from None
+    return Opened(running(module.eval()), metadata)
+
+
+def running(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What a module in evaluation mode computes, without gradients."""
+
+    @torch.no_grad()
+    def scores(images: Tensor) -> Tensor:
+        found: Tensor = module(images)
+        return found
+
+    return scores

@@ -1,0 +1,263 @@
+"""`export`: a trained network as a file, read back and checked on the test images."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from lightsearch.checks import path as checked
+from lightsearch.data.dataset import DataSet
+from lightsearch.engines.engine import State
+from lightsearch.errors import ArgumentError, ExportError
+from lightsearch.exporting import folding
+from lightsearch.exporting.reading import NOTE, open_net, running
+from lightsearch.exporting.trained import Source, Told, Trained, trained
+from lightsearch.formatting import percent, plural
+from lightsearch.network.cost import Cost, cost
+from lightsearch.network.modules import assemble
+from lightsearch.network.source import WIDTH, source_of
+from lightsearch.study.disk import save_state
+
+SUFFIXES = (".onnx", ".pt2", ".safetensors", ".py")
+BATCH = 500
+_CLOSE = 1e-3  # of the largest score: what another order of sums may change
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A file that was written, and what it does on the test images, read back; on those held out
+    of the training ones, where they selected.
+
+    `correct` of `total` images are right by the file; `same` have PyTorch's class. `values` is how
+    many numbers it stores, in `value_bytes` of the `size` bytes that it has (with `.py`, those of
+    the weights beside it). `recorded` is the accuracy on record, and `origin` says where the
+    weights come from.
+    """
+
+    path: Path
+    correct: int
+    total: int
+    same: int
+    values: int
+    value_bytes: int
+    size: int
+    recorded: float
+    origin: str
+    metadata: dict[str, str]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the test images that the file gets right, from 0 to 1."""
+        return self.correct / self.total
+
+    def __str__(self) -> str:
+        images = "held-out" if self.metadata["selected_on"].startswith("val") else "test"
+        return (f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} of them for "
+                f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
+                f"{self.total:,} {images} images by the file itself; {self.same:,} have "
+                f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}")
+
+
+def export(source: Source, path: str | Path, *, rank: int = 1, fold: bool = False,
+           int8: bool = False, study: str | Path | None = None, dataset: DataSet | None = None,
+           data: str | Path | None = None, told: Told | None = None) -> Exported:
+    """Write a trained network to `path`: `.onnx`, `.pt2`, `.safetensors` or `.py`.
+
+        result = search(budget=8000, epochs=15)
+        print(export(result, "net.onnx"))
+
+    `source`, `rank`, `study`, `dataset`, `data` and `told` say which network, as in `trained`: a
+    search's result or study's folder, a leaderboard's row, or a `.safetensors` that lightsearch
+    wrote. A row whose study is not given is trained again.
+
+    - `.onnx` is a graph for onnxruntime and others; `.pt2` a program for `torch.export.load`;
+      `.safetensors` the weights, with the names of `build`; `.py` the source, with its weights in
+      a `.safetensors` beside it. Each takes normalised float32 images of (N, C, H, W), N free,
+      and gives (N, classes) scores. The normalisation, the design and the accuracy with its
+      protocol are in the file's metadata.
+    - `fold` folds batch norm into the weights and leaves dropout out.
+    - `int8` quantises weights and activations (`.onnx` alone), after folding.
+
+    What was written is read back and run on all test images, and compared with PyTorch's scores.
+
+    Raises what `trained` raises; `ArgumentError` for a path or a combination that cannot be
+    written; `DesignError` for source with a layer kind of the user's own; `ExportError` where a
+    package of `lightsearch[export]` is missing, or the file does not compute what it should (it
+    is not left there then).
+    """
+    path = checked("path", path)
+    if path.suffix not in SUFFIXES:
+        raise ArgumentError(f"`path` must end in {', '.join(SUFFIXES)}, but got {path}")
+    if not path.resolve().parent.is_dir():
+        raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
+    if int8 and path.suffix != ".onnx":
+        raise ArgumentError(f"`int8` must go with a path that ends in .onnx, but got {path}")
+    net = trained(source, rank=rank, study=study, dataset=dataset, data=data, told=told)
+    return write(net, path, fold=fold, int8=int8)
+
+
+def write(net: Trained, path: Path, *, fold: bool = False, int8: bool = False) -> Exported:
+    """Write a network that is there already; see `export`."""
+    costed, weights = cost(net.design, net.data.shape, net.data.classes), net.weights
+    truth = _scores(running(_loaded(costed, weights)), net.data)
+    _check_record(net, truth)
+    if fold or int8:
+        costed, weights = folding.fold(costed, weights)
+    said = {**net.metadata, "batch_norm": "folded" if fold or int8 else "as trained"}
+    plan = _Plan(net, costed, weights, said)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            part = Path(folder) / path.name
+            values, value_bytes = _write_onnx(plan, part, int8) if path.suffix == ".onnx" else \
+                _WRITERS[path.suffix](plan, part)
+            scores = _scores(_reader(part), net.data)
+            if not int8:
+                _check_scores(path, scores, truth)
+            holder = part.with_suffix(".safetensors") if path.suffix == ".py" else part
+            size = holder.stat().st_size
+            for file in Path(folder).iterdir():
+                file.replace(path.parent / file.name)
+    except OSError as error:
+        raise ArgumentError(f"`path` must be a file that can be written, but {path}: {error}") \
+            from None
+    same = int((scores.argmax(1) == truth.argmax(1)).sum())
+    return Exported(path, _correct(scores, net.data), len(truth), same, values,
+                    value_bytes, size,
+                    float(net.record["accuracy"]), net.origin, said)
+
+
+def write_weights(net: Trained, path: Path) -> None:
+    """Write the weights and what is known of them as safetensors, without any check."""
+    _save(net.weights, {**net.metadata, "batch_norm": "as trained"}, path)
+
+
+def normalised(data: DataSet, images: Tensor) -> Tensor:
+    """uint8 images as a network of this data set takes them."""
+    mean, std = (value[:, None, None] for value in data.mean_std)
+    return (images.to(torch.float32) / 255 - mean) / std
+
+
+def _loaded(costed: Cost, weights: State) -> nn.Module:
+    module = assemble(costed)
+    module.load_state_dict(weights)
+    return module.eval()
+
+
+def _scores(run: Callable[[Tensor], Tensor], data: DataSet) -> Tensor:
+    batches = torch.split(data.test[0], BATCH)
+    return torch.cat([run(normalised(data, batch)) for batch in batches])
+
+
+def _correct(scores: Tensor, data: DataSet) -> int:
+    return int((scores.argmax(1) == data.test[1]).sum())
+
+
+# Formats: each writes a file, and says how many values are in it, in how many bytes --------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    net: Trained
+    costed: Cost
+    weights: State
+    said: dict[str, str]
+
+
+Size: TypeAlias = tuple[int, int]
+
+
+def _size(weights: State) -> Size:
+    count = folding.stored(weights)
+    return count, 4 * count
+
+
+def _write_safetensors(plan: _Plan, path: Path) -> Size:
+    _save(plan.weights, plan.said, path)
+    return _size(plan.weights)
+
+
+def _save(weights: State, said: dict[str, str], path: Path) -> None:
+    save_state(path, {name: tensor.contiguous() for name, tensor in weights.items()}, said)
+
+
+def _write_pt2(plan: _Plan, path: Path) -> Size:
+    example, batch = torch.zeros(2, *plan.net.data.shape), torch.export.Dim("batch")
+    program = torch.export.export(_loaded(plan.costed, plan.weights), (example,),
+                                  dynamic_shapes=({0: batch},))
+    torch.export.save(program, path, extra_files={NOTE: json.dumps(plan.said)})
+    return _size(plan.weights)
+
+
+def _write_source(plan: _Plan, path: Path) -> Size:
+    said, beside = plan.said, path.with_suffix(".safetensors")
+    folded = "\n\nBatch norm is folded into the weights, for inference." \
+        if said["batch_norm"] == "folded" else ""
+    note = (f"{textwrap.fill(said['protocol'], WIDTH)}{folded}\n\n"
+            f"Its weights are in {beside.name}:\n\n"
+            "    from safetensors.torch import load_file\n\n"
+            "    net = Net().eval()\n"
+            f'    net.load_state_dict(load_file("{beside.name}"))\n\n'
+            "Pixels from 0 to 1 are normalised by channel, (pixels - mean) / std:\n"
+            f"mean {said['mean']}, std {said['std']}.")
+    source = source_of(plan.costed, said["design"], shape=plan.net.data.shape, note=note)
+    path.write_text(source, encoding="utf-8")
+    return _write_safetensors(plan, beside)
+
+
+_WRITERS: dict[str, Callable[[_Plan, Path], Size]] = {
+    ".safetensors": _write_safetensors, ".pt2": _write_pt2, ".py": _write_source}
+
+
+def _write_onnx(plan: _Plan, path: Path, int8: bool) -> Size:
+    from lightsearch.exporting import onnx_graph
+
+    data = plan.net.data
+    model = onnx_graph.graph_of(_loaded(plan.costed, plan.weights), data.shape)
+    if int8:
+        model = onnx_graph.quantised(model, data.train[0], lambda images: normalised(data, images))
+        run, _ = onnx_graph.session(model.SerializeToString())
+        plan.said["int8_accuracy"] = str(_correct(_scores(run, data), data) / len(data.test[1]))
+        plan.said["int8_calibration"] = f"{onnx_graph.CALIBRATION_IMAGES} training images at most"
+    path.write_bytes(onnx_graph.with_metadata(model, plan.said).SerializeToString())
+    return onnx_graph.numbers(model)
+
+
+def _reader(path: Path) -> Callable[[Tensor], Tensor]:
+    """What a written file computes; source is run with the weights beside it."""
+    if path.suffix != ".py":
+        return open_net(path).scores
+    written: dict[str, Any] = {"__name__": path.stem}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), written)
+    module = written["Net"]()
+    module.load_state_dict(load_file(path.with_suffix(".safetensors")))
+    return running(module.eval())
+
+
+# Checks ------------------------------------------------------------------------------------------
+
+
+def _check_record(net: Trained, truth: Tensor) -> None:
+    """The weights must be those that the record is of; engines round sums differently."""
+    right, total = _correct(truth, net.data), len(truth)
+    recorded = round(float(net.record["accuracy"]) * total)
+    if abs(right - recorded) > 2 + total // 1000:
+        raise ExportError(f"the weights must have the accuracy on record, {recorded}/{total} "
+                          f"correct images, but PyTorch gets {right}: {net.origin}. Give the "
+                          "data set that they were trained on, or train the row again")
+
+
+def _check_scores(path: Path, scores: Tensor, truth: Tensor) -> None:
+    apart, largest = float((scores - truth).abs().max()), float(truth.abs().max())
+    if not apart <= _CLOSE * largest:
+        raise ExportError(f"{path} must give PyTorch's scores on the test images, but they are up "
+                          f"to {apart:.2g} apart, where the largest is {largest:.2g}: keep the "
+                          "file out of use, and tell us of this design")

@@ -1,0 +1,90 @@
+"""How figures are written for people: percentages, durations, large numbers, short lines."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from lightsearch.network.cost import BYTES, Budget
+
+
+def percent(share: float | Fraction, digits: int = 2) -> str:
+    """An accuracy from 0 to 1 as a percentage, rounded down: a miss never reads like a hit.
+
+    >>> from lightsearch.formatting import percent
+    >>> percent(0.994), percent(17871 / 17979)
+    ('99.40%', '99.39%')
+    """
+    scale = 10**digits
+    return f"{math.floor(share * 100 * scale + 1e-6) / scale:.{digits}f}%"
+
+
+def duration(seconds: float) -> str:
+    """About how long, in the two largest units.
+
+    >>> from lightsearch.formatting import duration
+    >>> [duration(s) for s in (0.2, 75, 4000, 200_000)]
+    ['1 s', '1 min 15 s', '1 h 7 min', '2 d 8 h']
+    """
+    whole = max(1, math.ceil(seconds))
+    if whole >= 3600:  # rounded up to what is shown
+        unit = 60 if whole < 86_400 else 3600
+        whole = unit * math.ceil(whole / unit)
+    units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
+    parts = []
+    for name, size in units:
+        count, whole = divmod(whole, size)
+        parts.append((count, name))
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {name}" for count, name in parts[first:first + 2] if count)
+
+
+def large(number: float) -> str:
+    """A count: in full up to a million millions, else by its magnitude.
+
+    >>> from lightsearch.formatting import large
+    >>> large(1234567), large(10**30)
+    ('1,234,567', '1.0e30')
+    """
+    if number < 10**12:
+        return f"{round(number):,}"
+    magnitude = math.log10(number)  # takes integers of any length, unlike float
+    return f"{10 ** (magnitude % 1):.1f}e{math.floor(magnitude)}"
+
+
+def caps_text(budget: Budget) -> str:
+    """The caps of a budget, empty where there is none.
+
+    >>> from lightsearch import Budget
+    >>> from lightsearch.formatting import caps_text
+    >>> caps_text(Budget(params=8000, macs=10**6))
+    '8,000 parameters and 1,000,000 MACs'
+    """
+    caps = (("parameters", budget.params), ("MACs", budget.macs),
+            (activation_text(budget.activation_bytes or 0), budget.activation_bytes))
+    return " and ".join(f"{cap:,} {name}" for name, cap in caps if cap is not None)
+
+
+def activation_text(size: int) -> str:
+    """What a number of activation bytes is of.
+
+    >>> from lightsearch.formatting import activation_text
+    >>> activation_text(31360)
+    'bytes of activations (7,840 in int8)'
+    """
+    return f"bytes of activations ({size // BYTES:,} in int8)"
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def shortened(text: str, width: int) -> str:
+    """The text cut to `width` characters, with three dots where something is missing."""
+    return text if len(text) <= width else text[:max(0, width - 3)] + "..."[:max(0, width)]
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 trial`, `2 trials`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,4 @@
+"""A design as a network: its operations, what they cost, its module, its source.
+
+Only `modules` needs torch.
+"""

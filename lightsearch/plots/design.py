@@ -1,0 +1,82 @@
+"""A design drawn: a row a layer, its output as a bar as wide as its side, what it sees beside."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from lightsearch.design.parts import Design
+from lightsearch.formatting import shortened
+from lightsearch.network.cost import Row, cost
+from lightsearch.plots.style import HIT, MISS, axes, ink
+from lightsearch.shapes import Shape
+
+_HEADS = ((0.0, "left", "layer"), (4.75, "center", "output"), (7.1, "right", "parameters"),
+          (8.4, "center", "sees, in pixels"))
+WIDEST = 1.2  # of a bar
+NAME = 44  # characters of a layer, at most
+
+
+def draw(design: Design, shape: Shape, ax: Axes | None) -> Axes:
+    """See `lightsearch.plots.plots.plot_design`."""
+    spent = cost(design, shape)
+    rows = spent.rows
+    image = Row("", "image", shape, 0, 0, 0, 1, 1, False)
+    ax = axes(ax, (8.8, 1.0 + 0.32 * (len(rows) + 1)))
+    ax.set(xlim=(-0.1, 9.6), ylim=(len(rows) + 1.2, -1.2))
+    ax.axis("off")
+    for x, ha, text in _HEADS:
+        ax.text(x, -0.75, text, ha=ha, va="center", fontsize="small", weight="bold")
+    most = max(math.prod(row.shape) ** 0.5 for row in (image, *rows))
+    for number, row in enumerate((image, *rows)):
+        _row(ax, number, row, shape, most)
+    for start, end, depth in _residuals(rows):
+        _skip(ax, start, end, depth)
+    whole = " and the whole image" if spent.whole_image else ""
+    ax.set_title(f"{spent.params:,} parameters, {spent.macs:,} MACs, receptive field "
+                 f"{spent.receptive_field}{whole}", loc="left", fontsize="medium")
+    return ax
+
+
+def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
+    channels, height, width = row.shape
+    side, full = max(height, width), max(image[1:])
+    ax.text(0.22 * _depth(row), y, shortened(row.layer, NAME), va="center", fontsize="small",
+            family="monospace")
+    wide, thick = max(0.05, 1.9 * side / full), 0.72
+    ax.add_patch(Rectangle((4.75 - wide / 2, y - thick / 2), wide, thick, facecolor=HIT,
+                           alpha=0.15 + 0.45 * math.prod(row.shape) ** 0.5 / most,
+                           edgecolor=MISS, linewidth=0.6))
+    ax.text(4.75, y, f"{channels}x{height}x{width}", ha="center", va="center", fontsize="small")
+    ax.text(7.1, y, f"{row.params:,}" if row.params else "-", ha="right", va="center",
+            fontsize="small")
+    seen = WIDEST * min(1.0, row.receptive_field / full)
+    ax.add_patch(Rectangle((7.6, y - 0.2), WIDEST, 0.4, facecolor="none", edgecolor=MISS,
+                           linewidth=0.6))
+    ax.add_patch(Rectangle((7.6 + (WIDEST - seen) / 2, y - 0.2), seen, 0.4, facecolor=MISS))
+    ax.text(8.95, y, f"{row.receptive_field}{'+' if row.whole_image else ''}", va="center",
+            fontsize="small")
+
+
+def _depth(row: Row) -> int:
+    return row.place.count(".body")
+
+
+def _residuals(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
+    """(row of the input, row of the addition, depth) of each residual; row 0 is the image."""
+    found = []
+    for number, row in enumerate(rows):
+        inside = [n for n, other in enumerate(rows[:number])
+                  if other.place.startswith(f"{row.place}.body")]
+        if inside:
+            found.append((inside[0], number + 1, _depth(row)))
+    return found
+
+
+def _skip(ax: Axes, start: int, end: int, depth: int) -> None:
+    """A line past the layers of a residual's body, from its input to its addition."""
+    x, top, bottom = 6.0 - 0.12 * depth, start + 0.18, end - 0.18  # the next one may start at once
+    ax.plot([5.75, x, x, 5.75], [top, top, bottom, bottom], color=ink(), linewidth=0.9)
+    ax.plot([5.75], [bottom], marker="<", color=ink(), markersize=4)

@@ -1,0 +1,122 @@
+"""The space: which of its decisions matter, and how its designs spread over parameters."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+
+from lightsearch.design.parts import Space, kind_of
+from lightsearch.formatting import large, plural, shortened
+from lightsearch.network.cost import Budget
+from lightsearch.notation.parser import parse
+from lightsearch.plots.result import Result
+from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, inches, legend, ticks, title
+from lightsearch.space import survey
+from lightsearch.study.importances import importances
+
+NAME = 40  # characters of a decision's name, at most
+BROAD = 4.0  # inches, from which on a name has one line
+_TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
+
+
+def choices(result: Result, ax: Axes | None, most: int) -> Axes:
+    """See `Plots.choices`."""
+    found = importances(result.records)
+    whole = parse(result.identity.space)
+    shown = list(found.shares.items())[:most]
+    ax = axes(ax, (SIZE[0], 1.8 + 0.28 * len(shown)))
+    rows = range(len(shown))
+    chance = [found.chance[name] for name, _ in shown]
+    colours = [HIT if share > by else "none" for (_, share), by in zip(shown, chance, strict=True)]
+    ax.barh(rows, [share for _, share in shown], color=colours, height=0.65, edgecolor=HIT,
+            label="importance, filled if above chance")
+    ax.plot(chance, rows, "|", color=LIMIT, markersize=11, markeredgewidth=1.6,
+            label="exceeded by chance 1 in 20 times")
+    broad = inches(ax) > BROAD
+    names = [shortened(named(whole, name), NAME) for name, _ in shown]
+    ax.set_yticks(rows, names if broad else [name.replace(", ", "\n") for name in names],
+                  fontsize="small" if broad else "x-small")
+    ax.invert_yaxis()
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
+    ax.set_xlabel(f"accuracy after epoch {found.epoch}, {plural(found.trials, 'trial')}")
+    more = len(found.shares) - len(shown)
+    title(ax, "Which decisions matter" + (f"\n({more} smaller ones not shown)" if more else ""))
+    legend(ax, columns=1)
+    return ax
+
+
+def named(space: Space, path: str) -> str:
+    """A decision's path with what is decided there: `separable out, [4]/0[0]`.
+
+    What leads nowhere in `space` (a recipe's path, a choice's own name) stays as it is.
+    """
+    here: Any = space
+    place = ""
+    try:
+        for token, index, option, turn, name in _TOKEN.findall(path):
+            if index:
+                here = here.parts[int(index)]
+            elif option:
+                here = here.options[int(option)]
+            elif turn or name == "body":
+                here = here.body
+            elif name == "times":
+                return f"rounds, {place}"
+            else:
+                return f"{kind_of(type(here))} {name}, {place}"
+            place += token
+        empty = any(not len(option) for option in here.options)
+    except (AttributeError, IndexError):
+        return path
+    return f"{'whether' if empty and len(here.options) == 2 else 'which'} part, {place}"
+
+
+def space(result: Result, ax: Axes | None, bins: int) -> Axes:
+    """See `Plots.space`."""
+    shape, classes = result.images
+    budget = Budget(**result.identity.budget)
+    found = survey(parse(result.identity.space), shape, classes, budget)
+    ax = axes(ax, (SIZE[0], 3.6))
+    cap, wide = budget.params, _width(found.counts, bins)
+    classes_by_low = _classes(found.counts, cap, bins)
+    whole = sum(classes_by_low.values())
+    for label, within in (("within the budget", True), ("over the budget", False)):
+        lows = [low for low in classes_by_low if (cap is None or low <= cap) is within]
+        if lows:
+            ax.bar(lows, [float(Fraction(classes_by_low[low], whole)) for low in lows], wide,
+                   align="edge", color=HIT if within else "none", hatch="" if within else "////",
+                   edgecolor=MISS, linewidth=0.5, label=label if cap else "designs")
+    if cap is not None:
+        ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
+    about = "" if found.exact else "about "
+    beyond = f", {large(found.beyond)} larger ones not shown" if found.beyond else ""
+    title(ax, f"The space: {about}{large(found.designs)} designs, {large(found.within)} within "
+              f"the budget{beyond}")
+    ax.set_xlabel("parameters")
+    ax.set_ylabel("share of the designs")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_locator(ticks(ax))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    legend(ax)
+    return ax
+
+
+def _classes(counts: tuple[tuple[int, int], ...], cap: int | None,
+             bins: int) -> dict[int, int]:
+    """Designs by the fewest parameters of their class; a class ends at the cap, if any."""
+    first = counts[0][0] if cap is None else cap + 1
+    wide = _width(counts, bins)
+    sums: dict[int, int] = {}
+    for params, count in counts:
+        low = first + (params - first) // wide * wide
+        sums[low] = sums.get(low, 0) + count
+    return sums
+
+
+def _width(counts: tuple[tuple[int, int], ...], bins: int) -> int:
+    return max(1, -(-(counts[-1][0] - counts[0][0] + 1) // bins))

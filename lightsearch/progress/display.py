@@ -1,0 +1,208 @@
+"""What a search shows while it runs: a plan, then how far it is, then what it found.
+
+In a terminal the running trials are drawn by rich and lines that stay go above them. In a notebook
+(Jupyter, Colab) they are an output of their own that is replaced, and lines that stay go below it.
+Elsewhere (a pipe, a log file) everything is plain lines, at most one an epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lightsearch.formatting import one_line, percent, shortened
+from lightsearch.progress.lines import (
+    STYLES,
+    best_line,
+    count_line,
+    epoch_line,
+    event_line,
+    left_line,
+    plan_lines,
+    summary_lines,
+)
+from lightsearch.progress.status import Status, after
+from lightsearch.searching.events import EpochDone, Event, Planned, Stopped
+from lightsearch.searching.settings import Question
+from lightsearch.study.trial import Trial, exact
+
+CELL = 100  # columns in a notebook
+BAR = 15  # columns of a running trial's bar
+_WIDTHS = {"trial": 5, "epoch": 5, "accuracy": 8, "best": 7, "params": 7}
+
+
+# What is drawn -----------------------------------------------------------------------------------
+
+
+def picture(status: Status, width: int, height: int = 40) -> RenderableType:
+    """Counts, the running trials, the best so far and the time left, to be drawn over."""
+    return Group(
+        Text(count_line(status), style="bold"),
+        _running(status, width, max(1, height - 8)),
+        Text(best_line(status), no_wrap=True, overflow="ellipsis"),
+        Text(left_line(status), style="dim"),
+    )
+
+
+def _running(status: Status, width: int, rows: int) -> RenderableType:
+    bar = BAR if width >= 100 else 0
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    for name, wide in _WIDTHS.items():
+        said = f"{status.images} acc" if name == "accuracy" else name
+        table.add_column(said, justify="right", no_wrap=True, min_width=wide)
+        if name == "trial" and bar:
+            table.add_column("", width=bar)
+    table.add_column("design", no_wrap=True)
+    room = width - sum(wide + 2 for wide in (*_WIDTHS.values(), bar, 0))
+    for trial in status.running[:rows]:
+        table.add_row(*_row(trial, status, bar, max(8, room)))
+    if len(status.running) <= rows:
+        return table
+    return Group(table, Text(f"... and {len(status.running) - rows} more", style="dim"))
+
+
+def _row(trial: Trial, status: Status, bar: int, room: int) -> Iterator[RenderableType]:
+    done, of = len(trial.epochs), status.question.epochs
+    yield Text(f"#{trial.number}")
+    if bar:
+        yield ProgressBar(total=of, completed=done, width=bar)
+    yield Text(f"{done}/{of}")
+    yield Text(percent(trial.epochs[-1].accuracy) if trial.epochs else "-")
+    hit = trial.number in status.hits
+    yield Text(percent(trial.best.accuracy) if trial.best else "-",
+               style=STYLES["hit"] if hit else "")
+    yield Text(f"{trial.candidate.params:,}")
+    yield Text(shortened(trial.candidate.design, room))
+
+
+# Where it is shown -------------------------------------------------------------------------------
+
+
+class _Display(Protocol):
+    def show(self, event: Event, status: Status) -> None: ...
+
+
+class _Lines:
+    """Plain lines, for pipes, files and terminals that cannot draw."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def show(self, event: Event, status: Status) -> None:
+        if isinstance(event, Planned):
+            self._print(*plan_lines(status))
+        elif isinstance(event, EpochDone):
+            self._print(epoch_line(event, status))
+        elif isinstance(event, Stopped):
+            self._print(f"Over: {event.reason}.", *summary_lines(status, 1000))
+        elif line := event_line(event, status.images)[0]:
+            self._print(line)
+
+    def _print(self, *lines: str) -> None:
+        file = self.console.file
+        encoding = getattr(file, "encoding", None) or "utf-8"
+        for line in lines:
+            indent = " " * (len(line) - len(line.lstrip(" ")))
+            text = indent + "".join(c if c.isprintable() else "?" for c in line.lstrip(" "))
+            file.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        file.flush()
+
+
+class _Cell(_Lines):
+    """A notebook's cell: one output that is replaced at each epoch, and plain lines below it.
+
+    It needs nothing but IPython's own display, so it looks the same in Jupyter and Colab, and in a
+    notebook that was executed without anybody looking on.
+    """
+
+    def __init__(self, console: Console) -> None:
+        from IPython.display import display
+
+        super().__init__(Console(file=sys.stdout))
+        shown = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._output: Any = shown
+
+    def show(self, event: Event, status: Status) -> None:
+        if isinstance(event, Stopped):
+            self._replace(count_line(status))
+            self._print(f"Over: {event.reason}.", *list(summary_lines(status, 1000))[1:])
+            return
+        if not isinstance(event, EpochDone):
+            super().show(event, status)
+        elif event.hit:
+            self._print(event_line(event, status.images)[0])
+        if status.planned is not None:
+            self._replace(_as_text(picture(status, CELL)))
+
+    def _replace(self, text: str) -> None:
+        self._output.update({"text/plain": text}, raw=True)
+
+
+def _as_text(drawn: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=CELL, color_system=None, record=True,
+                      force_jupyter=False)
+    console.print(drawn)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+class _Drawing:
+    """What stays is printed, what changes is drawn below it."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def show(self, event: Event, status: Status) -> None:
+        width = self.console.width
+        if isinstance(event, Planned):
+            first, *rest = plan_lines(status)
+            self._print(first, "bold")
+            self._print("\n".join(rest) + "\n")
+        elif isinstance(event, Stopped):
+            self._print("\n" + one_line(f"Over: {event.reason}."))
+            self._print("\n".join(summary_lines(status, width)))
+        elif line := event_line(event, status.images)[0]:
+            self._print(shortened(line, width), event_line(event, status.images)[1])
+
+    def _print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(text, style=style, overflow="fold"))
+
+
+def shown(events: Iterator[Event], question: Question, *,
+          console: Console | None = None) -> Iterator[Event]:
+    """The same events, shown as they come: on standard output, unless told otherwise."""
+    where = console or Console()
+    status = Status(question, exact(question.target))
+    with contextlib.ExitStack() as stack:
+        display: _Display = _Cell(where) if where.is_jupyter else _Lines(where)
+        if _can_draw(where):
+            display = _Drawing(where)
+            live = Live(get_renderable=lambda: _drawn(status, where), console=where,
+                        refresh_per_second=2, transient=True)
+            stack.enter_context(live)
+        for event in events:
+            status = after(status, event)
+            if isinstance(event, Stopped):
+                stack.close()  # what is drawn goes before the summary comes
+            display.show(event, status)
+            yield event
+
+
+def _drawn(status: Status, console: Console) -> RenderableType:
+    if status.planned is None:
+        return Text("timing an epoch here ...", style="dim")
+    return Padding(picture(status, console.width, console.height), (1, 0, 0, 0))
+
+
+def _can_draw(console: Console) -> bool:
+    return (console.is_terminal and not console.is_jupyter and not console.is_dumb_terminal
+            and console.encoding.lower().startswith("utf"))

@@ -1,0 +1,159 @@
+"""What a search says, line by line: the plan, the trials, the summary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from lightsearch.formatting import caps_text, duration, large, one_line, percent, plural, shortened
+from lightsearch.progress.status import Status
+from lightsearch.searching.events import Ended, EpochDone, Event, Retried, Stopping
+from lightsearch.searching.settings import Question
+from lightsearch.study import leaderboard as tables
+from lightsearch.study.journal import read_trials
+from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.trial import Trial
+
+TOP = 10  # rows of the leaderboard in the summary
+
+STYLES = {"hit": "bold green", "pruned": "dim", "diverged": "yellow", "failed": "red"}
+
+
+def plan_lines(status: Status) -> tuple[str, ...]:
+    """What will be trained at most, about how long that takes here, and where it goes."""
+    plan, question = status.planned, status.question
+    assert plan is not None
+    caps = caps_text(question.budget)
+    about = "" if plan.exact else "about "
+    before = (f", continuing: {plural(plan.resumed, 'trial')} so far, "
+              f"{len(status.outcomes)} of them over") if plan.resumed else ""
+    epochs = plural(plan.epochs, "epoch")
+    exactness = "" if question.precision == "float32" else f" in {question.precision}"
+    return (
+        f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
+        f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
+        f"{epochs}.",
+        f"  space     {about}{large(plan.designs)} designs, "
+        f"{large(plan.within)} within the budget",
+        f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
+        f"{plan.workers} at a time, engine {question.engine}{exactness}{before}",
+        f"  time      {_time_line(status)}",
+        f"  study     {plan.folder}",
+        "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",
+    )
+
+
+def _selection(question: Question) -> str:
+    if question.holdout is None:
+        return "test"
+    return f"val: {question.holdout.size:,} training images held out"
+
+
+def _time_line(status: Status) -> str:
+    assert status.planned is not None
+    seconds, limit = status.planned.seconds, status.question.timeout
+    if seconds is None:
+        return "nothing is left to train" if not status.epochs_left() else "not estimated"
+    said = f"about {duration(seconds)} here at most, less with pruning"
+    return said if limit is None else f"{said}; stops after {duration(limit)}"
+
+
+def count_line(status: Status) -> str:
+    """The counts of candidates and trials so far."""
+    counts, plan = status.counts, status.planned
+    total = f"/{max(plan.trials, len(status.outcomes))}" if plan else ""
+    said = [f"{len(status.outcomes)}{total} trials over", f"{counts.drawn:,} drawn"]
+    said += [f"{count:,} {name}" for count, name in (
+        (counts.over_budget, "over budget"), (counts.invalid, "invalid"),
+        (counts.duplicate, "duplicate"))]
+    said += [f"{status.tally(name)} {name}" for name in ("diverged", "failed")
+             if status.tally(name)]
+    return ", ".join([*said, f"{status.tally('pruned')} pruned",
+                      plural(len(status.hits), "hit")])
+
+
+def best_line(status: Status) -> str:
+    """The best design so far, and what is left."""
+    if status.best is None or status.best.best is None:
+        return "no epoch is over yet"
+    best, candidate = status.best.best, status.best.candidate
+    return (f"best {percent(best.accuracy)} {status.images} at epoch {best.epoch} of "
+            f"#{status.best.number}, {candidate.params:,} parameters: {candidate.design}")
+
+
+def left_line(status: Status) -> str:
+    seconds = status.seconds_left(time.monotonic())
+    return "" if seconds is None else f"at most {duration(seconds)} left"
+
+
+def event_line(event: Event, images: str) -> tuple[str, str]:
+    """A line that stays, and its style, for what is worth one; else two empty strings.
+
+    `images` says what accuracies are of: test or val.
+    """
+    if isinstance(event, EpochDone) and event.hit:
+        return _trial_line("hit", event.trial, f"at epoch {event.result.epoch}",
+                           event.result.accuracy, images), STYLES["hit"]
+    if isinstance(event, Retried):
+        return f"retried   #{event.trial.number:<4} {one_line(event.reason)}", "yellow"
+    if isinstance(event, Stopping):
+        return (f"stopping  {plural(event.running, 'running epoch')} first; Ctrl-C again stops at "
+                "once"), "yellow"
+    if not isinstance(event, Ended):
+        return "", ""
+    trial, best = event.trial, event.trial.best
+    why = f" ({one_line(event.trial.reason)})" if event.trial.reason else ""
+    epochs = plural(len(trial.epochs), "epoch")
+    return _trial_line(trial.outcome, trial, f"best of {epochs}{why}",
+                       best.accuracy if best else None, images), STYLES.get(trial.outcome, "")
+
+
+def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None, images: str) -> str:
+    shown_as = "-" if accuracy is None else f"{percent(accuracy)} {images}"
+    return (f"{word:<9} #{trial.number:<4} {shown_as:>12} {when:<17} "
+            f"{trial.candidate.params:>7,} parameters  {trial.candidate.design}")
+
+
+def epoch_line(event: EpochDone, status: Status) -> str:
+    """A line for an epoch, where nothing can be drawn over."""
+    trial, result = event.trial, event.result
+    said = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{status.question.epochs}  "
+            f"{percent(result.accuracy):>7} {status.images}")
+    if event.hit:
+        said += "  hit"
+    if result.epoch == 1:
+        said += f"  {trial.candidate.params:,} parameters: {trial.candidate.design}"
+    left = left_line(status)
+    return f"{said}  ({left})" if left else said
+
+
+# At the end --------------------------------------------------------------------------------------
+
+
+def summary_lines(status: Status, width: int) -> Iterator[str]:
+    """The leaderboard's first rows, or what to try where there is none, and where the file is."""
+    folder = status.question.folder
+    frame = tables.leaderboard(read_trials(folder), status.question.identity(),
+                               confirmed=read_confirmations(folder))
+    yield count_line(status)
+    if not len(frame):
+        yield from _diagnosis(status)
+        return
+    yield f"  {'rank':>4}  {status.images + ' acc':>8}  {'epoch':>5}  {'params':>7}  design"
+    for rank, row in frame.head(TOP).iterrows():
+        yield shortened(f"  {rank!s:>4}  {percent(row['best_accuracy']):>8}  "
+                        f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}", width)
+    more = f", {len(frame)} rows" if len(frame) > TOP else ""
+    yield f"The leaderboard with whole designs: {folder / 'leaderboard.csv'}{more}"
+
+
+def _diagnosis(status: Status) -> Iterator[str]:
+    yield f"No design reached {percent(status.target)} so far."
+    if status.best is not None:
+        yield f"The best: {best_line(status).removeprefix('best ')}"
+    trials = max(status.question.trials, len(status.outcomes))
+    more = f"more trials (trials={2 * trials} continues this study)"
+    if len(status.outcomes) < trials:
+        more = "the same line again, which continues where this stopped"
+    yield f"What may help: {more}; a larger budget, more epochs or a lower target, in a new study."
+    yield f"All trials are kept in {status.question.folder}"

@@ -1,0 +1,65 @@
+"""A study as TensorBoard event files, written from its records, during the run or after it."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from lightsearch.errors import ArgumentError
+from lightsearch.study.trial import Trial
+
+_OURS = ".lightsearch"  # how the names of our files end
+
+
+def write_events(trials: Iterable[Trial], folder: Path) -> int:
+    """Write a run for each trial with an epoch: accuracies, loss and learning rate by epoch.
+
+    What an earlier call wrote there is replaced, so it can be called again while a study runs;
+    other files stay. Times are those of the trials' own epochs, from 0. Gives the number of runs.
+
+    Raises `ArgumentError` where the package tensorboard is not there or a file cannot be written.
+    """
+    writer_of = _writer()
+    count = 0
+    for trial in trials:
+        if not trial.epochs:
+            continue
+        run = folder / f"trial-{trial.number:05d}"
+        try:
+            for old in run.glob(f"events.out.tfevents.*{_OURS}"):
+                old.unlink()
+            with contextlib.closing(writer_of(str(run), filename_suffix=_OURS)) as writer:
+                _write(writer, trial)
+        except OSError as error:
+            raise ArgumentError(f"`tensorboard` must be a folder that can be written, but "
+                                f"{folder}: {error}") from None
+        count += 1
+    return count
+
+
+def _writer() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ArgumentError("event files need the package tensorboard, which is not installed: "
+                            "pip install 'lightsearch[tensorboard]'") from None
+    return SummaryWriter
+
+
+def _write(writer: Any, trial: Trial) -> None:
+    candidate, time = trial.candidate, 0.0
+    writer.add_text("design", f"{candidate.params:,} parameters, {trial.outcome}\n\n"
+                    f"    {candidate.design}\n    {candidate.recipe}", walltime=0.0)
+    for epoch in trial.epochs:
+        time += epoch.seconds
+        for name, value in (
+                ("accuracy/test", epoch.accuracy),
+                ("accuracy/test_raw", epoch.raw_correct / epoch.total),
+                ("accuracy/train", epoch.train_correct / epoch.train_total),
+                ("loss/train", epoch.train_loss), ("learning_rate", epoch.learning_rate)):
+            writer.add_scalar(name, value, epoch.epoch, walltime=time)

@@ -1,0 +1,1 @@
+"""Searching: settings, proposals, pruning, and the loop that trains what is proposed."""

@@ -1,0 +1,65 @@
+"""An Optuna sampler of the user's, asked in a study in memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import optuna
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from lightsearch.design.decoding import Choose
+from lightsearch.study.optuna_tools import categorical, quiet
+from lightsearch.study.trial import Trial
+
+
+class OptunaSampler:
+    """An Optuna sampler, asked in a study in memory."""
+
+    def __init__(self, sampler: optuna.samplers.BaseSampler, seen: Iterable[Seen]) -> None:
+        storage = InMemoryStorage()
+        with quiet():
+            self._study = optuna.create_study(direction="maximize", storage=storage,
+                                              sampler=sampler)
+        id_ = storage.get_study_id_from_name(self._study.study_name)
+        for trial in seen:
+            storage.create_new_trial(id_, trial)
+
+    def ask(self) -> Choose:
+        self._trial = self._study.ask()
+        return lambda path, options: int(
+            self._trial.suggest_categorical(path, range(len(options))))
+
+    def tell(self, verdict: str, decisions: dict[str, int], options: dict[str, int]) -> None:
+        with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
+            if verdict == "duplicate":
+                self._study.tell(self._trial, state=TrialState.FAIL)
+            else:
+                self._study.tell(self._trial, 0.0)
+
+
+class Seen(FrozenTrial):
+    """A trial that a storage takes as it is. Its values are never changed, and to copy all of them
+    for each proposal took a third of its time."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Seen:
+        return copy.copy(self)
+
+
+def seen_trial(trial: Trial) -> Seen:
+    """A trained or running trial as the sampler sees it: only its decisions and its accuracy."""
+    decisions, options = trial.candidate.decisions, trial.candidate.options
+    values = {e.epoch: e.accuracy for e in trial.epochs}
+    state = TrialState.RUNNING
+    if trial.outcome == "complete":
+        state = TrialState.COMPLETE
+    elif trial.outcome != "running":
+        state = TrialState.PRUNED if values else TrialState.FAIL
+    return Seen(
+        number=-1, trial_id=-1, state=state, datetime_start=None, datetime_complete=None,
+        params=dict(decisions), user_attrs={}, system_attrs={},
+        distributions={k: categorical(n) for k, n in options.items()},
+        value=trial.epochs[-1].accuracy if state == TrialState.COMPLETE else None,
+        intermediate_values=values)

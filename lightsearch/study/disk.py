@@ -1,0 +1,123 @@
+"""Files of a study that are whole or not there, and the lock of its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from lightsearch.engines.engine import State
+from lightsearch.errors import StudyError
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the study for this process alone; the lock of a dead process is free.
+
+    Raises `StudyError` naming the process that holds it, or that the folder cannot be written.
+    """
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / "lock", timeout=0)
+            lock.acquire()
+    except filelock.Timeout:
+        holder = _text(folder / "holder") or "another process"
+        raise StudyError(f"a study must be run by one process at a time, but {folder} is held by "
+                         f"{holder}. Wait for it or stop it; `lightsearch leaderboard` reads it "
+                         "meanwhile") from None
+    try:
+        with writing(folder):
+            write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
+        yield
+    finally:
+        (folder / "holder").unlink(missing_ok=True)
+        lock.release()
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise `StudyError` where the system refuses to write: no room, no right, no such disk."""
+    try:
+        yield
+    except filelock.Timeout:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise StudyError(f"the study's folder must be writable and have room, but {folder} is "
+                         f"not: {error}. Nothing that was committed is lost: the same call "
+                         "continues once it is") from error
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+# Whole files ------------------------------------------------------------------------------------
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file at once: readers see the old text or the new one, never a part."""
+    with _replacing(path) as part:
+        part.write_text(text)
+    sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """See to it that a power cut does not bring back the names that a folder had before."""
+    with contextlib.suppress(OSError):  # not every system lets a folder be synced
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    part = path.with_name(path.name + ".part")
+    yield part
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def save_state(path: Path, state: State, metadata: dict[str, str] | None = None) -> None:
+    """Write a state or weights at once, its content synced.
+
+    Its name is not (`sync_names` does that): a power cut may bring back the folder without it,
+    and one epoch runs again.
+    """
+    with _replacing(path) as part:
+        save_file(state, part, metadata)
+
+
+def load_state(path: Path) -> State | None:
+    """A state as written; None where there is none, or it is damaged."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError):
+        return None
+
+
+def cut_torn_line(journal: Path) -> None:
+    """Cut a journal back to its last newline: a power cut may have torn the last line, and the
+    next write would then run on into it."""
+    try:
+        data = journal.read_bytes()
+    except FileNotFoundError:
+        return
+    end = data.rfind(b"\n") + 1
+    if end != len(data):
+        with journal.open("r+b") as file:
+            file.truncate(end)
+            file.flush()
+            os.fsync(file.fileno())

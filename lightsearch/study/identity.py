@@ -1,0 +1,108 @@
+"""The question that a study answers, and the file in its folder that holds it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from lightsearch.errors import StudyError
+from lightsearch.study.disk import write_text, writing
+from lightsearch.study.trial import typed
+
+FORMAT = 1  # of the folder; a reader refuses a newer one
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The question that a study answers. Going on with it needs the same in every field."""
+
+    budget: dict[str, int | None]
+    epochs: int
+    target: str
+    space: str
+    recipe: str
+    dataset: str
+    checksum: str
+    sampler: str
+    pruner: str
+    workers: int
+    seed: int
+    device: str
+    engine: str = "torch"
+    selected_on: str = "test"
+    repeatable: bool = True
+    format: int = FORMAT
+    precision: str = "float32"
+
+    def digest(self) -> str:
+        """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
+        study goes on with those it was started with, unless told otherwise."""
+        fields = {k: v for k, v in dataclasses.asdict(self).items()
+                  if k not in ("workers", "engine", "repeatable")
+                  and (k, v) != ("precision", "float32")}
+        text = json.dumps(fields, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def default_folder(identity: Identity) -> Path:
+    """Where a study goes unless told otherwise: under the working directory, by its question."""
+    caps = "-".join(f"{name[0]}{cap}" for name, cap in identity.budget.items() if cap)
+    name = f"{identity.dataset}-{caps}-e{identity.epochs}-{identity.digest()}"
+    return Path("lightsearch-studies") / name
+
+
+def check_identity(folder: Path, identity: Identity) -> None:
+    """Write the identity of a new study, or compare it with the one found.
+
+    Raises `StudyError` naming every difference.
+    """
+    known = read_identity(folder)
+    if known is None:
+        text = json.dumps(dataclasses.asdict(identity), indent=1)
+        with writing(folder):
+            write_text(folder / "study.json", text + "\n")
+        return
+    asked, found = dataclasses.asdict(identity), dataclasses.asdict(known)
+    differences = [f"{name}={found[name]!r} there, {asked[name]!r} asked for"
+                   for name in asked if asked[name] != found[name]]
+    if differences:
+        raise StudyError(f"a study must be continued with the question it was started with, but "
+                         f"in {folder} it is: {'; '.join(differences)}. Give another `study` "
+                         "folder to ask anew")
+
+
+def read_identity(folder: Path) -> Identity | None:
+    """The identity of the study in a folder; None where there is no study yet."""
+    try:
+        text = (folder / "study.json").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        if (folder / "journal.log").exists():
+            raise StudyError(f"a study must have its study.json, but {folder} has only a "
+                             "journal: bring the file back, or give another `study` folder"
+                             ) from None
+        return None
+    except OSError as error:
+        raise StudyError(f"the study in {folder} must be readable, but: {error}. Mend its rights, "
+                         "or give another `study` folder") from None
+    try:
+        data = json.loads(text)
+        if data.get("format", 0) > FORMAT:
+            raise StudyError(f"the study in {folder} was written by a newer lightsearch (format "
+                             f"{data['format']}, this one reads up to {FORMAT}): update this one")
+        identity = typed(Identity(**data))
+        Fraction(identity.target)
+        return identity
+    except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
+        raise StudyError(f"{folder / 'study.json'} must hold a study's identity, but it does not: "
+                         f"{error}. Bring the file back, or give another `study` folder"
+                         ) from None
+
+
+def plain(value: Any) -> str:
+    """How an argument that may be a user's own object is written into an identity."""
+    return value if isinstance(value, str) else type(value).__name__

@@ -1,0 +1,149 @@
+"""Tables: the designs that reached the target, and all trials, as pandas data frames.
+
+Every row carries what is needed to train it again: notation, recipe, seed, data set, epochs.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lightsearch.checks import path as checked
+from lightsearch.errors import ArgumentError
+from lightsearch.study.confirmations import FIGURES, Confirmation, Key
+from lightsearch.study.disk import write_text
+from lightsearch.study.identity import Identity, read_identity
+from lightsearch.study.journal import read_trials
+from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.trial import Trial
+
+CONFIRMED = tuple(name if name.startswith("confirm") else f"confirmed_{name}" for name in FIGURES)
+_NEEDED = ("design", "params", "macs", "receptive_field", "best_accuracy", "best_epoch",
+           "first_hit_epoch", "last_accuracy", "last3_accuracy", "epochs_trained", "epochs",
+           "recipe", "seed", "seconds", "dataset", "checksum", "selected_on", "engine", "device",
+           "versions", "trial")
+COLUMNS = (*_NEEDED[:9], "test_accuracy", *CONFIRMED, *_NEEDED[9:11], "target", *_NEEDED[11:-2],
+           "device_kind", "threads", *_NEEDED[-2:])
+SORTS = ("accuracy", "params", "epochs")
+
+
+def leaderboard(trials: Iterable[Trial], identity: Identity, *, by: str = "accuracy",
+                target: float | None = None,
+                confirmed: Mapping[Key, Confirmation] | None = None) -> pd.DataFrame:
+    """The trials that reached the target at some epoch, best first; the index is their rank.
+
+    Those that are `confirmed` come before all others. `by="accuracy"` ranks by the best epoch's
+    accuracy, `"params"` by the fewest parameters, `"epochs"` by the earliest first hit. Ties go on
+    with the others in the order accuracy, parameters, first hit, and at last with the trial's
+    number.
+    """
+    if by not in SORTS:
+        raise ArgumentError(f"`by` must be one of {', '.join(SORTS)}, but got by={by!r}")
+    goal = Fraction(identity.target) if target is None else Fraction(str(target))
+    hits = [t for t in trials if t.first_hit(goal) is not None]
+    known = confirmed or {}
+    rows = [_row(t, identity, goal, known) for t in sorted(hits, key=_order(by, goal))]
+    rows.sort(key=lambda row: not row["confirmed"])
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
+    return frame
+
+
+def trials_table(trials: Iterable[Trial], identity: Identity,
+                 confirmed: Mapping[Key, Confirmation] | None = None) -> pd.DataFrame:
+    """Every trial in the order of its number, with its outcome and reason."""
+    goal, known = Fraction(identity.target), confirmed or {}
+    rows = [{**_row(t, identity, goal, known), "outcome": t.outcome, "reason": t.reason}
+            for t in trials]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "outcome", "reason"])
+    return frame.set_index("trial")
+
+
+def _order(by: str, goal: Fraction) -> Any:
+    def order(trial: Trial) -> tuple[Any, ...]:
+        assert trial.best is not None
+        accuracy, params = -trial.best.correct, trial.candidate.params
+        first = trial.first_hit(goal)
+        first_by = {"accuracy": accuracy, "params": params, "epochs": first}[by]
+        return (first_by, accuracy, params, first, trial.number)
+
+    return order
+
+
+def _row(trial: Trial, identity: Identity, goal: Fraction,
+         known: Mapping[Key, Confirmation]) -> dict[str, Any]:
+    candidate, epochs, best = trial.candidate, trial.epochs, trial.best
+    confirmation = known.get((candidate.design, candidate.recipe))
+    figures = {} if confirmation is None else confirmation.figures()
+    last = epochs[-1] if epochs else None
+    tested = last.test_accuracy if last else None
+    last3 = [e.accuracy for e in epochs[-3:]]
+    return {
+        "design": candidate.design, "params": candidate.params, "macs": candidate.macs,
+        "receptive_field": candidate.receptive_field,
+        "best_accuracy": best.accuracy if best else math.nan,
+        "best_epoch": best.epoch if best else pd.NA,
+        "first_hit_epoch": trial.first_hit(goal) or pd.NA,
+        "last_accuracy": epochs[-1].accuracy if epochs else math.nan,
+        "last3_accuracy": round(sum(last3) / len(last3), 6) if epochs else math.nan,
+        "test_accuracy": math.nan if tested is None else tested,
+        **{column: figures.get(name, math.nan)
+           for column, name in zip(CONFIRMED, FIGURES, strict=True)},
+        "confirmed": figures.get("confirmed", False),
+        "epochs_trained": len(epochs), "epochs": identity.epochs, "target": float(goal),
+        "recipe": candidate.recipe,
+        "seed": candidate.seed, "seconds": round(sum(e.seconds for e in epochs), 1),
+        "dataset": identity.dataset, "checksum": identity.checksum,
+        "selected_on": identity.selected_on, "device": identity.device,
+        "engine": last.engine if last else identity.engine,
+        "device_kind": last.device_kind if last else "", "threads": last.threads if last else 1,
+        "versions": " ".join(f"{k}={v}" for k, v in candidate.versions.items()),
+        "trial": trial.number,
+    }
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, at once: a reader never sees a part of it."""
+    text = io.StringIO()
+    frame.to_csv(text)
+    write_text(path, text.getvalue())
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """A leaderboard from its CSV, indexed by rank. Columns that an older version did not write
+    are empty.
+
+    Raises `ArgumentError` for a file that is missing or is not a leaderboard.
+    """
+    try:
+        # opened here: pandas would follow an address into the network
+        with checked("path", path).open(encoding="utf-8", newline="") as file:
+            frame = pd.read_csv(file, index_col="rank")
+    except ArgumentError:
+        raise
+    except Exception as error:  # pandas raises many kinds on what is no table
+        raise ArgumentError(f"a leaderboard must be a CSV file with a column rank, but {path} is "
+                            f"not: {error}") from None
+    missing = [c for c in _NEEDED if c not in frame.columns]
+    if missing:
+        raise ArgumentError(f"a leaderboard must have the columns {', '.join(_NEEDED)}, but "
+                            f"{path} lacks {', '.join(missing)}")
+    older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
+    frame = frame.assign(**older)
+    if Path(path).with_name("study.json").exists():
+        frame.attrs["study"] = str(Path(path).parent)
+    return frame
+
+
+def refresh(study: Path) -> None:
+    """Write the leaderboard of a study's folder anew; nothing where there is no study."""
+    identity = read_identity(study)
+    if identity is not None:
+        frame = leaderboard(read_trials(study), identity, confirmed=read_confirmations(study))
+        write(frame, study / "leaderboard.csv")

@@ -1,0 +1,232 @@
+"""Confirmations on disk: every committed epoch is a line of `runs.jsonl`, and an unfinished
+run goes on from its state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from lightsearch.engines.engine import State
+from lightsearch.errors import StudyError
+from lightsearch.study.confirmations import FORMAT, Confirmation, Key, Terms, gathered, judged
+from lightsearch.study.disk import cut_torn_line, load_state, locked, save_state, write_text
+from lightsearch.study.trial import epoch_from, to_json
+from lightsearch.training.task import EpochResult
+
+FOLDER = "confirmations"  # within a study's
+
+
+@dataclass(slots=True)
+class Runs:
+    """One design's runs: its seeds, and the epochs of each so far."""
+
+    seeds: tuple[int, ...]
+    on: str
+    epochs: dict[int, list[EpochResult]] = dataclasses.field(default_factory=dict)
+
+    def last(self, seed: int, epochs: int) -> EpochResult | None:
+        """The last epoch of a run that is over."""
+        done = self.epochs.get(seed, [])
+        return done[-1] if len(done) >= epochs else None
+
+
+class Ledger:
+    """The runs of a family in a folder. Open it with `Ledger.open`, which locks the folder."""
+
+    def __init__(self, folder: Path, terms: Terms) -> None:
+        self.folder, self.terms = folder, terms
+        self.runs: dict[Key, Runs] = {}
+        for number, line in enumerate(_lines(folder / "runs.jsonl"), 1):
+            try:
+                self._take(line)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise StudyError(f"{folder / 'runs.jsonl'} must have designs and their epochs in "
+                                 f"order, but line {number} has not: {error!r}") from None
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, root: Path, name: str, terms: Terms) -> Iterator[Ledger]:
+        """The family `name` of a study's folder (or any other), locked until the block ends.
+
+        Raises `StudyError` where the folder is in use or its family has other terms.
+        """
+        folder = root / FOLDER / slug(name)
+        with locked(root):
+            folder.mkdir(parents=True, exist_ok=True)
+            cut_torn_line(folder / "runs.jsonl")
+            known = _terms(folder)
+            if known is None:
+                text = json.dumps(dataclasses.asdict(terms), indent=1)
+                write_text(folder / "terms.json", text + "\n")
+            else:
+                _check_same(folder, known, terms)
+            yield cls(folder, terms)
+
+    @classmethod
+    def read(cls, folder: Path) -> Ledger | None:
+        """The family of a folder as it is, without a lock; None where there is none."""
+        terms = _terms(folder)
+        return None if terms is None else cls(folder, terms)
+
+    def _take(self, line: dict[str, Any]) -> None:
+        key = (str(line["design"]), str(line["recipe"]))
+        if "seeds" in line:
+            self.runs.setdefault(key, Runs(tuple(line["seeds"]), str(line["on"])))
+            return
+        done = self.runs[key].epochs.setdefault(line["seed"], [])
+        result = epoch_from(line["epoch"])
+        if not 1 <= result.epoch <= len(done) + 1 or not 0 <= result.correct <= result.total:
+            raise ValueError(f"epoch {result.epoch} after {len(done)}")
+        del done[result.epoch - 1:]  # run again after its state was lost
+        done.append(result)
+
+    def plan(self, key: Key, seeds: tuple[int, ...], on: str, **about: Any) -> None:
+        """Settle a design's seeds, once; `about` is kept beside them."""
+        if key not in self.runs:
+            self._write({"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about})
+
+    def commit(self, key: Key, seed: int, state: State, result: EpochResult) -> None:
+        """Commit an epoch: its state first, the line last."""
+        over = result.epoch >= self.terms.epochs
+        if not over:
+            save_state(self._state_path(key, seed, result.epoch), state)
+        self._write({"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)})
+        for path in self._states(key, seed):
+            if over or path != self._state_path(key, seed, result.epoch):
+                path.unlink()
+
+    def state(self, key: Key, seed: int) -> tuple[State | None, int]:
+        """The state that a run goes on from, and the epochs behind it: 0 where it was lost."""
+        done = len(self.runs[key].epochs.get(seed, []))
+        found = load_state(self._state_path(key, seed, done)) if done else None
+        return found, 0 if found is None else done
+
+    def drop_states(self, key: Key) -> None:
+        """Forget the unfinished runs' states of a design that was given up."""
+        for path in (self.folder / "states").glob(f"{_digest(key)}-*.safetensors"):
+            path.unlink()
+
+    def confirmations(self) -> list[Confirmation]:
+        """Every design's, judged together."""
+        return judged([self._gathered(key, runs) for key, runs in self.runs.items()])
+
+    def futile(self, key: Key) -> bool:
+        """Whether a design is given up, by its runs so far."""
+        return self._gathered(key, self.runs[key]).outcome == "futile"
+
+    def right(self, key: Key, seed: int) -> tuple[int, int]:
+        """Right images, and images, of a run that is over."""
+        result = self.runs[key].last(seed, self.terms.epochs)
+        assert result is not None
+        return _right(result)
+
+    def engine(self, key: Key) -> str:
+        """What trained a design's runs."""
+        results = (result for run in self.runs[key].epochs.values() for result in run)
+        return " ".join(sorted({result.engine for result in results}))
+
+    def _gathered(self, key: Key, runs: Runs) -> Confirmation:
+        last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds]
+        right = [None if result is None else _right(result) for result in last]
+        total = next((one[1] for one in right if one is not None), 1)
+        return gathered(key, runs.seeds, [one and one[0] for one in right], total,
+                        Fraction(self.terms.target), runs.on)
+
+    def _states(self, key: Key, seed: int) -> list[Path]:
+        return list((self.folder / "states").glob(f"{_digest(key)}-{seed}-*.safetensors"))
+
+    def _state_path(self, key: Key, seed: int, epoch: int) -> Path:
+        (self.folder / "states").mkdir(exist_ok=True)
+        return self.folder / "states" / f"{_digest(key)}-{seed}-{epoch:04d}.safetensors"
+
+    def _write(self, line: dict[str, Any]) -> None:
+        with (self.folder / "runs.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._take(line)
+
+
+def read_confirmations(root: Path) -> dict[Key, Confirmation]:
+    """The confirmations of a study by design and recipe, without its lock.
+
+    Where a design was confirmed on several sets of images it is the one on images that nobody
+    selected on: the study's own test images come last. Raises `StudyError` for a damaged file.
+    """
+    found: dict[Key, Confirmation] = {}
+    for folder in sorted((root / FOLDER).glob("*/"), key=lambda f: (f.name != "test", f.name)):
+        ledger = Ledger.read(folder)
+        for one in ledger.confirmations() if ledger is not None else ():
+            found[one.design, one.recipe] = one
+    return found
+
+
+def slug(name: str) -> str:
+    """A name as a folder's."""
+    return re.sub(r"[^\w.-]", "-", name)[:60].lstrip(".") or "images"
+
+
+def _right(result: EpochResult) -> tuple[int, int]:
+    """Right images and images: of those that the task tests on at last, else of its own."""
+    if result.test_correct is not None and result.test_total is not None:
+        return result.test_correct, result.test_total
+    return result.correct, result.total
+
+
+def _digest(key: Key) -> str:
+    return hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
+
+
+def _terms(folder: Path) -> Terms | None:
+    path = folder / "terms.json"
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text())
+        if data.get("format", 0) > FORMAT:
+            raise StudyError(f"{path} was written by a newer lightsearch (format "
+                             f"{data['format']}, this one reads up to {FORMAT}): update this one")
+        terms = Terms(**data)
+        if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
+            raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
+        return terms
+    except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
+        raise StudyError(f"{path} must hold the terms of a confirmation, but it does not: "
+                         f"{error}. Move {path.parent} away to confirm anew") from None
+
+
+def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
+    there, here = dataclasses.asdict(known), dataclasses.asdict(asked)
+    differences = [f"{name}={there[name]!r} there, {here[name]!r} asked for"
+                   for name in here if there[name] != here[name]]
+    if differences:
+        raise StudyError(
+            "designs of one study must be confirmed on the same terms, settled before the first "
+            f"run, but in {folder} it is: {'; '.join(differences)}. Give another `study` folder "
+            "to confirm anew")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} must be readable, but it is not: {error}") from None
+    whole, _, _ = text.rpartition("\n")
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise StudyError(f"{path} must have a JSON object a line, but line {number} is none: "
+                             f"{error}. Move {path.parent} away to confirm anew") from None

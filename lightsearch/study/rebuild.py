@@ -1,0 +1,65 @@
+"""The task of a leaderboard's row."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lightsearch.checks import kind
+from lightsearch.checks import path as checked
+from lightsearch.data import references
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.holdout import holdout_of
+from lightsearch.data.references import DataRef
+from lightsearch.engines.selection import engine_named, precision_named
+from lightsearch.errors import ArgumentError, LightsearchError
+from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.training.task import Task
+
+
+def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None = None,
+            data: str | Path | None = None) -> Task:
+    """The task of a leaderboard's row: train it again with `lightsearch.train`.
+
+        task = rebuild(result.leaderboard.loc[1])
+        list(train(task))
+
+    On the same kind of machine, with the same versions, it gives the same accuracies. The data
+    set is found by its name (in `data`, if given), or is the one given.
+
+    Raises `NotationError` or `ArgumentError` for a row that says nothing trainable, and
+    `DataError` where the data set is not the one that the row was trained on.
+    """
+    try:
+        name, checksum = str(row["dataset"]), str(row["checksum"])
+        design, recipe = parse(str(row["design"])), parse_recipe(str(row["recipe"]))
+        epochs, seed = _whole(row["epochs"]), _whole(row["seed"])
+        engine, device = engine_named(str(row["engine"])), str(row["device"])
+        precision = precision_named(str(row["engine"]))
+        holdout = holdout_of(str(row.get("selected_on", "test")))
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, LightsearchError):
+            raise
+        raise ArgumentError(f"a row must have a whole design, recipe, epochs, seed and data set, "
+                            f"but: {error!r}") from None
+    whole = DataRef(name, checksum, "" if data is None else str(checked("data", data)))
+    if dataset is not None:
+        kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
+        whole = references.lend(dataset)
+    task = Task(design, recipe, whole, epochs, seed, engine, device, precision)
+    if holdout is None:
+        return task
+    held = dataclasses.replace(whole, holdout=holdout)
+    return dataclasses.replace(task, data=held, tested_on=whole)
+
+
+def _whole(value: Any) -> int:
+    """An integer of a table, in which columns with gaps have become floating point."""
+    whole = int(value)
+    if not isinstance(value, str) and whole != value:
+        raise ValueError(f"{value!r} must be an integer")
+    return whole

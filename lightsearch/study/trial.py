@@ -1,0 +1,144 @@
+"""What is kept of a trial: plain values that survive a journal, a CSV and a new version."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from importlib import metadata
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
+
+from lightsearch.training.task import EpochResult
+
+Outcome: TypeAlias = Literal["running", "complete", "pruned", "diverged", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A design and recipe that passed the gate, with all that is needed to train it.
+
+    `design` and `recipe` are notation; `decisions` the choices that led to them; `number` counts
+    trials from 0; `slot` and `start` are its place on the virtual clock (see `searching.loop`).
+    `dataset` to `engine` are the study's; the engine, device and threads that really trained are
+    with each epoch.
+    """
+
+    number: int
+    design: str
+    recipe: str
+    decisions: dict[str, int]
+    options: dict[str, int]
+    seed: int
+    fingerprint: str
+    params: int
+    macs: int
+    activation_bytes: int
+    receptive_field: int
+    slot: int
+    start: int
+    work: int
+    counts: Counts
+    versions: dict[str, str]
+    dataset: str = ""
+    checksum: str = ""
+    selected_on: str = "test"
+    epochs: int = 0
+    device: str = ""
+    engine: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the proposer drew up to now, and what the gate did not let through."""
+
+    drawn: int = 0
+    over_budget: int = 0
+    invalid: int = 0
+    duplicate: int = 0
+
+    def plus(self, **more: int) -> Counts:
+        return dataclasses.replace(self, **{k: getattr(self, k) + v for k, v in more.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial: its candidate, its epochs so far, and how it ended."""
+
+    candidate: Candidate
+    epochs: tuple[EpochResult, ...] = ()
+    outcome: Outcome = "running"
+    reason: str = ""
+
+    @property
+    def number(self) -> int:
+        return self.candidate.number
+
+    @property
+    def best(self) -> EpochResult | None:
+        """The epoch with the most correct test images; the first of equals."""
+        return max(self.epochs, key=lambda e: e.correct, default=None)
+
+    def first_hit(self, target: Fraction) -> int | None:
+        """The first epoch whose test accuracy is at least `target`, compared as fractions."""
+        return next((e.epoch for e in self.epochs if reached(e, target)), None)
+
+
+def reached(result: EpochResult, target: Fraction) -> bool:
+    """Whether an epoch's test accuracy is at least `target`, exactly."""
+    return result.correct * target.denominator >= target.numerator * result.total
+
+
+def exact(target: float) -> Fraction:
+    """The decimal number that was written, as a fraction: 0.994 is 497/500."""
+    return Fraction(str(target))
+
+
+OUTCOMES = get_args(Outcome)
+
+
+def to_json(value: Any) -> dict[str, Any]:
+    """A record as plain JSON values."""
+    return dataclasses.asdict(value)
+
+
+def candidate_from(data: dict[str, Any]) -> Candidate:
+    """The inverse of `to_json` for a candidate. Raises `TypeError` for what is none."""
+    return typed(Candidate(**{**data, "counts": typed(Counts(**data["counts"]))}))
+
+
+def epoch_from(data: dict[str, Any]) -> EpochResult:
+    """The inverse of `to_json` for an epoch. Raises `TypeError` for what is none."""
+    result = typed(EpochResult(**data))
+    if not 0 <= result.correct <= result.total or not result.total:
+        raise TypeError(f"{result.correct} of {result.total} images cannot be right")
+    return result
+
+
+_KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str,
+                          "dict[str, int]": dict, "dict[str, str]": dict}
+V = TypeVar("V")
+
+
+def typed(record: V) -> V:
+    """A record read from a file, if its plain fields hold what they are declared to hold.
+
+    Raises `TypeError` naming the field otherwise.
+    """
+    for item in dataclasses.fields(record):  # type: ignore[arg-type]
+        value = getattr(record, item.name)
+        if not isinstance(value, _KINDS.get(str(item.type), object)):
+            raise TypeError(f"{item.name} must be {item.type}, but is {value!r:.60}")
+    return record
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    try:
+        own = metadata.version("lightsearch")
+    except metadata.PackageNotFoundError:  # run from the source tree
+        own = "source"
+    return {"lightsearch": own, "torch": metadata.version("torch"),
+            "python": platform.python_version(), "machine": platform.machine()}

@@ -1,0 +1,202 @@
+"""Training: one epoch is a pure function.
+
+`run_epoch(task, state, epoch)` gives the next state and what the epoch showed. A task is one
+frozen value, a state a flat dictionary of tensors, and every random number is a function of the
+task's seed and the place it is used at. So any epoch can be run again, anywhere, with the same
+result, and a trial is stopped by not asking for its next epoch. Nothing here prints or prunes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from lightsearch.checks import integer, kind
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.references import fetch, tested_on
+from lightsearch.engines.engine import Batch, Engine, State, below
+from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
+from lightsearch.errors import ArgumentError
+from lightsearch.network.cost import cost
+from lightsearch.randomness import key, permutation
+from lightsearch.training.schedule import Plateau, decay, learning_rate
+from lightsearch.training.task import EpochResult, Task
+
+THREADS = 1  # of torch: sums depend on their number
+
+
+def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
+    """Train `task` for one more epoch (from 1) and evaluate it on all test images, or on those
+    held out of its training images where `task.data` says so.
+
+    `state` is what the epoch before gave, and None before the first; it is not changed. Torch is
+    held to one thread meanwhile, since sums depend on their number.
+
+    Raises `ArgumentError` for an epoch that the task does not have or the state does not fit, and
+    `DesignError` for a design that does not fit the images or their classes.
+    """
+    kind("task", task, Task, "a Task, as `rebuild` makes")
+    integer("epoch", epoch, 1, task.epochs)
+    if (state is None) != (epoch == 1):
+        raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
+                            f"but got epoch={epoch}")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        return _run_epoch(task, state, epoch)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_epochs(task: Task, state: State | None, first: int,
+               last: int) -> tuple[State, EpochResult]:
+    """Several epochs on end, from `first` to `last`, as `run_epoch`; what the last one gave."""
+    for epoch in range(first, last + 1):
+        state, result = run_epoch(task, state, epoch)
+    if state is None:
+        raise ArgumentError(f"`first` must not be after `last`, but got {first} and {last}")
+    return state, result
+
+
+def train(task: Task) -> Iterator[EpochResult]:
+    """Train a task from its first epoch to its last: one result an epoch."""
+    kind("task", task, Task, "a Task, as `rebuild` makes")
+    state: State | None = None
+    for epoch in range(1, task.epochs + 1):
+        state, result = run_epoch(task, state, epoch)
+        yield result
+
+
+def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
+    begin = time.perf_counter()
+    data = fetch(task.data)
+    cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
+    name = engine_of(task.engine, task.design, data.shape, task.device)
+    run = _Run(task, data, _started(name, task, data))
+    if state is None:
+        run.engine.begin()
+    else:
+        run.load(state, epoch)
+    loss, correct = run.train(epoch)
+    raw = run.engine.evaluate(averaged=False)
+    averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
+    state = run.state()
+    tested = _tested(task, name, state) if epoch == task.epochs else (None, None)
+    result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
+                         len(data.test[1]), run.rate, time.perf_counter() - begin,
+                         engine_label(name, task.precision), *tested, device_kind(task.device),
+                         THREADS)
+    return state, result
+
+
+def _tested(task: Task, name: str, state: State) -> tuple[int | None, int | None]:
+    """Right images, and images, of `task.tested_on`, by the last epoch's weights."""
+    if task.tested_on is None:
+        return None, None
+    data = tested_on(task.data, task.tested_on)
+    engine = _started(name, task, data)
+    engine.load(state)
+    return engine.evaluate(averaged=True), len(data.test[1])
+
+
+def _started(name: str, task: Task, data: DataSet) -> Engine:
+    return start(name, task.design, task.recipe, data, task.seed, task.device, task.precision)
+
+
+class _Run:
+    """One epoch on an engine: made from a state, turned into a state, then dropped."""
+
+    def __init__(self, task: Task, data: DataSet, engine: Engine) -> None:
+        self.task, self.data, self.engine = task, data, engine
+        self.plateau = Plateau()
+        self.step = 0
+        self.rate = 0.0
+
+    def load(self, state: State, epoch: int) -> None:
+        if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
+            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, but "
+                                f"got a {type(state).__name__}")
+        wanted = self.engine.shapes() | {"run.plateau": (3,), "run.step": ()}
+        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        if wrong:
+            one = wrong[0]
+            raise ArgumentError(
+                f"`state` must be what epoch {epoch - 1} of this task gave, but: {one} has the "
+                f"shape {found.get(one, 'of nothing')}, not {wanted.get(one, 'of nothing')}")
+        self.engine.load(state)
+        factor, best, bad = state["run.plateau"].tolist()
+        self.plateau = Plateau(factor, best, int(bad))
+        self.step = int(state["run.step"])
+
+    def state(self) -> State:
+        memory = (self.plateau.factor, self.plateau.best, self.plateau.bad)
+        return self.engine.state() | {
+            "run.plateau": torch.tensor(memory, dtype=torch.float64),
+            "run.step": torch.tensor(self.step)}
+
+    def train(self, epoch: int) -> tuple[float, int]:
+        """Mean training loss and number of correct training images, over the epoch."""
+        task, recipe, count = self.task, self.task.recipe, len(self.data.train[1])
+        batches = _batches(permutation(key(task.seed, "shuffle", epoch), count),
+                           recipe.batch_size)
+        steps = len(batches) * task.epochs
+        if self.step != len(batches) * (epoch - 1):
+            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, with "
+                                f"{len(batches) * (epoch - 1)} steps done, but got {self.step}")
+        told = []
+        for index, images in enumerate(batches):
+            self.rate = learning_rate(recipe, self.step, steps, task.epochs, self.plateau)
+            told.append(Batch(images, self.rate, key(task.seed, "augment", epoch, index),
+                              key(task.seed, "dropout", epoch, index),
+                              1 - decay(recipe, self.step)))
+            self.step += 1
+        self.engine.train(told)
+        loss, correct = self.engine.told()
+        self.plateau = self.plateau.after(loss / count, recipe)
+        return loss / count, correct
+
+
+def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Batches of `size`; a last image alone joins the batch before (batch norm needs two)."""
+    batches = torch.split(order, size)
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        return (*batches[:-2], torch.cat(batches[-2:]))
+    return batches
+
+
+def evaluated(state: State) -> State:
+    """The weights of a state that were evaluated: averaged, where the recipe averages."""
+    return below(state, "average.") or below(state, "model.")
+
+
+def seconds_per_epoch(task: Task, steps: int = 6) -> float:
+    """About how long an epoch of `task` takes here: a few training and evaluation steps, timed."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        data = fetch(task.data)
+        images, tests = len(data.train[1]), len(data.test[1])
+        size = task.recipe.batch_size
+        few = DataSet(data.name, (data.train[0][:size * steps], data.train[1][:size * steps]),
+                      (data.test[0][:500], data.test[1][:500]), data.classes)
+        name = engine_of(task.engine, task.design, data.shape, task.device)
+        engine = _started(name, task, few)
+        engine.begin()
+        if task.device != "cpu":
+            _Run(task, few, engine).train(1)  # captures the step
+            engine.begin()
+        engine.evaluate(averaged=False)  # the first calls are slower
+        begin = time.perf_counter()
+        _Run(task, few, engine).train(1)
+        trained = time.perf_counter()
+        engine.evaluate(averaged=False)
+        tested = time.perf_counter()
+    finally:
+        torch.set_num_threads(threads)
+    evaluations = 2 if task.recipe.ema else 1
+    return ((trained - begin) * images / len(few.train[1])
+            + (tested - trained) * evaluations * tests / len(few.test[1]))

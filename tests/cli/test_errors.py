@@ -1,0 +1,166 @@
+"""Each way to fail on the command line says what is the matter and what to do next."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import pytest
+from click.testing import CliRunner
+from safetensors.torch import save_file
+from test_native import needs_engine
+from tiny import RECIPE, SPACE
+from torch import ones
+
+from lightsearch.cli import main
+from lightsearch.data.named import _load
+from lightsearch.engines.native import library
+
+SEARCH = ("search", "--budget", "900", "--epochs", "2", "--target", "0.3", "--dataset", "digits",
+          "--space", SPACE, "--recipe", RECIPE, "--trials", "1", "--workers", "1", "--quiet")
+
+
+def _said(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [str(a) for a in arguments], prog_name="lightsearch")
+    assert "Traceback" not in result.output
+    return result.exit_code, " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "s"
+    code, text = _said(*SEARCH, "--study", folder)
+    assert code in (0, 3), text
+    return folder
+
+
+@pytest.fixture
+def study(whole: Path, tmp_path: Path) -> Path:
+    """A copy of a finished study, to be damaged."""
+    return Path(shutil.copytree(whole, tmp_path / "s"))
+
+
+def _replaced(name: str, text: str) -> Callable[[Path], None]:
+    return lambda study: (study / name).unlink() if text == "gone" else \
+        (study / name).write_text(text) and None
+
+
+def _of_the_future(study: Path) -> None:
+    file = study / "study.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
+
+
+@pytest.mark.parametrize(("damage", "cause", "remedy"), [
+    (_replaced("study.json", "gone"), "must have its study.json", "bring the file back"),
+    (_replaced("study.json", "{}"), "must hold a study's identity", "Bring the file back"),
+    (_replaced("study.json", "{"), "must hold a study's identity", "Bring the file back"),
+    (_of_the_future, "written by a newer lightsearch", "update this one"),
+    (_replaced("journal.log", "gone"), "must have a journal.log", "another `study` folder"),
+    (_replaced("journal.log", "{}\n{}\n"), "it is damaged", "leaderboard.csv there still has"),
+])
+def test_a_damaged_study(study: Path, damage: Callable[[Path], None], cause: str,
+                         remedy: str) -> None:
+    damage(study)
+    code, text = _said("leaderboard", study)
+    assert code == 1 and cause in text and remedy in text
+
+
+def test_a_study_that_is_none() -> None:
+    code, text = _said("leaderboard", "nowhere")
+    assert code == 1 and "nowhere has none: a search prints the folder of its study" in text
+
+
+def test_a_study_in_use_and_one_of_another_question(study: Path) -> None:
+    with filelock.FileLock(study / "lock"):
+        (study / "holder").write_text(f"process {os.getpid()} on here")
+        code, text = _said(*SEARCH, "--study", study)
+    assert code == 1 and f"held by process {os.getpid()} on here. Wait for it or stop it" in text
+    code, text = _said(*SEARCH, "--study", study, "--seed", "5")
+    assert code == 1 and "Give another `study` folder to ask anew" in text
+
+
+def test_a_damaged_confirmation(study: Path) -> None:
+    confirm = ("confirm", "conv(4) gap linear(10)", "--dataset", "digits", "--epochs", "1",
+               "--seeds", "2", "--workers", "1", "--study", study)
+    code, text = _said(*confirm)
+    assert code in (0, 3), text
+    (found,) = study.rglob("runs.jsonl")
+    found.write_text("[\n")
+    code, text = _said(*confirm)
+    assert code == 1 and "line 1 is none" in text and f"Move {found.parent} away" in text
+
+
+def test_data_that_is_not_there_or_damaged(tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)  # where it would be found otherwise
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _load.cache_clear()
+    code, text = _said("search", "--data", tmp_path / "empty")
+    assert code == 1 and "was not found in" in text
+    assert "lightsearch search --dataset mnist --data FOLDER" in text
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3",
+                 "t10k-labels-idx1"):
+        (raw / f"{part}-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x05..")
+    code, text = _said("search", "--data", tmp_path)
+    assert code == 1 and "must be whole" in text and "Delete it there" in text
+
+
+def test_a_folder_of_images_without_classes(tmp_path: Path) -> None:
+    code, text = _said("search", "--dataset", tmp_path)
+    assert code == 1 and "must have a folder for each of two classes or more" in text
+
+
+def test_a_budget_that_nothing_meets() -> None:
+    code, text = _said(*SEARCH, "--budget", "3")
+    assert code == 2 and "the smallest is" in text
+    assert text.endswith("Try 'lightsearch search --help' for help.")
+
+
+@pytest.mark.parametrize(("arguments", "cause", "remedy"), [
+    (("search", "--epochs", "0"), "from 1 to", "Try 'lightsearch search --help'"),
+    ((*SEARCH, "--sampler", "tp"), "must be one of", "did you mean 'tpe'?"),
+    (("search", "--epoch", "3"), "No such option", "--epochs"),
+    (("serch",), "No such command", "search"),
+    (("show", "conv(8"), "^", "Try 'lightsearch show --help'"),
+    (("show", "s1-finale"), "must be one of", "did you mean 's1-final'?"),
+    (("train", "--row", "1"), "a leaderboard must be a CSV file", "'lightsearch train --help'"),
+    (("predict", "missing.onnx", "x.png"), "there is no missing.onnx", "--help"),
+])
+def test_what_cannot_be_meant(arguments: tuple[str, ...], cause: str, remedy: str) -> None:
+    code, text = _said(*arguments)
+    assert code == 2 and cause in text and remedy in text
+
+
+@needs_engine
+def test_an_engine_that_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "path_of", lambda name: tmp_path / name)
+    cached = (library.library, library.build_name, library.trouble)
+    for function in cached:
+        function.cache_clear()
+    try:
+        code, text = _said(*SEARCH, "--study", tmp_path / "s", "--engine", "native")
+    finally:
+        monkeypatch.undo()
+        for function in cached:
+            function.cache_clear()
+    assert code == 2 and "without a C++ compiler; install one, then the package again" in text
+
+
+def test_an_export_without_its_package(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    code, text = _said("export", study.parent / "net.onnx", "--row", "1", "--leaderboard",
+                       study / "leaderboard.csv")
+    assert code == 1 and "pip install 'lightsearch[export]'" in text
+
+
+def test_weights_of_others(tmp_path: Path) -> None:
+    save_file({"x": ones(1)}, tmp_path / "other.safetensors")
+    code, text = _said("export", tmp_path / "net.py", "--weights", tmp_path / "other.safetensors")
+    assert code == 1 and "was it written by lightsearch?" in text

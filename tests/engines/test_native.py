@@ -1,0 +1,676 @@
+"""The native engine against PyTorch: a build in double precision agrees to 1e-9."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+
+import pytest
+import torch
+from random_designs import default
+from random_designs import nasty as any_shape
+from torch import Tensor, nn
+from torch.nn import functional
+
+import lightsearch.engines.native
+from lightsearch.data.dataset import DataSet
+from lightsearch.design import Seq, gap, seq
+from lightsearch.design.recipe import Recipe
+from lightsearch.engines.initial_weights import initial_weights
+from lightsearch.engines.native import library as native_library
+from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.library import (
+    BUILDS,
+    available,
+    build_name,
+    open_library,
+    path_of,
+)
+from lightsearch.engines.native.plan import Unsupported, plan, supports
+from lightsearch.engines.pytorch import KeyedDropout, _key_dropouts, set_dropout_keys
+from lightsearch.engines.selection import chosen_engine, engine_named, engine_of
+from lightsearch.errors import ArgumentError, EngineError
+from lightsearch.network.modules import build
+from lightsearch.network.op_costs import nearest
+from lightsearch.notation.parser import parse
+from lightsearch.shapes import Shape
+
+CPP = Path(lightsearch.engines.native.__file__).parent / "cpp"
+COMPILER = os.environ.get("CXX") or shutil.which("c++")
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+needs_engine = pytest.mark.skipif(not available(), reason="installed without a C++ compiler")
+PLAIN = Recipe(lr=0.05)
+EACH_BUILD = [name for name in BUILDS[:BUILDS.index(build_name()) + 1] if path_of(name).exists()]
+BY_BUILD = [pytest.param(name, marks=() if name == build_name() else pytest.mark.slow)
+            for name in EACH_BUILD]
+
+
+def compiled(folder: Path, name: str, *flags: str) -> Path:
+    """A build of the library as setup.py makes it, with more flags."""
+    assert COMPILER is not None
+    path = folder / f"{name}.so"
+    subprocess.run([COMPILER, "-std=c++17", "-O2", "-ffp-contract=off", "-fvisibility=hidden",
+                    "-Wno-psabi", "-fPIC", "-shared", *flags, str(CPP / "engine.cpp"), "-o",
+                    str(path)], check=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def doubles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, ctypes.CDLL]:
+    """The library in double precision, by the bytes of its registers."""
+    folder = tmp_path_factory.mktemp("double")
+
+    def one(register: int) -> Path:
+        return compiled(folder, f"double_{register}", "-DLIGHTSEARCH_DOUBLE",
+                        f"-DLIGHTSEARCH_REGISTER={register}")
+
+    with ThreadPoolExecutor() as compilers:
+        return {register: open_library(path) for register, path in
+                zip((32, 64), compilers.map(one, (32, 64)), strict=True)}
+
+
+@pytest.fixture
+def double(doubles: dict[int, ctypes.CDLL]) -> ctypes.CDLL:
+    """The library in double precision."""
+    return doubles[32]
+
+
+@pytest.fixture
+def wide(doubles: dict[int, ctypes.CDLL]) -> ctypes.CDLL:
+    """The same with the kernels of the build for AVX-512, which any processor can run."""
+    return doubles[64]
+
+
+def images(shape: Shape, count: int, classes: int, seed: int = 0) -> DataSet:
+    """Random images, of a few grey levels so that pooling meets ties."""
+    rng = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (count, *shape), generator=rng, dtype=torch.uint8)
+    labels = torch.arange(count) % classes
+    return DataSet("random", (pixels, labels), (pixels[:5], labels[:5]), classes)
+
+
+def nasty(rng: Random) -> tuple[Seq, Shape]:
+    """A nasty design with class scores at its end."""
+    design, shape = any_shape(rng)
+    return seq(design, gap()), shape
+
+
+def classes_of(design: Seq, shape: Shape) -> int:
+    """The features that a design ends in."""
+    made = plan(design, shape)
+    last = made.values[made.scores]
+    assert (last.height, last.width) == (1, 1)
+    return int(last.channels)
+
+
+class Judge:
+    """A design in PyTorch, in double or single precision, on the same images and dropout."""
+
+    def __init__(self, design: Seq, data: DataSet, recipe: Recipe, dtype: torch.dtype) -> None:
+        self.model: nn.Module = build(design, data.shape)
+        _key_dropouts(self.model)
+        self.model.load_state_dict(initial_weights(design, data.shape, 3))
+        self.model.to(dtype).train()
+        self.data, self.recipe, self.dtype = data, recipe, dtype
+
+    def gradient(self, batch: Tensor, stream: int) -> float:
+        mean, std = (v.to(self.dtype)[:, None, None] for v in self.data.mean_std)
+        x = (self.data.train[0][batch].to(self.dtype) / 255 - mean) / std
+        set_dropout_keys(self.model, stream)
+        loss = functional.cross_entropy(self.model(x), self.data.train[1][batch],
+                                        label_smoothing=self.recipe.smoothing)
+        self.model.zero_grad()
+        if loss.requires_grad:  # a design of pools alone has nothing to learn
+            loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def gradients(self) -> dict[str, Tensor]:
+        return {name: torch.zeros_like(p) if p.grad is None else p.grad
+                for name, p in self.model.named_parameters()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {k: v for k, v in self.model.state_dict().items() if v.is_floating_point()}
+
+
+def native_gradients(engine: Native) -> dict[str, Tensor]:
+    return {slot.name: engine.gradients[slot.offset:slot.offset + slot.size].view(slot.shape)
+            for slot in engine.plan.parameters}
+
+
+def native_tensors(engine: Native) -> dict[str, Tensor]:
+    return {k.removeprefix("model."): v for k, v in engine.state().items()
+            if k.startswith("model.") and v.is_floating_point()}
+
+
+def close(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
+    assert list(mine) == list(theirs)
+    for name, value in theirs.items():
+        scale = 1 + float(value.abs().max())
+        error = float((mine[name] - value).abs().max())
+        assert error <= tolerance * scale, f"{name}: {error / scale:.1e}"
+
+
+def agree(library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37,
+          recipe: Recipe = PLAIN) -> bool:
+    """Loss, gradients and running statistics of one batch are PyTorch's to 1e-9.
+
+    Gives whether that could be judged: a channel that is constant (a window that sees padding
+    alone) is normalised to rounding noise, whose sign decides what a ReLU lets through.
+    """
+    data = images(shape, count, classes_of(design, shape))
+    engine, judge = Native(design, recipe, data, 3, library), Judge(design, data, recipe,
+                                                                    torch.float64)
+    engine.begin()
+    batch = torch.randperm(count, generator=torch.Generator().manual_seed(1))
+    engine.gradient(batch, None, 77)
+    assert engine.loss / count == pytest.approx(judge.gradient(batch, 77), rel=1e-9)
+    close(native_tensors(engine), judge.tensors(), 1e-9)
+    if any("running_var" in name and bool((value <= 0.9 + 1e-12).any())
+           for name, value in judge.tensors().items()):
+        return False
+    close(native_gradients(engine), judge.gradients(), 1e-9)
+    return True
+
+
+# Each kind with each of its options --------------------------------------------------------------
+
+ONES = [
+    f"conv(4,k={k},p={p},stride={s}) gap"
+    for k in (1, 2, 3, 5, 7) for p in (0, 1, 4) for s in (1, 2, 3)
+] + [
+    f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)
+] + [  # wide enough for Winograd's algorithms
+    f"conv(12,k=1) conv(17,p={p},bias={bias},norm=none) conv(12,p={p}) gap"
+    for p in (0, 1, 2, 4) for bias in ("true", "false")
+] + [
+    "conv(24) conv(48,groups=2) conv(24,groups=2,stride=2) gap",
+    "conv(12) residual([conv(12)]) residual([conv(12,p=0) conv(12)]) gap",
+    "conv(12,stride=2) conv(15) maxpool conv(14) gap",
+] + [
+    f"conv(12) conv(24,groups={g},k={k},stride={s},p=1,bias=true) gap"
+    for g in (2, 3, 4, 6) for k in (1, 3, 4) for s in (1, 2)
+] + [
+    f"conv(5) depthwise(k={k},multiplier={m},stride={s},p={p},bias=true) gap"
+    for k in (1, 3, 4, 5) for m in (1, 3) for s in (1, 2) for p in (0, 2)
+] + [
+    f"conv(6,act={act},norm={norm},order={order},bias=true) conv(4) gap"
+    for act in ("relu", "gelu", "silu", "hardswish", "none") for norm in ("batch", "none")
+    for order in ("norm-act", "act-norm")
+] + [
+    f"conv(5,dropout={rate},per={per}) dropout({rate},per={per}) conv(7,k=2,p=0) gap"
+    for rate in (0.1, 0.5, 0.8) for per in ("element", "channel")
+] + [
+    f"conv(5) {by}(k={k},stride={s},p={p}) conv(6) gap"
+    for by in ("maxpool", "avgpool") for k, s, p in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1),
+                                                     (4, 4, 2), (1, 2, 0))
+] + [
+    "conv(6) gate gap", "gate conv(6) gate conv(4) gap", "conv(6) se(reduction=2) conv(7) gap",
+    "se(reduction=1) conv(3) se(reduction=16) gap", "conv(6) separable(7) gap",
+    "conv(6) separable(7,inner=true) separable(5,k=5,stride=2) gap",
+    "conv(6) residual([conv(6)]) gap", "conv(6) residual([conv(9) conv(6,act-norm)],act=relu) gap",
+    "conv(6) residual([conv(8)],project) residual([conv(8,p=0)]) gap",
+    "conv(6) residual([conv(8,stride=2)],project,act=gelu) gap",
+    "conv(6) residual([maxpool conv(8)],project) conv(5) gap", "residual([conv(2)]) conv(4) gap",
+    "conv(6) residual([residual([conv(6)]) gate]) residual([dropout(0.3)]) gap",
+    "conv(6) residual([conv(6,p=3)]) linear(7)", "conv(6) linear(12,act=relu) linear(5)",
+    "linear(9,act=silu) conv(8,k=1,norm=none) linear(4,bias=false)", "conv(4) avgpool linear(6)",
+    "conv(6) maxpool conv(10,k=1,norm=none,act=none) gap",
+    "maxpool avgpool dropout(0.2) linear(4)",
+    "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)", "gap linear(3)",
+]
+EDGES = "conv(12,k=1) conv(13) residual([conv(13,norm=none,bias=true) conv(13)]) gap"
+SIZES = [(1, 5), (2, 2), (3, 6), (4, 4), (5, 10), (6, 6), (7, 14), (8, 5), (9, 9), (10, 11),
+         (14, 3)]
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", ONES)
+def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> None:
+    assert agree(double, parse(text), (2, 9, 11), count=19)
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", [
+    pytest.param(text, marks=() if index % 8 == 0 else pytest.mark.slow)
+    for index, text in enumerate(ONES)])
+def test_so_it_is_with_wide_registers(wide: ctypes.CDLL, text: str) -> None:
+    assert agree(wide, parse(text), (2, 9, 13), count=19)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(2, 1, 3), (2, 3, 1), (2, 1, 4), (1, 1, 1), (2, 2, 17)],
+                         ids=str)
+@pytest.mark.parametrize("text", [
+    "conv(4,k=1) conv(5,k=1,p=0,stride=2) linear(4)",
+    "conv(4) conv(5) conv(6,stride=2) conv(4,k=1,p=0,stride=2) gap"])
+def test_narrow_images(double: ctypes.CDLL, text: str, shape: Shape) -> None:
+    assert agree(double, parse(text), shape, count=19)
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_tiles_of_both_sizes_and_their_edges(double: ctypes.CDLL, size: tuple[int, int]) -> None:
+    assert agree(double, parse(EDGES), (2, *size), count=17)
+
+
+@needs_compiler
+def test_tiles_and_their_edges_with_wide_registers(wide: ctypes.CDLL) -> None:
+    for size in [*SIZES, (5, 12), (12, 13), (3, 28)]:  # from 12 on, rows in groups of four
+        assert agree(wide, parse(EDGES), (2, *size), count=17), size
+
+
+@needs_compiler
+@pytest.mark.parametrize("text", [
+    "conv(4,p=0) residual([conv(4,p=0) conv(4,p=0)]) gap",  # from 26 to 22 pixels
+    "conv(8,p=0) conv(12,p=0) maxpool conv(16) conv(14,p=0) gap",
+    "conv(3) residual([avgpool conv(3,p=9)]) gap", "conv(2) linear(10)",
+    "conv(2,stride=3) linear(5,act=relu) linear(10)"])
+def test_larger_images(double: ctypes.CDLL, text: str) -> None:
+    assert agree(double, parse(text), (1, 28, 28), count=5)
+
+
+@pytest.mark.parametrize("before", range(1, 100))
+def test_resizing_takes_the_pixels_that_pytorch_takes(before: int) -> None:
+    source = torch.arange(before, dtype=torch.float32)[None, None, None]
+    for after in range(1, 100):
+        taken = functional.interpolate(source, size=(1, after), mode="nearest")[0, 0, 0]
+        assert taken.tolist() == [nearest(i, before, after) for i in range(after)], after
+
+
+@needs_compiler
+@pytest.mark.parametrize("count", [2, 15, 16, 17, 31, 32, 33, 128, 300])
+def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
+    design = parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se gap linear(10)")
+    assert agree(double, design, (1, 12, 12), count=count, recipe=Recipe(batch_size=count))
+
+
+@needs_compiler
+@pytest.mark.parametrize("make", [default, nasty])
+@pytest.mark.parametrize("seeds", [
+    range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"])
+def test_random_designs(double: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
+                        seeds: range) -> None:
+    agree_on(double, make, seeds)
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [default, nasty])
+def test_random_designs_with_wide_registers(
+        wide: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]]) -> None:
+    agree_on(wide, make, range(100))
+
+
+def agree_on(build_: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
+             seeds: range) -> None:
+    judged = 0
+    for seed in seeds:
+        design, shape = make(Random(seed))
+        try:
+            judged += agree(build_, design, shape, count=21,
+                            recipe=Recipe(smoothing=0.1 * (seed % 2)))
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {design} on {shape}") from error
+    assert judged > 0.9 * len(seeds)
+
+
+# Steps -------------------------------------------------------------------------------------------
+
+OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
+    Recipe(momentum=0): lambda p: torch.optim.SGD(p, 0.05),
+    Recipe(weight_decay=0.01): lambda p: torch.optim.SGD(p, 0.05, 0.9, nesterov=True,
+                                                         weight_decay=0.01),
+    Recipe(optimizer="adam", weight_decay=0.01): lambda p: torch.optim.Adam(
+        p, 0.05, weight_decay=0.01),
+    Recipe(optimizer="adamw", weight_decay=0.01): lambda p: torch.optim.AdamW(
+        p, 0.05, weight_decay=0.01),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("recipe", OPTIMIZERS, ids=str)
+def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
+    design = parse("conv(6,act-norm,act=silu) avgpool residual([conv(8,act=gelu)],project) "
+                   "separable(9,act=silu,dropout=0.1) gap linear(10)")
+    data = images((1, 10, 10), 60, 10)
+    engine, judge = Native(design, recipe, data, 3, double), Judge(design, data, recipe,
+                                                                   torch.float64)
+    engine.begin()
+    optimizer = OPTIMIZERS[recipe](judge.model.parameters())
+    for step in range(20):
+        batch = (torch.arange(24) + 7 * step) % 60
+        engine.learn(batch, 0.05, 0, step)
+        judge.gradient(batch, step)
+        optimizer.step()
+    close(native_tensors(engine), judge.tensors(), 1e-9)
+
+
+# Single precision --------------------------------------------------------------------------------
+
+
+@needs_engine
+@pytest.mark.parametrize("build_name", BY_BUILD)
+@pytest.mark.parametrize("make", [default, nasty])
+def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
+        make: Callable[[Random], tuple[Seq, Shape]], build_name: str) -> None:
+    """Over random designs, the median error in the gradients is at most 1.5 times PyTorch's."""
+    ratios = []
+    built = open_library(path_of(build_name))
+    for seed in range(24):
+        design, shape = make(Random(seed))
+        data = images(shape, 40, classes_of(design, shape))
+        engine = Native(design, PLAIN, data, 3, built)
+        exact, single = (Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32))
+        engine.begin()
+        batch = torch.arange(40)
+        engine.gradient(batch, None, 5)
+        exact.gradient(batch, 5)
+        single.gradient(batch, 5)
+        truth = torch.cat([g.flatten() for g in exact.gradients().values()])
+        mine, theirs = (torch.cat([g.flatten().double() for g in found.values()]) for found in
+                        (native_gradients(engine), single.gradients()))
+        ratios.append(float((mine - truth).norm() / ((theirs - truth).norm() + 1e-12)))
+    ratios.sort()
+    assert ratios[len(ratios) // 2] < 1.5, ratios
+
+
+@needs_engine
+def test_large_means_are_not_lost_in_single_precision() -> None:
+    """Batch norm over values of 300 plus or minus 1: PyTorch's error is no smaller."""
+    design = parse("conv(4,act=none,norm=none,bias=true) conv(5,act=none) gap linear(10)")
+    data = images((1, 9, 9), 64, 10)
+    judges = [Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32)]
+    engine = Native(design, PLAIN, data, 3)
+    engine.begin()
+    for judge in judges:
+        for name, value in judge.model.named_parameters():
+            if name == "0.conv.bias":
+                value.data.fill_(300)
+    for slot in engine.plan.parameters:
+        if slot.name == "0.conv.bias":
+            engine.parameters[slot.offset:slot.offset + slot.size] = 300
+    for step in range(60):  # until the running mean, from which sums are taken, is near the mean
+        engine.gradient(torch.arange(64), None, step)
+        for judge in judges:
+            judge.gradient(torch.arange(64), step)
+    exact, single = (torch.cat([g.flatten().double() for g in judge.gradients().values()])
+                     for judge in judges)
+    mine = torch.cat([g.flatten().double() for g in native_gradients(engine).values()])
+    assert float((mine - exact).norm()) < 3 * float((single - exact).norm())
+
+
+# The generator and augmentation are judged where PyTorch's are -----------------------------------
+
+
+@needs_compiler
+def test_augmented_images_are_those_of_the_pytorch_engine(double: ctypes.CDLL) -> None:
+    """A linear network's gradient shows its input: it must be the same with each augmentation."""
+    same_images(double)
+
+
+@needs_engine
+@pytest.mark.parametrize("build_name", BY_BUILD)
+def test_so_are_those_of_each_build(build_name: str) -> None:
+    same_images(open_library(path_of(build_name)))
+
+
+def same_images(build_: ctypes.CDLL) -> None:
+    from lightsearch.engines.augment import augment
+
+    data = images((3, 9, 21), 40, 10)  # more than sixteen pixels in a row, and not all of the next
+    design = parse("linear(10)")
+    whole = {"rotation": 20.0, "shift": 0.15, "scale": 0.2, "shear": 12.0, "erasing": 0.7,
+             "brightness": 0.4, "contrast": 0.5}
+    recipes = [Recipe(**{name: value}) for name, value in whole.items()]  # type: ignore[arg-type]
+    for recipe in [*recipes, Recipe(**whole)]:  # type: ignore[arg-type]
+        engine = Native(design, recipe, data, 3, build_)
+        engine.begin()
+        batch = torch.arange(40).flip(0)
+        engine.gradient(batch, 99, 0)
+        module = build(design, data.shape).double()
+        module.load_state_dict(initial_weights(design, data.shape, 3))
+        pixels = augment(data.train[0][batch].float() / 255, recipe, 99).double()
+        mean, std = (v.double()[:, None, None] for v in data.mean_std)
+        functional.cross_entropy(module((pixels - mean) / std), data.train[1][batch]).backward()
+        expected = dict(module.named_parameters())["0.linear.weight"].grad
+        assert expected is not None
+        torch.testing.assert_close(native_gradients(engine)["0.linear.weight"].double(), expected,
+                                   atol=2e-6, rtol=0, msg=lambda m, r=recipe: f"{r}: {m}")
+
+
+# All builds, and no reading past an end ----------------------------------------------------------
+
+SANITIZED = """
+import sys
+from pathlib import Path
+from random import Random
+sys.path[:0] = sys.argv[2:]
+import test_native as t
+library = t.open_library(Path(sys.argv[1]))
+for text in t.ONES:
+    t.agree(library, t.parse(text), (2, 9, 11), count=19)
+for size in t.SIZES:
+    t.agree(library, t.parse(t.EDGES), (2, *size), count=17)
+for count in (1, 2, 15, 16, 17, 33, 300):
+    t.agree(library, t.parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se linear(10)"),
+            (1, 7, 5), count=count, recipe=t.Recipe(batch_size=count))
+for seed in range(60):
+    t.agree(library, *t.nasty(Random(seed)), count=21)
+for name in ("sgd", "adam", "adamw"):
+    recipe = t.Recipe(optimizer=name, batch_size=20, rotation=180, shift=1, scale=0.9, shear=80,
+                      erasing=1, brightness=1, contrast=1, smoothing=0.1, ema=0.9)
+    data = t.images((3, 9, 6), 40, 10)
+    engine = t.Native(t.parse("conv(6,dropout=0.2) se gap linear(10)"), recipe, data, 1, library)
+    engine.begin()
+    for step in range(3):
+        engine.learn(t.torch.arange(17 + step), 0.1, step, step)
+        engine.follow(0.5)
+    engine.load(engine.state() | {"run.step": t.torch.tensor(3)})
+    assert engine.evaluate(False) + engine.evaluate(True) >= 0
+print("done")
+"""
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_sanitizers_find_nothing(tmp_path: Path) -> None:
+    """Address and undefined-behaviour sanitizers over every kind, odd sizes and batches."""
+    runtimes = [subprocess.run([str(COMPILER), f"-print-file-name={name}"], check=True,
+                               capture_output=True, text=True).stdout.strip()
+                for name in ("libasan.so", "libstdc++.so")]
+    running = []
+    for register in (32, 64):  # side by side
+        path = compiled(tmp_path, f"sanitized_{register}", "-DLIGHTSEARCH_DOUBLE", "-g", "-O1",
+                        f"-DLIGHTSEARCH_REGISTER={register}", "-fsanitize=address,undefined",
+                        "-fno-sanitize-recover=all")
+        running.append(subprocess.Popen(
+            [sys.executable, "-c", SANITIZED, str(path), str(Path(__file__).parent),
+             str(Path(__file__).parents[1] / "support")],
+            env={**os.environ, "LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    told = [(process.communicate(), process.returncode) for process in running]
+    for (said, errors), code in told:
+        assert code == 0, errors[-3000:]
+        assert said == "done\n"
+
+
+@pytest.mark.skipif(len(EACH_BUILD) < 2, reason="this processor has one build only")
+def test_all_builds_give_the_same_up_to_rounding() -> None:
+    design = parse("conv(6,act-norm) maxpool separable(9) gap linear(10)")
+    data = images((1, 12, 12), 40, 10)
+    found = []
+    for name in EACH_BUILD:
+        engine = Native(design, PLAIN, data, 3, open_library(path_of(name)))
+        engine.begin()
+        engine.gradient(torch.arange(40), 1, 2)
+        found.append(engine.gradients)
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, atol=1e-6, rtol=1e-4)
+
+
+@needs_engine
+def test_the_build_is_that_of_the_processor() -> None:
+    """As PyTorch and Linux see it; AMD's family 25 splits registers of AVX-512."""
+    level = {"AVX512": "v4", "AVX2": "v3"}.get(torch.backends.cpu.get_cpu_capability(), "plain")
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    if level == "v4" and "AuthenticAMD" in told and re.search(r"cpu family\s*: 25\b", told):
+        level = "v3"
+    assert build_name() == level
+
+
+@needs_engine
+def test_pytorchs_own_variable_holds_the_native_engine_too() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "from lightsearch.engines.selection import engine_label as label\n"
+                               "print(label('native'))"],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"}, capture_output=True, text=True)
+    assert told.stdout == "native-plain\n", told.stderr
+
+
+def test_without_the_build_that_any_processor_runs(other_folder: Path) -> None:
+    """It says what the processor has: one clear word, not that there was no compiler."""
+    native_library.path_of("v3").write_bytes(b"no library")
+    with pytest.warns(UserWarning, match=r"cannot be loaded: .*engine_plain.*PyTorch trains"):
+        assert chosen_engine("auto", "cpu") == "torch"
+
+
+# What goes wrong ---------------------------------------------------------------------------------
+
+
+@needs_engine
+@pytest.mark.parametrize("size", [6e37, 1e38])
+def test_a_diverged_network_shows_no_finite_loss(size: float) -> None:
+    """One pixel that is not a number, and not the first of its window."""
+    design = parse("conv(4,k=1,p=0) maxpool gap")
+    pixels = torch.zeros(8, 1, 8, 8, dtype=torch.uint8)
+    pixels[0, 0, 3, 3] = 255
+    data = DataSet("one", (pixels, torch.arange(8) % 4), (pixels, torch.arange(8) % 4), 4)
+    engine, judge = Native(design, PLAIN, data, 3), Judge(design, data, PLAIN, torch.float32)
+    engine.begin()
+    engine.parameters[0] = size
+    next(judge.model.parameters()).data.view(-1)[0] = size
+    assert not math.isfinite(judge.gradient(torch.arange(8), 1))
+    engine.gradient(torch.arange(8), None, 1)
+    assert not math.isfinite(engine.loss)
+
+
+@needs_engine
+def test_batch_norm_over_one_value_is_refused_as_in_pytorch() -> None:
+    data = images((1, 6, 6), 8, 10)
+    text = "gap conv(4,k=1) linear(10)"
+    engine = Native(parse(text), Recipe(batch_size=1), data, 3)
+    engine.begin()
+    with pytest.raises(ValueError, match="more than one value"):
+        engine.gradient(torch.arange(1), None, 0)
+    with pytest.raises(ValueError, match="more than 1 value"):
+        Judge(parse(text), data, PLAIN, torch.float32).gradient(torch.arange(1), 0)
+
+
+@needs_engine
+def test_batch_norm_over_one_image_of_many_pixels_is_pytorchs() -> None:
+    data, design = images((1, 6, 6), 8, 10), parse("conv(4) gap linear(10)")
+    engine = Native(design, Recipe(batch_size=1), data, 3)
+    engine.begin()
+    engine.gradient(torch.arange(1), None, 0)
+    judge = Judge(design, data, PLAIN, torch.float32)
+    assert engine.loss == pytest.approx(judge.gradient(torch.arange(1), 0), rel=1e-5)
+
+
+@needs_engine
+def test_a_batch_larger_than_the_network_was_made_for_is_refused() -> None:
+    engine = Native(parse("gap linear(10)"), Recipe(batch_size=4), images((1, 6, 6), 8, 10), 3)
+    with pytest.raises(EngineError, match="at most 5 images, but got 6"):
+        engine.gradient(torch.arange(6), None, 0)
+
+
+# Which engine ------------------------------------------------------------------------------------
+
+
+def test_who_trains_what() -> None:
+    design, shape = parse("conv(4) gap linear(10)"), (1, 8, 8)
+    assert chosen_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
+    assert engine_named("native-v4") == engine_named("native-plain") == "native"
+    assert engine_named("torch") == "torch"
+    with pytest.raises(ArgumentError, match="`engine` must be one of native, torch, but got"):
+        engine_named("jax-2")
+    with pytest.raises(ArgumentError, match="`engine` must be 'torch' on a cuda device"):
+        chosen_engine("native", "cuda")
+    assert chosen_engine("auto", "cuda") == "torch"
+    if available():
+        assert chosen_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
+
+
+@pytest.fixture
+def other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The library is looked for in an empty folder."""
+    monkeypatch.setattr(native_library, "FOLDER", tmp_path)
+    caches = [f for f in vars(native_library).values() if hasattr(f, "cache_clear")]
+    for cached in caches:
+        cached.cache_clear()
+    yield tmp_path
+    for cached in caches:
+        cached.cache_clear()
+
+
+def test_without_a_library_auto_is_pytorch(other_folder: Path) -> None:
+    assert chosen_engine("auto", "cpu") == "torch"
+    with pytest.raises(ArgumentError, match=r"but got engine='native': there is no native engine "
+                                            r"here: .* installed without a C\+\+ compiler"):
+        chosen_engine("native", "cpu")
+
+
+def test_a_library_that_cannot_be_used_is_warned_of(other_folder: Path) -> None:
+    for name in BUILDS:
+        native_library.path_of(name).write_bytes(b"no library")
+    with pytest.warns(UserWarning, match="cannot be loaded: .*PyTorch trains instead"):
+        assert chosen_engine("auto", "cpu") == "torch"
+    with pytest.raises(ArgumentError, match="but got engine='native': the native engine cannot"):
+        chosen_engine("native", "cpu")
+
+
+def test_a_users_own_layer_goes_to_pytorch() -> None:
+    from dataclasses import dataclass
+
+    from lightsearch.design import Layer
+    from lightsearch.network.modules import register
+    from lightsearch.network.operations import Local
+
+    @dataclass(frozen=True, slots=True, repr=False)
+    class Mine(Layer):
+        pass
+
+    register("native_test_mine", Mine, cost=lambda layer, shape: Local(shape),
+             module=lambda layer, shape: nn.Identity())
+    design = seq(Mine())
+    assert not supports(design, (1, 8, 8))
+    with pytest.raises(Unsupported, match="native_test_mine"):
+        plan(design, (1, 8, 8))
+
+
+def test_a_library_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_library(tmp_path / "none.so")
+    (tmp_path / "text.so").write_text("this is no library")
+    with pytest.raises(EngineError, match="cannot be loaded"):
+        open_library(tmp_path / "text.so")
+
+
+@needs_engine
+def test_keyed_dropouts_are_counted_alike() -> None:
+    design = parse("conv(4,dropout=0.1) residual([conv(4,dropout=0.2)]) dropout(0.3) gap")
+    module = build(design, (1, 8, 8))
+    _key_dropouts(module)
+    rates = [m.rate for m in module.modules() if isinstance(m, KeyedDropout)]
+    drops = [op for op in plan(design, (1, 8, 8)).ops if op.drop]
+    assert [op.drop_index for op in drops] == [0, 1, 2]
+    assert [op.threshold / 65536 for op in drops] == pytest.approx(rates, abs=1e-5)

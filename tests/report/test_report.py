@@ -1,0 +1,286 @@
+"""Reports: what they say is what the records hold, and the page is sound and stands alone."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import html5lib
+import made
+import pytest
+from click.testing import CliRunner
+from tiny import arguments
+
+from lightsearch import load_result, search
+from lightsearch.cli import main
+from lightsearch.errors import ArgumentError
+from lightsearch.formatting import percent
+from lightsearch.report import design_text, pictures, write_html, write_markdown
+from lightsearch.report.facts import facts
+from lightsearch.result import SearchResult
+from lightsearch.study.trial import exact
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real one, of some seconds."""
+    folder = tmp_path_factory.mktemp("studies") / "a study & <more>"
+    search(**arguments(study=folder, trials=5, target=0.5))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(study: Path) -> str:
+    return write_html(load_result(study), study / "report.html").read_text("utf-8")
+
+
+# The page ---------------------------------------------------------------------------------------
+
+
+def test_the_page_is_html_without_a_fault(page: str) -> None:
+    html5lib.HTMLParser(strict=True).parse(page)  # raises at the first fault
+    assert "a study &amp; &lt;more&gt;" in page
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    assert "<script" not in page and "@import" not in page
+    sources = re.findall(r"(?:src|srcset|href)=\"([^\"]*)\"", page)
+    assert len(sources) == 2 * 5 + 1
+    assert all(source.startswith("data:") for source in sources)
+    for source in sources[1:]:
+        svg = base64.b64decode(source.removeprefix("data:image/svg+xml;base64,")).decode()
+        root = ElementTree.fromstring(svg)
+        assert root.tag.endswith("svg") and "prefers-color-scheme:dark" in svg
+        links = [v for e in root.iter() for k, v in e.attrib.items() if k.endswith("href")]
+        assert links and all(link.startswith("#") for link in links)
+        assert "currentColor" in svg and pictures._INK not in svg
+
+
+def test_the_page_has_what_was_asked_drawn_and_hit(page: str, study: Path) -> None:
+    result = load_result(study)
+    tree = html5lib.parse(page, namespaceHTMLElements=False)
+    text = " ".join("".join(tree.itertext()).split())
+    counts = result.counts
+    rows = {cells[0]: cells[1] for cells in (
+        ["".join(cell.itertext()).strip() for cell in row] for row in tree.iter("tr"))
+        if len(cells) > 1}
+    assert rows["Budget"] == "900 parameters" and rows["Epochs"] == "4 at most"
+    assert rows["drawn"] == str(counts.drawn)
+    assert rows["over budget"] == str(counts.over_budget)
+    assert rows["duplicate"] == str(counts.duplicate)
+    assert rows["trials"] == str(len(result.records))
+    hits = [t for t in result.records if t.first_hit(exact(0.5)) is not None]
+    assert hits and rows["hits"] == str(len(hits))
+    for rank, row in result.leaderboard.iterrows():
+        assert rows[str(rank)] == percent(row["best_accuracy"])
+        assert row["design"] in text and f"--row {rank} --leaderboard" in text
+    assert "360 test images" in text and "it flatters" in text
+
+
+def test_a_study_without_a_hit_and_one_without_a_trial_are_reported(tmp_path: Path) -> None:
+    few = made.result(4, target="0.9999")
+    best = max(few.records, key=lambda t: t.best.correct)
+    said = facts(few)
+    assert said.summary.startswith("None of 4 trained designs reached the target. The best ")
+    assert said.missed[0].startswith(f"#{best.number}, {percent(best.best.accuracy)} at epoch ")
+    assert len(said.missed) == 4 and not said.hits
+    empty = dataclasses.replace(few, records=())
+    text = write_html(empty, tmp_path / "a.html").read_text("utf-8")
+    assert "Nothing has been trained yet." in text and "No design has reached" in text
+    assert text.count("Not drawn: ") == 4
+    html5lib.HTMLParser(strict=True).parse(text)
+
+
+def test_the_commands_of_the_report_run_and_say_the_same(study: Path) -> None:
+    result = load_result(study)
+    line = facts(result).hits[0].command
+    done = CliRunner().invoke(main, shlex.split(line)[1:])
+    assert done.exit_code == 0 and "the same as the row" in done.output
+    text = design_text(result, result.records[0].number)
+    line = re.search(r"^lightsearch train .*$", text, re.MULTILINE).group()
+    done = CliRunner().invoke(main, [*shlex.split(line)[1:], "--json"])
+    assert done.exit_code == 0, done.output
+    assert f'"correct": {result.records[0].epochs[-1].correct}' in done.output
+
+
+@pytest.mark.parametrize("kind", pictures.KINDS, ids=lambda k: k.name)
+def test_no_label_of_a_narrow_picture_is_cut_off(kind: pictures.Kind) -> None:
+    from test_plots import _check_apart, _texts
+
+    figure = pictures.figure(made.result(30), kind, pictures.NARROW)
+    texts = _texts(figure.axes[0])
+    _check_apart(texts)
+    for text in texts:
+        box = text.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, text.get_text()
+
+
+_BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+_FRAMES = """<!DOCTYPE html><title>measure</title><pre id="out"></pre>
+<script>
+const page = atob("%s");
+let left = 2;
+for (const width of [400, 1400]) {
+  const frame = document.createElement("iframe");
+  frame.style.cssText = `width:${width}px;height:800px;border:0`;
+  frame.onload = () => {
+    const doc = frame.contentDocument, root = doc.documentElement;
+    const broken = [...doc.images].filter(i => !i.complete || !i.naturalWidth).length;
+    const sizes = [...doc.querySelectorAll("p,td,li,code")].map(
+      e => parseFloat(getComputedStyle(e).fontSize));
+    document.getElementById("out").textContent += JSON.stringify({width,
+      scroll: root.scrollWidth, client: root.clientWidth, images: doc.images.length, broken,
+      smallest: Math.min(...sizes)}) + "\\n";
+    if (!--left) document.title = "done";
+  };
+  frame.srcdoc = new TextDecoder().decode(Uint8Array.from(page, c => c.charCodeAt(0)));
+  document.body.append(frame);
+}
+</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(_BROWSER is None, reason="needs chromium or google-chrome")
+def test_a_browser_has_nothing_to_say_and_nothing_sticks_out(page: str, tmp_path: Path) -> None:
+    """At 400 and at 1,400 pixels' width; the page's own console is empty."""
+    import json
+
+    (tmp_path / "page.html").write_text(page, "utf-8")
+    told = _browse(tmp_path / "page.html", tmp_path)
+    assert "CONSOLE" not in told.stderr, told.stderr
+    assert "How the numbers came about" in told.stdout
+    frames = _FRAMES % base64.b64encode(page.encode()).decode()
+    (tmp_path / "frames.html").write_text(frames, "utf-8")
+    told = _browse(tmp_path / "frames.html", tmp_path)
+    assert "CONSOLE" not in told.stderr, told.stderr
+    seen = [json.loads(line) for line in re.findall(r"\{\"width.*?\}", told.stdout)]
+    assert sorted(one["width"] for one in seen) == [400, 1400]
+    for one in seen:
+        assert one["scroll"] <= one["client"], one
+        assert one["images"] == 5 and one["broken"] == 0 and one["smallest"] >= 11, one
+
+
+def _browse(file: Path, profile: Path) -> subprocess.CompletedProcess[str]:
+    assert _BROWSER is not None
+    return subprocess.run(
+        [_BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+         f"--user-data-dir={profile / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
+         file.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+
+
+# Markdown ---------------------------------------------------------------------------------------
+
+
+def test_markdown_has_its_pictures_beside_it(study: Path, tmp_path: Path) -> None:
+    result = load_result(study)
+    text = write_markdown(result, tmp_path / "out" / "small.md").read_text("utf-8")
+    paths = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert len(paths) == 5
+    for path in paths:
+        assert (tmp_path / "out" / path).read_bytes().startswith(b"\x89PNG")
+    heads = next(line for line in text.splitlines() if line.startswith("| rank "))
+    for _, row in result.leaderboard.iterrows():
+        line = next(one for one in text.splitlines() if f"`{row['design']}`" in one)
+        assert line.count("|") == heads.count("|")
+
+
+# One design -------------------------------------------------------------------------------------
+
+
+def test_a_design_in_the_form_of_the_course(study: Path) -> None:
+    result = load_result(study)
+    trial = result.records[-1]
+    text = design_text(result, trial.number)
+    for head in ("Target", "Results", "Analysis", "Summary", "Receptive field", "Log", "Code"):
+        assert f"\n## {head}\n" in text
+    best = max(trial.epochs, key=lambda e: e.correct)
+    train = max(trial.epochs, key=lambda e: e.train_correct)
+    assert f"- Parameters: {trial.candidate.params:,}\n" in text
+    assert f"- Best test accuracy: {percent(best.accuracy)} (epoch {best.epoch})\n" in text
+    assert (f"- Best train accuracy: {percent(train.train_correct / train.train_total)} (epoch "
+            f"{train.epoch})\n") in text
+    gap = 100 * (best.train_correct / best.train_total - best.correct / best.total)
+    assert f"accuracy at epoch {best.epoch}: {gap:+.2f} points" in text
+    assert f"Total params: {trial.candidate.params:,}" in text  # torchinfo's own count
+    assert sum(line.startswith("epoch ") for line in text.splitlines()) == len(trial.epochs)
+    before = max(result.records[:-1], key=lambda t: t.best.correct)
+    gain = 100 * (best.correct - before.best.correct) / best.total
+    assert f"#{before.number} ({percent(before.best.accuracy)}" in text
+    assert f"{gain:+.2f} points" in text
+
+
+def test_the_code_of_a_design_runs_and_has_its_parameters(study: Path) -> None:
+    trial = load_result(study).records[0]
+    code = re.search(r"```python\n(.*?)```", design_text(load_result(study), 0), re.DOTALL)
+    namespace: dict[str, object] = {"__name__": "design"}
+    exec(compile(code.group(1), "design", "exec"), namespace)
+    net = namespace["Net"]()
+    assert sum(p.numel() for p in net.parameters()) == trial.candidate.params
+
+
+def test_what_changed_is_said_by_layers() -> None:
+    few = made.result(2)
+    new = "conv(8) conv(10,k=1) maxpool separable(16) gap linear(10)"
+    old = "conv(8) maxpool separable(12) gap linear(10)"
+    records = tuple(dataclasses.replace(t, candidate=dataclasses.replace(t.candidate, design=d))
+                    for t, d in zip(few.records, (old, new), strict=True))
+    result = dataclasses.replace(few, records=records)
+    text = design_text(result, 1)
+    assert "- Layers: without `separable(12)`; with `conv(10,k=1)`, `separable(16)`.\n" in text
+    assert "there is nothing to compare it with" in design_text(result, 0)
+
+
+@pytest.mark.parametrize("number", [-1, 99])
+def test_a_trial_that_is_not_there_is_named(number: int) -> None:
+    with pytest.raises(ArgumentError, match=rf"from 0 to 4, but got design={number}"):
+        design_text(made.result(5), number)
+
+
+def test_a_pruned_or_diverged_design_says_so() -> None:
+    many: SearchResult = made.result(40)
+    for outcome in ("pruned", "diverged"):
+        trial = next(t for t in many.records if t.outcome == outcome)
+        assert "It was stopped" in design_text(many, trial.number)
+
+
+# The command, event files -----------------------------------------------------------------------
+
+
+def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    done = runner.invoke(main, ["report", str(study), "--design", "0"])
+    assert done.exit_code == 0 and done.output.strip() == str(study / "design-0.md")
+    assert (study / "design-0.md").read_text("utf-8").startswith("# Design 0: ")
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = runner.invoke(main, ["report", str(study), "--design", "0",
+                                "--out", str(blocked / "README.md")])
+    assert done.exit_code == 2 and "`out` must be a file that can be written" in done.output
+    done = runner.invoke(main, ["report", str(study), "--design", "0", "--markdown"])
+    assert done.exit_code == 2 and "only one of" in done.output
+    done = runner.invoke(main, ["report", str(tmp_path)])
+    assert done.exit_code == 1 and "study.json" in done.output
+
+
+def test_event_files_are_read_by_tensorboard_itself(study: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    result = load_result(study)
+    for _ in range(2):  # the second call replaces the first one's files
+        done = CliRunner().invoke(main, ["report", str(study), "--tensorboard", str(tmp_path)])
+        assert done.exit_code == 0 and f"{len(result.records)} runs in" in done.output
+    for trial in result.records:
+        run = tmp_path / f"trial-{trial.number:05d}"
+        assert len(list(run.iterdir())) == 1
+        events = EventAccumulator(str(run)).Reload()
+        found = events.Scalars("accuracy/test")
+        assert [e.step for e in found] == [e.epoch for e in trial.epochs]
+        assert [e.value for e in found] == pytest.approx([e.accuracy for e in trial.epochs])
+        assert [e.value for e in events.Scalars("loss/train")] == pytest.approx(
+            [e.train_loss for e in trial.epochs])

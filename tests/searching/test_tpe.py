@@ -1,0 +1,94 @@
+"""Our TPE against Optuna's: the same draws from the same trials with the same seed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import warnings
+from typing import Any
+
+import made
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
+
+from lightsearch import decode, default_space, parse
+from lightsearch.design.decoding import Choose, chooser, recording
+from lightsearch.design.parts import Space
+from lightsearch.errors import DesignError
+from lightsearch.searching.tpe import TPE
+from lightsearch.study.optuna_tools import categorical
+from lightsearch.study.trial import Trial
+
+NESTED = parse("[conv(8|16|24)*(1|2) | separable(8|12,act=relu|gelu) maxpool?]*(1|2|3) "
+               "conv(4|6)? gap linear(10)")
+
+
+def _optuna(trials: list[Trial], seed: int) -> optuna.Study:
+    """Optuna's study and sampler, as Optuna's own documentation has them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
+                                             group=True, constant_liar=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for trial in trials:
+        state = {"complete": TrialState.COMPLETE, "running": TrialState.RUNNING}.get(
+            trial.outcome, TrialState.PRUNED)
+        study.add_trial(create_trial(
+            state=state, params=dict(trial.candidate.decisions),
+            distributions={k: categorical(n) for k, n in trial.candidate.options.items()},
+            value=trial.epochs[-1].accuracy if trial.outcome == "complete" else None,
+            intermediate_values={e.epoch: e.accuracy for e in trial.epochs}))
+    return study
+
+
+def _trials(space: Space, count: int, seed: int) -> list[Trial]:
+    """Complete, pruned, diverged and running trials of a space, with made-up curves."""
+    generator = random.Random(seed)
+    found = []
+    for trial in made.result(count, seed=seed).records:
+        decisions: dict[str, int] = {}
+        options: dict[str, int] = {}
+        _decoded(space, recording(_noting(chooser(generator), options), decisions))
+        candidate = dataclasses.replace(trial.candidate, decisions=decisions, options=options)
+        outcome = "running" if generator.random() < 0.1 else trial.outcome
+        found.append(Trial(candidate, trial.epochs, outcome))
+    return found
+
+
+def _noting(choose: Choose, options: dict[str, int]) -> Choose:
+    def noted(path: str, of: tuple[Any, ...]) -> int:
+        options[path] = len(of)
+        return choose(path, of)
+
+    return noted
+
+
+def _decoded(space: Space, choose: Choose) -> None:
+    with contextlib.suppress(DesignError):
+        decode(space, choose)
+
+
+@pytest.mark.parametrize("space", [default_space(), NESTED], ids=["default", "nested"])
+@pytest.mark.parametrize("count", [0, 1, 9, 40, 300])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_draws_what_optuna_draws(space: Space, count: int, seed: int) -> None:
+    """Candidates in a row, which are too large, a duplicate, or do not fit."""
+    trials = _trials(space, count, seed)
+    study, ours = _optuna(trials, seed), TPE(trials, seed)
+    for verdict in ("over_budget", "duplicate", "over_budget", "invalid"):
+        asked = study.ask()
+        expected: dict[str, int] = {}
+        _decoded(space, recording(
+            lambda path, of, asked=asked: asked.suggest_categorical(path, range(len(of))),
+            expected))
+        drawn: dict[str, int] = {}
+        options: dict[str, int] = {}
+        _decoded(space, recording(_noting(ours.ask(), options), drawn))
+        assert drawn == expected
+        if verdict == "duplicate":
+            study.tell(asked, state=TrialState.FAIL)
+        else:
+            study.tell(asked, 0.0)
+        ours.tell(verdict, drawn, options)

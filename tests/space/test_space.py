@@ -1,0 +1,479 @@
+"""The space as a whole. The oracle is brute force: every assignment decoded and costed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from lightsearch.design import (
+    Choose,
+    Layer,
+    Seq,
+    avgpool,
+    conv,
+    decode,
+    depthwise,
+    dropout,
+    enumerated,
+    gap,
+    gate,
+    integer,
+    linear,
+    maxpool,
+    maybe,
+    oneof,
+    register_kind,
+    repeat,
+    replay,
+    residual,
+    se,
+    separable,
+    seq,
+)
+from lightsearch.design.fields import body
+from lightsearch.errors import ArgumentError, BudgetError, DesignError
+from lightsearch.network.cost import Budget, Cost, cost
+from lightsearch.network.lowering import lower_all, register_cost
+from lightsearch.network.operations import Local
+from lightsearch.space import Sampler, survey
+from lightsearch.space.counting import wilson
+
+SHAPE = (2, 7, 6)
+CLASSES = 3
+MOST = 800  # assignments of a space that is checked by brute force
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Widen(Layer):
+    """A user's own kind: more channels, at one parameter each."""
+
+    by: int = integer()
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Twice(Layer):
+    """A user's own kind with a body, which runs twice with shared weights."""
+
+    inner: Seq = body()
+    scale: int = integer(1)
+
+
+def _widened(layer: Any, shape: tuple[int, int, int]) -> Local:
+    if shape[0] + layer.by > 6:
+        raise DesignError("`by` must give at most 6 channels")
+    return Local((shape[0] + layer.by, shape[1], shape[2]), params=shape[0] + layer.by)
+
+
+def _doubled(layer: Any, shape: tuple[int, int, int]) -> Local:
+    once = lower_all(layer.inner, shape)
+    out = once[-1].shape if once else shape
+    again = lower_all(layer.inner, out)
+    out = again[-1].shape if again else out
+    return Local(out, params=layer.scale * sum(step.params for step in once))
+
+
+register_kind("widen_test", Widen)
+register_cost(Widen, _widened)
+register_kind("twice_test", Twice)
+register_cost(Twice, _doubled)
+
+
+class TooManyError(Exception):
+    """More assignments than brute force should look at."""
+
+
+def brute(space: Seq, shape: Any = SHAPE, classes: int = CLASSES, most: int = 10_000,
+          ) -> list[tuple[dict[str, int], Seq, Cost]]:
+    """Every assignment of active decisions that gives a valid design."""
+
+    def make(choose: Choose) -> Any:
+        try:
+            design = decode(space, choose)
+            return design, cost(design, shape, classes)
+        except DesignError:
+            return None
+
+    found = []
+    for number, (record, made) in enumerate(enumerated(make)):
+        if number >= most:
+            raise TooManyError
+        if made is not None:
+            found.append((record, *made))
+    return found
+
+
+# Random spaces ----------------------------------------------------------------------------------
+
+# A name has the same options everywhere; these fit several fields, so that names meet.
+NAMED = {"width": (2, 3), "kernel": (1, 3, 2), "turns": (0, 1, 2), "act": ("relu", "none"),
+         "order": ("act-norm", "norm-act"), "shortcut": ("identity", "project")}
+
+
+class Maker:
+    """Makes a random space from a seed, with few choices so that brute force stays short."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.left = 7  # choices
+
+    def value(self, *options: Any, name: str = "") -> Any:
+        """A value, an unnamed choice of some, or a named choice."""
+        if not self.left or self.random.random() < 0.6:
+            return self.random.choice(options)
+        self.left -= 1
+        if name and self.random.random() < 0.6:
+            return oneof(*NAMED[name], name=name)
+        return oneof(*self.random.sample(options, 2))
+
+    def convolution(self) -> dict[str, Any]:
+        return {"kernel": self.value(1, 3, 2, name=self.random.choice(["kernel", "width"])),
+                "padding": self.value("same", 0, 1, name="turns"),
+                "norm": self.value("batch", "none"), "order": self.value(*NAMED["order"]),
+                "act": self.value("relu", "none", "gelu", name="act")}
+
+    def layer(self) -> Layer:
+        width = self.value(1, 2, 3, 4, name="width")
+        makers: list[Callable[[], Layer]] = [
+            lambda: conv(width, groups=self.value(1, 2, name="width"), stride=self.value(1, 2),
+                         bias=self.value(False, True), **self.convolution()),
+            lambda: conv(width, dropout=self.value(0.0, 0.1), per=self.value("element", "channel"),
+                         order=self.value(*NAMED["order"], name="order")),
+            lambda: separable(width, inner=self.value(False, True), **self.convolution()),
+            lambda: depthwise(multiplier=width, **self.convolution()),
+            lambda: maxpool(self.value(2, 3)), lambda: avgpool(self.value(2, 3, 4)),
+            lambda: dropout(self.value(0.0, 0.2)), gate, lambda: se(self.value(1, 2)),
+            lambda: Widen(width),
+            lambda: linear(width, act=self.value("relu", "none", name="act")),
+        ]
+        while True:
+            try:
+                return self.random.choice(makers)()
+            except DesignError:  # an even kernel with padding="same"
+                continue
+
+    def several(self, low: int, high: int, deep: int) -> Seq:
+        return seq([self.part(deep) for _ in range(self.random.randint(low, high))])
+
+    def part(self, deep: int) -> Any:
+        while True:
+            try:
+                return self.attempt(deep)
+            except DesignError:  # an empty body, equal options
+                continue
+
+    def attempt(self, deep: int) -> Any:
+        if not deep or not self.left or self.random.random() < 0.4:
+            return self.layer()
+        self.left -= 1
+        kind = self.random.choice(["oneof", "maybe", "repeat", "residual", "residual", "twice"])
+        if kind == "residual":
+            return residual(self.several(1, 2, deep - 1), act=self.value("relu", "none"),
+                            shortcut=self.value(*NAMED["shortcut"], name="shortcut"))
+        if kind == "twice":
+            return Twice(self.several(0, 2, deep - 1), self.value(1, 2, name="width"))
+        if kind == "repeat":
+            self.left -= 1
+            return repeat(self.several(1, 1, deep - 1), self.value(0, 1, 2, name="turns"))
+        if kind == "maybe":
+            return maybe(self.part(deep - 1))
+        ways = [self.several(0, 2, deep - 1) for _ in range(2)]
+        return oneof(*ways) if ways[0] != ways[1] else ways[0]
+
+    def space(self) -> Seq:
+        parts = [self.part(2) for _ in range(self.random.randint(1, 4))]
+        if self.random.random() < 0.3:  # a choice of layers that has a name and stands twice
+            switch = oneof(seq(), conv(2), conv(oneof(3, 4)), name="switch")
+            parts = [switch, *parts, switch]
+        head = self.random.choice([
+            seq(gap(), linear(CLASSES)), seq(linear(oneof(2, 3))),
+            seq(conv(oneof(2, 3, name="width"), kernel=1), gap()),
+            seq(oneof(gap(), avgpool(4), seq()), oneof(linear(3), conv(3, kernel=1))),
+        ])
+        return seq(parts, head)
+
+
+SPACES = st.integers(0, 10**9).map(lambda seed: Maker(seed).space())
+
+
+CHECKED = settings(max_examples=200, deadline=None, derandomize=True,
+                   suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+
+
+def usable(space: Seq) -> list[tuple[dict[str, int], Seq, Cost]]:
+    try:
+        return brute(space, most=MOST)
+    except TooManyError:
+        assume(False)
+        raise
+
+
+@CHECKED
+@given(SPACES, st.data())
+def test_survey_and_draws_equal_brute_force(space: Seq, data: st.DataObject) -> None:
+    found = usable(space)
+    if not found:
+        with pytest.raises(DesignError, match="at least one design of a space must fit"):
+            survey(space, SHAPE, CLASSES)
+        return
+    sizes = Counter(price.params for *_, price in found)
+    cap = data.draw(st.integers(max(1, min(sizes)), max(sizes) + 2))
+    told = survey(space, SHAPE, CLASSES, Budget(params=cap))
+    inside = [(record, design) for record, design, price in found if price.params <= cap]
+    assert told.exact and told.method == "exact" and told.interval is None
+    assert (told.designs, told.within) == (len(found), len(inside))
+    assert dict(told.counts) == sizes and told.beyond == 0
+    assert told.smallest_params == min(sizes)
+    assert cost(told.smallest, SHAPE, CLASSES).params == min(sizes)
+    assert decode(space, replay(dict(told.decisions))) == told.smallest
+    sampler = Sampler(space, SHAPE, CLASSES, Budget(params=cap))
+    drawn = [sampler.member(number) for number in range(len(inside))]
+    assert sampler.total == len(inside)
+    # Each assignment within the budget has one number, in the order of its record.
+    assert {tuple(record.items()): design for record, design, *_ in drawn} \
+        == {tuple(record.items()): design for record, design in inside}
+
+
+@settings(CHECKED, max_examples=40)
+@given(SPACES)
+def test_assignments_count_what_does_not_fit_too(space: Seq) -> None:
+    """Where decoding never fails, every assignment is enumerated, fitting or not."""
+    usable(space)
+    try:
+        every = sum(1 for _ in enumerated(lambda choose: decode(space, choose)))
+        told = survey(space, SHAPE, CLASSES)
+    except DesignError:
+        assume(False)
+    assert told.assignments == every
+
+
+# By hand ----------------------------------------------------------------------------------------
+
+
+def small() -> Seq:
+    return seq(conv(oneof(8, 16, 99)), gap(), linear(10))
+
+
+def test_counts_by_hand() -> None:
+    # conv: 9 * out, batch norm: 2 * out, linear: 10 * out + 10.
+    told = survey(small(), budget=Budget(params=346))
+    assert told.counts == ((178, 1), (346, 1), (2089, 1))
+    assert (told.designs, told.within, told.assignments) == (3, 2, 3)
+    assert survey(small(), budget=Budget(params=345)).within == 1
+    assert survey(small()).within == 3
+
+
+def test_a_name_in_an_alternative_that_is_not_taken_is_no_decision() -> None:
+    act = oneof("relu", "gelu", "silu", name="act")
+    width = oneof(2, 3, name="width")
+    space = seq(maybe(conv(width, act=act)), maybe(conv(width, act=act)), gap(), linear(10))
+    # Neither conv: 1. One of them or both: 2 widths times 3 activations.
+    assert survey(space).designs == 1 + 3 * (2 * 3)
+
+
+def test_rounds_of_a_repeat_decide_apart() -> None:
+    space = seq(repeat(conv(oneof(2, 3)), oneof(0, 2, 3)), gap(), linear(10))
+    assert survey(space).designs == 1 + 2**2 + 2**3
+
+
+def test_identity_needs_equal_channels_and_projection_costs_its_weights() -> None:
+    space = seq(conv(4), residual(seq(conv(oneof(4, 6), norm="none")),
+                                  shortcut=oneof("identity", "project")), gap(), linear(10))
+    first, head = 9 * 4 + 2 * 4, {4: 50, 6: 70}
+    plain = {out: first + 9 * 4 * out + head[out] for out in (4, 6)}
+    assert survey(space).counts == tuple(sorted(
+        [(plain[4], 1), (plain[4] + 16, 1), (plain[6] + 24, 1)]))
+
+
+def test_a_residual_with_an_empty_body_is_no_design() -> None:
+    space = seq(conv(4), residual(seq(maybe(conv(4)), maybe(conv(4)))), gap(), linear(10))
+    assert survey(space).designs == 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_name_inside_a_users_own_body_is_the_one_outside(first: bool) -> None:
+    width, act = oneof(2, 3, name="width"), oneof("relu", "gelu", "none", name="act")
+    plain, twice = conv(width, act=act), Twice(seq(conv(width, act=act), conv(2)))
+    space = seq(*([plain, twice] if first else [twice, plain]), gap(), linear(3))
+    sizes = Counter(price.params for *_, price in brute(space, (2, 7, 6), 3))
+    assert sum(sizes.values()) == 2 * 3
+    assert dict(survey(space, (2, 7, 6), 3).counts) == sizes
+
+
+def test_exact_beyond_64_bits() -> None:
+    space = seq(*[conv(oneof(2, 3, 4, 5), kernel=1, act=oneof("relu", "gelu", "silu", "none"))
+                  for _ in range(20)], gap(), linear(10))
+    told = survey(space, budget=Budget(params=500))
+    assert told.designs == 16**20 == sum(count for _, count in told.counts)
+    assert told.exact and 0 < told.within < told.designs
+    assert told.within == sum(count for params, count in told.counts if params <= 500)
+
+
+def test_histogram_sums_the_counts() -> None:
+    told = survey(small())
+    assert told.histogram(2) == ((178, 1133, 2), (1134, 2089, 1))
+    assert sum(count for *_, count in told.histogram(7)) == 3
+    with pytest.raises(ArgumentError, match=r"`bins` must be an integer .* got bins=0"):
+        told.histogram(0)
+
+
+# Errors -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", [survey, Sampler])
+def test_budget_that_no_design_meets_names_the_smallest(ask: Any) -> None:
+    with pytest.raises(BudgetError, match=r"no design of this space has at most 100 parameters: "
+                                          r"the smallest is `.*8.*gap.*linear.*10.*` with 178$"):
+        ask(small(), budget=Budget(params=100))
+
+
+@pytest.mark.parametrize("ask", [survey, Sampler])
+def test_space_in_which_nothing_fits_says_why(ask: Any) -> None:
+    space = seq(conv(oneof(8, 16), kernel=31, padding=0), gap(), linear(10))
+    with pytest.raises(DesignError, match=r"none does: for example, `kernel` must fit its padded "
+                                          r"input, but got kernel=31 .* on an input of 28x28"):
+        ask(space)
+
+
+def test_arguments_are_checked() -> None:
+    with pytest.raises(ArgumentError, match=r"`draws` must be an integer .* got draws=0"):
+        survey(small(), draws=0)
+    with pytest.raises(ArgumentError, match=r"`tries` must be >= 1, but got tries=0"):
+        Sampler(small(), tries=0)
+
+
+# Caps on MACs and activations, estimates --------------------------------------------------------
+
+
+def medium() -> Seq:
+    padding: Any = oneof("same", 0)
+    block = oneof(separable(oneof(8, 12, 16)), conv(oneof(8, 10), padding=padding))
+    return seq(conv(oneof(8, 12), act=oneof("relu", "gelu", name="act")), maxpool(), block, block,
+               maybe(block), gap(), linear(10))
+
+
+def medium_costs() -> list[Cost]:
+    return [price for *_, price in brute(medium(), (1, 28, 28), 10)]
+
+
+def test_few_designs_are_all_looked_at_for_other_caps() -> None:
+    budget = Budget(params=2500, macs=600_000, activation_bytes=60_000)
+    inside = [price for price in medium_costs() if budget.exceeded(price) is None]
+    told = survey(medium(), budget=budget)
+    assert told.exact and told.within == len(inside) > 0
+
+
+def test_many_designs_are_estimated_for_other_caps() -> None:
+    budget = Budget(params=2500, macs=600_000)
+    inside = sum(budget.exceeded(price) is None for price in medium_costs())
+    told = survey(medium(), budget=budget, draws=400)
+    assert not told.exact and told.interval is not None and "Wilson" in told.method
+    assert told.interval[0] <= inside <= told.interval[1]
+    assert told.interval[1] - told.interval[0] < 0.15 * told.designs
+    assert told.designs == len(medium_costs())
+
+
+def test_macs_that_no_design_meets() -> None:
+    with pytest.raises(BudgetError, match=r"no design of this space is within Budget\(.*macs=1000"
+                                          r".*: the nearest is `.*` with macs=\d+$"):
+        survey(medium(), budget=Budget(macs=1000), draws=4000)
+    sampler = Sampler(medium(), budget=Budget(macs=1000), tries=50)
+    with pytest.raises(BudgetError, match=r"none of 50 random ones is: 50 exceed macs; for exam"):
+        sampler.draw(random.Random(0))
+
+
+def test_too_large_a_graph_is_estimated_from_its_structure() -> None:
+    prices = medium_costs()
+    budget = Budget(params=1500)
+    inside = sum(price.params <= 1500 for price in prices)
+    told = survey(medium(), budget=budget, limit=40, draws=1500)
+    assert not told.exact and told.method == "Wilson's 95% intervals from 1500 uniform draws"
+    assert told.designs_interval is not None and told.interval is not None
+    assert told.designs_interval[0] <= len(prices) <= told.designs_interval[1]
+    assert told.interval[0] <= inside <= told.interval[1]
+    assert told.smallest_params == cost(told.smallest, classes=10).params
+    assert decode(medium(), replay(dict(told.decisions))) == told.smallest
+
+
+def test_too_large_a_structure_is_estimated_by_knuth() -> None:
+    prices = medium_costs()
+    told = survey(medium(), budget=Budget(params=1500), limit=2, draws=3000)
+    assert told.assignments is None and told.method.startswith("Knuth's estimator")
+    assert told.designs_interval is not None and told.interval is not None
+    assert told.designs_interval[0] <= len(prices) <= told.designs_interval[1]
+    assert told.interval[0] <= sum(p.params <= 1500 for p in prices) <= told.interval[1]
+
+
+def test_tables_that_are_too_dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The total stays exact; the histogram ends early; the budget is met by rejection."""
+    sizes = Counter(price.params for price in medium_costs())
+    inside = sum(count for params, count in sizes.items() if params <= 1500)
+    monkeypatch.setattr("lightsearch.space.polynomials.WORK", 50_000)
+    told = survey(medium(), budget=Budget(params=1500), draws=1000)
+    assert told.designs == sum(sizes.values()) and not told.exact
+    assert told.interval is not None and told.interval[0] <= inside <= told.interval[1]
+    assert 0 < told.beyond < told.designs
+    assert all(sizes[params] == count for params, count in told.counts)
+    assert sum(count for _, count in told.counts) + told.beyond == told.designs
+    sampler = Sampler(medium(), budget=Budget(params=1500))
+    assert sampler.valid and not sampler.within_params and sampler.total == told.designs
+    assert all(cost(sampler.draw(random.Random(seed))[1], classes=10).params <= 1500
+               for seed in range(20))
+
+
+def test_nothing_found_in_too_large_a_space() -> None:
+    space = seq([conv(oneof(8, 16))] * 3, conv(8, kernel=31, padding=0), gap(), linear(10))
+    with pytest.raises(DesignError, match="none of 20 random ones does: for example, `kernel`"):
+        survey(space, limit=1, draws=20)
+
+
+def test_wilson_interval() -> None:
+    # Newcombe, Statistics in Medicine 17 (1998), table I: 81 of 263, and 0 of 20.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+# Draws ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("limit", "macs"), [(1_000_000, None), (1_000_000, 500_000), (40, None)])
+def test_draws_are_uniform_replay_and_keep_the_budget(limit: int, macs: int | None) -> None:
+    act = oneof("relu", "gelu", "silu", name="act")
+    space = seq(maybe(conv(oneof(4, 8), act=act)), maxpool(),
+                repeat(conv(oneof(4, 6, 8)), oneof(0, 1, 2)), gap(), linear(10))
+    budget = Budget(params=600, macs=macs)
+    inside = [tuple(record.items()) for record, _, price in brute(space, (1, 28, 28), 10)
+              if budget.exceeded(price) is None]
+    sampler = Sampler(space, budget=budget, limit=limit)
+    assert sampler.valid is (limit > 40)
+    generator, seen = random.Random(7), Counter[tuple[tuple[str, int], ...]]()
+    for _ in range(40 * len(inside)):
+        record, design = sampler.draw(generator)
+        assert decode(space, replay(record)) == design
+        assert budget.exceeded(cost(design, classes=10)) is None
+        seen[tuple(record.items())] += 1
+    assert set(seen) == set(inside)
+    square = sum((seen[one] - 40)**2 / 40 for one in inside)
+    freedom = len(inside) - 1  # mean and variance of chi-square: k and 2 k
+    assert abs(square - freedom) < 4 * (2 * freedom)**0.5
+
+
+def test_draws_follow_the_generator() -> None:
+    sampler = Sampler(medium(), budget=Budget(params=1500))
+    first = [sampler.draw(random.Random(seed)) for seed in range(5)]
+    assert first == [sampler.draw(random.Random(seed)) for seed in range(5)]
+    assert len({str(design) for _, design in first}) > 1
+
+
+def test_draws_without_tables_keep_the_budget() -> None:
+    sampler = Sampler(medium(), budget=Budget(params=1500), limit=2)
+    assert sampler.total is None and not sampler.valid
+    for seed in range(10):
+        _, design = sampler.draw(random.Random(seed))
+        assert cost(design, classes=10).params <= 1500

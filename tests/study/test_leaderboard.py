@@ -1,0 +1,100 @@
+"""The leaderboard's order, its file, and rebuilding from a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_study import _candidate, _epoch, _identity
+
+from lightsearch import parse, parse_recipe
+from lightsearch.errors import ArgumentError, NotationError
+from lightsearch.study.leaderboard import COLUMNS, leaderboard, read, trials_table, write
+from lightsearch.study.rebuild import rebuild
+from lightsearch.study.trial import Trial
+
+
+def _trial(number: int, params: int, *correct: int, outcome: str = "complete") -> Trial:
+    epochs = tuple(_epoch(i, c) for i, c in enumerate(correct, 1))
+    return Trial(_candidate(number, params=params), epochs, outcome)  # type: ignore[arg-type]
+
+
+TRIALS = [
+    _trial(0, 500, 880, 910, 905),
+    _trial(1, 300, 850, 860, 900),
+    _trial(2, 400, 850, 890, 899),  # no hit
+    _trial(3, 200, 901, 890, 910),
+    _trial(4, 200, 700, outcome="pruned"),
+]
+
+
+@pytest.mark.parametrize(("by", "order"), [
+    ("accuracy", [3, 0, 1]),  # 910, 910 with more parameters, 900
+    ("params", [3, 1, 0]),
+    ("epochs", [3, 0, 1]),    # first hits at epochs 1, 2, 3
+])
+def test_orders_and_ties(by: str, order: list[int]) -> None:
+    assert list(leaderboard(TRIALS, _identity(), by=by)["trial"]) == order
+
+
+def test_a_row_says_what_happened() -> None:
+    row = leaderboard(TRIALS, _identity()).loc[2]
+    assert row["trial"] == 0 and row["params"] == 500
+    assert (row["best_accuracy"], row["best_epoch"], row["first_hit_epoch"]) == (0.91, 2, 2)
+    assert row["last_accuracy"] == 0.905
+    assert row["last3_accuracy"] == pytest.approx((0.88 + 0.91 + 0.905) / 3, abs=1e-6)
+    assert row["epochs_trained"] == 3 and row["seconds"] == 3.0
+    assert row["selected_on"] == "test" and row["dataset"] == "digits"
+    assert "torch=" in row["versions"]
+
+
+def test_a_wrong_order_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="`by` must be one of accuracy, params, epochs"):
+        leaderboard(TRIALS, _identity(), by="size")
+
+
+def test_an_empty_leaderboard_has_its_columns(tmp_path: Path) -> None:
+    frame = leaderboard([], _identity())
+    assert list(frame.columns) == list(COLUMNS) and len(frame) == 0
+    write(frame, tmp_path / "l.csv")
+    assert len(read(tmp_path / "l.csv")) == 0
+
+
+def test_all_trials_are_in_the_table_of_trials() -> None:
+    table = trials_table(TRIALS, _identity())
+    assert list(table.index) == [0, 1, 2, 3, 4]
+    assert table.loc[4, "outcome"] == "pruned" and table.loc[4, "epochs_trained"] == 1
+    assert pd.isna(table.loc[4, "first_hit_epoch"])
+
+
+def test_file_and_rebuild(tmp_path: Path) -> None:
+    write(leaderboard(TRIALS, _identity()), tmp_path / "l.csv")
+    task = rebuild(read(tmp_path / "l.csv").loc[1])
+    assert task.design == parse("conv(4) gap linear(10)")
+    assert task.recipe == parse_recipe("recipe()")
+    assert (task.epochs, task.seed, task.data.name, task.data.checksum) == (3, 3, "digits", "c")
+
+
+@pytest.mark.parametrize(("change", "error", "message"), [
+    ({"design": "conv(8"}, NotationError, "conv"),
+    ({"recipe": "recipe(lr=-1)"}, NotationError, "lr"),
+    ({"epochs": "many"}, ArgumentError, "a row must have a whole design"),
+    ({"seed": None}, ArgumentError, "a row must have a whole design"),
+])
+def test_a_row_that_says_nothing_is_refused(change, error, message) -> None:
+    row = leaderboard(TRIALS, _identity()).loc[1].to_dict()
+    with pytest.raises(error, match=message):
+        rebuild({**row, **change})
+    del row["design"]
+    with pytest.raises(ArgumentError, match="design"):
+        rebuild(row)
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "rank,params\n1,5\n", "\x00\x01"])
+def test_a_file_that_is_no_leaderboard_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(ArgumentError, match="a leaderboard must"):
+        read(tmp_path / "l.csv")
+    with pytest.raises(ArgumentError, match="a leaderboard must"):
+        read(tmp_path / "none.csv")

@@ -1,0 +1,199 @@
+"""Random designs that fit their input, for tests that judge `cost` and `build`.
+
+`nasty` has everything that a design may hold, in odd combinations; `plain` is stacks and separable
+chains; `default` is drawn from the default space. `local`, `loose` and `valid` have only windows,
+for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import TypeAlias
+
+from hypothesis import strategies as st
+
+from lightsearch.design import (
+    Layer,
+    Seq,
+    avgpool,
+    chooser,
+    conv,
+    decode,
+    depthwise,
+    dropout,
+    gap,
+    gate,
+    linear,
+    maxpool,
+    residual,
+    se,
+    separable,
+    seq,
+)
+from lightsearch.errors import DesignError
+from lightsearch.network.lowering import lower, lower_all
+from lightsearch.shapes import Shape, elements
+from lightsearch.space.default import default_space
+
+Drawn: TypeAlias = tuple[Seq, Shape]
+Make: TypeAlias = Callable[[Random], Drawn]
+_ACTS = ("relu", "gelu", "silu", "hardswish", "none")
+_MAX_ELEMENTS = 12_000
+
+
+def _tail(rng: Random) -> dict[str, object]:
+    return {
+        "bias": rng.random() < 0.3, "norm": rng.choice(("batch", "none")),
+        "act": rng.choice(_ACTS), "order": rng.choice(("norm-act", "act-norm")),
+        "dropout": rng.choice((0.0, 0.0, 0.1, 0.5)), "per": rng.choice(("element", "channel")),
+    }
+
+
+def _window(rng: Random, stride: int = 3, excess: int = 1) -> dict[str, int]:
+    kernel = rng.randint(1, 5)
+    return {"kernel": kernel, "stride": rng.choice((1, 1, rng.randint(1, stride))),
+            "padding": rng.randint(0, kernel - 1 + excess)}
+
+
+def _conv(rng: Random, shape: Shape) -> Layer:
+    divisors = [n for n in range(1, shape[0] + 1) if shape[0] % n == 0]
+    groups = rng.choice((1, rng.choice(divisors)))
+    return conv(groups * rng.randint(1, 5), groups=groups, **_window(rng), **_tail(rng))  # type: ignore[arg-type]
+
+
+def _depthwise(rng: Random, shape: Shape) -> Layer:
+    return depthwise(multiplier=rng.randint(1, 3), **_window(rng), **_tail(rng))  # type: ignore[arg-type]
+
+
+def _separable(rng: Random, shape: Shape) -> Layer:
+    return separable(rng.randint(1, 12), inner=rng.random() < 0.5, **_window(rng), **_tail(rng))  # type: ignore[arg-type]
+
+
+def _pool(rng: Random, shape: Shape) -> Layer:
+    kernel = rng.randint(1, 4)
+    pool = rng.choice((maxpool, avgpool))
+    return pool(kernel, stride=rng.randint(1, 4), padding=rng.randint(0, kernel // 2))
+
+
+def _residual(make: Callable[[Random, Shape, int], Seq]) -> Callable[[Random, Shape, int], Layer]:
+    def drawn(rng: Random, shape: Shape, depth: int) -> Layer:
+        body = make(rng, shape, depth - 1)
+        if not body.parts:
+            raise DesignError("nothing fits")
+        same = lower_all(body, shape)[-1].shape[0] == shape[0]
+        shortcut = "identity" if same and rng.random() < 0.5 else "project"
+        return residual(body, shortcut=shortcut, act=rng.choice(_ACTS))
+
+    return drawn
+
+
+def _nasty_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    if rng.random() < 0.1:
+        return rng.choice((gap(), linear(rng.randint(1, 12), bias=rng.random() < 0.5,
+                                         act=rng.choice(_ACTS))))
+    if depth > 0 and rng.random() < 0.25:
+        return _residual(lambda r, s, d: _chain(r, s, d, 3, _nasty_layer))(rng, shape, depth)
+    if rng.random() < 0.25:
+        return rng.choice((gate(), se(rng.randint(1, 8)), dropout(
+            rng.choice((0.1, 0.5)), per=rng.choice(("element", "channel")))))
+    return rng.choice((_conv, _conv, _depthwise, _separable, _pool))(rng, shape)
+
+
+def _local_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    tail = {"norm": rng.choice(("batch", "none")), "act": rng.choice(_ACTS)}
+    if depth < 1:  # inside a residual: a stride of 1, and no more padding than the window covers
+        return conv(rng.randint(1, 3), **_window(rng, 1, 0), **tail)  # type: ignore[arg-type]
+    if rng.random() < 0.3:
+        return _residual(lambda r, s, d: _chain(r, s, d, 2, _local_layer))(rng, shape, depth)
+    if rng.random() < 0.3:
+        return _pool(rng, shape)
+    if rng.random() < 0.2:
+        return depthwise(**_window(rng, 2), **tail)  # type: ignore[arg-type]
+    return conv(rng.randint(1, 3), **_window(rng, 2), **tail)  # type: ignore[arg-type]
+
+
+def _loose_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    if depth > 0 and rng.random() < 0.6:
+        return _residual(lambda r, s, d: _chain(r, s, d, 3, _loose_layer))(rng, shape, depth)
+    if rng.random() < 0.5:
+        return _pool(rng, shape)
+    return conv(rng.randint(1, 3), **_window(rng, 3, 2))  # type: ignore[arg-type]
+
+
+def _valid_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    kernel = rng.randint(1, 4)
+    if rng.random() < 0.3:
+        return rng.choice((maxpool, avgpool))(kernel, stride=rng.randint(1, 3))
+    return conv(rng.randint(1, 3), kernel=kernel, stride=rng.randint(1, 2), padding=0)
+
+
+def _chain(rng: Random, shape: Shape, depth: int, longest: int,
+           layer: Callable[[Random, Shape, int], Layer]) -> Seq:
+    parts: list[Layer] = []
+    for _ in range(rng.randint(1, longest)):
+        try:
+            part = layer(rng, shape, depth)
+            after = lower(part, shape).shape
+        except DesignError:
+            continue
+        if elements(after) <= _MAX_ELEMENTS or elements(after) <= elements(shape):
+            parts.append(part)
+            shape = after
+    return seq(parts)
+
+
+def nasty(rng: Random) -> Drawn:
+    """Anything: odd windows, groups, biases, nested residuals, linear layers in the middle."""
+    shape = (rng.randint(1, 3), rng.randint(3, 24), rng.randint(3, 24))
+    return _chain(rng, shape, 2, 6, _nasty_layer), shape
+
+
+def plain(rng: Random) -> Drawn:
+    """Like the default space: 3x3 convolutions, a pool or two, an average, class scores."""
+    parts: list[Layer] = [conv(rng.choice((8, 12, 16)))]
+    for index in range(rng.randint(2, 6)):
+        out, act = rng.choice((8, 12, 16, 24)), rng.choice(_ACTS)
+        parts.append(rng.choice((conv, separable))(out, act=act, order=rng.choice(
+            ("norm-act", "act-norm")), dropout=rng.choice((0.0, 0.05))))
+        if index in (1, 3) and rng.random() < 0.7:
+            parts.append(maxpool())
+    head = [gap(), linear(10)] if rng.random() < 0.5 else [conv(10, kernel=1, norm="none",
+                                                                act="none"), gap()]
+    return seq(parts, head), (1, 28, 28)
+
+
+def default(rng: Random) -> Drawn:
+    """From the default space, each choice alike; in one of three image sizes."""
+    shape = rng.choice(((1, 28, 28), (3, 32, 32), (3, 64, 48)))
+    while True:
+        design = decode(default_space(shape, 10), chooser(rng))
+        try:
+            lower_all(design, shape)
+        except DesignError:
+            continue
+        return design, shape
+
+
+def local(rng: Random) -> Drawn:
+    """Windows only, on an input large enough to see an unclipped receptive field."""
+    shape = (rng.randint(1, 2), 150, 163)
+    return _chain(rng, shape, 1, 5, _local_layer), shape
+
+
+def loose(rng: Random) -> Drawn:
+    """Windows only, and residuals whose resized shortcuts may see what their bodies do not."""
+    shape = (rng.randint(1, 2), rng.randint(20, 60), rng.randint(20, 60))
+    return _chain(rng, shape, 2, 4, _loose_layer), shape
+
+
+def valid(rng: Random) -> Drawn:
+    """Windows without padding, then a layer that sees all that is left."""
+    shape = (rng.randint(1, 2), rng.randint(12, 40), rng.randint(12, 40))
+    return seq(_chain(rng, shape, 0, 4, _valid_layer), rng.choice((gap(), linear(3)))), shape
+
+
+@st.composite
+def drawn(draw: st.DrawFn, make: Make) -> Drawn:
+    """What `make` gives, from a generator that hypothesis can shrink."""
+    return make(draw(st.randoms(use_true_random=False)))

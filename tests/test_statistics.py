@@ -1,0 +1,135 @@
+"""Bounds and corrections against scipy.stats and published examples, and in simulated searches."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lightsearch.statistics import ERROR, Sample, holm, share_bound
+from lightsearch.study.confirmations import Confirmation, gathered, judged
+
+TARGET = Fraction(994, 1000)
+COUNTS = st.lists(st.integers(9900, 10_000), min_size=2, max_size=12).filter(
+    lambda counts: len(set(counts)) > 1)
+
+
+@given(COUNTS)
+def test_mean_deviation_bound_and_p_value_are_scipys(counts: list[int]) -> None:
+    sample, shares = Sample(tuple(counts), 10_000), np.array(counts) / 10_000
+    assert float(sample.mean) == pytest.approx(shares.mean(), abs=1e-12)
+    assert sample.sd == pytest.approx(shares.std(ddof=1), abs=1e-12)
+    test = stats.ttest_1samp(shares, 0.994, alternative="greater")
+    assert sample.p_value(TARGET) == pytest.approx(test.pvalue, abs=1e-8)
+    for error in (0.05, 0.01):
+        bound = test.confidence_interval(1 - error).low
+        assert sample.bound(error) == pytest.approx(bound, abs=1e-10)
+        if abs(bound - 0.994) > 1e-9:
+            assert sample.above(TARGET, error) == (bound >= 0.994)
+    upper = stats.ttest_1samp(shares, 0.994, alternative="less").confidence_interval(0.95).high
+    if abs(upper - 0.994) > 1e-9:
+        assert sample.below(TARGET) == (upper < 0.994 and len(counts) >= 3)
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 10), (1, 10), (7, 10), (10, 10), (3, 3), (1, 2)])
+def test_the_bound_of_the_share_is_clopper_and_pearsons(hits: int, count: int) -> None:
+    exact = stats.binomtest(hits, count, alternative="greater").proportion_ci(0.95, "exact").low
+    assert share_bound(hits, count) == pytest.approx(exact, abs=1e-10)
+
+
+@pytest.mark.parametrize(("p_values", "rejected"), [
+    ([0.01, 0.04, 0.03, 0.005], [True, False, False, True]),  # a common textbook example
+    ([0.04], [True]),
+    ([0.03, 0.04], [False, False]),  # 0.03 fails at 0.025, so 0.04 is not looked at
+    ([0.02, 0.04], [True, True]),
+    ([1.0, 0.001, 1.0], [False, True, False]),
+])
+def test_holms_levels_reject_what_holms_procedure_rejects(p_values, rejected) -> None:
+    levels = holm(p_values)
+    assert [p <= level for p, level in zip(p_values, levels, strict=True)] == rejected
+    assert max(levels) <= ERROR and min(levels) >= ERROR / len(p_values)
+
+
+def test_a_mean_that_equals_the_target_in_every_run_is_at_the_target() -> None:
+    assert Sample((9940,) * 5, 10_000).above(TARGET)
+    assert not Sample((9939,) * 5, 10_000).above(TARGET)
+    assert Sample((9940,) * 5, 10_000).p_value(TARGET) == 0.0
+
+
+def test_one_seed_says_nothing() -> None:
+    sample = Sample((10_000,), 10_000)
+    assert not sample.above(TARGET) and not sample.below(TARGET)
+    assert sample.p_value(TARGET) == 1.0 and math.isnan(sample.sd)
+
+
+# Simulated confirmations ------------------------------------------------------------------------
+
+SEEDS = tuple(range(10))
+
+
+def _one(correct: np.ndarray) -> Confirmation:
+    return gathered(("design", "recipe"), SEEDS, [int(c) for c in correct], 10_000, TARGET)
+
+
+def _drawn(generator: np.random.Generator, mean: float, *shape: int) -> np.ndarray:
+    """Right images of 10,000 by seed: runs vary by 0.055 points around the design's own mean."""
+    return np.rint(generator.normal(10_000 * mean, 5.5, (*shape, len(SEEDS)))).clip(0, 10_000)
+
+
+def test_false_confirmations_are_at_most_one_in_twenty() -> None:
+    generator = np.random.default_rng(0)
+    tries = 4000
+    runs = _drawn(generator, 0.994, tries)
+    rate = np.mean([judged([_one(correct)])[0].confirmed for correct in runs])
+    spread = 3 * math.sqrt(0.05 * 0.95 / tries)  # of the simulation, not of the rule
+    assert rate <= 0.05 + spread
+    # what the rule guards against: to stop at the first seed after which the bound is reached
+    peeking = np.mean([any(Sample(tuple(map(int, correct[:n])), 10_000).above(TARGET)
+                           for n in range(2, 11)) for correct in runs])
+    assert peeking > 0.10
+
+
+def test_false_confirmations_of_several_designs_together_are_at_most_one_in_twenty() -> None:
+    generator = np.random.default_rng(1)
+    tries = 1500
+    families = _drawn(generator, 0.994, tries, 3)
+    together = [judged([_one(correct) for correct in family]) for family in families]
+    rate = np.mean([any(one.confirmed for one in family) for family in together])
+    assert rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tries)
+    alone = np.mean([any(judged([_one(correct)])[0].confirmed for correct in family)
+                     for family in families])
+    assert alone > 0.10  # each by itself, without the correction
+
+
+def test_a_good_design_is_confirmed_and_a_bad_one_is_given_up_early() -> None:
+    generator = np.random.default_rng(2)
+    good = [judged([_one(correct)])[0] for correct in _drawn(generator, 0.9946, 300)]
+    assert np.mean([one.confirmed for one in good]) > 0.9
+    bad = [judged([_one(correct)])[0] for correct in _drawn(generator, 0.9932, 300)]
+    assert not any(one.confirmed for one in bad)
+    assert np.mean([len(one.sample) for one in bad]) < 5
+
+
+def test_only_all_seeds_confirm_and_later_runs_wait_for_earlier_ones() -> None:
+    nine = [9990] * 9
+    early = judged([gathered(("d", "r"), SEEDS, [*nine, None], 10_000, TARGET)])[0]
+    assert early.outcome == "running" and len(early.sample) == 9
+    gap = gathered(("d", "r"), SEEDS, [9000, None, 9000, 9001], 10_000, TARGET)
+    assert gap.outcome == "running" and gap.sample.correct == (9000,)
+    futile = gathered(("d", "r"), SEEDS, [9000, 9001, 9000, 9999, 9999], 10_000, TARGET)
+    assert futile.outcome == "futile" and futile.sample.correct == (9000, 9001, 9000)
+
+
+def test_a_design_that_was_given_up_counts_in_the_correction() -> None:
+    whole = gathered(("a", "r"), SEEDS, [9950, 9951] * 5, 10_000, TARGET)
+    futile = gathered(("b", "r"), SEEDS, [9000, 9001, 9002], 10_000, TARGET)
+    alone, = judged([whole])
+    first, second = judged([whole, futile])
+    assert (alone.error, first.error) == (0.05, 0.025)
+    assert (first.outcome, second.outcome) == ("confirmed", "futile")
+    assert first.figures()["confidence"] == 0.975
