@@ -21,7 +21,7 @@ from lightsearch.progress.display import shown
 from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Stopped
 from lightsearch.searching.interrupts import heeding
-from lightsearch.searching.loop import conduct
+from lightsearch.searching.loop import run_loop
 from lightsearch.searching.settings import Question, ask
 from lightsearch.slots import Slot, local_slots
 from lightsearch.study import leaderboard as tables
@@ -179,7 +179,7 @@ def run(question: Question, *, slots: Sequence[Slot] | None = None,
             question.workers, question.device))
     stop = threading.Event()
     try:
-        events = _written(conduct(question, slots, stop), question)
+        events = _written(run_loop(question, slots, stop), question)
         with contextlib.closing(events):
             yield from heeding(show(events, question) if show is not None else events, stop)
     finally:

@@ -4,7 +4,7 @@
 
 A search waits for the epoch that ends first in virtual time, even where another ended before it
 in fact. Time is simulated here: an epoch takes its work, times a factor of its design, times a
-factor of its own, both lognormal, and the conductor itself takes none. The accuracies are made up
+factor of its own, both lognormal, and the search itself takes none. The accuracies are made up
 so that the pruner stops some trials. `--measure N` times a few steps of N designs of the default
 space, in processor time, and prints the spread of their seconds per work: the design's factor.
 """
@@ -37,6 +37,7 @@ from lightsearch.design.recipe import DEFAULT_RECIPE
 from lightsearch.network.cost import Budget, cost
 from lightsearch.randomness import key
 from lightsearch.searching import loop
+from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.settings import ask
 from lightsearch.space import Sampler
 from lightsearch.study.journal import read_trials
@@ -59,7 +60,7 @@ class Clock:
         design = draw.gauss(0, self.designs)
         own = random.Random(key(task.seed, "epoch", epoch)).gauss(0, self.epochs)
         spent = cost(task.design)
-        return loop.work(spent, self.engine) * math.exp(design + own)
+        return epoch_work(spent, self.engine) * math.exp(design + own)
 
 
 class Running(Future[Any]):
@@ -106,9 +107,9 @@ def searched(workers: int, seed: int, free: bool, options: argparse.Namespace,
              ) -> tuple[float, float]:
     """Share of the slots' time that was used, and of trials that were pruned."""
     clock = Clock(options)
-    order = loop.first
+    order = loop.SearchLoop._next_slot
     if free:
-        loop.first = lambda busy: min(busy, key=lambda lane: lane.future.ends)
+        loop.SearchLoop._next_slot = _first_come
     try:
         with tempfile.TemporaryDirectory() as folder:
             question = ask(8000, 15, dataset=IMAGES, sampler="random", pruner=options.pruner,
@@ -118,9 +119,15 @@ def searched(workers: int, seed: int, free: bool, options: argparse.Namespace,
                 pass
             trials = read_trials(question.folder)
     finally:
-        loop.first = order
+        loop.SearchLoop._next_slot = order
     pruned = sum(t.outcome == "pruned" for t in trials) / len(trials)
     return clock.worked / clock.now / workers, pruned
+
+
+def _first_come(search: loop.SearchLoop) -> int | None:
+    """The slot whose epoch ends first in simulated time."""
+    return min(search.clock.busy(), key=lambda slot: search.epochs.at(slot).future.ends,
+               default=None)
 
 
 def measured(count: int, options: argparse.Namespace) -> None:
@@ -132,7 +139,7 @@ def measured(count: int, options: argparse.Namespace) -> None:
         _, design = sampler.draw(random.Random(index))
         task = Task(design, DEFAULT_RECIPE, ref, 15, 0, options.engine)
         took = training.seconds_per_epoch(task)
-        logs.append(math.log(took / loop.work(cost(design), options.engine)))
+        logs.append(math.log(took / epoch_work(cost(design), options.engine)))
     print(f"spread of log(processor time / work) over {count} designs: "
           f"{statistics.stdev(logs):.2f}")
 

@@ -29,8 +29,8 @@ from simulated import SimulatedSlot, epoch_result
 
 from lightsearch.api import run
 from lightsearch.randomness import key
+from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.events import Ended, EpochDone, Started
-from lightsearch.searching.loop import work
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.settings import Question, ask
 from lightsearch.study.disk import locked
@@ -117,7 +117,7 @@ def filled(question: Question, trials: int) -> None:
                 params=drawn.cost.params, macs=drawn.cost.macs,
                 activation_bytes=drawn.cost.activation_bytes,
                 receptive_field=drawn.cost.receptive_field, slot=slot, start=free[slot],
-                work=work(drawn.cost, question.engine), counts=Counts(drawn=number),
+                work=epoch_work(drawn.cost, question.engine), counts=Counts(drawn=number),
                 versions=versions(), dataset=question.data.name,
                 checksum=question.data.checksum, epochs=question.epochs)
             length = question.epochs if number % 3 == 0 else 5

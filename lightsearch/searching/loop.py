@@ -1,227 +1,173 @@
-"""The search: proposals, epochs in slots, pruning, the leaderboard.
+"""The loop of a search: proposals, epochs in slots, pruning, commitment.
 
-Several trials run at once, but the study is the same whatever the timing. Each epoch has a known
-amount of work, the W slots advance on a virtual clock by that work, and proposals and pruning see
-only what is earlier on it: the conductor always handles the running epoch that ends first in
-virtual time, waiting for it where it must. W takes part in the result and is recorded. A search
-that need not be repeatable takes epochs as they come.
+Several trials train at once, yet the study does not depend on timing. The loop always handles the
+epoch that ends first on the virtual clock (`clock`), and waits for it if need be. The number of
+slots takes part in the result and is recorded. A search that need not be repeatable handles epochs
+as they come.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 
-from lightsearch.design.parts import Design
-from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import State
 from lightsearch.errors import LightsearchError, WorkerError
-from lightsearch.network.cost import Cost
-from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.randomness import key
+from lightsearch.searching.candidates import make_candidate, read_task
+from lightsearch.searching.clock import VirtualClock
+from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import (
     Ended,
     EpochDone,
     Event,
-    Planned,
     Retried,
     Started,
     Stopped,
     Stopping,
 )
-from lightsearch.searching.proposals import Exhausted, Proposal, Proposer
+from lightsearch.searching.planning import make_plan
+from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.settings import Question
-from lightsearch.shapes import elements
 from lightsearch.slots import Slot, WorkerDied
 from lightsearch.study.study import Study
-from lightsearch.study.trial import Candidate, Counts, Trial, exact, reached, versions
-from lightsearch.training.epoch import run_epochs, seconds_per_epoch
+from lightsearch.study.trial import Counts, Trial, exact, reached
 from lightsearch.training.task import EpochResult, Task
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up
-POLL = 0.2  # seconds between looks at whether to stop, while an epoch is waited for
 FAILURES = 5  # of trials in a row, before the search is given up
 
-# Multiplications that a written value costs about, by engine (docs/benchmarks.md).
-MEMORY_WORK = {"torch": 500, "native": 40}
 
+def run_loop(question: Question, slots: Sequence[Slot],
+             stop: threading.Event | None = None) -> Iterator[Event]:
+    """Run a search, or continue it, and yield its events. Closing the generator stops it.
 
-def conduct(question: Question, slots: Sequence[Slot],
-            stop: threading.Event | None = None) -> Iterator[Event]:
-    """Run a search, or go on with it, and yield what happens. Closing the generator stops it.
-
-    Once `stop` is set, it finishes the epochs that run and begins no others, but those that come
-    before them on the virtual clock. The slots stay the caller's, to close.
+    Once `stop` is set, the loop finishes the epochs that run. It begins others only if they end
+    before those on the virtual clock. The caller closes the slots.
 
     Raises `StudyError` for a folder that cannot be used, `BudgetError` for a budget that nothing
-    meets, `WorkerError` where workers cannot work.
+    meets, `WorkerError` if workers cannot work.
     """
     pruner = make_pruner(question.pruner, question.target, question.epochs)
     proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
                         classes=question.data.classes, budget=question.budget,
                         sampler=question.sampler, seed=question.seed)
     with Study.open(question.folder, question.identity(), pruner) as study:
-        run = _Run(question, proposer, study, slots, stop or threading.Event())
+        loop = SearchLoop(question, proposer, study, slots, stop or threading.Event())
         try:
-            yield from run.go()
+            yield from loop.run()
         finally:
             for slot in slots:
                 slot.kill()
 
 
 @dataclass(slots=True)
-class _Lane:
-    """A slot on the virtual clock, with the trial that it trains."""
+class SearchLoop:
+    """One run of the loop. Slots are known by their index."""
 
-    slot: Slot
-    free: int = 0  # virtual time at which it last became free
-    number: int | None = None
-    task: Task | None = None
-    ends: int = 0  # virtual time at which the running epoch ends
-    future: Future[tuple[State, EpochResult]] | None = None
-    limit: float = math.inf  # when the running epoch has taken too long
-    deaths: int = 0
-
-
-@dataclass(slots=True)
-class _Run:
     question: Question
     proposer: Proposer
     study: Study
     slots: Sequence[Slot]
     stop: threading.Event
-    lanes: list[_Lane] = field(default_factory=list)
-    target: Fraction = Fraction(1)
-    deadline: float = math.inf
-    horizon: float = math.inf  # virtual time that is not passed any more, once asked to stop
+    clock: VirtualClock = field(init=False)
+    epochs: Epochs = field(init=False)
+    target: Fraction = field(init=False)
     counts: Counts = field(default_factory=Counts)
+    deadline: float = math.inf
     finished: str = ""  # why nothing new is proposed any more
     failures: int = 0
 
-    def go(self) -> Iterator[Event]:
+    def __post_init__(self) -> None:
+        self.clock = VirtualClock.of(len(self.slots))
+        self.epochs = Epochs(self.slots, self.study, self.question.epoch_timeout)
         self.target = exact(self.question.target)
-        self.lanes = [_Lane(slot) for slot in self.slots]
+
+    def run(self) -> Iterator[Event]:
+        """All events, from `Planned` to `Stopped`."""
         started = time.monotonic()
-        resumed = self._take_up()
-        if self.study.trials:
-            self.counts = self.study.trials[-1].candidate.counts
-        yield self._plan(resumed)
+        resumed = self._resume()
+        yield make_plan(self.question, self.proposer, self.study.trials, self.slots)
         if self.question.timeout is not None:
             self.deadline = started + self.question.timeout
         for trial in resumed:
             yield Started(trial)
-        yield from self._decide_last()
-        for lane in self.lanes:
-            self._suspend_if_enough(lane)
-            if lane.number is not None:
-                self._submit(lane)
+        yield from self._decide_again()
+        for slot in self.clock.busy():
+            self._suspend_if_enough(slot)
+        for slot in self.clock.busy():
+            self._submit(slot)
         while True:
-            yield from self._heed()
+            yield from self._heed_stop()
             yield from self._fill()
-            busy = [lane for lane in self.lanes if lane.number is not None]
-            if not busy:
+            following = self._next_slot()
+            if following is None or not self.clock.allows(following):
                 break
-            lane = first(busy) if self.question.repeatable else self._first_come(busy)
-            if lane.ends > self.horizon:
-                break
-            yield from self._handle(lane)
+            yield from self._handle(following)
             if time.monotonic() > self.deadline:
                 self.finished = f"the time limit of {self.question.timeout:g} seconds is over"
                 break
-        asked = self.horizon < math.inf and bool(busy)
+        asked = self.clock.stopping and bool(self.clock.busy())
         yield Stopped("it was asked to stop, and the same call continues it" if asked
                       else self.finished or "all trials are done", asked)
 
-    def _first_come(self, busy: list[_Lane]) -> _Lane:
-        """The slot whose epoch ended first in fact, or the one to wait for now: where its time,
-        or that of the search, is over, or where the search is to stop."""
-        lanes = {lane.future: lane for lane in busy if lane.future is not None}
-        if not any(future.done() for future in lanes):
-            self.study.sync()
-        while lanes:
-            done = wait(lanes, POLL, FIRST_COMPLETED).done
-            if done:
-                return next(lane for future, lane in lanes.items() if future in done)
-            late = min(lanes.values(), key=lambda lane: lane.limit)
-            if time.monotonic() >= min(late.limit, self.deadline) or self.stop.is_set():
-                return late
-        return busy[0]
+    def _next_slot(self) -> int | None:
+        """The slot whose epoch is handled next; None if no slot has a trial."""
+        if self.question.repeatable or not self.clock.busy():
+            return self.clock.next_slot()
+        first = self.epochs.first_done(self.deadline, self.stop)
+        return self.clock.busy()[0] if first is None else first
 
-    # Taking up what an earlier process left ------------------------------------------------
+    def _heed_stop(self) -> Iterator[Event]:
+        """Once asked to stop: no further on the virtual clock than the epochs that run."""
+        if self.stop.is_set() and not self.clock.stopping:
+            running = self.epochs.running()
+            self.clock = self.clock.stop(running)
+            yield Stopping(len(running))
 
-    def _take_up(self) -> list[Trial]:
+    def _trial(self, slot: int) -> Trial:
+        return self.study.trials[self.epochs.at(slot).number]
+
+    # Continuing what an earlier process left ----------------------------------------------------
+
+    def _resume(self) -> list[Trial]:
         """Put unfinished trials back into their slots, with the clock as it was."""
         resumed = []
         for trial in self.study.trials:
-            lane = self.lanes[trial.candidate.slot]
-            done = trial.candidate.start + len(trial.epochs) * trial.candidate.work
-            lane.free = max(lane.free, done)
+            candidate = trial.candidate
+            over = candidate.start + len(trial.epochs) * candidate.work
+            self.clock = self.clock.at(candidate.slot, over)
+            self.counts = candidate.counts
             if trial.outcome == "running":
-                lane.number, lane.ends = trial.number, done + trial.candidate.work
-                lane.task = self._task(trial)
+                self._occupy(candidate.slot, trial, read_task(self.question, candidate))
                 resumed.append(trial)
         return resumed
 
-    def _decide_last(self) -> Iterator[Event]:
+    def _occupy(self, slot: int, trial: Trial, task: Task) -> None:
+        self.clock = self.clock.begin(slot, trial.candidate.work)
+        self.epochs.assign(slot, trial.number, task)
+
+    def _decide_again(self) -> Iterator[Event]:
         """Decide again about the latest epoch: the process may have died before it had.
 
-        No other: about those before it, it was decided by what was known then. Where several
-        ended at one virtual time, they were committed in the order of their slots.
+        Earlier epochs were decided by what was known then, and are left alone. Epochs that ended
+        at one virtual time were committed in the order of their slots. Without repeatability, the
+        latest on the clock need not be the latest, so all are decided again.
         """
-        if not self.question.repeatable:  # the latest on the clock need not be the latest
-            for lane in self.lanes:
-                if lane.number is not None and self.study.trials[lane.number].epochs:
-                    yield from self._decide(lane)
-            return
-        lane = max(reversed(self.lanes), key=lambda lane: lane.free)
-        if lane.number is not None and self.study.trials[lane.number].epochs:
-            yield from self._decide(lane)
+        latest = [self.clock.latest_slot()]
+        for slot in latest if self.question.repeatable else self.clock.busy():
+            if slot in self.clock.busy() and self._trial(slot).epochs:
+                yield from self._decide(slot)
 
-    def _plan(self, resumed: list[Trial]) -> Planned:
-        question, survey = self.question, self.question.survey
-        over = sum(t.outcome != "running" for t in self.study.trials)
-        left = max(question.trials, len(self.study.trials)) - over
-        epochs = left * question.epochs - sum(len(t.epochs) for t in resumed)
-        each = self._typical_seconds() if epochs > 0 and not question.untimed else None
-        seconds = None if each is None else epochs * each / len(self.lanes)
-        return Planned(question.folder, question.trials, question.epochs, len(self.lanes),
-                       len(self.study.trials), survey.designs, survey.within, survey.exact,
-                       seconds)
-
-    def _typical_seconds(self) -> float | None:
-        """Seconds an epoch of a typical candidate takes here: a few steps, timed in a slot.
-
-        None where that goes wrong: it is an estimate, and the trials will say what is the matter.
-        """
-        proposals = [self.proposer.sample(index) for index in range(32)]
-        works = sorted((self._work(p.cost), index) for index, p in enumerate(proposals))
-        proposal = proposals[works[len(works) // 2][1]]
-        task = self.question.task(proposal.design, proposal.recipe, seed=0)
-        try:
-            return self.slots[0].submit(seconds_per_epoch, task).result(
-                timeout=self.question.epoch_timeout)
-        except WorkerDied:
-            return None
-        except LightsearchError:
-            raise
-        except Exception:  # a layer of the user's, or memory, or time
-            self.slots[0].kill()
-            return None
-
-    # Proposing -----------------------------------------------------------------------------
+    # Proposing ----------------------------------------------------------------------------------
 
     def _fill(self) -> Iterator[Event]:
         """Give every free slot a new trial, the one that has been free longest first."""
-        free = [lane for lane in self.lanes if lane.number is None and lane.free <= self.horizon]
-        for lane in sorted(free, key=lambda lane: lane.free):
+        for slot in self.clock.free():
             self._check_finished()
             if self.finished:
                 return
@@ -230,11 +176,14 @@ class _Run:
             except Exhausted as error:
                 self.finished = str(error)
                 return
-            trial = self.study.begin(self._candidate(proposal, lane))
-            lane.number, lane.ends = trial.number, lane.free + trial.candidate.work
-            lane.task = self._task(trial)
+            candidate = make_candidate(
+                self.question, proposal, self.counts, number=len(self.study.trials), slot=slot,
+                start=self.clock.lanes[slot].time)
+            trial = self.study.begin(candidate)
+            task = self.question.task(proposal.design, proposal.recipe, candidate.seed)
+            self._occupy(slot, trial, task)
             yield Started(trial)
-            self._submit(lane)
+            self._submit(slot)
 
     def _check_finished(self) -> None:
         if len(self.study.trials) >= self.question.trials:
@@ -244,156 +193,91 @@ class _Run:
 
     def _enough(self) -> bool:
         wanted = self.question.stop_after_hits
-        return wanted is not None and wanted <= sum(self._hit(t) for t in self.study.trials)
+        return wanted is not None and wanted <= sum(map(self._hit, self.study.trials))
 
     def _hit(self, trial: Trial) -> bool:
         return trial.first_hit(self.target) is not None
 
-    def _suspend_if_enough(self, lane: _Lane) -> None:
-        """With enough hits, only those train on to their last epoch; others stay resumable."""
-        if lane.number is not None and self._enough() \
-                and not self._hit(self.study.trials[lane.number]):
-            lane.number = None
+    def _suspend_if_enough(self, slot: int) -> None:
+        """With enough hits, only those train on to their last epoch. Others can be resumed."""
+        if self._enough() and not self._hit(self._trial(slot)):
+            self._free(slot)
 
-    def _candidate(self, proposal: Proposal, lane: _Lane) -> Candidate:
-        question, spent = self.question, proposal.cost
-        recipe = str(proposal.recipe)
-        seed = key(question.seed, "trial", proposal.fingerprint, recipe) % 2**31
-        return Candidate(
-            number=len(self.study.trials), design=str(proposal.design), recipe=recipe,
-            decisions=proposal.decisions, options=proposal.options, seed=seed,
-            fingerprint=proposal.fingerprint, params=spent.params, macs=spent.macs,
-            activation_bytes=spent.activation_bytes, receptive_field=spent.receptive_field,
-            slot=self.lanes.index(lane), start=lane.free, work=self._work(spent),
-            counts=self.counts, versions=versions(), dataset=question.data.name,
-            checksum=question.data.checksum, selected_on=question.selected_on,
-            epochs=question.epochs, device=question.device, engine=question.engine)
+    def _free(self, slot: int) -> None:
+        self.clock = self.clock.release(slot)
+        self.epochs.free(slot)
 
-    def _work(self, spent: Cost) -> int:
-        return work(spent, self.question.engine)
+    # Training -----------------------------------------------------------------------------------
 
-    # Training ------------------------------------------------------------------------------
+    def _submit(self, slot: int, known: State | None = None) -> None:
+        if self.clock.allows(slot):
+            self.epochs.submit(slot, known)
 
-    def _task(self, trial: Trial) -> Task:
-        candidate = trial.candidate
-        return self.question.task(*_parsed(candidate.design, candidate.recipe), candidate.seed)
-
-    def _submit(self, lane: _Lane, known: State | None = None) -> None:
-        """Begin a slot's next epoch, from the state that is `known` or from what is on disk."""
-        assert lane.number is not None
-        lane.future = None
-        if lane.ends > self.horizon:
-            return
-        trial = self.study.trials[lane.number]
-        state, done = (known, len(trial.epochs)) if known else self.study.state(lane.number)
-        epochs = len(trial.epochs) + 1 - done  # more than one where states were lost
-        lane.limit = time.monotonic() + epochs * self.question.epoch_timeout
-        lane.future = self.study.written(lane.number, lane.slot.submit(
-            run_epochs, lane.task, state, done + 1, len(trial.epochs) + 1))
-
-    def _handle(self, lane: _Lane) -> Iterator[Event]:
+    def _handle(self, slot: int) -> Iterator[Event]:
         """Wait for a slot's epoch, commit it and decide how its trial goes on."""
-        assert lane.number is not None and lane.future is not None
-        trial = self.study.trials[lane.number]
-        yield from self._wait(lane)
-        if not lane.future.done():
-            if time.monotonic() >= lane.limit:
-                lane.slot.kill()
-                yield from self._again(lane, "an epoch must take at most `epoch_timeout`="
+        training = self.epochs.at(slot)
+        for _ in self.epochs.wait(slot, self.deadline):
+            yield from self._heed_stop()
+        if not training.done():
+            if training.late():
+                self.slots[slot].kill()
+                yield from self._retry(slot, "an epoch must take at most `epoch_timeout`="
                                              f"{self.question.epoch_timeout:g} seconds")
             return  # else the time limit of the search is over
         try:
-            state, result = lane.future.result()
+            state, result = training.take()
         except WorkerDied as error:
-            yield from self._again(lane, str(error))
-            return
+            yield from self._retry(slot, str(error))
         except LightsearchError:
             raise
         except Exception as error:  # a layer of the user's, or memory: this trial's own
-            yield from self._end(lane, "failed", f"{type(error).__name__}: {error}")
-            return
-        lane.deaths = 0
-        hit_before = self._hit(trial)
-        trial = self.study.commit(lane.number, result)
-        self.study.sync(at_once=not self._more())
-        lane.free = lane.ends
-        yield EpochDone(trial, result, not hit_before and reached(result, self.target))
-        yield from self._decide(lane)
-        if lane.number is not None:
-            lane.ends += trial.candidate.work
-            self._submit(lane, state)
+            yield from self._end(slot, "failed", f"{type(error).__name__}: {error}")
+        else:
+            yield from self._commit(slot, result)
+            if slot in self.clock.busy():
+                self._submit(slot, state)
 
-    def _more(self) -> bool:
-        """Whether another slot's epoch is done already, and may be committed with this one's."""
-        done = (lane for lane in self.lanes if lane.future is not None and lane.future.done())
-        return len(list(itertools.islice(done, 2))) > 1
+    def _commit(self, slot: int, result: EpochResult) -> Iterator[Event]:
+        training, before = self.epochs.at(slot), self._trial(slot)
+        training.deaths = 0
+        trial = self.study.commit(training.number, result)
+        self.study.sync(at_once=not self.epochs.others_done(slot))
+        self.clock = self.clock.advance(slot)
+        hit = not self._hit(before) and reached(result, self.target)
+        yield EpochDone(trial, result, hit)
+        yield from self._decide(slot)
 
-    def _wait(self, lane: _Lane) -> Iterator[Event]:
-        """Wait until a slot's epoch is done, or has taken too long, or the search has."""
-        assert lane.future is not None
-        if not lane.future.done():
-            self.study.sync()
-        while not lane.future.done():
-            left = min(lane.limit, self.deadline) - time.monotonic()
-            if left <= 0:
-                return
-            wait([lane.future], timeout=min(POLL, left))
-            yield from self._heed()
-
-    def _heed(self) -> Iterator[Event]:
-        """Once asked to stop: no further on the virtual clock than the epochs that run."""
-        if self.stop.is_set() and self.horizon == math.inf:
-            running = [lane.ends for lane in self.lanes if lane.future is not None
-                       and lane.number is not None]
-            self.horizon = max(running, default=-1)
-            yield Stopping(len(running))
-
-    def _again(self, lane: _Lane, reason: str) -> Iterator[Event]:
+    def _retry(self, slot: int, reason: str) -> Iterator[Event]:
         """Run a slot's epoch again after its worker died, unless that goes on and on."""
-        assert lane.number is not None
-        lane.deaths += 1
-        if lane.deaths >= DEATHS:
-            yield from self._end(lane, "failed", f"{reason}, {lane.deaths} times in one epoch")
+        training = self.epochs.at(slot)
+        training.deaths, training.future = training.deaths + 1, None
+        if training.deaths >= DEATHS:
+            yield from self._end(slot, "failed",
+                                 f"{reason}, {training.deaths} times in one epoch")
         else:
-            yield Retried(self.study.trials[lane.number], reason)
-            self._submit(lane)
+            yield Retried(self._trial(slot), reason)
+            self._submit(slot)
 
-    def _decide(self, lane: _Lane) -> Iterator[Event]:
+    # Deciding -----------------------------------------------------------------------------------
+
+    def _decide(self, slot: int) -> Iterator[Event]:
         """End the trial of a slot, or let it go on, from its epochs so far."""
-        assert lane.number is not None
-        trial = self.study.trials[lane.number]
+        trial = self._trial(slot)
         if trial.epochs[-1].diverged:
-            yield from self._end(lane, "diverged", "the training loss is not finite")
+            yield from self._end(slot, "diverged", "the training loss is not finite")
         elif len(trial.epochs) >= self.question.epochs:
-            yield from self._end(lane, "complete")
-        elif not self._hit(trial) and self.study.should_prune(lane.number):
-            yield from self._end(lane, "pruned")
+            yield from self._end(slot, "complete")
+        elif not self._hit(trial) and self.study.should_prune(trial.number):
+            yield from self._end(slot, "pruned")
         else:
-            self._suspend_if_enough(lane)
+            self._suspend_if_enough(slot)
 
-    def _end(self, lane: _Lane, outcome: str, reason: str = "") -> Iterator[Event]:
-        assert lane.number is not None
-        trial = self.study.end(lane.number, outcome, reason)
-        lane.number, lane.future, lane.deaths = None, None, 0
+    def _end(self, slot: int, outcome: str, reason: str = "") -> Iterator[Event]:
+        trial = self.study.end(self.epochs.at(slot).number, outcome, reason)
+        self._free(slot)
         self.failures = self.failures + 1 if outcome == "failed" else 0
         yield Ended(trial, self.counts)
         if self.failures >= FAILURES:
             raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}. With "
                               "this mended, the same call continues the study; `lightsearch "
                               "train DESIGN` shows it with one design and no worker")
-
-
-def first(busy: Sequence[_Lane]) -> _Lane:
-    """The slot whose epoch ends first in virtual time; of equals the first slot."""
-    return min(busy, key=lambda lane: lane.ends)
-
-
-def work(spent: Cost, engine: str) -> int:
-    """What an epoch of a design takes, in multiplications for one image: its time on the virtual
-    clock. Only ratios matter."""
-    return spent.macs + MEMORY_WORK[engine] * sum(elements(step.shape) for step in spent.steps)
-
-
-@lru_cache(1024)  # each epoch of a trial asks
-def _parsed(design: str, recipe: str) -> tuple[Design, Recipe]:
-    return parse(design), parse_recipe(recipe)

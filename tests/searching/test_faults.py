@@ -34,10 +34,12 @@ from tiny import arguments, outcome
 from lightsearch import api, load_result, search
 from lightsearch.api import run
 from lightsearch.errors import StudyError
-from lightsearch.searching import loop
+from lightsearch.searching import epochs as epochs_room
+from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.settings import ask
-from lightsearch.slots import InlineSlot
+from lightsearch.slots import InlineSlot, WorkerDied
+from lightsearch.training.epoch import seconds_per_epoch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, signals and limits")
 PRUNERS = ("target", "halving")
@@ -148,7 +150,7 @@ def test_what_was_committed_is_synced_before_the_search_waits(
         tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of two slots is done, the second is not; the first one's epoch is not synced at
     once, as if a third one's were done, which may be synced with it."""
-    monkeypatch.setattr(loop._Run, "_more", lambda _: True)
+    monkeypatch.setattr(Epochs, "others_done", lambda *_: True)
     journal, shown, found = tmp_path / "s" / "journal.log", threading.Event(), []
 
     def late(function: Callable[..., Any], *args: Any) -> Any:
@@ -323,14 +325,14 @@ def test_a_second_process_is_refused_with_the_firsts_number_and_host(
         kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch) -> None:
     folder, said = tmp_path / "s", []
-    real = loop.run_epochs
+    real = epochs_room.run_epochs
 
     def epochs(*args: Any) -> Any:
         if not said:
             said.append(kennel.run(folder))  # another process, in the middle of this one's epoch
         return real(*args)
 
-    monkeypatch.setattr(loop, "run_epochs", epochs)
+    monkeypatch.setattr(epochs_room, "run_epochs", epochs)
     searched(folder)
     ((status, text),) = said
     assert status == 1 and text.startswith("StudyError: a study must be run by one process")
@@ -353,7 +355,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(kennel: Kennel, undisturbed: d
 
 def _interrupting(at: int, times: int) -> Callable[..., Any]:
     """Epochs of which the `at`-th gets SIGINT, as from a terminal, `times` times."""
-    real, seen = loop.run_epochs, [0]
+    real, seen = epochs_room.run_epochs, [0]
 
     def epochs(*args: Any) -> Any:
         seen[0] += 1
@@ -371,7 +373,7 @@ def test_ctrl_c_finishes_the_running_epochs(undisturbed: dict[str, Path], tmp_pa
                                             monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "run_epochs", _interrupting(at, 1))
+        patch.setattr(epochs_room, "run_epochs", _interrupting(at, 1))
         result = searched(folder)  # comes back with what there is
     assert result.reason == "it was asked to stop, and the same call continues it"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -392,7 +394,7 @@ def test_after_ctrl_c_epochs_run_that_are_earlier_on_the_clock(
     given = {"space": "conv(1|24,k=7) gap linear(10)", "recipe": "recipe(batch=300)",
              "budget": 2000, "trials": 2, "epochs": 30, "pruner": "none"}
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "run_epochs", _interrupting(at, 1))
+        patch.setattr(epochs_room, "run_epochs", _interrupting(at, 1))
         stopped = searched(folder, **given)
     ends = {t.number: [t.candidate.start + (index + 1) * t.candidate.work
                        for index in range(len(t.epochs))] for t in stopped.records}
@@ -412,7 +414,7 @@ def test_a_second_ctrl_c_stops_at_once(undisturbed: dict[str, Path], tmp_path: P
                                        monkeypatch: pytest.MonkeyPatch, at: int) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "run_epochs", _interrupting(at, 2))
+        patch.setattr(epochs_room, "run_epochs", _interrupting(at, 2))
         with pytest.raises(KeyboardInterrupt):
             searched(folder)
     watch = Watch(folder, {})
@@ -438,7 +440,7 @@ def test_ctrl_c_while_the_caller_looks_at_a_trial_is_the_callers(
 def test_a_handler_of_the_programs_own_is_left_alone(tmp_path: Path,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(loop, "run_epochs", _interrupting(2, 1))
+    monkeypatch.setattr(epochs_room, "run_epochs", _interrupting(2, 1))
     before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
     try:
         assert searched(tmp_path / "s", trials=1).reason == "all 1 trials are done"
@@ -529,7 +531,8 @@ def test_a_worker_that_hangs_is_killed_and_its_epoch_runs_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = searched(tmp_path / "expected", workers=1, trials=2)
     mark = tmp_path / "mark"
-    monkeypatch.setattr(loop, "run_epochs", functools.partial(faulty.stopped_once, str(mark)))
+    monkeypatch.setattr(epochs_room, "run_epochs",
+                        functools.partial(faulty.stopped_once, str(mark)))
     result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40))
     assert mark.exists()
     assert outcome(result) == outcome(expected)
@@ -541,7 +544,7 @@ def test_a_worker_without_memory_costs_its_trial_and_no_other(
     expected = searched(tmp_path / "expected", workers=1, trials=4, pruner="none",
                         sampler="random")
     seeds = [t.candidate.seed for t in expected.records]
-    monkeypatch.setattr(loop, "run_epochs", functools.partial(faulty.starved, *seeds[1:3]))
+    monkeypatch.setattr(epochs_room, "run_epochs", functools.partial(faulty.starved, *seeds[1:3]))
     result = search(**asked(tmp_path / "s", workers=1, trials=4, pruner="none", sampler="random"))
     whole, hungry, doomed, last = result.records
     assert (hungry.outcome, hungry.reason) == ("failed", "MemoryError: ")
@@ -559,9 +562,9 @@ def test_the_workers_death_while_an_epoch_is_timed_costs_the_estimate_only(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Dying(InlineSlot):
         def submit(self, function: Any, /, *args: Any) -> Future[Any]:
-            if function is loop.seconds_per_epoch:
+            if function is seconds_per_epoch:
                 future: Future[Any] = Future()
-                future.set_exception(loop.WorkerDied("worker-0", -9))
+                future.set_exception(WorkerDied("worker-0", -9))
                 return future
             return super().submit(function, *args)
 

@@ -112,18 +112,18 @@ def test_first_come_goes_on_after_an_interruption(
     monkeypatch.setattr(os, "fsync", lambda file: None)
     given = arguments(study=tmp_path, workers=2, epochs=3, space=SPACE, trials=6, budget=2000,
                       repeatable=False)
-    real = loop._Run._decide
+    real = loop.SearchLoop._decide
 
-    def interrupted(run, lane):
-        if lane.number == 1 and len(run.study.trials[1].epochs) == 3:
+    def interrupted(run, slot):
+        if run.epochs.at(slot).number == 1 and len(run.study.trials[1].epochs) == 3:
             raise KeyboardInterrupt  # after the last epoch's line, before the trial's end
-        return real(run, lane)
+        return real(run, slot)
 
     with ThreadPoolExecutor(2) as pool:
         monkeypatch.setattr(api, "local_slots",
                             lambda count, **_: [ExecutorSlot(pool) for _ in range(count)])
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(loop._Run, "_decide", interrupted)
+            patch.setattr(loop.SearchLoop, "_decide", interrupted)
             search(**given)
         result = search(**given)
     assert [len(t.epochs) for t in result.records] == [3] * 6

@@ -1,0 +1,36 @@
+"""The record of a candidate from a proposal, and the task of a candidate from its record."""
+
+from __future__ import annotations
+
+from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.randomness import key
+from lightsearch.searching.clock import epoch_work
+from lightsearch.searching.proposals import Proposal
+from lightsearch.searching.settings import Question
+from lightsearch.study.trial import Candidate, Counts, versions
+from lightsearch.training.task import Task
+
+
+def make_candidate(question: Question, proposal: Proposal, counts: Counts, *, number: int,
+                   slot: int, start: int) -> Candidate:
+    """The record of trial `number`, which begins in `slot` at the virtual time `start`.
+
+    Its seed depends on the study's seed, the network and the recipe, and on nothing else.
+    """
+    cost, recipe = proposal.cost, str(proposal.recipe)
+    seed = key(question.seed, "trial", proposal.fingerprint, recipe) % 2**31
+    return Candidate(
+        number=number, design=str(proposal.design), recipe=recipe,
+        decisions=proposal.decisions, options=proposal.options, seed=seed,
+        fingerprint=proposal.fingerprint, params=cost.params, macs=cost.macs,
+        activation_bytes=cost.activation_bytes, receptive_field=cost.receptive_field,
+        slot=slot, start=start, work=epoch_work(cost, question.engine),
+        counts=counts, versions=versions(), dataset=question.data.name,
+        checksum=question.data.checksum, selected_on=question.selected_on,
+        epochs=question.epochs, device=question.device, engine=question.engine)
+
+
+def read_task(question: Question, candidate: Candidate) -> Task:
+    """The task that trains a candidate that was read back from a study."""
+    design, recipe = parse(candidate.design), parse_recipe(candidate.recipe)
+    return question.task(design, recipe, candidate.seed)

@@ -1,0 +1,50 @@
+"""What a search will do at most, and about how long that takes here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightsearch.errors import LightsearchError
+from lightsearch.searching.clock import epoch_work
+from lightsearch.searching.events import Planned
+from lightsearch.searching.proposals import Proposer
+from lightsearch.searching.settings import Question
+from lightsearch.slots import Slot, WorkerDied
+from lightsearch.study.trial import Trial
+from lightsearch.training.epoch import seconds_per_epoch
+
+SAMPLES = 32  # draws among which the design of median work is timed
+
+
+def make_plan(question: Question, proposer: Proposer, trials: Sequence[Trial],
+              slots: Sequence[Slot]) -> Planned:
+    """The epochs that are left at most, with their time unless the question is `untimed`."""
+    running = [trial for trial in trials if trial.outcome == "running"]
+    left = max(question.trials, len(trials)) - (len(trials) - len(running))
+    epochs = left * question.epochs - sum(len(trial.epochs) for trial in running)
+    timed = epochs > 0 and not question.untimed
+    each = _typical_seconds(question, proposer, slots[0]) if timed else None
+    seconds = None if each is None else epochs * each / len(slots)
+    survey = question.survey
+    return Planned(question.folder, question.trials, question.epochs, len(slots), len(trials),
+                   survey.designs, survey.within, survey.exact, seconds)
+
+
+def _typical_seconds(question: Question, proposer: Proposer, slot: Slot) -> float | None:
+    """Seconds of an epoch of a typical candidate: a few steps, timed in a slot.
+
+    None if that fails. It is an estimate only, and the trials will show what is wrong.
+    """
+    samples = sorted((proposer.sample(index) for index in range(SAMPLES)),
+                     key=lambda sample: epoch_work(sample.cost, question.engine))
+    median = samples[len(samples) // 2]
+    task = question.task(median.design, median.recipe, seed=0)
+    try:
+        return slot.submit(seconds_per_epoch, task).result(timeout=question.epoch_timeout)
+    except WorkerDied:
+        return None
+    except LightsearchError:
+        raise
+    except Exception:  # a layer of the user's, memory, or time
+        slot.kill()
+        return None
