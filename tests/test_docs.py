@@ -25,8 +25,13 @@ import lightsearch
 from lightsearch.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)( no-run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def _name(page: Path) -> str:
+    """A page's path: two folders have an `index.md`, and two pages are named `search.md`."""
+    return page.relative_to(ROOT).as_posix()
 
 
 def _blocks(page: Path, language: str) -> list[tuple[bool, str]]:
@@ -34,15 +39,15 @@ def _blocks(page: Path, language: str) -> list[tuple[bool, str]]:
             if lang == language]
 
 
-SLOW = ("cluster.md", "comparing.md", "first_search.md", "own_images.md", "own_layer.md",
-        "under_5000.md")  # each starts a search or two
+SLOW = ("docs/cluster.md", "docs/comparing.md", "docs/first_search.md", "docs/own_images.md",
+        "docs/own_layer.md", "docs/under_5000.md")  # each starts a search or two
 
 
 def _run_page(page: Path) -> object:
-    marks = [pytest.mark.slow] if page.name in SLOW else []
-    if page.name == "cluster.md":  # Dask's own threads warn while they stop
+    marks = [pytest.mark.slow] if _name(page) in SLOW else []
+    if _name(page) == "docs/cluster.md":  # Dask's own threads warn while they stop
         marks.append(pytest.mark.filterwarnings("ignore"))
-    return pytest.param(page, id=page.name, marks=marks)
+    return pytest.param(page, id=_name(page), marks=marks)
 
 
 @pytest.mark.usefixtures("registry")
@@ -67,12 +72,12 @@ def _check_calls(code: str) -> None:
 
 
 def test_there_are_blocks_to_run() -> None:
-    counts = {page.name: len(_blocks(page, "python")) for page in PAGES}
+    counts = {_name(page): len(_blocks(page, "python")) for page in PAGES}
     assert sum(counts.values()) >= 10, counts
-    assert counts["language.md"] >= 3, counts
+    assert counts["docs/language.md"] >= 3, counts
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_commands_of_the_docs_exist_with_their_options(page: Path) -> None:
     for _, code in _blocks(page, "sh"):
         for line in code.replace("\\\n", " ").splitlines():
@@ -83,14 +88,16 @@ def test_commands_of_the_docs_exist_with_their_options(page: Path) -> None:
                 known = main.commands[words[1]]  # a KeyError is a command that is not there
                 options = {o for p in known.params for o in (*p.opts, *p.secondary_opts)}
                 used = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
-                assert used <= options | {"--help"}, f"{page.name}: {line}"
+                assert used <= options | {"--help"}, f"{_name(page)}: {line}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+    text = page.read_text()
+    pictures = re.findall(r'<img src="([^"]+)"', text)
+    for target in [*re.findall(r"\]\(([^)#]+)[^)]*\)", text), *pictures]:
         if not target.startswith(("http:", "https:")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            assert (page.parent / target).exists(), f"{_name(page)} links to {target}"
 
 
 def test_help_of_every_command_is_shown() -> None:
