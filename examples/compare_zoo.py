@@ -1,4 +1,4 @@
-"""The source documents' networks side by side, and one of them trained with our recipe."""
+"""The zoo's networks side by side, and one of them trained with the default recipe."""
 
 import sys
 

@@ -1,8 +1,8 @@
 """Does TPE find better designs than uniform draws, at the same cost? Over several seeds.
 
-Trials are picked on held-out training images, so that the test images say what was really gained.
-The first 8 trials of a study are uniform with either sampler and, with the same seed, the same:
-what is compared is what comes after.
+The design is picked on held-out training images, so the test images say what was really gained.
+With the same seed, both samplers start with the same 8 uniform draws: they differ in the later
+trials only.
 """
 
 import sys

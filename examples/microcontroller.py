@@ -1,15 +1,15 @@
-"""A network for a microcontroller with 32 KB of RAM, as an int8 ONNX file of measured accuracy."""
+"""A network for a microcontroller with 32 KB of RAM: an int8 ONNX file of measured accuracy."""
 
 import sys
 
 from lightsearch import Budget, cost, export, parse, search
 
-RAM = 32 * 1024 - 8 * 1024  # bytes for activations: 8 KB are left for stack and scratch
+RAM = 32 * 1024 - 8 * 1024  # bytes for activations; 8 KB remain for stack and scratch memory
 quick = {"dataset": "digits", "target": 0.9, "trials": 3} if "--quick" in sys.argv else {}
 if quick:
     RAM = 1024  # 8x8 images are small
 
-# One byte a value in int8, four in float32, which is what the cap is in.
+# The cap is in float32, four bytes a value; int8 has one.
 board = Budget(params=8000, macs=2_000_000, activation_bytes=4 * RAM)
 result = search(board, epochs=15, study="board", **quick)
 if result.leaderboard.empty:

@@ -1,4 +1,4 @@
-"""A search on one's own images: here striped squares that are made on the spot."""
+"""A search on images of your own: here striped squares, drawn by this script."""
 
 import sys
 

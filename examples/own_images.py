@@ -1,7 +1,7 @@
 """From a folder of images, one folder a class, to a network that classifies a photograph.
 
     python own_images.py FOLDER       your images
-    python own_images.py              shapes that are drawn on the spot
+    python own_images.py              shapes that this script draws
 """
 
 import sys
@@ -38,13 +38,13 @@ folder = Path(given[0] if given else "shapes")
 if not given:
     draw_shapes(folder, each=120)
 
-# Cut to a square, brought to 24x24 and gray; a fifth of each class is held out as test images.
+# Images are cut to a square, resized to 24x24 and made gray. A fifth of each class is for testing.
 data = folder_dataset(folder, size=24, gray=True)
 print(f"{len(data.train[1])} training and {len(data.test[1])} test images, {data.classes} classes")
 
 quick = {"trials": 6, "epochs": 20} if "--quick" in sys.argv else {"trials": 10, "epochs": 20}
 result = search(budget=3000, target=0.8, dataset=data, study="own-images",
-                keep_orientation=True,  # in training no image is turned: that would matter here
+                keep_orientation=True,  # train without rotation: it could change what a shape is
                 **quick)
 if result.leaderboard.empty:
     sys.exit("No design has reached the target yet: give more trials and run this again.")

@@ -1,4 +1,4 @@
-"""A space and a recipe of one's own: what may be chosen, how large it is, a search in it."""
+"""A space and a recipe of your own: what may be chosen, how large it is, a search in it."""
 
 import sys
 
@@ -21,7 +21,7 @@ from lightsearch import (
 quick = {"dataset": "digits", "target": 0.9, "trials": 3} if "--quick" in sys.argv else {}
 shape = (1, 8, 8) if quick else (1, 28, 28)
 
-act = oneof("relu", "silu", name="act")  # named: one decision for the whole design
+act = oneof("relu", "silu", name="act")  # a name makes it one decision for the whole design
 space = seq(
     conv(oneof(8, 12, 16), act=act),
     repeat(separable(oneof(16, 24, 32), act=act), oneof(1, 2)),

@@ -8,7 +8,7 @@ from lightsearch.report import write_design, write_html
 quick = {"budget": 2000, "dataset": "digits", "target": 0.9, "trials": 3} \
     if "--quick" in sys.argv else {"budget": 8000}
 
-# Ten designs, each at most 15 epochs. Stop it with Ctrl-C, go on with the same line.
+# Ten designs, at most 15 epochs each. Stop with Ctrl-C; run the script again to go on.
 result = search(epochs=15, study="coursework", **quick)
 if result.leaderboard.empty:
     sys.exit("No design has reached the target yet: give more trials and run this again.")
@@ -18,6 +18,6 @@ print(best[["best_accuracy", "best_epoch", "last_accuracy", "params", "design"]]
 
 result.leaderboard.to_csv("coursework.csv")  # the table
 write_html(result, result.folder / "report.html")  # what was tried, with pictures
-# Target, results, analysis, summary, receptive fields, log and code of one design.
+# One design in full: target, results, analysis, summary, receptive fields, log and code.
 write_design(result, int(best["trial"]), result.folder / "README.md")
 print(f"to hand in: {result.folder / 'README.md'}")
