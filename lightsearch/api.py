@@ -78,7 +78,7 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
       the test images are then looked at once for each design that is trained to the end, after
       its last epoch (`test_accuracy`).
     - `repeatable`: whether the study depends on nothing but its question, at the cost of some
-      waiting among workers (docs/benchmarks.md); with False epochs are taken as they come.
+      waiting among workers (docs/benchmarks/speed.md); with False epochs are taken as they come.
 
     Growable: `trials`, the total number of designs to train, earlier calls included.
 

@@ -21,7 +21,7 @@ from lightsearch.formatting import plural
 State: TypeAlias = Literal["ok", "note", "missing"]
 
 GIB = 2**30
-WORKER_BYTES = 0.65 * GIB  # of a worker with MNIST loaded (docs/benchmarks.md)
+WORKER_BYTES = 0.65 * GIB  # of a worker with MNIST loaded (docs/benchmarks/speed.md)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -79,4 +79,4 @@ class Recipe(Fielded):
 
 
 DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998)
-"""What a search trains with unless told otherwise; settled in `docs/benchmarks.md`."""
+"""What a search trains with unless told otherwise; settled in `docs/benchmarks/networks.md`."""
