@@ -14,6 +14,25 @@ def elements(shape: Shape) -> int:
     return shape[0] * shape[1] * shape[2]
 
 
+def format_shape(shape: tuple[int, ...]) -> str:
+    """A shape as people write it.
+
+    >>> format_shape((3, 32, 32))
+    '3x32x32'
+    """
+    return "x".join(map(str, shape))
+
+
+def slide(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tuple[int, int]:
+    """The output size of a window that slides over an image of `size`, (height, width).
+
+    >>> slide((28, 28), kernel=3, stride=2, padding=1)
+    (14, 14)
+    """
+    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
+    return height, width
+
+
 def check_shape(shape: Any) -> None:
     """Raise `ArgumentError` unless `shape` is (channels, height, width)."""
     if not (isinstance(shape, tuple) and len(shape) == 3

@@ -13,7 +13,7 @@ from lightsearch.cli.output import print_json, print_table, table_of
 from lightsearch.formatting import activation_text
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.fingerprint import fingerprint
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, format_shape
 from lightsearch.zoo.networks import Entry
 from lightsearch.zoo.networks import zoo as entries
 
@@ -58,15 +58,15 @@ def show(design: str | None, row: int | None, leaderboard: str | None, dataset: 
         click.echo(f"{picked.design}\n")
         print_table(_layers(spent, sizes))
         click.echo(f"\n{_totals(spent)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
-                   f"images of {_sizes(sizes)}")
+                   f"images of {format_shape(sizes)}")
 
 
 def _layers(spent: Cost, shape: Shape) -> Table:
     heads = ["place", "layer", "output", "params", "MACs", "field", "jump"]
-    rows = ([row.place, row.layer, _sizes(row.shape), f"{row.params:,}", f"{row.macs:,}",
+    rows = ([row.place, row.layer, format_shape(row.shape), f"{row.params:,}", f"{row.macs:,}",
              f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump]
             for row in spent.rows)
-    return table_of(heads, [["", "image", _sizes(shape), "", "", 1, 1], *rows],
+    return table_of(heads, [["", "image", format_shape(shape), "", "", 1, 1], *rows],
                     left=("place", "layer"))
 
 
@@ -75,10 +75,6 @@ def _totals(spent: Cost) -> str:
     return (f"{spent.params:,} parameters, {spent.macs:,} MACs, {spent.activation_bytes:,} "
             f"{activation_text(spent.activation_bytes)}, "
             f"receptive field {spent.receptive_field}{whole}")
-
-
-def _sizes(shape: Shape) -> str:
-    return "x".join(map(str, shape))
 
 
 def _described(picked: Picked, spent: Cost, shape: Shape) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from lightsearch.formatting import percent
 from lightsearch.network.cost import cost
 from lightsearch.notation.parser import parse
 from lightsearch.result import SearchResult, load_result, load_weights
+from lightsearch.shapes import format_shape
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.trial import versions
 from lightsearch.training.epoch import evaluated, run_epoch
@@ -60,7 +61,7 @@ class Trained:
         return {
             "lightsearch": versions()["lightsearch"], "design": str(self.design),
             "parameters": str(cost(self.design, self.data.shape).params),
-            "input": "x".join(map(str, self.data.shape)), "classes": str(self.data.classes),
+            "input": format_shape(self.data.shape), "classes": str(self.data.classes),
             "mean": _numbers(mean), "std": _numbers(std),
             "background": f"{_background(self.data):.4f}",
             "dataset": self.data.name, "checksum": self.data.checksum, **self.record}

@@ -22,7 +22,7 @@ from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import Add, Step
-from lightsearch.shapes import Shape, check_shape, elements
+from lightsearch.shapes import Shape, check_shape, elements, format_shape
 
 BYTES = 4  # of a float32
 
@@ -129,7 +129,7 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
     if classes is not None and output != (classes, 1, 1):
         last = f"[{len(steps) - 1}]" if steps else "the input"
         raise DesignError(f"the output must be {classes}x1x1, one value a class, but got "
-                          f"{'x'.join(map(str, output))} at {last}")
+                          f"{format_shape(output)} at {last}")
     return Cost(steps, output, params, macs, BYTES * peak, field, jump, whole)
 
 

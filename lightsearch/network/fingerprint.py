@@ -10,7 +10,7 @@ from lightsearch.design.parts import Design
 from lightsearch.network.cost import check_arguments
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import Add, Conv2d, Dense, Drop, GlobalPool, Op, Pool, Step
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, slide
 
 
 def fingerprint(design: Design, shape: Shape) -> str:
@@ -42,8 +42,7 @@ def _after(op: Conv2d | Pool | GlobalPool, shape: Shape) -> Shape:
     if isinstance(op, GlobalPool):
         return (shape[0], 1, 1)
     channels = op.outputs if isinstance(op, Conv2d) else shape[0]
-    height, width = ((n + 2 * op.padding - op.kernel) // op.stride + 1 for n in shape[1:])
-    return (channels, height, width)
+    return (channels, *slide(shape[1:], op.kernel, op.stride, op.padding))
 
 
 def _plain(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:

@@ -21,7 +21,7 @@ from lightsearch.network.operations import (
     Squeeze,
     Step,
 )
-from lightsearch.shapes import Shape, elements
+from lightsearch.shapes import Shape, elements, slide
 
 
 def summed(layer: Layer, ops: Ops, source: Shape) -> Step:
@@ -47,7 +47,7 @@ def _local(op: Op, source: Shape) -> Local:
     channels, height, width = source
     size = elements(source)
     if isinstance(op, Conv2d):
-        shape = (op.outputs, *_slid(op, height, width))
+        shape = (op.outputs, *_output_size(op, (height, width)))
         taps, peak = op.inputs // op.groups * op.kernel**2, size + elements(shape)
         return Local(shape, op.outputs * (taps + op.bias), elements(shape) * taps, op.kernel,
                      op.stride, peak=peak, padding=op.padding, kept=peak)
@@ -56,7 +56,7 @@ def _local(op: Op, source: Shape) -> Local:
     if isinstance(op, Activation | Drop):
         return Local(source, kept=2 * size)
     if isinstance(op, Pool):
-        shape = (channels, *_slid(op, height, width))
+        shape = (channels, *_output_size(op, (height, width)))
         peak = size + elements(shape)
         return Local(shape, extent=op.kernel, stride=op.stride, peak=peak, padding=op.padding,
                      kept=peak)
@@ -78,9 +78,8 @@ def _local(op: Op, source: Shape) -> Local:
     return _added(op, source)
 
 
-def _slid(op: Conv2d | Pool, height: int, width: int) -> tuple[int, int]:
-    return tuple((n + 2 * op.padding - op.kernel) // op.stride + 1  # type: ignore[return-value]
-                 for n in (height, width))
+def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
+    return slide(size, op.kernel, op.stride, op.padding)
 
 
 def _added(op: Add, source: Shape) -> Local:

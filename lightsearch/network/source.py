@@ -32,7 +32,7 @@ from lightsearch.network.operations import (
     Squeeze,
     Step,
 )
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, format_shape
 
 WIDTH = 88  # of a line, as ruff has it by default
 _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Hardswish"}
@@ -92,8 +92,8 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape,
     imports.append(f"from torch import {'Tensor, ' if 'Tensor' in needs else ''}nn")
     said = f"A network of {costed.params:,} parameters, in PyTorch alone."
     head = f'"""{said}\n\n{note.strip()}\n"""' if note else f'"""{said}"""'
-    scores = "x".join(map(str, costed.shape if costed.shape[1:] != (1, 1) else costed.shape[:1]))
-    about = (f"{costed.params:,} parameters; a {_sizes(shape)} image to {scores} "
+    scores = format_shape(costed.shape if costed.shape[1:] != (1, 1) else costed.shape[:1])
+    about = (f"{costed.params:,} parameters; a {format_shape(shape)} image to {scores} "
              f"{'class scores' if costed.shape[1:] == (1, 1) else 'values'}.")
     notation = textwrap.fill(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
     doc = textwrap.indent(f'"""{about}\n\n{notation}\n"""' if text else f'"""{about}"""', "    ")
@@ -144,11 +144,7 @@ def _names(steps: Iterable[Step]) -> list[str]:
 
 def _comment(row: Row) -> str:
     whole = " and the whole image" if row.whole_image else ""
-    return f"{_sizes(row.shape)}, receptive field {row.receptive_field}{whole}"
-
-
-def _sizes(shape: Shape) -> str:
-    return "x".join(map(str, shape))
+    return f"{format_shape(row.shape)}, receptive field {row.receptive_field}{whole}"
 
 
 def _ends_flat(steps: tuple[Step, ...]) -> bool:

@@ -22,6 +22,7 @@ from lightsearch.notation.parser import parse
 from lightsearch.report.facts import OUTCOMES, asked_line, protocol
 from lightsearch.report.study import template, written
 from lightsearch.result import SearchResult
+from lightsearch.shapes import format_shape
 from lightsearch.study.trial import Trial
 from lightsearch.training.task import EpochResult
 
@@ -50,7 +51,7 @@ def design_text(result: SearchResult, number: int) -> str:
     return template("design.md").render(
         trial=trial, target=asked_line(result), results=tuple(_results(trial, on)),
         analysis=tuple(_analysis(trial, result)), summary=summary(design, shape).strip(),
-        input="x".join(map(str, shape)), rows=[_layer(r) for r in cost(design, shape).rows],
+        input=format_shape(shape), rows=[_layer(r) for r in cost(design, shape).rows],
         log=[_log(e) for e in trial.epochs], again=_again(trial, result),
         code=to_source(design, shape=shape, note=(
             f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
@@ -146,7 +147,7 @@ class _Layer:
 
 def _layer(row: Row) -> _Layer:
     inner = "- " * row.place.count(".body")
-    return _Layer(inner + row.layer, "x".join(map(str, row.shape)), f"{row.params:,}",
+    return _Layer(inner + row.layer, format_shape(row.shape), f"{row.params:,}",
                   f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump)
 
 

@@ -14,6 +14,7 @@ from lightsearch.formatting import caps_text, duration, percent, plural
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
+from lightsearch.shapes import format_shape
 from lightsearch.study.trial import Trial, versions
 
 OUTCOMES = {
@@ -130,7 +131,7 @@ def _asked(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
     yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
     yield "Epochs", f"{identity.epochs} at most"
     shape, classes = result.images
-    yield "Data", (f"{identity.dataset}, {'x'.join(map(str, shape))}, {classes} classes, checksum "
+    yield "Data", (f"{identity.dataset}, {format_shape(shape)}, {classes} classes, checksum "
                    f"{identity.checksum}")
     yield "Proposals", f"{identity.sampler}, seed {identity.seed}"
     yield "Pruning", identity.pruner

@@ -36,7 +36,7 @@ from lightsearch.network.operations import (
 )
 from lightsearch.network.operations import Op as Operation
 from lightsearch.randomness import threshold
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, slide
 
 (CONV, POINTWISE, MAX_POOL, AVERAGE_POOL, GLOBAL_POOL, GATE, SQUEEZE, RESIZE, ADD) = range(9)
 FUNCTIONS = ("none", "relu", "gelu", "silu", "hardswish")
@@ -153,9 +153,9 @@ class _Writer:
     def _single(self, op: Operation, place: str, source: int) -> int:
         shape = self._shape(source)
         if isinstance(op, Pool):
-            size = tuple((n + 2 * op.padding - op.kernel) // op.stride + 1 for n in shape[1:])
+            size = slide(shape[1:], op.kernel, op.stride, op.padding)
             return self._op(MAX_POOL if op.by == "max" else AVERAGE_POOL, source,
-                            (shape[0], size[0], size[1]), height=op.kernel, width=op.kernel,
+                            (shape[0], *size), height=op.kernel, width=op.kernel,
                             stride=op.stride, padding=op.padding)
         if isinstance(op, GlobalPool):
             return self._op(GLOBAL_POOL, source, (shape[0], 1, 1))
@@ -182,8 +182,7 @@ class _Writer:
             weight = self._parameter(f"{place}.weight", op.outputs, *taps)
             kernel, stride, padding = (op.kernel, op.kernel), op.stride, op.padding
             groups = op.groups
-            size = tuple((n + 2 * padding - op.kernel) // stride + 1  # type: ignore[assignment]
-                         for n in (height, width))
+            size = slide((height, width), op.kernel, stride, padding)
         bias = self._parameter(f"{place}.bias", op.outputs) if op.bias else -1
         return self._op(CONV, source, (op.outputs, *size), height=kernel[0], width=kernel[1],
                         stride=stride, padding=padding, groups=groups, weight=weight, bias=bias)
