@@ -22,6 +22,7 @@ from lightsearch.design.recipe import Recipe
 from lightsearch.engines.augment import Streams, augment
 from lightsearch.engines.engine import Batch, State, below, memories
 from lightsearch.engines.initial_weights import initialise, seeded_module
+from lightsearch.engines.stopping import current_flag
 from lightsearch.randomness import keep, key, rounded
 
 
@@ -38,6 +39,7 @@ class Eager:
                  device: str = "cpu", precision: str = "float32") -> None:
         self.design, self.recipe, self.data, self.seed = design, recipe, data, seed
         self.device, self.precision = torch.device(device), precision
+        self.flag = current_flag()
         self.model = self._module()
         self.average = self._module() if recipe.ema else None
         self.following = _pairs(self.average, self.model) if self.average is not None else None
@@ -107,6 +109,7 @@ class Eager:
     def train(self, batches: Sequence[Batch]) -> None:
         """The steps of an epoch, one after the other."""
         for batch in batches:
+            self.flag.check()
             self.learn(batch.images, batch.rate, batch.augment_stream, batch.dropout_stream)
             self.follow(batch.towards)
 
@@ -166,6 +169,7 @@ class Eager:
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         for pixels, truth in zip(torch.split(images, self.evaluation_batch),
                                  torch.split(labels, self.evaluation_batch), strict=True):
+            self.flag.check()
             scores = module(self._normalised(pixels.to(torch.float32).div_(255)))
             correct += (scores.argmax(1) == truth).sum()
         return int(correct)

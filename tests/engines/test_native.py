@@ -25,6 +25,7 @@ import lightsearch.engines.native
 from lightsearch.data.dataset import DataSet
 from lightsearch.design import Seq, gap, seq
 from lightsearch.design.recipe import Recipe
+from lightsearch.engines.engine import Batch
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native import library as native_library
 from lightsearch.engines.native.engine import Native
@@ -472,8 +473,7 @@ for name in ("sgd", "adam", "adamw"):
     engine = t.Native(t.parse("conv(6,dropout=0.2) se gap linear(10)"), recipe, data, 1, library)
     engine.begin()
     for step in range(3):
-        engine.learn(t.torch.arange(17 + step), 0.1, step, step)
-        engine.follow(0.5)
+        engine.train([t.Batch(t.torch.arange(17 + step), 0.1, step, step, 0.5)])
     engine.load(engine.state() | {"run.step": t.torch.tensor(3)})
     assert engine.evaluate(False) + engine.evaluate(True) >= 0
 print("done")
@@ -591,6 +591,36 @@ def test_a_batch_larger_than_the_network_was_made_for_is_refused() -> None:
     engine = Native(parse("gap linear(10)"), Recipe(batch_size=4), images((1, 6, 6), 8, 10), 3)
     with pytest.raises(EngineError, match="at most 5 images, but got 6"):
         engine.gradient(torch.arange(6), None, 0)
+
+
+@needs_engine
+@pytest.mark.parametrize("index", [-1, 8, 2**40])
+def test_an_image_that_is_not_there_is_an_error(index: int) -> None:
+    engine = Native(parse("gap linear(10)"), Recipe(batch_size=4), images((1, 6, 6), 8, 10), 3)
+    engine.begin()
+    batch = torch.tensor([0, 7, index])
+    for train in (lambda: engine.gradient(batch, None, 0),
+                  lambda: engine.train([Batch(batch, 0.1, 0, 0, 0.5)])):
+        with pytest.raises(EngineError, match=f"from 0 to 7, but got {index}$"):
+            train()
+    engine.gradient(torch.tensor([0, 7]), None, 0)
+
+
+@needs_engine
+@pytest.mark.parametrize("label", [-1, 5, 2**40])
+def test_a_label_without_a_score_is_an_error(label: int) -> None:
+    """Labels are checked as a data set is made; this one is changed behind its back."""
+    data = images((1, 6, 6), 8, 10)
+    for _, labels in (data.train, data.test):
+        labels.clamp_(max=4)
+    engine = Native(parse("gap linear(5)"), Recipe(batch_size=4), data, 3)
+    engine.begin()
+    engine.gradient(torch.arange(4), None, 0)
+    data.train[1][3] = data.test[1][3] = label
+    with pytest.raises(EngineError, match=f"train image must be from 0 to 4, but got {label}$"):
+        engine.gradient(torch.arange(4), None, 0)
+    with pytest.raises(EngineError, match=f"test image must be from 0 to 4, but got {label}$"):
+        engine.evaluate(averaged=False)
 
 
 # Which engine ------------------------------------------------------------------------------------

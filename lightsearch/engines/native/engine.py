@@ -17,16 +17,25 @@ from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import Batch, State, below, memories
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native.library import (
+    NO_SUCH_CLASS,
+    NO_SUCH_IMAGE,
+    STOPPED,
     Augmentation,
     Images,
+    Step,
+    Training,
     library,
     number_type,
 )
 from lightsearch.engines.native.plan import Op, Plan, Slot, Value, plan
+from lightsearch.engines.stopping import EpochStopped, current_flag
 from lightsearch.errors import EngineError
 from lightsearch.randomness import key
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
+OPTIMIZERS = ("sgd", "adam", "adamw")  # in the order of `cpp/engine.cpp`
+STREAMS = ("affine", "brightness", "contrast", "erasing")  # of augmentation
+TOGETHER = 4096  # images, about, that one call into the library trains on
 
 
 class Native:
@@ -57,6 +66,8 @@ class Native:
         self.network = _network(self.library, self.plan, self.most)
         self.sets = {part: _images(split, data) for part, split in
                      (("train", data.train), ("test", data.test))}
+        self.flag = current_flag()  # kept while the library may read it
+        self.library.network_watch(self.network(), self.flag.address)
 
     def _zeros(self, count: int) -> Tensor:
         return torch.zeros(count, dtype=self.dtype)
@@ -111,50 +122,84 @@ class Native:
     # Work ------------------------------------------------------------------------------------
 
     def train(self, batches: Sequence[Batch]) -> None:
-        """The steps of an epoch, one after the other."""
-        for batch in batches:
-            self.learn(batch.images, batch.rate, batch.augment_stream, batch.dropout_stream)
-            self.follow(batch.towards)
+        """The steps of an epoch, one after the other.
 
-    def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
-        """Fill `gradients` from a batch of training images, and count its loss and hits."""
+        One call into the library makes many steps, so that Python's lock is seldom wanted, and
+        comes back at times, so that Ctrl-C is heard.
+        """
+        first = 0
+        while first < len(batches):
+            last, images = first, 0
+            while last < len(batches) and (last == first or images < TOGETHER):
+                images += len(batches[last].images)
+                last += 1
+            self._train(batches[first:last])
+            first = last
+
+    def _train(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            self._check_batch(batch.images)
+        steps = (Step * len(batches))(*(_step(batch) for batch in batches))
+        indices = torch.cat([batch.images for batch in batches])
+        how = _augmentation(self.recipe, 0)
+        loss, correct = ctypes.c_double(self.loss), ctypes.c_int64(self.correct)
+        self._end(self.library.network_train(
+            self.network(), self._training(how), steps, len(steps), indices.data_ptr(), loss,
+            correct), "train", indices)
+        self.loss, self.correct = loss.value, correct.value
+        self.steps += len(batches)
+
+    def _training(self, how: Augmentation) -> Training:
+        first, second = ([m.data_ptr() for m in self.memories.values()] + [None, None])[:2]
+        average, average_running = (None, None) if self.averaged is None else (
+            tensor.data_ptr() for tensor in self.averaged)
+        return Training(
+            ctypes.addressof(self.sets["train"]), ctypes.addressof(how),
+            self.parameters.data_ptr(), self.gradients.data_ptr(), self.running.data_ptr(),
+            average, average_running, first, second, len(self.parameters), len(self.running),
+            OPTIMIZERS.index(self.recipe.optimizer), self.steps, self.recipe.momentum,
+            self.recipe.weight_decay, self.recipe.smoothing)
+
+    def _check_batch(self, batch: Tensor) -> None:
         if len(batch) > self.most:
             raise EngineError(f"a batch must have at most {self.most} images, "
                               f"but got {len(batch)}")
         if len(batch) == 1 and self.lonely:
             raise ValueError("batch norm must have more than one value a channel to train on, "
                              "but got a batch of one image and a plane of one pixel")
+
+    def _end(self, status: int, part: str, images: Tensor | None = None) -> None:
+        """Raise what a call into the library says of images of a part, all if none are given."""
+        labels = (self.data.train if part == "train" else self.data.test)[1]
+        count, classes = len(labels), self.plan.values[self.plan.scores].channels
+        if status == STOPPED:
+            raise EpochStopped("the epoch was asked to stop")
+        if status == NO_SUCH_IMAGE and images is not None:
+            wrong = images[(images < 0) | (images >= count)][0]
+            raise EngineError(f"an index of a {part} image must be from 0 to {count - 1}, "
+                              f"but got {int(wrong)}")
+        if status == NO_SUCH_CLASS:
+            met = labels if images is None else labels[images]
+            wrong = met[(met < 0) | (met >= classes)][0]
+            raise EngineError(f"a label of a {part} image must be from 0 to {classes - 1}, "
+                              f"but got {int(wrong)}")
+
+    def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
+        """Fill `gradients` from a batch of training images, and count its loss and hits."""
+        self._check_batch(batch)
         loss, correct = ctypes.c_double(), ctypes.c_int64()
         how = None if augment_stream is None else _augmentation(self.recipe, augment_stream)
         batch = batch.contiguous()
-        self.library.network_gradient(
+        self._end(self.library.network_gradient(
             self.network(), self.sets["train"], how, batch.data_ptr(), len(batch), dropout_stream,
             self.parameters.data_ptr(), len(self.parameters), self.gradients.data_ptr(),
-            self.running.data_ptr(), self.recipe.smoothing, loss, correct)
+            self.running.data_ptr(), self.recipe.smoothing, loss, correct), "train", batch)
         self.loss += loss.value
         self.correct += correct.value
 
     def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
-        """One step of the optimizer on a batch of training images, given by index."""
-        self.gradient(batch, augment_stream, dropout_stream)
-        kept = [memory.data_ptr() for memory in self.memories.values()]
-        pointers = (self.parameters.data_ptr(), self.gradients.data_ptr(), *kept)
-        count, decay = len(self.parameters), self.recipe.weight_decay
-        if self.recipe.optimizer == "sgd":
-            momentum = self.recipe.momentum
-            self.library.optimize_sgd(*(pointers if momentum else (*pointers, None)), count, rate,
-                                      momentum, decay, self.steps == 0)
-        else:
-            self.library.optimize_adam(*pointers, count, rate, decay,
-                                       self.recipe.optimizer == "adamw", self.steps + 1)
-        self.steps += 1
-
-    def follow(self, weight: float) -> None:
-        """Move the average a step towards the weights and batch norm's statistics."""
-        if self.averaged is None:
-            return
-        for average, value in zip(self.averaged, (self.parameters, self.running), strict=True):
-            self.library.average_follow(average.data_ptr(), value.data_ptr(), len(value), weight)
+        """One step on a batch of training images, given by index; the average stays as it is."""
+        self.train([Batch(batch, rate, augment_stream, dropout_stream, towards=0.0)])
 
     def told(self) -> tuple[float, int]:
         """The summed loss and the number of correct images of the steps so far."""
@@ -164,9 +209,11 @@ class Native:
         """Number of correct test images, by the averaged weights or the raw ones."""
         raw = (self.parameters, self.running)
         parameters, running = self.averaged if averaged and self.averaged is not None else raw
-        return int(self.library.network_evaluate(
-            self.network(), self.sets["test"], len(self.data.test[1]), parameters.data_ptr(),
-            running.data_ptr()))
+        right = ctypes.c_int64()
+        self._end(self.library.network_evaluate(
+            self.network(), self.sets["test"], parameters.data_ptr(), running.data_ptr(), right),
+            "test")
+        return right.value
 
 
 class _Network:
@@ -174,10 +221,16 @@ class _Network:
 
     def __init__(self, build: ctypes.CDLL, address: int) -> None:
         self.address = address
-        weakref.finalize(self, build.network_free, address)
+        # Not at the interpreter's end, when a thread may still run in it.
+        weakref.finalize(self, build.network_free, address).atexit = False
 
     def __call__(self) -> int:
         return self.address
+
+
+def _step(batch: Batch) -> Step:
+    streams = (key(batch.augment_stream, name) for name in STREAMS)
+    return Step(len(batch.images), batch.rate, batch.towards, batch.dropout_stream, *streams)
 
 
 def _network(build: ctypes.CDLL, made: Plan, batch: int) -> _Network:
@@ -199,7 +252,7 @@ class _Set(Images):
 def _images(split: Split, data: DataSet) -> _Set:
     pixels, labels = (tensor.contiguous() for tensor in split)
     mean, deviation = (tensor.double().contiguous() for tensor in data.mean_std)
-    found = _Set(pixels.data_ptr(), labels.data_ptr(), *data.shape, mean.data_ptr(),
+    found = _Set(pixels.data_ptr(), labels.data_ptr(), len(labels), *data.shape, mean.data_ptr(),
                  deviation.data_ptr())
     found.kept = (pixels, labels, mean, deviation)
     return found
@@ -209,7 +262,7 @@ def _augmentation(recipe: Recipe, stream: int) -> Augmentation:
     return Augmentation(
         math.radians(recipe.rotation), math.radians(recipe.shear), recipe.scale, recipe.shift,
         recipe.brightness, recipe.contrast, recipe.erasing,
-        *(key(stream, name) for name in ("affine", "brightness", "contrast", "erasing")))
+        *(key(stream, name) for name in STREAMS))
 
 
 def _part(flat: Tensor, slot: Slot) -> Tensor:

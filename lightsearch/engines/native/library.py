@@ -29,9 +29,9 @@ SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 class Images(ctypes.Structure):
     """The images of a data set; see `cpp/images.hpp`."""
 
-    _fields_: ClassVar = [("pixels", c_void_p), ("labels", c_void_p), ("channels", c_int64),
-                          ("height", c_int64), ("width", c_int64), ("mean", c_void_p),
-                          ("deviation", c_void_p)]
+    _fields_: ClassVar = [("pixels", c_void_p), ("labels", c_void_p), ("count", c_int64),
+                          ("channels", c_int64), ("height", c_int64), ("width", c_int64),
+                          ("mean", c_void_p), ("deviation", c_void_p)]
 
 
 class Augmentation(ctypes.Structure):
@@ -44,21 +44,42 @@ class Augmentation(ctypes.Structure):
                                         "erasing_stream"))]
 
 
+class Training(ctypes.Structure):
+    """What the steps of an epoch share; see `cpp/engine.cpp`."""
+
+    _fields_: ClassVar = [
+        *((name, c_void_p) for name in ("images", "augmentation", "parameters", "gradients",
+                                        "running", "average", "average_running", "first",
+                                        "second")),
+        *((name, c_int64) for name in ("parameter_count", "running_count", "optimizer", "steps")),
+        *((name, c_double) for name in ("momentum", "decay", "smoothing"))]
+
+
+class Step(ctypes.Structure):
+    """One step of an epoch; see `cpp/engine.cpp`."""
+
+    _fields_: ClassVar = [
+        ("images", c_int64), ("rate", c_double), ("towards", c_double),
+        *((name, c_uint64) for name in ("dropout", "affine", "brightness", "contrast",
+                                        "erasing"))]
+
+
+DONE, STOPPED, NO_SUCH_IMAGE, NO_SUCH_CLASS = range(4)  # how a call ended, see `cpp/engine.cpp`
+
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "layout_of": (c_int64, [c_int64]),
     "build_for_processor": (c_int64, []),
     "network_make": (c_void_p, [POINTER(Value), c_int64, POINTER(Op), c_int64, c_int64, c_int64,
                                 c_int64]),
     "network_free": (None, [c_void_p]),
-    "network_gradient": (None, [c_void_p, POINTER(Images), POINTER(Augmentation), c_void_p,
-                                c_int64, c_uint64, c_void_p, c_int64, c_void_p, c_void_p,
-                                c_double, POINTER(c_double), POINTER(c_int64)]),
-    "network_evaluate": (c_int64, [c_void_p, POINTER(Images), c_int64, c_void_p, c_void_p]),
-    "optimize_sgd": (None, [c_void_p, c_void_p, c_void_p, c_int64, c_double, c_double, c_double,
-                            c_int64]),
-    "optimize_adam": (None, [c_void_p, c_void_p, c_void_p, c_void_p, c_int64, c_double, c_double,
-                             c_int64, c_int64]),
-    "average_follow": (None, [c_void_p, c_void_p, c_int64, c_double]),
+    "network_watch": (None, [c_void_p, c_void_p]),
+    "network_gradient": (c_int64, [c_void_p, POINTER(Images), POINTER(Augmentation), c_void_p,
+                                   c_int64, c_uint64, c_void_p, c_int64, c_void_p, c_void_p,
+                                   c_double, POINTER(c_double), POINTER(c_int64)]),
+    "network_train": (c_int64, [c_void_p, POINTER(Training), POINTER(Step), c_int64, c_void_p,
+                                POINTER(c_double), POINTER(c_int64)]),
+    "network_evaluate": (c_int64, [c_void_p, POINTER(Images), c_void_p, c_void_p,
+                                   POINTER(c_int64)]),
 }
 
 
@@ -75,9 +96,9 @@ def open_library(path: Path) -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise EngineError(f"the native engine cannot be loaded: {error}; install the package "
                           "again") from error
-    sizes = [ctypes.sizeof(struct) for struct in (Value, Op, Images, Augmentation)]
+    sizes = [ctypes.sizeof(struct) for struct in (Value, Op, Images, Augmentation, Training, Step)]
     built = library.layout_of(5)
-    if [library.layout_of(which) for which in range(4)] != sizes \
+    if [library.layout_of(which) for which in (0, 1, 2, 3, 6, 7)] != sizes \
             or (built and sources() and built != sources()):
         raise EngineError(f"the native engine at {path} was built from other sources: "
                           "install the package again")

@@ -18,11 +18,34 @@
 #define LIGHTSEARCH_SOURCES 0
 #endif
 
+// How a call ended. After anything but DONE, what it was to fill is undefined.
+enum Status { DONE, STOPPED, NO_SUCH_IMAGE, NO_SUCH_CLASS };
+
+enum Optimizer { SGD, ADAM, ADAMW };
+
+// What the steps of an epoch share.
+struct Training {
+    const Images *images;
+    const Augmentation *augmentation;  // nothing: none; its streams are each step's
+    real *parameters, *gradients, *running;
+    real *average, *average_running;  // nothing: none is kept
+    real *first, *second;             // what the optimizer remembers: momentum, or both moments
+    int64_t parameter_count, running_count;
+    int64_t optimizer, steps;  // steps that were made before
+    double momentum, decay, smoothing;
+};
+
+struct Step {
+    int64_t images;        // it takes of the indices, after those of the step before
+    double rate, towards;  // how far the average moves towards the weights
+    uint64_t dropout, affine, brightness, contrast, erasing;  // streams
+};
+
 // What the caller's structs and a parameter must measure, in bytes, and the version of the files.
 PUBLIC int64_t layout_of(int64_t which) {
     const int64_t sizes[] = {sizeof(Value), sizeof(Op), sizeof(Images), sizeof(Augmentation),
-                             sizeof(real), LIGHTSEARCH_SOURCES};
-    return which >= 0 && which < 6 ? sizes[which] : -1;
+                             sizeof(real), LIGHTSEARCH_SOURCES, sizeof(Training), sizeof(Step)};
+    return which >= 0 && which < 8 ? sizes[which] : -1;
 }
 
 PUBLIC int64_t build_for_processor() { return best_build(); }
@@ -39,19 +62,30 @@ PUBLIC Net *network_make(const Value *values, int64_t value_count, const Op *ops
 
 PUBLIC void network_free(Net *net) { delete net; }
 
+// From now on, what runs ends early, as STOPPED, once `*stop` is not zero.
+PUBLIC void network_watch(Net *net, const int64_t *stop) { net->stop = stop; }
+
 // The mean loss's gradient on a batch, in training mode: `gradients` is filled, `running` moved.
-PUBLIC void network_gradient(Net *net, const Images *images, const Augmentation *augmentation,
+PUBLIC int64_t network_gradient(Net *net, const Images *images, const Augmentation *augmentation,
                              const int64_t *indices, int64_t count, uint64_t dropout_stream,
                              const real *parameters, int64_t parameter_count, real *gradients,
                              real *running, double smoothing, double *loss, int64_t *correct) {
+    for (int64_t i = 0; i < count; i++) {
+        if (indices[i] < 0 || indices[i] >= images->count) return NO_SUCH_IMAGE;
+        const int64_t label = images->labels[indices[i]];
+        if (label < 0 || label >= net->values[net->scores].channels) return NO_SUCH_CLASS;
+    }
     net->parameters = parameters, net->gradients = gradients, net->running = running;
     net->dropout_stream = dropout_stream, net->images = count, net->training = true;
     std::fill(gradients, gradients + parameter_count, (real)0);
     Augmenter augmenter(*images, augmentation, count);
-    for (int64_t block = 0; block < net->blocks_now(); block++)
+    for (int64_t block = 0; block < net->blocks_now(); block++) {
+        if (net->stopped()) return STOPPED;
         fill_block(net->act(net->input, block), *images, augmenter, indices, block * LANES,
                    net->lanes_in(block));
+    }
     net->forward();
+    if (net->stopped()) return STOPPED;
     Judged all;
     for (int64_t block = 0; block < net->blocks_now(); block++) {
         int64_t labels[LANES], used = net->lanes_in(block);
@@ -61,40 +95,74 @@ PUBLIC void network_gradient(Net *net, const Images *images, const Augmentation 
         all.loss += judged.loss, all.correct += judged.correct;
     }
     net->backward();
+    if (net->stopped()) return STOPPED;
     *loss = all.loss, *correct = all.correct;
+    return DONE;
 }
 
-// How many of the first `count` images are right, with running statistics.
-PUBLIC int64_t network_evaluate(Net *net, const Images *images, int64_t count,
-                                const real *parameters, real *running) {
+static void optimize(const Training &t, const Step &step, int64_t made) {
+    if (t.optimizer == SGD)
+        sgd(t.parameters, t.gradients, t.first, t.parameter_count, step.rate, t.momentum, t.decay,
+            made == 0);
+    else
+        adam(t.parameters, t.gradients, t.first, t.second, t.parameter_count, step.rate, t.decay,
+             t.optimizer == ADAMW, made + 1);
+}
+
+// Steps of an epoch, one after the other; loss and correct images are added to what is there.
+PUBLIC int64_t network_train(Net *net, const Training *training, const Step *steps, int64_t count,
+                             const int64_t *indices, double *loss, int64_t *correct) {
+    const Training &t = *training;
+    for (int64_t i = 0; i < count; i++) {
+        const Step &step = steps[i];
+        Augmentation augmentation{};
+        if (t.augmentation) {
+            augmentation = *t.augmentation;
+            augmentation.affine_stream = step.affine, augmentation.erasing_stream = step.erasing;
+            augmentation.brightness_stream = step.brightness;
+            augmentation.contrast_stream = step.contrast;
+        }
+        double one_loss = 0;
+        int64_t one_correct = 0;
+        const int64_t status = network_gradient(
+            net, t.images, t.augmentation ? &augmentation : nullptr, indices, step.images,
+            step.dropout, t.parameters, t.parameter_count, t.gradients, t.running, t.smoothing,
+            &one_loss, &one_correct);
+        if (status != DONE) return status;
+        *loss += one_loss, *correct += one_correct;
+        optimize(t, step, t.steps + i);
+        if (t.average) {
+            follow(t.average, t.parameters, t.parameter_count, step.towards);
+            follow(t.average_running, t.running, t.running_count, step.towards);
+        }
+        indices += step.images;
+    }
+    return DONE;
+}
+
+// How many of the images are right, with running statistics.
+PUBLIC int64_t network_evaluate(Net *net, const Images *images, const real *parameters,
+                                real *running, int64_t *right) {
+    const int64_t count = images->count;
     net->parameters = parameters, net->running = running;
     prepare_inference(*net);
     Augmenter plain(*images, nullptr, count);
     int64_t correct = 0;
     for (int64_t first = 0; first < count; first += LANES) {
+        if (net->stopped()) return STOPPED;
         int64_t indices[LANES], used = std::min<int64_t>(LANES, count - first);
         for (int64_t i = 0; i < used; i++) indices[i] = first + i;
         fill_block(net->act(net->input, 0), *images, plain, indices, 0, used);
         net->images = used;
         net->infer();
-        for (int64_t i = 0; i < used; i++)
-            correct += best_class(net->act(net->scores, 0), (int)i) == images->labels[first + i];
+        for (int64_t i = 0; i < used; i++) {
+            const int64_t label = images->labels[first + i];
+            if (label < 0 || label >= net->values[net->scores].channels) return NO_SUCH_CLASS;
+            correct += best_class(net->act(net->scores, 0), (int)i) == label;
+        }
     }
-    return correct;
-}
-
-PUBLIC void optimize_sgd(real *p, const real *g, real *m, int64_t count, double rate,
-                         double momentum, double decay, int64_t first) {
-    sgd(p, g, m, count, rate, momentum, decay, first);
-}
-
-PUBLIC void optimize_adam(real *p, const real *g, real *m, real *v, int64_t count, double rate,
-                          double decay, int64_t decoupled, int64_t step) {
-    adam(p, g, m, v, count, rate, decay, decoupled, step);
-}
-
-PUBLIC void average_follow(real *average, const real *value, int64_t count, double weight) {
-    follow(average, value, count, weight);
+    *right = correct;
+    return DONE;
 }
 
 #ifdef LIGHTSEARCH_PROFILE

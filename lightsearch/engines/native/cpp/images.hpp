@@ -15,6 +15,7 @@ namespace {
 struct Images {
     const uint8_t *pixels;  // (count, channels, height, width)
     const int64_t *labels;
+    int64_t count;
     int64_t channels, height, width;
     const double *mean, *deviation;  // of each channel, of pixels in [0, 1]
 };

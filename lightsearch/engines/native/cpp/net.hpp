@@ -166,6 +166,7 @@ struct Net {
     real *running = nullptr;
     uint64_t dropout_stream = 0;
     int64_t images = 0;      // of this step
+    const int64_t *stop = nullptr;  // the caller's: not zero, and what runs ends early
 #ifdef LIGHTSEARCH_PROFILE
     Profile profile;
 #endif
@@ -191,6 +192,9 @@ struct Net {
         int64_t left = images - block * LANES;
         return left < LANES ? left : LANES;
     }
+
+    // Read between blocks, so that also a large batch ends soon.
+    bool stopped() const { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }
 
     void share_memory();
     void clear_gaps(size_t start, size_t end);

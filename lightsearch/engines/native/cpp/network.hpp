@@ -190,8 +190,10 @@ inline void Net::forward() {
         for (end = start; end < ops.size() && !ops[end].barrier;) end++;
         end = std::min(end + 1, ops.size());
         clear_gaps(start, end);
-        for (int64_t block = 0; block < blocks_now(); block++)
+        for (int64_t block = 0; block < blocks_now(); block++) {
+            if (stopped()) return;
             for (size_t i = start; i < end; i++) forward_op(*this, i, block, true);
+        }
         const Op *tail = tail_of(*this, ops[end - 1]);
         if (tail && tail->gamma >= 0) {
             Work &w = work[ops[end - 1].tail];
@@ -212,6 +214,7 @@ inline void Net::backward() {
                                   population(*this, tail->source));
         clear_gaps(start, end);
         for (int64_t block = 0; block < blocks_now(); block++) {
+            if (stopped()) return;
             for (size_t i = start; i < end; i++)
                 if (ops[i].again) forward_op(*this, i, block, false);
             for (size_t i = end; i-- > start;) backward_op(*this, i, block);
