@@ -23,13 +23,14 @@ from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Stopp
 from lightsearch.searching.interrupts import heeding
 from lightsearch.searching.loop import run_loop
 from lightsearch.searching.settings import Question, ask
-from lightsearch.slots import Slot, local_slots
 from lightsearch.study import leaderboard as tables
 from lightsearch.study.disk import writing
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.trial import Trial, exact
 from lightsearch.workers.devices import worker_environments
+from lightsearch.workers.local import local_slots, trains_in_threads
+from lightsearch.workers.slot import Slot
 
 
 def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
@@ -64,14 +65,14 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
       image means.
     - `sampler`: "tpe", "random" (uniform within the budget), or an Optuna sampler. `pruner`:
       "target", "median", "halving", "none", or an Optuna pruner.
-    - `workers`: trials at once, one process and one thread each; the cores of this machine, or
-      what the study was started with; on GPUs `slots_per_gpu` for each of them, 4 unless told
-      otherwise. `seed`: of everything random. `device`: "cpu", "cuda" (every visible GPU),
-      "cuda:1", or "auto", which is "cuda" where there is one. `engine`: what trains, "native"
-      (compiled, on a processor), "torch", or "auto", which is what the study was started with,
-      else native where it can be; a design with a layer of your own is trained by torch in any
-      case. `precision`: of training steps, "float32", "bf16" (with torch) or "tf32" (on a GPU);
-      evaluation is in float32.
+    - `workers`: trials at once, one thread each; the cores of this machine, or what the study was
+      started with; on GPUs `slots_per_gpu` for each of them, 4 unless told otherwise. They are
+      threads of this process where the native engine trains all, else processes. `seed`: of
+      everything random. `device`: "cpu", "cuda" (every visible GPU), "cuda:1", or "auto", which
+      is "cuda" where there is one. `engine`: what trains, "native" (compiled, on a processor),
+      "torch", or "auto", which is what the study was started with, else native where it can be;
+      a design with a layer of your own is trained by torch in any case. `precision`: of training
+      steps, "float32", "bf16" (with torch) or "tf32" (on a GPU); evaluation is in float32.
     - `select_on`: what drives pruning, hits and ranking. "test", the test images, is what a target
       for the test images asks for, and flatters. "val" holds `val_size` training images out (a
       sixth, unless given), of each class as large a share as in the whole, drawn with `val_seed`;
@@ -84,10 +85,11 @@ def search(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.9
 
     Free: `data`, the folder of the data set (else `LIGHTSEARCH_DATA`, else a cache folder, else
     downloaded); `timeout` in seconds, after which the search stops, resumable; `epoch_timeout`
-    in seconds, after which a worker that hangs in an epoch is killed and the epoch runs again;
+    in seconds, after which an epoch is stopped and runs again, counted from when its worker is
+    ready;
     `stop_after_hits`, after which only the hits are trained on to their last epoch; `study`, the
     folder, by default under `lightsearch-studies` by its question; `quiet`, which leaves out the
-    progress display; `slots`, where to train instead of in processes here (see
+    progress display; `slots`, where to train instead of here (see
     `lightsearch.workers.dask`), as many as `workers`, and closed in the end; `confirm`, a number
     of fresh seeds with which the first `confirm_top` hits are trained again at the end, here (see
     `lightsearch.confirm`).
@@ -173,14 +175,16 @@ def run(question: Question, *, slots: Sequence[Slot] | None = None,
         with writing(question.folder):
             question.folder.mkdir(parents=True, exist_ok=True)
             references.save(question.data, images)  # never over another study's images
-    references.share(question.data)
+    in_threads = slots is None and trains_in_threads(question.engine, [question.space])
+    if not in_threads:
+        references.share(question.data)
     if slots is None:
-        slots = local_slots(question.workers, environments=worker_environments(
-            question.workers, question.device))
+        slots = local_slots(question.workers, in_threads=in_threads,
+                            environments=worker_environments(question.workers, question.device))
     stop = threading.Event()
     try:
         events = _written(run_loop(question, slots, stop), question)
-        with contextlib.closing(events):
+        with references.lent(question.data), contextlib.closing(events):
             yield from heeding(show(events, question) if show is not None else events, stop)
     finally:
         for slot in slots:

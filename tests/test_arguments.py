@@ -18,7 +18,7 @@ import lightsearch as ls
 from lightsearch import errors
 from lightsearch.data.references import lend
 from lightsearch.searching.pruning import TargetPruner
-from lightsearch.slots import local_slots
+from lightsearch.workers.local import local_slots
 
 DESIGN = ls.seq(ls.conv(4), ls.gap(), ls.linear(2))
 OPEN = ls.seq(ls.conv(ls.oneof(4, 8)), ls.gap(), ls.linear(2))

@@ -38,20 +38,16 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "engines": ({"errors", "randomness", "shapes", "design", "network", "data"}, set()),
     "training": ({"errors", "randomness", "checks", "design", "network", "data", "engines"},
                  set()),
-    "worker": (set(), set()),
-    "forking": ({"engines", "training", "worker"}, set()),
-    "process": ({"errors", "forking", "worker"}, set()),
-    "slots": ({"errors", "worker", "process"}, set()),
-    "workers": ({"errors", "slots"}, {"distributed"}),
+    "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
     "study": ({"errors", "statistics", "checks", "notation", "data", "engines", "training"},
               {"pandas"}),
     "plots": ({"errors", "shapes", "design", "notation", "network", "formatting", "space", "zoo",
                "study"}, {"matplotlib", "pandas", "scipy"}),
     "result": ({"errors", "checks", "shapes", "data", "engines", "study", "plots"}, {"pandas"}),
     "searching": ({"errors", "randomness", "checks", "shapes", "design", "notation", "network",
-                   "space", "data", "engines", "training", "slots", "workers", "study"}, set()),
+                   "space", "data", "engines", "training", "workers", "study"}, set()),
     "confirming": ({"errors", "randomness", "checks", "design", "notation", "network",
-                    "formatting", "data", "engines", "training", "slots", "workers", "study"},
+                    "formatting", "data", "engines", "training", "workers", "study"},
                    {"pandas"}),
     "progress": ({"formatting", "study", "searching"}, {"rich", "IPython"}),
     "exporting": ({"errors", "randomness", "checks", "shapes", "design", "notation", "network",
@@ -59,7 +55,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
                   {"pandas", "onnx", "onnxruntime"}),
     "report": ({"errors", "shapes", "notation", "network", "formatting", "data", "training",
                 "study", "plots", "result"}, {"jinja2", "matplotlib", "pandas"}),
-    "api": ({"errors", "checks", "design", "network", "data", "slots", "workers", "study",
+    "api": ({"errors", "checks", "design", "network", "data", "workers", "study",
              "result", "searching", "confirming", "progress"}, set()),
     "cli": ({"errors", "checks", "shapes", "design", "notation", "network", "formatting", "space",
              "zoo", "data", "engines", "training", "workers", "study", "result", "searching",
@@ -67,16 +63,16 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "__main__": ({"cli"}, set()),
 }
 TOP = {"__init__"}  # hands on names of all rooms
-FORMER = {"cluster": "workers", "published": "zoo"}  # hand on what has moved
+FORMER = {"cluster": "workers", "published": "zoo", "slots": "workers"}  # hand on what has moved
 
 TORCH = {
     "randomness.py", "network/modules.py", "data/dataset.py", "data/holdout.py", "data/named.py",
     "data/references.py", "engines/augment.py", "engines/cuda_graph.py", "engines/engine.py",
     "engines/initial_weights.py", "engines/native/engine.py", "engines/native/library.py",
-    "engines/pytorch.py", "engines/selection.py", "training/epoch.py", "worker.py",
-    "workers/devices.py", "exporting/folding.py", "exporting/onnx_graph.py",
-    "exporting/predicting.py", "exporting/reading.py", "exporting/trained.py",
-    "exporting/writing.py", "report/tensorboard.py", "cli/doctor.py",
+    "engines/pytorch.py", "engines/selection.py", "training/epoch.py",
+    "workers/devices.py", "workers/thread_slot.py", "exporting/folding.py",
+    "exporting/onnx_graph.py", "exporting/predicting.py", "exporting/reading.py",
+    "exporting/trained.py", "exporting/writing.py", "report/tensorboard.py", "cli/doctor.py",
 }
 OPTUNA = {
     "study/importances.py", "study/journal.py", "study/optuna_tools.py", "study/study.py",

@@ -39,7 +39,8 @@ from lightsearch.data.references import fetch
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
 from lightsearch.randomness import key, permutation
-from lightsearch.slots import ExecutorSlot, Slot, local_slots
+from lightsearch.workers.local import local_slots
+from lightsearch.workers.slot import ExecutorSlot, Slot
 
 EPOCHS_A_TRIAL = 15
 DESIGN = common.DESIGNS["separable, 4,360"]

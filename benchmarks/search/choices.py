@@ -23,8 +23,8 @@ from lightsearch.api import run
 from lightsearch.result import load_result
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.settings import ask
-from lightsearch.slots import InlineSlot
 from lightsearch.study.trial import Trial
+from lightsearch.workers.slot import InlineSlot
 
 RECIPE = "recipe(lr=0.2,batch=64,ema=0.98)"
 SAMPLERS = ("random", "tpe")

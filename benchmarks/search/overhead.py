@@ -84,8 +84,8 @@ def worker(data: str | None) -> dict[str, dict[str, int]]:
     from lightsearch import DEFAULT_RECIPE, Task, parse
     from lightsearch.data.named import load
     from lightsearch.data.references import DataRef, share
-    from lightsearch.slots import ProcessSlot
     from lightsearch.training.epoch import seconds_per_epoch
+    from lightsearch.workers.process_slot import ProcessSlot
 
     images = load("mnist", data)
     share(images)

@@ -26,12 +26,12 @@ from lightsearch.confirming.runs import Over, retrained
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
 from lightsearch.formatting import percent, plural
-from lightsearch.slots import local_slots
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import FOLDER, Ledger, slug
 from lightsearch.study.trial import versions
 from lightsearch.workers.devices import cores
+from lightsearch.workers.local import local_slots, trains_in_threads
 
 COLUMNS = ("design", "params", *FIGURES, "accuracies", "seeds", "target", "epochs", "recipe",
            "dataset", "checksum", "engine", "device", "versions")
@@ -99,7 +99,8 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         terms, label = terms_of(picks, seeds, goal, on, data)
         picks = [test_on(pick, on, data, root / FOLDER / slug(terms.on)) for pick in picks]
         count = workers or cores()
-        used = local_slots(min(count, seeds * len(picks)))
+        in_threads = all(trains_in_threads(p.task.engine, [p.task.design]) for p in picks)
+        used = local_slots(min(count, seeds * len(picks)), in_threads=in_threads)
         for slot in used:
             stack.callback(slot.close)
         ledger = stack.enter_context(Ledger.open(root, terms.on, terms))

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lightsearch.engines.engine import State
-from lightsearch.slots import Slot, WorkerDied
 from lightsearch.study.confirmations import Key
 from lightsearch.study.ledger import Ledger
 from lightsearch.training.epoch import run_epoch
 from lightsearch.training.task import EpochResult, Task
+from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
 DEATHS = 3  # of workers over one epoch, before the confirmation is given up
 
@@ -66,8 +66,7 @@ def retrained(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> I
         for future, (job, _) in running.items():  # interrupted: what is done is kept
             if future.done() and future.exception() is None:
                 _committed(job, future, ledger)
-        for slot in slots:
-            slot.kill()
+        kill_all(slots)
 
 
 def _submitted(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:

@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import functools
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,12 +81,32 @@ def lend(dataset: DataSet) -> DataRef:
     return DataRef(dataset.name, dataset.checksum)
 
 
-@functools.lru_cache(maxsize=4)
+@contextlib.contextmanager
+def lent(dataset: DataSet) -> Iterator[None]:
+    """Have `fetch` find this very data set meanwhile, so that threads need no second copy."""
+    known = dataset.checksum in _LENT
+    lend(dataset)
+    try:
+        yield
+    finally:
+        if not known:
+            del _LENT[dataset.checksum]
+
+
 def fetch(ref: DataRef) -> DataSet:
     """The data set that a reference names, checked against its checksum.
 
     Raises `DataError` where it is not found or has changed, or has too few images to hold out.
     """
+    with _FETCHING:  # two threads at once would make two copies
+        return _fetch(ref)
+
+
+_FETCHING = threading.RLock()
+
+
+@functools.lru_cache(maxsize=4)
+def _fetch(ref: DataRef) -> DataSet:
     if ref.holdout is not None:
         return held_out(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
     if ref.checksum in _LENT:
@@ -124,12 +146,17 @@ def overlap(images: Tensor, *others: Tensor) -> int:
     return sum(row.tobytes() in known for row in images.contiguous().numpy())
 
 
-@functools.lru_cache(maxsize=4)
 def tested_on(ref: DataRef, other: DataRef) -> DataSet:
     """The training images of one reference with the test images of another.
 
     Raises `DataError` where their shapes or classes differ.
     """
+    with _FETCHING:
+        return _tested_on(ref, other)
+
+
+@functools.lru_cache(maxsize=4)
+def _tested_on(ref: DataRef, other: DataRef) -> DataSet:
     trained, tested = fetch(ref), fetch(other)
     if trained.shape != tested.shape or int(tested.test[1].max()) >= trained.classes:
         raise DataError(f"images to test on must be as those trained on, {trained.shape} of "

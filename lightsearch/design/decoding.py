@@ -177,6 +177,21 @@ def _choices(space: Seq | Fielded) -> Iterator[Choice]:
                     yield from _choices(value)
 
 
+def layers_of(space: Space | Fielded) -> Iterator[Fielded]:
+    """Every layer that may occur in a space's designs, at least once."""
+    for part in space.parts if isinstance(space, Seq) else (space,):
+        if isinstance(part, Choice):
+            for option in part.options:
+                yield from layers_of(option)
+        elif isinstance(part, Repeat):
+            yield from layers_of(part.body)
+        else:
+            yield part
+            for spec in specs(type(part)):
+                if isinstance(value := getattr(part, spec.name), Seq):
+                    yield from layers_of(value)
+
+
 # The `choose` functions -------------------------------------------------------------------------
 
 
@@ -252,5 +267,5 @@ def designs(space: Space) -> Iterator[Design]:
         yield design
 
 
-__all__ = ["Choose", "chooser", "decided", "decode", "designs", "enumerated", "named_choices",
-           "recording", "replay"]
+__all__ = ["Choose", "chooser", "decided", "decode", "designs", "enumerated", "layers_of",
+           "named_choices", "recording", "replay"]

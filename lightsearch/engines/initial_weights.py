@@ -38,7 +38,15 @@ def initialise(module: nn.Module, seed: int) -> None:
 
 
 def initial_weights(design: Design, shape: Shape, seed: int) -> dict[str, Tensor]:
-    """The `state_dict` that training starts from."""
-    module = seeded_module(design, shape, seed)
+    """The `state_dict` that training starts from, of a design without users' own layers.
+
+    Nothing is drawn from PyTorch's generator, which belongs to the whole process.
+    """
+    with torch.device("meta"):
+        module: nn.Module = build(design, shape)
+    module.to_empty(device="cpu")
     initialise(module, seed)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_parameters()
     return dict(module.state_dict())

@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from lightsearch.design.decoding import layers_of
 from lightsearch.design.layers import (
     AvgPool,
     Conv,
@@ -26,7 +27,7 @@ from lightsearch.design.layers import (
     Separable,
     SqueezeExcite,
 )
-from lightsearch.design.parts import Layer, Seq, is_decided, kind_of
+from lightsearch.design.parts import Layer, Seq, Space, is_decided, kind_of
 from lightsearch.errors import DesignError
 from lightsearch.network.op_costs import summed
 from lightsearch.network.operations import (
@@ -53,6 +54,11 @@ Lowering: TypeAlias = Callable[[Any, Shape], Ops]
 Costing: TypeAlias = Callable[[Any, Shape], Local]
 _LOWERINGS: dict[type[Layer], Lowering] = {}
 _COSTINGS: dict[type[Layer], Costing] = {}
+
+
+def has_own_layers(space: Space) -> bool:
+    """Whether a design of `space` may have a layer of a user's own."""
+    return any(type(layer) in _COSTINGS for layer in layers_of(space))
 
 
 def register_cost(cls: type[Layer], cost: Costing) -> None:

@@ -10,10 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
 from lightsearch.engines.engine import State
-from lightsearch.slots import Slot
 from lightsearch.study.study import Study
 from lightsearch.training.epoch import run_epochs
 from lightsearch.training.task import EpochResult, Task
+from lightsearch.workers.slot import Slot
 
 POLL = 0.2  # seconds between looks at whether to stop, while an epoch is waited for
 
@@ -25,11 +25,18 @@ class Training:
     number: int
     task: Task
     future: Future[tuple[State, EpochResult]] | None = None
-    limit: float = math.inf  # when the epoch has taken too long
+    call: Future[tuple[State, EpochResult]] | None = None  # what the slot runs for it
+    seconds: float = math.inf  # that the epoch may take
+    limit: float = math.inf  # when it has taken too long, once it has begun
     deaths: int = 0  # of workers over this epoch
 
     def done(self) -> bool:
         return self.future is not None and self.future.done()
+
+    def watch(self) -> None:
+        """Start the epoch's time if a worker has begun it."""
+        if self.limit == math.inf and self.call is not None and self.call.running():
+            self.limit = time.monotonic() + self.seconds
 
     def late(self) -> bool:
         return time.monotonic() >= self.limit
@@ -69,9 +76,13 @@ class Epochs:
         if known is None:
             state, behind = self._study.state(training.number)
             first = behind + 1
-        training.limit = time.monotonic() + (done + 2 - first) * self._timeout
-        epoch = self._slots[slot].submit(run_epochs, training.task, state, first, done + 1)
-        training.future = self._study.written(training.number, epoch)
+        training.seconds, training.limit = (done + 2 - first) * self._timeout, math.inf
+        training.call = self._slots[slot].submit(run_epochs, training.task, state, first, done + 1)
+        training.future = self._study.written(training.number, training.call)
+
+    def _watch(self) -> None:
+        for training in self._training.values():
+            training.watch()
 
     def running(self) -> list[int]:
         """The slots in which an epoch runs, or has ended and was not handled yet."""
@@ -91,6 +102,7 @@ class Epochs:
         if not training.done():
             self._study.sync()
         while not training.done():
+            self._watch()
             left = min(training.limit, deadline) - time.monotonic()
             if left <= 0:
                 return
@@ -108,6 +120,7 @@ class Epochs:
         if not any(future.done() for future in futures):
             self._study.sync()
         while futures:
+            self._watch()
             done = wait(futures, POLL, FIRST_COMPLETED).done
             if done:
                 return next(slot for future, slot in futures.items() if future in done)

@@ -33,10 +33,10 @@ from lightsearch.searching.planning import make_plan
 from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.settings import Question
-from lightsearch.slots import Slot, WorkerDied
 from lightsearch.study.study import Study
 from lightsearch.study.trial import Counts, Trial, exact, reached
 from lightsearch.training.task import EpochResult, Task
+from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up
 FAILURES = 5  # of trials in a row, before the search is given up
@@ -61,8 +61,7 @@ def run_loop(question: Question, slots: Sequence[Slot],
         try:
             yield from loop.run()
         finally:
-            for slot in slots:
-                slot.kill()
+            kill_all(slots)
 
 
 @dataclass(slots=True)

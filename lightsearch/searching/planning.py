@@ -9,9 +9,9 @@ from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.events import Planned
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.settings import Question
-from lightsearch.slots import Slot, WorkerDied
 from lightsearch.study.trial import Trial
 from lightsearch.training.epoch import seconds_per_epoch
+from lightsearch.workers.slot import Slot, WorkerDied, result_within
 
 SAMPLES = 32  # draws among which the design of median work is timed
 
@@ -40,7 +40,7 @@ def _typical_seconds(question: Question, proposer: Proposer, slot: Slot) -> floa
     median = samples[len(samples) // 2]
     task = question.task(median.design, median.recipe, seed=0)
     try:
-        return slot.submit(seconds_per_epoch, task).result(timeout=question.epoch_timeout)
+        return result_within(slot.submit(seconds_per_epoch, task), question.epoch_timeout)
     except WorkerDied:
         return None
     except LightsearchError:

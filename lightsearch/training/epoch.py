@@ -8,6 +8,7 @@ result, and a trial is stopped by not asking for its next epoch. Nothing here pr
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 
@@ -32,8 +33,8 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     """Train `task` for one more epoch (from 1) and evaluate it on all test images, or on those
     held out of its training images where `task.data` says so.
 
-    `state` is what the epoch before gave, and None before the first; it is not changed. Torch is
-    held to one thread meanwhile, since sums depend on their number.
+    `state` is what the epoch before gave, and None before the first; it is not changed. If PyTorch
+    trains, it is held to one thread meanwhile, since sums depend on their number.
 
     Raises `ArgumentError` for an epoch that the task does not have or the state does not fit, and
     `DesignError` for a design that does not fit the images or their classes.
@@ -43,10 +44,27 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     if (state is None) != (epoch == 1):
         raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
                             f"but got epoch={epoch}")
+    data = fetch(task.data)
+    cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
+    engine = engine_of(task.engine, task.design, data.shape, task.device)
+    with _one_thread(engine):
+        return _run_epoch(task, data, engine, state, epoch)
+
+
+@contextlib.contextmanager
+def _one_thread(engine: str) -> Iterator[None]:
+    """Hold PyTorch to one thread if it is what trains.
+
+    The number is of the whole process. Epochs of the native engine run in threads beside others
+    and leave it alone: nothing that they ask of PyTorch depends on it.
+    """
+    if engine == "native":
+        yield
+        return
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:
-        return _run_epoch(task, state, epoch)
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -70,11 +88,9 @@ def train(task: Task) -> Iterator[EpochResult]:
         yield result
 
 
-def _run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
+def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
+               epoch: int) -> tuple[State, EpochResult]:
     begin = time.perf_counter()
-    data = fetch(task.data)
-    cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
-    name = engine_of(task.engine, task.design, data.shape, task.device)
     run = _Run(task, data, _started(name, task, data))
     if state is None:
         run.engine.begin()
@@ -175,15 +191,13 @@ def evaluated(state: State) -> State:
 
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """About how long an epoch of `task` takes here: a few training and evaluation steps, timed."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        data = fetch(task.data)
+    data = fetch(task.data)
+    name = engine_of(task.engine, task.design, data.shape, task.device)
+    with _one_thread(name):
         images, tests = len(data.train[1]), len(data.test[1])
         size = task.recipe.batch_size
         few = DataSet(data.name, (data.train[0][:size * steps], data.train[1][:size * steps]),
                       (data.test[0][:500], data.test[1][:500]), data.classes)
-        name = engine_of(task.engine, task.design, data.shape, task.device)
         engine = _started(name, task, few)
         engine.begin()
         if task.device != "cpu":
@@ -195,8 +209,6 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
         trained = time.perf_counter()
         engine.evaluate(averaged=False)
         tested = time.perf_counter()
-    finally:
-        torch.set_num_threads(threads)
     evaluations = 2 if task.recipe.ema else 1
     return ((trained - begin) * images / len(few.train[1])
             + (tested - trained) * evaluations * tests / len(few.test[1]))

@@ -1,1 +1,1 @@
-"""Workers: where epochs run."""
+"""Workers: what runs one call at a time, in a thread, a process, an executor or on a cluster."""

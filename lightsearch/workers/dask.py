@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lightsearch.errors import ArgumentError, WorkerError
-from lightsearch.slots import Slot, WorkerDied, check_free
+from lightsearch.workers.slot import Call, Slot, WorkerDied, check_free
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -180,6 +180,7 @@ class DaskSlot:
         address = self._address = self._pool.take(self._address, call.stopped.is_set)
         if not address:
             raise WorkerDied(self._name, None, stopped=True)
+        call.future.set_running_or_notify_cancel()
         future = self._pool.client.submit(call.function, *call.args, workers=[address],
                                           allow_other_workers=False, pure=False, retries=0)
         try:
@@ -210,5 +211,4 @@ class _Call:
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.function, self.args = function, args
         self.stopped = threading.Event()
-        self.future: Future[Any] = Future()
-        self.future.set_running_or_notify_cancel()
+        self.future: Call[Any] = Call()

@@ -23,12 +23,12 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef
 from lightsearch.errors import ArgumentError, DataError, NotationError, StudyError
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.slots import InlineSlot, WorkerDied
 from lightsearch.study.leaderboard import _NEEDED, read
 from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.trial import epoch_from
 from lightsearch.training.epoch import evaluated, run_epoch, train
 from lightsearch.training.task import Task
+from lightsearch.workers.slot import InlineSlot, WorkerDied
 
 GOOD = "conv(8) maxpool separable(12) gap linear(10)"
 WEAK = "conv(4) gap linear(10)"

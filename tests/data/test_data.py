@@ -25,7 +25,7 @@ from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.holdout import Holdout, holdout_of
 from lightsearch.data.named import load
-from lightsearch.data.references import DataRef, fetch, held_out, lend, save, share
+from lightsearch.data.references import DataRef, _fetch, fetch, held_out, lend, save, share
 from lightsearch.errors import ArgumentError, DataError
 
 REAL = os.environ.get("LIGHTSEARCH_DATA")
@@ -591,7 +591,7 @@ def test_the_place_is_no_part_of_a_references_identity() -> None:
 
 def test_the_digits_can_be_fetched_by_threads_at_once() -> None:
     named._load.cache_clear()
-    fetch.cache_clear()
+    _fetch.cache_clear()
     reference, found = DataRef("digits", "b63efdd1b04b8e02"), []
     threads = [threading.Thread(target=lambda: found.append(fetch(reference).checksum))
                for _ in range(4)]
@@ -609,7 +609,7 @@ def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     share(load("digits"))
     (path,) = tmp_path.iterdir()
     named._load.cache_clear()
-    fetch.cache_clear()
+    _fetch.cache_clear()
     return path
 
 
@@ -635,7 +635,7 @@ def test_a_damaged_shared_file_is_passed_over(shared_digits: Path, damage: str) 
         shared_digits.unlink()
     reference = DataRef("digits", named._digits().checksum)
     assert fetch(reference).checksum == reference.checksum
-    fetch.cache_clear()
+    _fetch.cache_clear()
 
 
 def test_own_images_are_not_shared_in_thecache_folder(

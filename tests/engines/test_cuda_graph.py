@@ -39,9 +39,9 @@ from lightsearch.network.modules import register
 from lightsearch.network.operations import Local
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation
-from lightsearch.slots import InlineSlot
 from lightsearch.training.epoch import run_epoch
 from lightsearch.training.task import EpochResult, Task
+from lightsearch.workers.slot import InlineSlot
 
 training = importlib.import_module("lightsearch.training.epoch")
 DIGITS = DataRef("digits", "b63efdd1b04b8e02")

@@ -35,7 +35,7 @@ from lightsearch.network.modules import assemble, register
 from lightsearch.network.operations import Local
 from lightsearch.searching.settings import ask
 from lightsearch.shapes import Shape
-from lightsearch.slots import InlineSlot
+from lightsearch.workers.slot import InlineSlot
 
 SPACE = ("conv(6,act-norm) residual([conv(8,p=0,gelu)],project) maxpool separable(8|12,inner) "
          "gate gap linear(10)")

@@ -19,10 +19,10 @@ from lightsearch.progress.lines import count_line, plan_lines
 from lightsearch.progress.status import NONE, Status, after
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Retried, Started
 from lightsearch.searching.settings import Question, ask
-from lightsearch.slots import InlineSlot
 from lightsearch.study.leaderboard import read
 from lightsearch.study.trial import Candidate, Counts, Trial, exact
 from lightsearch.training.task import EpochResult
+from lightsearch.workers.slot import InlineSlot
 
 
 def _question(folder: Path, **more: Any) -> Question:

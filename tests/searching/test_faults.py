@@ -28,21 +28,25 @@ from typing import Any
 
 import faulty
 import pytest
+import torch
 from killing import Kennel, Watch, asked, inline, kills, plain, same, searched
 from tiny import arguments, outcome
 
-from lightsearch import api, load_result, search
+from lightsearch import api, load_result, make_dataset, search
 from lightsearch.api import run
+from lightsearch.engines.native.library import available
 from lightsearch.errors import StudyError
 from lightsearch.searching import epochs as epochs_room
 from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.settings import ask
-from lightsearch.slots import InlineSlot, WorkerDied
 from lightsearch.training.epoch import seconds_per_epoch
+from lightsearch.training.task import EpochResult
+from lightsearch.workers.slot import InlineSlot, WorkerDied
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, signals and limits")
 PRUNERS = ("target", "halving")
+needs_engine = pytest.mark.skipif(not available(), reason="the native engine is not compiled")
 
 
 @pytest.fixture(scope="module")
@@ -504,7 +508,9 @@ class _Stuck(InlineSlot):
     def submit(self, function: Any, /, *args: Any) -> Future[Any]:
         if args[-1] == 2 and self.times:
             self.times -= 1
-            return Future()
+            hanging: Future[Any] = Future()
+            hanging.set_running_or_notify_cancel()
+            return hanging
         return super().submit(function, *args)
 
     def kill(self) -> None:
@@ -526,14 +532,109 @@ def test_an_epoch_that_hangs_is_run_again_and_given_up_the_third_time(
         assert len(result.records[0].epochs) == 1
 
 
+class _SlowStart(InlineSlot):
+    """A slot whose worker takes longer to be ready than an epoch may take."""
+
+    def submit(self, function: Any, /, *args: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            time.sleep(0.8)
+            future.set_running_or_notify_cancel()
+            future.set_result(function(*args))
+
+        threading.Thread(target=work).start()
+        return future
+
+    def kill(self) -> None:
+        self.kills = 1 + getattr(self, "kills", 0)
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_an_epochs_time_counts_from_when_its_worker_is_ready(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeatable: bool) -> None:
+    def brief(task: Any, state: Any, first: int, last: int) -> Any:
+        return {"model.x": torch.zeros(1)}, EpochResult(last, 0.5, 0, 9, 8, 8, 9, 0.1, 0.0)
+
+    monkeypatch.setattr(epochs_room, "run_epochs", brief)
+    slots = [_SlowStart(), _SlowStart()]
+    monkeypatch.setattr(api, "local_slots", lambda count, **_: slots)
+    result = search(**asked(tmp_path / "s", workers=2, trials=2, epochs=2, epoch_timeout=0.6,
+                            repeatable=repeatable))
+    assert [(t.outcome, len(t.epochs)) for t in result.records] == [("complete", 2)] * 2
+    assert [slot.kills for slot in slots] == [1, 1]  # at the end
+
+
+def _long() -> dict[str, Any]:
+    """A search whose native epochs last for a minute, batches of 4096 images for seconds."""
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (100_000, 1, 14, 14), dtype=torch.uint8, generator=draw)
+    images = make_dataset((pixels, torch.arange(100_000) % 10), (pixels[:10], torch.arange(10)))
+    return arguments(dataset=images, budget=200_000, space="conv(48) conv(64) gap linear(10)",
+                     recipe="recipe(batch=4096,lr=0.1|0.2)", trials=2, workers=2, epochs=2)
+
+
+@needs_engine
+def test_a_native_epoch_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    begin = time.monotonic()
+    result = search(**_long(), study=tmp_path / "s", epoch_timeout=1, engine="native")
+    assert time.monotonic() - begin < 60
+    assert [t.outcome for t in result.records] == ["failed"] * 2
+    assert result.records[0].reason == \
+        "an epoch must take at most `epoch_timeout`=1 seconds, 3 times in one epoch"
+    end = time.monotonic() + 60
+    while any(thread.name.startswith("worker-") for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+INTERRUPTED = """
+import sys, time
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+from test_faults import _long
+from lightsearch import search
+print("begins", flush=True)
+try:
+    search(**_long(), study="s", engine="native")
+except KeyboardInterrupt:
+    print(time.monotonic(), flush=True)
+"""
+
+
+@needs_engine
+def test_a_second_ctrl_c_ends_native_epochs_within_two_seconds(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(INTERRUPTED)
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "script.py", str(root / "tests" / "support"), str(Path(__file__).parent)],
+        cwd=tmp_path, text=True, env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == "begins\n"
+    while not (tmp_path / "s" / "journal.log").exists() \
+            or (tmp_path / "s" / "journal.log").read_bytes().count(b"trial") < 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    time.sleep(2)  # both trials train
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None  # it finishes the epochs that run
+    sent = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    out, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert float(out) - sent < 2
+    assert {t.outcome for t in load_result(tmp_path / "s").records} == {"running"}
+
+
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_killed_and_its_epoch_runs_again(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = searched(tmp_path / "expected", workers=1, trials=2)
+    expected = searched(tmp_path / "expected", workers=1, trials=2, engine="torch")
     mark = tmp_path / "mark"
     monkeypatch.setattr(epochs_room, "run_epochs",
                         functools.partial(faulty.stopped_once, str(mark)))
-    result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40))
+    result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40,
+                            engine="torch"))
     assert mark.exists()
     assert outcome(result) == outcome(expected)
 
@@ -542,10 +643,11 @@ def test_a_worker_that_hangs_is_killed_and_its_epoch_runs_again(
 def test_a_worker_without_memory_costs_its_trial_and_no_other(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = searched(tmp_path / "expected", workers=1, trials=4, pruner="none",
-                        sampler="random")
+                        sampler="random", engine="torch")
     seeds = [t.candidate.seed for t in expected.records]
     monkeypatch.setattr(epochs_room, "run_epochs", functools.partial(faulty.starved, *seeds[1:3]))
-    result = search(**asked(tmp_path / "s", workers=1, trials=4, pruner="none", sampler="random"))
+    result = search(**asked(tmp_path / "s", workers=1, trials=4, pruner="none", sampler="random",
+                            engine="torch"))
     whole, hungry, doomed, last = result.records
     assert (hungry.outcome, hungry.reason) == ("failed", "MemoryError: ")
     assert doomed.outcome == "failed"
@@ -578,8 +680,6 @@ def test_the_workers_death_while_an_epoch_is_timed_costs_the_estimate_only(
 
 @pytest.mark.parametrize("engine", ["torch", "native"])
 def test_a_loss_that_is_no_number_ends_its_trial_and_no_other(tmp_path: Path, engine: str) -> None:
-    from lightsearch.engines.native.library import available
-
     if engine == "native" and not available():
         pytest.skip("there is no native engine here")
     result = searched(tmp_path / "s", workers=1, engine=engine, trials=4, pruner="none",
@@ -611,9 +711,9 @@ def test_a_studys_images_that_are_damaged_end_the_search_with_the_reason(
         searched(folder)
         same(folder, undisturbed["target"])
         return
-    from lightsearch.data.references import fetch
+    from lightsearch.data.references import _fetch
 
-    fetch.cache_clear()
+    _fetch.cache_clear()
     with pytest.raises(Exception, match="the data set 'few' must") as error:
         searched(folder)
     assert type(error.value).__name__ == "DataError"

@@ -19,9 +19,10 @@ from lightsearch import api, search
 from lightsearch.engines.engine import State
 from lightsearch.randomness import key
 from lightsearch.searching import loop
-from lightsearch.slots import ExecutorSlot, Slot, local_slots
 from lightsearch.training import epoch as training
 from lightsearch.training.task import EpochResult, Task
+from lightsearch.workers.local import local_slots
+from lightsearch.workers.slot import ExecutorSlot, Slot
 
 SPACE = ("conv(4|6|8|10|12) [conv(4|6|8,k=1) | separable(8|10|12|16)] maxpool "
          "separable(8|12|16)? gap linear(10)")

@@ -29,8 +29,8 @@ from lightsearch import api, load_result, make_dataset, search
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.named import load
 from lightsearch.engines.native.library import available
-from lightsearch.slots import InlineSlot
 from lightsearch.study.journal import NAME
+from lightsearch.workers.slot import InlineSlot
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lightsearch"

@@ -22,8 +22,8 @@ from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.events import EpochDone, Event, Retried
 from lightsearch.searching.settings import ask
-from lightsearch.slots import WorkerDied
 from lightsearch.workers.dask import dask_slots
+from lightsearch.workers.slot import WorkerDied
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 

@@ -100,7 +100,7 @@ class Native:
             for name, memory in self.memories.items():
                 found[f"optimizer.{index}.{name}"] = _part(memory, slot).clone()
             if "exp_avg" in self.memories:
-                found[f"optimizer.{index}.step"] = torch.tensor(float(self.steps))
+                found[f"optimizer.{index}.step"] = torch.tensor(self.steps, dtype=torch.float32)
         return found
 
     def shapes(self) -> Shapes:

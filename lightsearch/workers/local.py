@@ -1,0 +1,45 @@
+"""The slots of this machine: which kind trains what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from lightsearch.design.parts import Space
+from lightsearch.errors import ArgumentError
+from lightsearch.network.lowering import has_own_layers
+from lightsearch.workers.process_slot import ProcessSlot
+from lightsearch.workers.slot import InlineSlot, Slot
+from lightsearch.workers.thread_slot import ThreadSlot
+
+
+def trains_in_threads(engine: str, spaces: Iterable[Space]) -> bool:
+    """Whether threads can train all designs of some spaces: where the native engine does.
+
+    A layer of a user's own is trained by PyTorch, even if the engine is native.
+    """
+    return engine == "native" and not any(map(has_own_layers, spaces))
+
+
+def local_slots(workers: int, threads: int = 1,
+                environments: Sequence[Mapping[str, str]] = (), *,
+                in_threads: bool = False) -> list[Slot]:
+    """Slots on this machine: `workers` processes, or threads, or this very thread for 0.
+
+    Of processes, `threads` is what PyTorch may use in each, and `environments`, if given, has
+    what is laid over the environment of each.
+
+    >>> from lightsearch.workers.local import local_slots
+    >>> local_slots(2)
+    [ProcessSlot(threads=1, name='worker-0'), ProcessSlot(threads=1, name='worker-1')]
+    >>> local_slots(1, in_threads=True)
+    [ThreadSlot(name='worker-0')]
+    """
+    if not isinstance(workers, int) or workers < 0:
+        raise ArgumentError(f"`workers` must be an integer >= 0, but got workers={workers!r}")
+    if workers == 0:
+        return [InlineSlot()]
+    names = [f"worker-{index}" for index in range(workers)]
+    if in_threads:
+        return [ThreadSlot(name) for name in names]
+    laid_over = environments or [{}] * workers
+    return [ProcessSlot(threads, env, name) for name, env in zip(names, laid_over, strict=True)]
