@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +314,8 @@ def test_an_order_that_is_none(name: str) -> None:
     from lightsearch.result import SearchResult
     from lightsearch.study.identity import Identity
 
-    empty = SearchResult(Path(), Identity({}, 1, "0.5", "", "", "", "", "", "", 1, 0, ""), ())
+    asked = Identity(ls.Budget(), 1, Fraction(1, 2), "", "", "", "", "", "", 1, 0, "")
+    empty = SearchResult(Path(), asked, ())
     with pytest.raises(errors.ArgumentError, match="`by` must be one of accuracy, params, epochs"):
         empty.ranked(**{name: "size"})
 

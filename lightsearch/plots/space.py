@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lightsearch.design.parts import Space, kind_of
 from lightsearch.formatting import large, plural, shortened
-from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse
 from lightsearch.plots.result import Result
 from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, inches, legend, ticks, title
@@ -79,7 +78,7 @@ def named(space: Space, path: str) -> str:
 def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     """See `Plots.space`."""
     shape, classes = result.images
-    budget = Budget(**result.identity.budget)
+    budget = result.identity.budget
     found = survey(parse(result.identity.space), shape, classes, budget)
     ax = axes(ax, (SIZE[0], 3.6))
     cap, wide = budget.params, _width(found.counts, bins)

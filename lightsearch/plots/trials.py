@@ -47,7 +47,7 @@ def pareto(result: Result, ax: Axes | None) -> Axes:
            edgecolors=MISS, linewidths=1.1, zorder=3)
     _marks(ax, cut, total, "pruned or failed", marker="x", s=16, color=MISS, alpha=0.45,
            linewidths=0.8)
-    budget = result.identity.budget.get("params")
+    budget = result.identity.budget.params
     sizes = [t.candidate.params for t in trials] + ([budget] if budget else [])
     known = _published(ax, result, max([BEYOND * budget if budget else 0, *sizes]), total)
     sizes += [int(x) for x, _, _ in known]
@@ -231,7 +231,7 @@ def _total(result: Result) -> int:
 
 
 def _goal(result: Result) -> Fraction:
-    return Fraction(result.identity.target)
+    return result.identity.target
 
 
 def _best(trial: Trial, total: int) -> float:

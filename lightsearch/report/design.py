@@ -83,7 +83,7 @@ def _results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
 
 
 def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
-    goal, best = Fraction(result.identity.target), _best(trial)
+    goal, best = result.identity.target, _best(trial)
     first = trial.first_hit(goal)
     reached = [e.epoch for e in trial.epochs if Fraction(e.correct, e.total) >= goal]
     if first is None:

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from lightsearch.formatting import caps_text, duration, percent, plural
-from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
@@ -71,7 +70,7 @@ class Facts:
 def facts(result: SearchResult) -> Facts:
     """All that a report says about a study."""
     identity, trials = result.identity, result.records
-    goal = Fraction(identity.target)
+    goal = identity.target
     board = result.leaderboard
     folder = result.folder
     return Facts(
@@ -98,8 +97,8 @@ def _path(result: SearchResult) -> str:
 def asked_line(result: SearchResult) -> str:
     """The question in one sentence."""
     identity = result.identity
-    caps = caps_text(Budget(**identity.budget))
-    return (f"{percent(Fraction(identity.target))} of the {identity.selected_on} images of "
+    caps = caps_text(identity.budget)
+    return (f"{percent(identity.target)} of the {identity.selected_on} images of "
             f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
             + (f", with at most {caps}" if caps else ""))
 
@@ -127,7 +126,7 @@ def _accuracy(trial: Trial) -> Fraction:
 
 def _asked(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
     identity = result.identity
-    yield "Budget", caps_text(Budget(**identity.budget)) or "none"
+    yield "Budget", caps_text(identity.budget) or "none"
     yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
     yield "Epochs", f"{identity.epochs} at most"
     shape, classes = result.images

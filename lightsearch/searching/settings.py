@@ -61,7 +61,7 @@ class Question:
 
     def identity(self) -> Identity:
         """What must stay the same for the study to be continued."""
-        return Identity(dataclasses.asdict(self.budget), self.epochs, str(exact(self.target)),
+        return Identity(self.budget, self.epochs, exact(self.target),
                         str(self.space), str(self.recipe), self.data.name, self.data.checksum,
                         plain(self.sampler), plain(self.pruner), self.workers, self.seed,
                         self.device, self.engine, self.selected_on, self.repeatable,

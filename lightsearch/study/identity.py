@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsearch.errors import StudyError
+from lightsearch.network.cost import Budget
 from lightsearch.study.disk import write_text, writing
 from lightsearch.study.trial import typed
 
@@ -21,9 +22,9 @@ FORMAT = 1  # of the folder; a reader refuses a newer one
 class Identity:
     """The question that a study answers. Going on with it needs the same in every field."""
 
-    budget: dict[str, int | None]
+    budget: Budget
     epochs: int
-    target: str
+    target: Fraction
     space: str
     recipe: str
     dataset: str
@@ -39,10 +40,14 @@ class Identity:
     format: int = FORMAT
     precision: str = "float32"
 
+    def to_json(self) -> dict[str, Any]:
+        """The fields as they stand in study.json."""
+        return {**dataclasses.asdict(self), "target": str(self.target)}
+
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
         study goes on with those it was started with, unless told otherwise."""
-        fields = {k: v for k, v in dataclasses.asdict(self).items()
+        fields = {k: v for k, v in self.to_json().items()
                   if k not in ("workers", "engine", "repeatable")
                   and (k, v) != ("precision", "float32")}
         text = json.dumps(fields, sort_keys=True)
@@ -51,7 +56,8 @@ class Identity:
 
 def default_folder(identity: Identity) -> Path:
     """Where a study goes unless told otherwise: under the working directory, by its question."""
-    caps = "-".join(f"{name[0]}{cap}" for name, cap in identity.budget.items() if cap)
+    budget = dataclasses.asdict(identity.budget)
+    caps = "-".join(f"{name[0]}{cap}" for name, cap in budget.items() if cap)
     name = f"{identity.dataset}-{caps}-e{identity.epochs}-{identity.digest()}"
     return Path("lightsearch-studies") / name
 
@@ -63,11 +69,11 @@ def check_identity(folder: Path, identity: Identity) -> None:
     """
     known = read_identity(folder)
     if known is None:
-        text = json.dumps(dataclasses.asdict(identity), indent=1)
+        text = json.dumps(identity.to_json(), indent=1)
         with writing(folder):
             write_text(folder / "study.json", text + "\n")
         return
-    asked, found = dataclasses.asdict(identity), dataclasses.asdict(known)
+    asked, found = identity.to_json(), known.to_json()
     differences = [f"{name}={found[name]!r} there, {asked[name]!r} asked for"
                    for name in asked if asked[name] != found[name]]
     if differences:
@@ -95,8 +101,10 @@ def read_identity(folder: Path) -> Identity | None:
             raise StudyError(f"the study in {folder} was written by a newer lightsearch (format "
                              f"{data['format']}, this one reads up to {FORMAT}): update this one")
         identity = typed(Identity(**data))
-        Fraction(identity.target)
-        return identity
+        if not isinstance(data["target"], str):
+            raise TypeError(f"target must be str, but is {data['target']!r:.60}")
+        return dataclasses.replace(identity, budget=Budget(**data["budget"]),
+                                   target=Fraction(data["target"]))
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise StudyError(f"{folder / 'study.json'} must hold a study's identity, but it does not: "
                          f"{error}. Bring the file back, or give another `study` folder"

@@ -21,7 +21,7 @@ from lightsearch.study.disk import write_text
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
-from lightsearch.study.trial import Trial
+from lightsearch.study.trial import Trial, exact
 
 CONFIRMED = tuple(name if name.startswith("confirm") else f"confirmed_{name}" for name in FIGURES)
 _NEEDED = ("design", "params", "macs", "receptive_field", "best_accuracy", "best_epoch",
@@ -45,7 +45,7 @@ def leaderboard(trials: Iterable[Trial], identity: Identity, *, by: str = "accur
     """
     if by not in SORTS:
         raise ArgumentError(f"`by` must be one of {', '.join(SORTS)}, but got by={by!r}")
-    goal = Fraction(identity.target) if target is None else Fraction(str(target))
+    goal = identity.target if target is None else exact(target)
     hits = [t for t in trials if t.first_hit(goal) is not None]
     known = confirmed or {}
     rows = [_row(t, identity, goal, known) for t in sorted(hits, key=_order(by, goal))]
@@ -58,7 +58,7 @@ def leaderboard(trials: Iterable[Trial], identity: Identity, *, by: str = "accur
 def trials_table(trials: Iterable[Trial], identity: Identity,
                  confirmed: Mapping[Key, Confirmation] | None = None) -> pd.DataFrame:
     """Every trial in the order of its number, with its outcome and reason."""
-    goal, known = Fraction(identity.target), confirmed or {}
+    goal, known = identity.target, confirmed or {}
     rows = [{**_row(t, identity, goal, known), "outcome": t.outcome, "reason": t.reason}
             for t in trials]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "outcome", "reason"])
@@ -141,9 +141,9 @@ def read(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def refresh(study: Path) -> None:
+def refresh(folder: Path) -> None:
     """Write the leaderboard of a study's folder anew; nothing where there is no study."""
-    identity = read_identity(study)
+    identity = read_identity(folder)
     if identity is not None:
-        frame = leaderboard(read_trials(study), identity, confirmed=read_confirmations(study))
-        write(frame, study / "leaderboard.csv")
+        frame = leaderboard(read_trials(folder), identity, confirmed=read_confirmations(folder))
+        write(frame, folder / "leaderboard.csv")

@@ -24,7 +24,7 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from tiny import RECIPE, SPACE
 
-from lightsearch import build, load_result, parse, zoo
+from lightsearch import Budget, build, load_result, parse, zoo
 from lightsearch.api import search
 from lightsearch.cli import main
 from lightsearch.cli import options as shared
@@ -279,16 +279,16 @@ def test_all_caps_of_the_budget_reach_the_study(tmp_path: Path) -> None:
     _run(*TINY, "--study", str(tmp_path / "s"), "--budget", "none", "--budget-macs", "900000",
          "--budget-activation-bytes", "800000", "--timeout", "0.01", "--quiet", code=3)
     assert load_result(tmp_path / "s").identity.budget \
-        == {"params": None, "macs": 900_000, "activation_bytes": 800_000}
+        == Budget(macs=900_000, activation_bytes=800_000)
     other = [a for a in TINY if a not in ("--budget", "900")]
     _run(*other, "--study", str(tmp_path / "t"), "--budget-macs", "900000", "--timeout", "0.01",
          "--quiet", code=3)
     assert load_result(tmp_path / "t").identity.budget \
-        == {"params": 8000, "macs": 900_000, "activation_bytes": None}
+        == Budget(params=8000, macs=900_000)
     _run(*TINY, "--study", str(tmp_path / "u"), "--budget-activation-bytes-int8", "200000",
          "--timeout", "0.01", "--quiet", code=3)
     assert load_result(tmp_path / "u").identity.budget \
-        == {"params": 900, "macs": None, "activation_bytes": 800_000}
+        == Budget(params=900, activation_bytes=800_000)
     assert "they are one cap" in _run("space", "--budget-activation-bytes-int8", "2",
                                       "--budget-activation-bytes", "8", code=2).stderr
 

@@ -51,9 +51,9 @@ def _candidate(number: int, **more: object) -> Candidate:
 
 
 def _identity(**more: object) -> Identity:
-    fields = {"budget": {"params": 8000, "macs": None, "activation_bytes": None}, "epochs": 3,
-              "target": "0.9", "space": "s", "recipe": "r", "dataset": "digits", "checksum": "c",
-              "sampler": "tpe", "pruner": "none", "workers": 1, "seed": 0, "device": "cpu"}
+    fields = {"budget": Budget(params=8000), "epochs": 3, "target": exact(0.9), "space": "s",
+              "recipe": "r", "dataset": "digits", "checksum": "c", "sampler": "tpe",
+              "pruner": "none", "workers": 1, "seed": 0, "device": "cpu"}
     return Identity(**{**fields, **more})  # type: ignore[arg-type]
 
 
@@ -539,8 +539,8 @@ def test_a_record_with_values_of_another_kind_is_refused(tmp_path: Path, was: st
 def test_another_question_is_refused_naming_every_difference(tmp_path: Path) -> None:
     with Study.open(tmp_path / "s", _identity(), _nop()):
         pass
-    with pytest.raises(StudyError, match=r"epochs=3 there, 4 asked for; target='0.9' there"), \
-            Study.open(tmp_path / "s", _identity(epochs=4, target="0.8"), _nop()):
+    with pytest.raises(StudyError, match="epochs=3 there, 4 asked for; target='9/10' there"), \
+            Study.open(tmp_path / "s", _identity(epochs=4, target=exact(0.8)), _nop()):
         pass
 
 

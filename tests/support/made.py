@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from lightsearch import cost, decode, default_space
+from lightsearch import Budget, cost, decode, default_space
 from lightsearch.design.decoding import chooser, recording
 from lightsearch.errors import DesignError
 from lightsearch.result import SearchResult
@@ -54,9 +55,8 @@ def result(count: int, *, budget: int = 8000, target: str = "0.994", epochs: int
             clock[slot], spent.macs, Counts(drawn, over, drawn - over - number - 1, 0),
             {"lightsearch": "0.1.0"}), made, *outcome))
         clock[slot] += spent.macs * len(made)
-    identity = Identity({"params": budget, "macs": None, "activation_bytes": None}, epochs, target,
-                        str(space), RECIPE, "mnist", "c", "tpe", "target", 2, seed, "cpu",
-                        "native")
+    identity = Identity(Budget(params=budget), epochs, Fraction(target), str(space), RECIPE,
+                        "mnist", "c", "tpe", "target", 2, seed, "cpu", "native")
     return SearchResult(Path("made"), dataclasses.replace(identity, **more), tuple(trials))
 
 
