@@ -22,7 +22,8 @@ import optuna
 from lightsearch.api import run
 from lightsearch.result import load_result
 from lightsearch.searching.pruning import make_pruner
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import Settings
 from lightsearch.study.trial import Trial
 from lightsearch.workers.slot import InlineSlot
 
@@ -60,10 +61,10 @@ def main() -> None:
 def study(sampler: str, seed: int, options: Any) -> tuple[Trial, ...]:
     """An unpruned study; every trial's accuracy by epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        question = ask(options.budget, options.epochs, dataset="digits", recipe=RECIPE,
-                       trials=options.trials, sampler=sampler, pruner="none", workers=1,
-                       seed=seed, study=folder, untimed=True)
-        for _ in run(question, slots=[InlineSlot()]):
+        settings = Settings(options.budget, options.epochs, dataset="digits", recipe=RECIPE,
+                            trials=options.trials, sampler=sampler, pruner="none", seed=seed,
+                            study=folder, slots=[InlineSlot()])
+        for _ in run(resolve(settings)):
             pass
         return load_result(folder).records
 

@@ -38,7 +38,8 @@ from lightsearch.network.cost import Budget, cost
 from lightsearch.randomness import key
 from lightsearch.searching import loop
 from lightsearch.searching.clock import epoch_work
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import Settings
 from lightsearch.space import Sampler
 from lightsearch.study.journal import read_trials
 from lightsearch.training import epoch as training
@@ -112,10 +113,11 @@ def searched(workers: int, seed: int, free: bool, options: argparse.Namespace,
         loop.SearchLoop._next_slot = _first_come
     try:
         with tempfile.TemporaryDirectory() as folder:
-            question = ask(8000, 15, dataset=IMAGES, sampler="random", pruner=options.pruner,
-                           trials=options.trials or max(100, 8 * workers), workers=workers,
-                           seed=seed, study=folder, engine=options.engine, untimed=True)
-            for _ in run(question, slots=[Simulated(clock) for _ in range(workers)]):
+            question = resolve(Settings(
+                8000, 15, dataset=IMAGES, sampler="random", pruner=options.pruner,
+                trials=options.trials or max(100, 8 * workers), seed=seed, study=folder,
+                engine=options.engine, slots=[Simulated(clock) for _ in range(workers)]))
+            for _ in run(question):
                 pass
             trials = read_trials(question.folder)
     finally:

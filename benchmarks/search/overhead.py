@@ -22,7 +22,8 @@ from simulated import SimulatedSlot
 
 from lightsearch.api import run
 from lightsearch.searching.events import Ended, EpochDone
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import Settings
 
 
 def main() -> None:
@@ -51,10 +52,10 @@ def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
     marks = [n for n in (20, 100, 300, 1000, 3000, 10_000) if n <= options.trials]
     with tempfile.TemporaryDirectory() as folder:
         begin = latest = time.perf_counter()
-        question = ask(8000, 15, data=options.data, trials=options.trials, workers=options.slots,
-                       study=folder, untimed=True)
+        settings = Settings(8000, 15, data=options.data, trials=options.trials, study=folder,
+                            slots=[SimulatedSlot() for _ in range(options.slots)])
         before = 0
-        for event in run(question, slots=[SimulatedSlot() for _ in range(options.slots)]):
+        for event in run(resolve(settings)):
             epochs += isinstance(event, EpochDone)
             trials += isinstance(event, Ended)
             if isinstance(event, Ended) and trials in marks:

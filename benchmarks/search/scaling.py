@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lightsearch.api import run
 from lightsearch.searching.events import EpochDone
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import Settings
 
 SPACE = "conv(8,p=0) maxpool separable(12|14|16|18|20) separable(16|24) gap linear(10)"
 
@@ -48,10 +49,11 @@ def main() -> None:
 
 def epochs_an_hour(workers: int, options: argparse.Namespace) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        question = ask(8000, options.epochs, dataset=options.dataset, data=options.data,
-                       space=SPACE, sampler="random", pruner="none", trials=options.trials,
-                       workers=workers, study=folder, untimed=True)
-        moments = [time.monotonic() for event in run(question) if isinstance(event, EpochDone)]
+        settings = Settings(8000, options.epochs, dataset=options.dataset, data=options.data,
+                            space=SPACE, sampler="random", pruner="none", trials=options.trials,
+                            workers=workers, study=folder)
+        events = run(resolve(settings))
+        moments = [time.monotonic() for event in events if isinstance(event, EpochDone)]
     # the first epoch of each worker is what the clock starts with
     return 3600 * (len(moments) - workers) / (moments[-1] - moments[workers - 1])
 

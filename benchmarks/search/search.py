@@ -38,7 +38,8 @@ from lightsearch import (
 from lightsearch.api import run
 from lightsearch.design.parts import Design
 from lightsearch.searching.events import EpochDone
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import Settings
 from lightsearch.study.trial import exact, reached
 from lightsearch.training.task import EpochResult
 
@@ -82,9 +83,9 @@ def one_run(way: str, seed: int, epochs: Iterator[tuple[Design, EpochResult]],
 def ours(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
     """The epochs of a search, in the order they are trained."""
     with tempfile.TemporaryDirectory() as folder:
-        question = ask(BUDGET, EPOCHS, target=TARGET, data=data, trials=1000, workers=1,
-                       study=folder, seed=seed, untimed=True)
-        with contextlib.closing(run(question)) as events:
+        settings = Settings(BUDGET, EPOCHS, target=TARGET, data=data, trials=1000, workers=1,
+                            study=folder, seed=seed)
+        with contextlib.closing(run(resolve(settings))) as events:
             for event in events:
                 if isinstance(event, EpochDone):
                     yield parse(event.trial.candidate.design), event.result

@@ -32,7 +32,8 @@ from lightsearch.randomness import key
 from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.events import Ended, EpochDone, Started
 from lightsearch.searching.proposals import Proposer
-from lightsearch.searching.settings import Question, ask
+from lightsearch.searching.question import Question, resolve
+from lightsearch.searching.settings import Settings
 from lightsearch.study.disk import locked
 from lightsearch.study.identity import check_identity
 from lightsearch.study.journal import NAME
@@ -72,12 +73,13 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
     """Epochs a second of a study that has `trials` trials, and what they took."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        question = ask(8000, 15, data=options.data, trials=10 ** 6, workers=slots, study=folder,
-                       untimed=True, sampler=options.sampler)
+        question = resolve(Settings(
+            8000, 15, data=options.data, trials=10 ** 6, study=folder, sampler=options.sampler,
+            slots=[SimulatedSlot() for _ in range(slots)]))
         filled(question, trials)
         epochs = ended = started = 0
         begin = busy = 0.0
-        events = run(question, slots=[SimulatedSlot() for _ in range(slots)])
+        events = run(question)
         for event in events:
             started += isinstance(event, Started)
             if not begin and started >= slots and isinstance(event, EpochDone):
@@ -98,12 +100,13 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
 
 def filled(question: Question, trials: int) -> None:
     """Give the question's study trials that are over, a third of them complete."""
+    identity = question.identity
     proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
-                        classes=question.data.classes, budget=question.budget, sampler="random",
+                        classes=question.data.classes, budget=identity.budget, sampler="random",
                         seed=1)
-    free = [0] * question.workers
+    free = [0] * identity.workers
     with locked(question.folder), quiet():
-        check_identity(question.folder, question.identity())
+        check_identity(question.folder, identity)
         backend = _Unsynced(str(question.folder / "journal.log"))
         study = optuna.create_study(study_name=NAME, direction="maximize",
                                     storage=optuna.storages.JournalStorage(backend))
@@ -113,17 +116,17 @@ def filled(question: Question, trials: int) -> None:
             candidate = Candidate(
                 number=number, design=str(drawn.design), recipe=str(drawn.recipe),
                 decisions=drawn.decisions, options=drawn.options,
-                seed=key(question.seed, number) % 2**31, fingerprint=drawn.fingerprint,
+                seed=key(identity.seed, number) % 2**31, fingerprint=drawn.fingerprint,
                 params=drawn.cost.params, macs=drawn.cost.macs,
                 activation_bytes=drawn.cost.activation_bytes,
                 receptive_field=drawn.cost.receptive_field, slot=slot, start=free[slot],
-                work=epoch_work(drawn.cost, question.engine), counts=Counts(drawn=number),
-                versions=versions(), dataset=question.data.name,
-                checksum=question.data.checksum, epochs=question.epochs)
-            length = question.epochs if number % 3 == 0 else 5
+                work=epoch_work(drawn.cost, identity.engine), counts=Counts(drawn=number),
+                versions=versions(), dataset=identity.dataset,
+                checksum=identity.checksum, epochs=identity.epochs)
+            length = identity.epochs if number % 3 == 0 else 5
             task = question.task(drawn.design, drawn.recipe, candidate.seed)
             results = [epoch_result(task, epoch) for epoch in range(1, length + 1)]
-            outcome = "complete" if length == question.epochs else "pruned"
+            outcome = "complete" if length == identity.epochs else "pruned"
             study.add_trial(optuna.trial.create_trial(
                 state=TrialState[outcome.upper()], params=dict(candidate.decisions),
                 distributions={k: categorical(n) for k, n in candidate.options.items()},

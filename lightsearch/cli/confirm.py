@@ -14,13 +14,12 @@ from lightsearch.cli.options import (
     NO_HIT,
     data_option,
     dataset_option,
-    defaults,
     json_option,
     notation,
     option,
 )
 from lightsearch.cli.output import print_json, records
-from lightsearch.design.recipe import DEFAULT_RECIPE
+from lightsearch.searching.settings import DEFAULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,23 +31,21 @@ if TYPE_CHECKING:
     "The study whose best hits are confirmed; with DESIGN or --row, the folder that keeps the "
     "runs.  [default: the row's study]"))
 @click.option("--top", type=int, metavar="COUNT", help=(
-    f"How many hits of --study, by the search's own order.  [default: "
-    f"{defaults()['confirm_top']}]"))
+    "How many hits of --study, by the search's own order.  "
+    f"[default: {DEFAULTS.confirm_top}]"))
 @click.option("--seeds", type=int, default=10, show_default=True, help="Fresh seeds a design.")
 @click.option("--on", metavar="NAME", help=(
     "Data set on whose test images the last epoch is judged, such as qmnist-test50k for designs "
     "found on mnist.  [default: the design's own test images]"))
-@option("--target", "Accuracy that the mean is to be at, from 0 to 1.", type=float,
-        otherwise=f"the study's, else {defaults()['target']}")
-@option("--recipe", "How DESIGN is trained: notation, or @FILE.", callback=notation,
-        otherwise=str(DEFAULT_RECIPE))
-@option("--epochs", "Epochs of DESIGN.", type=int)
+@option("target", "Accuracy that the mean is to be at, from 0 to 1.",
+        otherwise=f"the study's, else {DEFAULTS.target}")
+@option("recipe", "How DESIGN is trained: notation, or @FILE.", callback=notation)
+@option("epochs", "Epochs of DESIGN.")
 @dataset_option
 @data_option
-@option("--workers", "Runs at once.", type=int, otherwise="the cores of this machine")
-@option("--device", "cpu, cuda or auto.", metavar="NAME", otherwise="the row's, else auto")
-@option("--engine", "What trains: native, torch or auto.", metavar="NAME",
-        otherwise="the row's, else auto")
+@option("workers", "Runs at once.", otherwise="the cores of this machine")
+@option("device", otherwise="the row's, else auto")
+@option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
 @json_option
 @click.pass_context
 def confirm(context: click.Context, /, design: str | None, row: int | None,
@@ -75,7 +72,7 @@ def confirm(context: click.Context, /, design: str | None, row: int | None,
         if study is None or leaderboard is not None:
             raise click.UsageError("a design must be given, or --row RANK of a --leaderboard, or "
                                    "the --study whose best hits are meant")
-        designs: Any = _hits(study, defaults()["confirm_top"] if top is None else top)
+        designs: Any = _hits(study, DEFAULTS.confirm_top if top is None else top)
     else:
         if top is not None:
             raise click.UsageError("--top must be given with --study alone")

@@ -12,11 +12,12 @@ from typing import Literal, TypeAlias
 
 import click
 
-from lightsearch.cli.options import FAILED, data_option, dataset_option, defaults, json_option
+from lightsearch.cli.options import FAILED, data_option, dataset_option, json_option
 from lightsearch.cli.output import print_json
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.errors import ArgumentError, DataError, suggestion
 from lightsearch.formatting import plural
+from lightsearch.searching.settings import DEFAULTS
 
 State: TypeAlias = Literal["ok", "note", "missing"]
 
@@ -52,7 +53,7 @@ def doctor(context: click.Context, /, dataset: str | None, data: str | None,
 
     Exit codes: 0 a search would start, 1 something is missing.
     """
-    name = dataset or str(defaults()["dataset"])
+    name = dataset or str(DEFAULTS.dataset)
     if name not in IMAGES:
         raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, "
                             f"but got {name!r}{suggestion(name, IMAGES)}")

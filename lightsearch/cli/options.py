@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,18 +20,13 @@ from lightsearch.errors import (
     suggestion,
 )
 from lightsearch.network.cost import BYTES, Budget
+from lightsearch.searching.settings import DEFAULTS, SETTINGS
 from lightsearch.shapes import Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FAILED, USAGE, NO_HIT, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
 _WRONG = (ArgumentError, BudgetError, DesignError, NotationError)
-
-NAMES = {"--dataset": tuple(IMAGES), "--sampler": ("tpe", "random"),
-         "--pruner": ("target", "median", "halving", "none"),
-         "--device": ("auto", "cpu", "cuda"), "--engine": ("auto", "native", "torch"),
-         "--precision": ("float32", "tf32", "bf16")}
-"""What a shell completes; the library says which of them it takes."""
 
 
 class Commands(click.Group):
@@ -61,45 +54,40 @@ class Commands(click.Group):
             ctx.exit(STOPPED)
 
 
-@functools.cache
-def defaults() -> dict[str, Any]:
-    """The defaults of `lightsearch.search` by name.
+def option(name: str, help: str = "", *, also: str = "", otherwise: str = "",
+           **more: Any) -> Callable[[F], F]:
+    """The option of a setting of a search, with its help and its default unless told otherwise.
 
-    They are read from its text: importing it loads torch, and help should come at once.
+    `also` is added to the help. The option is None if it is not given, so that the default stays
+    the library's.
     """
-    spec = importlib.util.find_spec("lightsearch.api")
-    loader = spec.loader if spec else None
-    source = loader.get_source("lightsearch.api") if loader else None  # type: ignore[attr-defined]
-    found = (node for node in ast.walk(ast.parse(source or ""))
-             if isinstance(node, ast.FunctionDef) and node.name == "search")
-    arguments = next(found).args
-    named = [*zip(arguments.args[-len(arguments.defaults):], arguments.defaults, strict=True),
-             *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    return {name.arg: ast.literal_eval(value) for name, value in named if value is not None}
+    setting = SETTINGS[name]
+    about, kinds = setting.about, setting.kinds
+    flag = spelled = f"--{name.replace('_', '-')}"
+    default = "" if setting.default is None else str(setting.default)
+    if about.words:
+        more = {"metavar": "NAME", "shell_complete": completing(about.words), **more}
+    elif Path in kinds:
+        more = {"metavar": "FOLDER", "type": click.Path(), **more}
+    elif kinds[0] in (int, float):
+        more = {"type": kinds[0], **more}
+    elif kinds[0] is bool:
+        spelled = f"{flag}/--no-{name}" if setting.default else flag
+        default = flag if setting.default else ""
+        more = {"is_flag": True, "default": setting.default, **more}
+    shown = otherwise or about.none or default
+    texts = (help or about.help, also and f" {also}", shown and f"  [default: {shown}]")
+    return click.option(spelled, help=_in_options("".join(texts)), **more)
 
 
-def option(name: str, help: str, *, otherwise: str = "", **more: Any) -> Callable[[F], F]:
-    """An option that bears the name of an argument of `search`, and shows its default.
-
-    It is None where it is not given, so that the default stays the library's.
-    """
-    default = defaults().get(name.removeprefix("--").replace("-", "_"))
-    if name in NAMES:
-        more["shell_complete"] = completing(NAMES[name])
-    said = otherwise or ("" if default is None else str(default))
-    return click.option(name, help=f"{help}  [default: {said}]" if said else help, **more)
+def _in_options(text: str) -> str:
+    """Text in which the settings in backquotes are options."""
+    return re.sub(r"`(\w+)`", lambda found: f"--{found[1].replace('_', '-')}"
+                  if found[1] in SETTINGS else found[0], text)
 
 
-def dataset_option(function: F) -> F:
-    """`--dataset`, by name."""
-    return option("--dataset", f"Data set: {', '.join(IMAGES)}.", metavar="NAME")(function)
-
-
-def data_option(function: F) -> F:
-    """`--data`, a folder."""
-    return click.option("--data", metavar="FOLDER", type=click.Path(), help=(
-        "Folder of the data set, as torchvision lays it out; else LIGHTSEARCH_DATA, else a cache "
-        "folder, else downloaded."))(function)
+dataset_option = option("dataset", f"Data set: {', '.join(IMAGES)}.")
+data_option = option("data")
 
 
 def json_option(function: F) -> F:
@@ -145,8 +133,7 @@ def budget_options(function: F) -> F:
         "Most bytes of activations alive at once for one image, in float32."))(function)
     function = click.option("--budget-macs", type=int, metavar="COUNT", help=(
         "Most multiply-accumulates for one image."))(function)
-    return option("--budget", "Most parameters that a design may have, or none.", callback=cap,
-                  metavar="COUNT")(function)
+    return option("budget", also="Or none.", callback=cap, type=str, metavar="COUNT")(function)
 
 
 def budget_of(params: int | str | None, macs: int | None, size: int | None,
@@ -161,7 +148,7 @@ def budget_of(params: int | str | None, macs: int | None, size: int | None,
                                    "must not be given together: they are one cap")
         size = BYTES * int8
     if params is None:
-        params = int(defaults()["budget"])
+        params = DEFAULTS.caps.params
     return Budget(None if isinstance(params, str) else params, macs, size)
 
 
@@ -177,7 +164,7 @@ def images_of(dataset: str | None, shape: Shape | None, classes: int | None = No
 
     Raises `ArgumentError` for a name that is none.
     """
-    name = dataset or str(defaults()["dataset"])
+    name = dataset or str(DEFAULTS.dataset)
     if name not in IMAGES:
         raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, but got "
                             f"{name!r}{suggestion(name, IMAGES)}; for other images give their "

@@ -13,7 +13,6 @@ from lightsearch.cli.options import (
     DIFFERENT,
     data_option,
     dataset_option,
-    defaults,
     json_option,
     notation,
     option,
@@ -22,6 +21,7 @@ from lightsearch.cli.output import print_json
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.errors import ArgumentError
 from lightsearch.formatting import percent, plural
+from lightsearch.searching.settings import DEFAULTS, checked
 
 if TYPE_CHECKING:
     from lightsearch.engines.engine import State
@@ -30,19 +30,16 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Train one design, or a leaderboard's row again.")
 @design_options
-@option("--recipe", "Notation, @FILE, or `published` for the recipe of a zoo entry.",
+@option("recipe", "Notation, @FILE, or `published` for the recipe of a zoo entry.",
         callback=notation, otherwise="the row's, else the one of `lightsearch search`")
-@option("--epochs", "Epochs to train.", type=int,
-        otherwise=f"the row's, the published with that recipe, else {defaults()['epochs']}")
-@option("--seed", "Seed of everything random.", type=int,
-        otherwise=f"the row's, else {defaults()['seed']}")
+@option("epochs", "Epochs to train.",
+        otherwise=f"the row's, the published with that recipe, else {DEFAULTS.epochs}")
+@option("seed", otherwise=f"the row's, else {DEFAULTS.seed}")
 @dataset_option
 @data_option
-@option("--device", "cpu, cuda or auto.", metavar="NAME", otherwise="the row's, else auto")
-@option("--engine", "What trains: native, torch or auto.", metavar="NAME",
-        otherwise="the row's, else auto")
-@option("--precision", "Of training steps: float32, or with torch bf16, or on a GPU tf32.",
-        metavar="NAME", otherwise="the row's, else float32")
+@option("device", otherwise="the row's, else auto")
+@option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
+@option("precision", otherwise="the row's, else float32")
 @click.option("--save", metavar="FILE", type=click.Path(), help=(
     "Write the weights of the last epoch, as they were evaluated, as safetensors."))
 @json_option
@@ -89,7 +86,6 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
 def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int | None,
           dataset: str | None, data: str | None, device: str | None,
           engine: str | None, precision: str | None) -> Task:
-    from lightsearch.checks import integer
     from lightsearch.data import named
     from lightsearch.data.references import DataRef
     from lightsearch.engines.selection import checked_precision, chosen_engine
@@ -97,15 +93,15 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
     from lightsearch.workers.devices import chosen_device
 
     if epochs is not None:
-        integer("epochs", epochs, 1, 10_000)
+        checked("epochs", epochs)
     how, whole = _recipe(picked, recipe)
     if picked.row is not None and dataset is None:
         task = _of_row(picked, data)
     else:
-        found = named.load(dataset or defaults()["dataset"], data)
+        found = named.load(dataset or str(DEFAULTS.dataset), data)
         reference = DataRef(found.name, found.checksum, data or "")
-        task = Task(picked.design, DEFAULT_RECIPE, reference, defaults()["epochs"],
-                    defaults()["seed"], "auto", chosen_device("auto"))
+        task = Task(picked.design, DEFAULT_RECIPE, reference, DEFAULTS.epochs, DEFAULTS.seed,
+                    "auto", chosen_device("auto"))
     task = dataclasses.replace(
         task, recipe=how or task.recipe, epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,

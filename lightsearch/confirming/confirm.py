@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightsearch.checks import integer, kind, number, path
+from lightsearch.checks import integer, kind
 from lightsearch.confirming.request import (
     Arguments,
     Asked,
@@ -26,6 +26,7 @@ from lightsearch.confirming.runs import Over, retrained
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
 from lightsearch.formatting import percent, plural
+from lightsearch.searching.settings import DEFAULTS, checked
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import FOLDER, Ledger, slug
@@ -77,41 +78,38 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     integer("seeds", seeds, 2, 1000)
-    if target is not None:
-        number("target", target, 0.0, 1.0)
-    if epochs is not None:
-        integer("epochs", epochs, 1, 10_000)
-    if workers is not None:
-        integer("workers", workers, 1, 1024)
-    if study is not None:
-        path("study", study)
+    for name, value in (("target", target), ("epochs", epochs), ("workers", workers),
+                        ("study", study)):
+        if value is not None:
+            checked(name, value)
     for name, images in (("dataset", dataset), ("on", on)):
         if images is not None:
             kind(name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet")
     with contextlib.ExitStack() as stack:
-        home = study_of(designs, rows)
-        given = study if study is not None else home
-        root = Path(given or stack.enter_context(tempfile.TemporaryDirectory()))
-        asked = Arguments(root, Path(home or root), recipe, epochs, dataset, data, device, engine)
+        source = study_of(designs, rows)
+        kept = study if study is not None else source
+        folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory()))
+        asked = Arguments(folder, Path(source or folder), recipe, epochs, dataset, data, device,
+                          engine)
         picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
         known = [p.target for p in picks if p.target is not None]
-        goal = one_value("target", known or [0.994]) if target is None else target
+        goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
         terms, label = terms_of(picks, seeds, goal, on, data)
-        picks = [test_on(pick, on, data, root / FOLDER / slug(terms.on)) for pick in picks]
+        picks = [test_on(pick, on, data, folder / FOLDER / slug(terms.on)) for pick in picks]
         count = workers or cores()
         in_threads = all(trains_in_threads(p.task.engine, [p.task.design]) for p in picks)
         used = local_slots(min(count, seeds * len(picks)), in_threads=in_threads)
         for slot in used:
             stack.callback(slot.close)
-        ledger = stack.enter_context(Ledger.open(root, terms.on, terms))
+        ledger = stack.enter_context(Ledger.open(folder, terms.on, terms))
         for pick in picks:
             ledger.plan(pick.key, fresh_seeds(pick, seeds), label(pick), versions=versions(),
                         device=pick.task.device)
         runs = retrained([pick.task for pick in picks], ledger, used)
-        for line in _told(runs, picks, ledger, kept=bool(given)):
+        for line in _told(runs, picks, ledger, kept=bool(kept)):
             if not quiet:
                 print(line, flush=True)
-        refresh(root)
+        refresh(folder)
         return _table(picks, ledger)
 
 

@@ -25,6 +25,7 @@ from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
+from lightsearch.searching.settings import DEFAULTS
 from lightsearch.study.confirmations import Key, Terms
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.trial import exact
@@ -72,8 +73,8 @@ def study_of(designs: Asked, rows: Sequence[Design | str | Row]) -> str | None:
 class Arguments:
     """The arguments that say how a design is trained."""
 
-    root: Path
-    home: Path  # of the rows' study, with its images
+    folder: Path  # of the study that keeps the runs
+    source: Path  # of the study that rows come from, with its images
     recipe: Recipe | str | None
     epochs: int | None
     dataset: str | Path | DataSet | None
@@ -91,10 +92,11 @@ class Arguments:
         design = parse(row) if isinstance(row, str) else row
         recipe = self.recipe or DEFAULT_RECIPE
         recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
-        device = chosen_device(self.device or "auto")
-        engine = chosen_engine(self.engine or "auto", device)
-        return self._made(Task(design, recipe, self._images(self.dataset or "mnist"),
-                               15 if self.epochs is None else self.epochs, 0, engine, device))
+        device = chosen_device(self.device or DEFAULTS.device)
+        engine = chosen_engine(self.engine or DEFAULTS.engine, device)
+        epochs = DEFAULTS.epochs if self.epochs is None else self.epochs
+        return self._made(Task(design, recipe, self._images(self.dataset or DEFAULTS.dataset),
+                               epochs, DEFAULTS.seed, engine, device))
 
     def _of_row(self, row: Row) -> Pick:
         for name in ("recipe", "epochs"):
@@ -103,7 +105,7 @@ class Arguments:
                                     f"has its own, but got {name}={getattr(self, name)!r}")
         task = rebuild(row)
         own = task.data.name not in catalogue.NAMES
-        where = str(self.data or (self.home / "data.safetensors" if own else ""))
+        where = str(self.data or (self.source / "data.safetensors" if own else ""))
         reference = dataclasses.replace(task.data, holdout=None, where=where)
         if self.dataset is not None:
             reference = self._images(self.dataset)
@@ -128,7 +130,7 @@ class Arguments:
         return Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
 
     def _images(self, dataset: str | Path | DataSet) -> DataRef:
-        return _reference(dataset, self.data, self.root / "data.safetensors")
+        return _reference(dataset, self.data, self.folder / "data.safetensors")
 
 
 def _reference(dataset: str | Path | DataSet, data: str | Path | None, path: Path) -> DataRef:

@@ -101,12 +101,12 @@ def _row(result: SearchResult, rank: int) -> Row:
     return found
 
 
-def _of_row(row: Row, study: Path | None, dataset: DataSet | None, data: str | Path | None,
+def _of_row(row: Row, folder: Path | None, dataset: DataSet | None, data: str | Path | None,
             told: Told | None) -> Trained:
-    if study is not None and data is None and str(row.get("dataset")) not in NAMES:
-        data = study / "data.safetensors"
+    if folder is not None and data is None and str(row.get("dataset")) not in NAMES:
+        data = folder / "data.safetensors"
     task = rebuild(row, dataset=dataset, data=data)
-    kept = None if study is None else _kept(study, row)
+    kept = None if folder is None else _kept(folder, row)
     if kept is None:
         return _again(task, row, told)
     accuracy, epoch = float(row["best_accuracy"]), int(row["best_epoch"])
@@ -155,17 +155,17 @@ def _images(task: Task) -> str:
     return "test" if task.data.holdout is None else "held-out"
 
 
-def _kept(study: Path, row: Row) -> State | None:
+def _kept(folder: Path, row: Row) -> State | None:
     """The weights that a study kept of a row's trial; None where they are gone."""
     number = int(row["trial"])
-    known = {trial.number: trial.candidate for trial in load_result(study).records}
+    known = {trial.number: trial.candidate for trial in load_result(folder).records}
     same = number in known and all(str(getattr(known[number], name)) == str(row[name])
                                    for name in ("design", "recipe", "seed"))
     if not same:
-        raise StudyError(f"`study` must be the one that the row is from, but in {study} trial "
+        raise StudyError(f"`study` must be the one that the row is from, but in {folder} trial "
                          f"{number} is another")
     try:
-        return load_weights(study, number)
+        return load_weights(folder, number)
     except StudyError:
         return None
 

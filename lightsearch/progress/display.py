@@ -33,8 +33,8 @@ from lightsearch.progress.lines import (
 )
 from lightsearch.progress.status import Status, after
 from lightsearch.searching.events import EpochDone, Event, Planned, Stopped
-from lightsearch.searching.settings import Question
-from lightsearch.study.trial import Trial, exact
+from lightsearch.searching.question import Question
+from lightsearch.study.trial import Trial
 
 CELL = 100  # columns in a notebook
 BAR = 15  # columns of a running trial's bar
@@ -72,7 +72,7 @@ def _running(status: Status, width: int, rows: int) -> RenderableType:
 
 
 def _row(trial: Trial, status: Status, bar: int, room: int) -> Iterator[RenderableType]:
-    done, of = len(trial.epochs), status.question.epochs
+    done, of = len(trial.epochs), status.question.identity.epochs
     yield Text(f"#{trial.number}")
     if bar:
         yield ProgressBar(total=of, completed=done, width=bar)
@@ -181,7 +181,7 @@ def shown(events: Iterator[Event], question: Question, *,
           console: Console | None = None) -> Iterator[Event]:
     """The same events, shown as they come: on standard output, unless told otherwise."""
     where = console or Console()
-    status = Status(question, exact(question.target))
+    status = Status(question)
     with contextlib.ExitStack() as stack:
         display: _Display = _Cell(where) if where.is_jupyter else _Lines(where)
         if _can_draw(where):

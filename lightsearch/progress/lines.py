@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lightsearch.formatting import caps_text, duration, large, one_line, percent, plural, shortened
 from lightsearch.progress.status import Status
 from lightsearch.searching.events import Ended, EpochDone, Event, Retried, Stopping
-from lightsearch.searching.settings import Question
+from lightsearch.searching.question import Question
 from lightsearch.study import leaderboard as tables
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
@@ -23,12 +23,13 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     """What will be trained at most, about how long that takes here, and where it goes."""
     plan, question = status.planned, status.question
     assert plan is not None
-    caps = caps_text(question.budget)
+    caps = caps_text(question.identity.budget)
     about = "" if plan.exact else "about "
     before = (f", continuing: {plural(plan.resumed, 'trial')} so far, "
               f"{len(status.outcomes)} of them over") if plan.resumed else ""
     epochs = plural(plan.epochs, "epoch")
-    exactness = "" if question.precision == "float32" else f" in {question.precision}"
+    precision = question.identity.precision
+    exactness = "" if precision == "float32" else f" in {precision}"
     return (
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
@@ -36,7 +37,7 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"  space     {about}{large(plan.designs)} designs, "
         f"{large(plan.within)} within the budget",
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
-        f"{plan.workers} at a time, engine {question.engine}{exactness}{before}",
+        f"{plan.workers} at a time, engine {question.identity.engine}{exactness}{before}",
         f"  time      {_time_line(status)}",
         f"  study     {plan.folder}",
         "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",
@@ -51,7 +52,7 @@ def _selection(question: Question) -> str:
 
 def _time_line(status: Status) -> str:
     assert status.planned is not None
-    seconds, limit = status.planned.seconds, status.question.timeout
+    seconds, limit = status.planned.seconds, status.question.settings.timeout
     if seconds is None:
         return "nothing is left to train" if not status.epochs_left() else "not estimated"
     said = f"about {duration(seconds)} here at most, less with pruning"
@@ -116,8 +117,8 @@ def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None, imag
 
 def epoch_line(event: EpochDone, status: Status) -> str:
     """A line for an epoch, where nothing can be drawn over."""
-    trial, result = event.trial, event.result
-    said = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{status.question.epochs}  "
+    trial, result, epochs = event.trial, event.result, status.question.identity.epochs
+    said = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{epochs}  "
             f"{percent(result.accuracy):>7} {status.images}")
     if event.hit:
         said += "  hit"
@@ -133,7 +134,7 @@ def epoch_line(event: EpochDone, status: Status) -> str:
 def summary_lines(status: Status, width: int) -> Iterator[str]:
     """The leaderboard's first rows, or what to try where there is none, and where the file is."""
     folder = status.question.folder
-    frame = tables.leaderboard(read_trials(folder), status.question.identity(),
+    frame = tables.leaderboard(read_trials(folder), status.question.identity,
                                confirmed=read_confirmations(folder))
     yield count_line(status)
     if not len(frame):
@@ -151,7 +152,7 @@ def _diagnosis(status: Status) -> Iterator[str]:
     yield f"No design reached {percent(status.target)} so far."
     if status.best is not None:
         yield f"The best: {best_line(status).removeprefix('best ')}"
-    trials = max(status.question.trials, len(status.outcomes))
+    trials = max(status.question.settings.trials, len(status.outcomes))
     more = f"more trials (trials={2 * trials} continues this study)"
     if len(status.outcomes) < trials:
         more = "the same line again, which continues where this stopped"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Started, Stopped
-from lightsearch.searching.settings import Question
+from lightsearch.searching.question import Question
 from lightsearch.study.journal import read_trials
 from lightsearch.study.trial import Counts, Trial, reached
 
@@ -22,7 +22,6 @@ class Status:
     """How far a search is. Replaced at each event, so that a thread may draw it at any time."""
 
     question: Question
-    target: Fraction
     planned: Planned | None = None
     counts: Counts = NONE
     running: tuple[Trial, ...] = ()
@@ -32,6 +31,11 @@ class Status:
     took: tuple[float, ...] = ()  # seconds of the latest epochs in their workers, and the plan's
     since: float = 0.0  # when the latest event came
     ends: float = float("inf")  # when the time limit is over
+
+    @property
+    def target(self) -> Fraction:
+        """The accuracy that counts as a hit."""
+        return self.question.identity.target
 
     @property
     def images(self) -> str:
@@ -63,7 +67,7 @@ def after(status: Status, event: Event) -> Status:
     put = dataclasses.replace
     status = put(status, since=time.monotonic())
     if isinstance(event, Planned):
-        limit = status.question.timeout
+        limit = status.question.settings.timeout
         ends = float("inf") if limit is None else status.since + limit
         return _expecting(_known(put(status, planned=event, ends=ends)))
     if isinstance(event, Started):

@@ -6,7 +6,7 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.proposals import Proposal
-from lightsearch.searching.settings import Question
+from lightsearch.searching.question import Question
 from lightsearch.study.trial import Candidate, Counts, versions
 from lightsearch.training.task import Task
 
@@ -17,17 +17,17 @@ def make_candidate(question: Question, proposal: Proposal, counts: Counts, *, nu
 
     Its seed depends on the study's seed, the network and the recipe, and on nothing else.
     """
-    cost, recipe = proposal.cost, str(proposal.recipe)
-    seed = key(question.seed, "trial", proposal.fingerprint, recipe) % 2**31
+    identity, cost, recipe = question.identity, proposal.cost, str(proposal.recipe)
+    seed = key(identity.seed, "trial", proposal.fingerprint, recipe) % 2**31
     return Candidate(
         number=number, design=str(proposal.design), recipe=recipe,
         decisions=proposal.decisions, options=proposal.options, seed=seed,
         fingerprint=proposal.fingerprint, params=cost.params, macs=cost.macs,
         activation_bytes=cost.activation_bytes, receptive_field=cost.receptive_field,
-        slot=slot, start=start, work=epoch_work(cost, question.engine),
-        counts=counts, versions=versions(), dataset=question.data.name,
-        checksum=question.data.checksum, selected_on=question.selected_on,
-        epochs=question.epochs, device=question.device, engine=question.engine)
+        slot=slot, start=start, work=epoch_work(cost, identity.engine),
+        counts=counts, versions=versions(), dataset=identity.dataset, checksum=identity.checksum,
+        selected_on=identity.selected_on, epochs=identity.epochs, device=identity.device,
+        engine=identity.engine)
 
 
 def read_task(question: Question, candidate: Candidate) -> Task:

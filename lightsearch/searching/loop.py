@@ -32,9 +32,9 @@ from lightsearch.searching.events import (
 from lightsearch.searching.planning import make_plan
 from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import make_pruner
-from lightsearch.searching.settings import Question
+from lightsearch.searching.question import Question
 from lightsearch.study.study import Study
-from lightsearch.study.trial import Counts, Trial, exact, reached
+from lightsearch.study.trial import Counts, Trial, reached
 from lightsearch.training.task import EpochResult, Task
 from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
@@ -42,22 +42,24 @@ DEATHS = 3  # of workers over one epoch, before its trial is given up
 FAILURES = 5  # of trials in a row, before the search is given up
 
 
-def run_loop(question: Question, slots: Sequence[Slot],
-             stop: threading.Event | None = None) -> Iterator[Event]:
+def run_loop(question: Question, slots: Sequence[Slot], stop: threading.Event | None = None,
+             *, timed: bool = False) -> Iterator[Event]:
     """Run a search, or continue it, and yield its events. Closing the generator stops it.
 
     Once `stop` is set, the loop finishes the epochs that run. It begins others only if they end
-    before those on the virtual clock. The caller closes the slots.
+    before those on the virtual clock. The caller closes the slots. If `timed`, the plan says how
+    long all of it takes.
 
     Raises `StudyError` for a folder that cannot be used, `BudgetError` for a budget that nothing
     meets, `WorkerError` if workers cannot work.
     """
-    pruner = make_pruner(question.pruner, question.target, question.epochs)
+    settings, identity = question.settings, question.identity
+    pruner = make_pruner(settings.pruner, identity.target, identity.epochs)
     proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
-                        classes=question.data.classes, budget=question.budget,
-                        sampler=question.sampler, seed=question.seed)
-    with Study.open(question.folder, question.identity(), pruner) as study:
-        loop = SearchLoop(question, proposer, study, slots, stop or threading.Event())
+                        classes=question.data.classes, budget=identity.budget,
+                        sampler=settings.sampler, seed=identity.seed)
+    with Study.open(question.folder, identity, pruner) as study:
+        loop = SearchLoop(question, proposer, study, slots, stop or threading.Event(), timed)
         try:
             yield from loop.run()
         finally:
@@ -73,6 +75,7 @@ class SearchLoop:
     study: Study
     slots: Sequence[Slot]
     stop: threading.Event
+    timed: bool = False  # whether the plan says how long all takes
     clock: VirtualClock = field(init=False)
     epochs: Epochs = field(init=False)
     target: Fraction = field(init=False)
@@ -83,16 +86,18 @@ class SearchLoop:
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock.of(len(self.slots))
-        self.epochs = Epochs(self.slots, self.study, self.question.epoch_timeout)
-        self.target = exact(self.question.target)
+        self.epochs = Epochs(self.slots, self.study, self.question.settings.epoch_timeout)
+        self.target = self.question.identity.target
 
     def run(self) -> Iterator[Event]:
         """All events, from `Planned` to `Stopped`."""
         started = time.monotonic()
         resumed = self._resume()
-        yield make_plan(self.question, self.proposer, self.study.trials, self.slots)
-        if self.question.timeout is not None:
-            self.deadline = started + self.question.timeout
+        yield make_plan(self.question, self.proposer, self.study.trials, self.slots,
+                        timed=self.timed)
+        timeout = self.question.settings.timeout
+        if timeout is not None:
+            self.deadline = started + timeout
         for trial in resumed:
             yield Started(trial)
         yield from self._decide_again()
@@ -108,7 +113,7 @@ class SearchLoop:
                 break
             yield from self._handle(following)
             if time.monotonic() > self.deadline:
-                self.finished = f"the time limit of {self.question.timeout:g} seconds is over"
+                self.finished = f"the time limit of {timeout:g} seconds is over"
                 break
         asked = self.clock.stopping and bool(self.clock.busy())
         yield Stopped("it was asked to stop, and the same call continues it" if asked
@@ -116,7 +121,7 @@ class SearchLoop:
 
     def _next_slot(self) -> int | None:
         """The slot whose epoch is handled next; None if no slot has a trial."""
-        if self.question.repeatable or not self.clock.busy():
+        if self.question.identity.repeatable or not self.clock.busy():
             return self.clock.next_slot()
         first = self.epochs.first_done(self.deadline, self.stop)
         return self.clock.busy()[0] if first is None else first
@@ -158,7 +163,7 @@ class SearchLoop:
         latest on the clock need not be the latest, so all are decided again.
         """
         latest = [self.clock.latest_slot()]
-        for slot in latest if self.question.repeatable else self.clock.busy():
+        for slot in latest if self.question.identity.repeatable else self.clock.busy():
             if slot in self.clock.busy() and self._trial(slot).epochs:
                 yield from self._decide(slot)
 
@@ -185,13 +190,14 @@ class SearchLoop:
             self._submit(slot)
 
     def _check_finished(self) -> None:
-        if len(self.study.trials) >= self.question.trials:
-            self.finished = self.finished or f"all {self.question.trials} trials are done"
+        settings = self.question.settings
+        if len(self.study.trials) >= settings.trials:
+            self.finished = self.finished or f"all {settings.trials} trials are done"
         if self._enough():
-            self.finished = f"{self.question.stop_after_hits} designs reached the target"
+            self.finished = f"{settings.stop_after_hits} designs reached the target"
 
     def _enough(self) -> bool:
-        wanted = self.question.stop_after_hits
+        wanted = self.question.settings.stop_after_hits
         return wanted is not None and wanted <= sum(map(self._hit, self.study.trials))
 
     def _hit(self, trial: Trial) -> bool:
@@ -221,7 +227,7 @@ class SearchLoop:
             if training.late():
                 self.slots[slot].kill()
                 yield from self._retry(slot, "an epoch must take at most `epoch_timeout`="
-                                             f"{self.question.epoch_timeout:g} seconds")
+                                             f"{self.question.settings.epoch_timeout:g} seconds")
             return  # else the time limit of the search is over
         try:
             state, result = training.take()
@@ -264,7 +270,7 @@ class SearchLoop:
         trial = self._trial(slot)
         if trial.epochs[-1].diverged:
             yield from self._end(slot, "diverged", "the training loss is not finite")
-        elif len(trial.epochs) >= self.question.epochs:
+        elif len(trial.epochs) >= self.question.identity.epochs:
             yield from self._end(slot, "complete")
         elif not self._hit(trial) and self.study.should_prune(trial.number):
             yield from self._end(slot, "pruned")

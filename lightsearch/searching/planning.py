@@ -8,7 +8,7 @@ from lightsearch.errors import LightsearchError
 from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.events import Planned
 from lightsearch.searching.proposals import Proposer
-from lightsearch.searching.settings import Question
+from lightsearch.searching.question import Question
 from lightsearch.study.trial import Trial
 from lightsearch.training.epoch import seconds_per_epoch
 from lightsearch.workers.slot import Slot, WorkerDied, result_within
@@ -17,17 +17,17 @@ SAMPLES = 32  # draws among which the design of median work is timed
 
 
 def make_plan(question: Question, proposer: Proposer, trials: Sequence[Trial],
-              slots: Sequence[Slot]) -> Planned:
-    """The epochs that are left at most, with their time unless the question is `untimed`."""
+              slots: Sequence[Slot], *, timed: bool) -> Planned:
+    """The epochs that are left at most, with their time if it is to be `timed`."""
+    most, length = question.settings.trials, question.identity.epochs
     running = [trial for trial in trials if trial.outcome == "running"]
-    left = max(question.trials, len(trials)) - (len(trials) - len(running))
-    epochs = left * question.epochs - sum(len(trial.epochs) for trial in running)
-    timed = epochs > 0 and not question.untimed
-    each = _typical_seconds(question, proposer, slots[0]) if timed else None
+    left = max(most, len(trials)) - (len(trials) - len(running))
+    epochs = left * length - sum(len(trial.epochs) for trial in running)
+    each = _typical_seconds(question, proposer, slots[0]) if timed and epochs > 0 else None
     seconds = None if each is None else epochs * each / len(slots)
     survey = question.survey
-    return Planned(question.folder, question.trials, question.epochs, len(slots), len(trials),
-                   survey.designs, survey.within, survey.exact, seconds)
+    return Planned(question.folder, most, length, len(slots), len(trials), survey.designs,
+                   survey.within, survey.exact, seconds)
 
 
 def _typical_seconds(question: Question, proposer: Proposer, slot: Slot) -> float | None:
@@ -36,11 +36,12 @@ def _typical_seconds(question: Question, proposer: Proposer, slot: Slot) -> floa
     None if that fails. It is an estimate only, and the trials will show what is wrong.
     """
     samples = sorted((proposer.sample(index) for index in range(SAMPLES)),
-                     key=lambda sample: epoch_work(sample.cost, question.engine))
+                     key=lambda sample: epoch_work(sample.cost, question.identity.engine))
     median = samples[len(samples) // 2]
     task = question.task(median.design, median.recipe, seed=0)
+    timeout = question.settings.epoch_timeout
     try:
-        return result_within(slot.submit(seconds_per_epoch, task), question.epoch_timeout)
+        return result_within(slot.submit(seconds_per_epoch, task), timeout)
     except WorkerDied:
         return None
     except LightsearchError:

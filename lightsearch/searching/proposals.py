@@ -28,12 +28,12 @@ from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.randomness import key
 from lightsearch.searching.optuna_sampler import OptunaSampler, Seen, seen_trial
+from lightsearch.searching.settings import SAMPLERS
 from lightsearch.searching.tpe import TPE
 from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
 from lightsearch.study.trial import Candidate, Counts, Trial
 
-SAMPLERS = ("tpe", "random")
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
 SEEN = 300  # the latest trials that are over, which a sampler sees

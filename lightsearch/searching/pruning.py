@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import optuna
@@ -9,8 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.checks import number
 from lightsearch.errors import ArgumentError, suggestion
-
-PRUNERS = ("target", "median", "halving", "none")
+from lightsearch.searching.settings import PRUNERS
 
 
 class TargetPruner(optuna.pruners.BasePruner):
@@ -85,12 +85,12 @@ class HalvingPruner(optuna.pruners.BasePruner):
         return trial.intermediate_values[step] < values[max(1, len(values) // 2) - 1]
 
 
-def make_pruner(pruner: Any, target: float, epochs: int) -> optuna.pruners.BasePruner:
+def make_pruner(pruner: Any, target: Fraction, epochs: int) -> optuna.pruners.BasePruner:
     """The pruner of a name, or a user's own Optuna pruner as it is."""
     if isinstance(pruner, optuna.pruners.BasePruner):
         return pruner
     if pruner == "target":
-        return TargetPruner(target)
+        return TargetPruner(float(target))
     if pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=3)
     if pruner == "halving":

@@ -1,188 +1,230 @@
-"""The question that a search answers: its arguments, checked, in one frozen value."""
+"""The settings of a search: each with its name, type, default, help and role, written once.
 
-from __future__ import annotations
+`search` and `iter_search` take them as their arguments (`searching.signature`), the command line
+makes its options of them, and `searching.question` resolves them. A check reads its rule here too.
+Nothing here loads torch, so that the help of the command line comes at once.
+"""
 
 import dataclasses
-import math
-import os
-from dataclasses import dataclass
+import functools
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from math import inf
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from lightsearch.checks import integer, kind, number, path
-from lightsearch.data import catalogue, references
-from lightsearch.data.dataset import DataSet
-from lightsearch.data.holdout import Holdout
-from lightsearch.data.image_files import open_dataset
-from lightsearch.data.references import DataRef
-from lightsearch.design.decoding import named_choices
-from lightsearch.design.parts import Design, Fielded, Space
+from lightsearch.data.catalogue import IMAGES
+from lightsearch.design.parts import Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
-from lightsearch.engines.native.library import trouble
-from lightsearch.engines.selection import checked_precision, chosen_engine
-from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.engines.names import ENGINES, PRECISIONS, EngineName, PrecisionName
 from lightsearch.network.cost import Budget
-from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.space import Survey, survey
-from lightsearch.space.default import default_space
-from lightsearch.study.identity import Identity, default_folder, plain, read_identity
-from lightsearch.study.trial import exact
-from lightsearch.training.task import Task
-from lightsearch.workers.devices import chosen_device, trials_at_once
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+    from lightsearch.data.dataset import DataSet
+    from lightsearch.workers.slot import Slot
+
+Role: TypeAlias = Literal["identity", "growable", "free"]
+SamplerName: TypeAlias = Literal["tpe", "random"]
+PrunerName: TypeAlias = Literal["target", "median", "halving", "none"]
+Selection: TypeAlias = Literal["test", "val"]
+
+SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+PRUNERS: tuple[PrunerName, ...] = get_args(PrunerName)
+SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A checked search: make it with `ask`."""
+class About:
+    """What is said of a setting beside its type and default, and the range of a number.
 
-    budget: Budget
-    epochs: int
-    target: float
-    space: Space
-    recipe: Recipe
-    data: DataSet
-    data_folder: str
-    trials: int
-    timeout: float | None
-    epoch_timeout: float
-    stop_after_hits: int | None
-    sampler: Any
-    pruner: Any
-    workers: int
-    seed: int
-    device: str
-    engine: str
-    folder: Path
-    survey: Survey
-    holdout: Holdout | None = None
-    repeatable: bool = True
-    untimed: bool = False
-    precision: str = "float32"
+    `help` is a sentence for Python and the command line, `more` what Python's help adds, `none`
+    what None stands for. Integers lie from `low` to `high`, other numbers above `low`. `words` are
+    values that a shell completes.
+    """
 
-    def identity(self) -> Identity:
-        """What must stay the same for the study to be continued."""
-        return Identity(self.budget, self.epochs, exact(self.target),
-                        str(self.space), str(self.recipe), self.data.name, self.data.checksum,
-                        plain(self.sampler), plain(self.pruner), self.workers, self.seed,
-                        self.device, self.engine, self.selected_on, self.repeatable,
-                        precision=self.precision)
+    role: Role
+    help: str
+    more: str = ""
+    none: str = ""
+    low: int = 0
+    high: float = inf
+    words: Sequence[str] = ()
+
+
+identity = functools.partial(About, "identity")
+growable = functools.partial(About, "growable")
+free = functools.partial(About, "free")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The arguments of `iter_search`, as they were given. `search` has three more.
+
+    A study is continued only with the same *identity*. A *growable* setting may grow, a *free* one
+    may change. Numbers, flags and paths are checked here, and are `ArgumentError`s. What takes the
+    data, the space or the device to check is checked in `searching.question`.
+    """
+
+    budget: Annotated[int | Budget, identity(
+        "Most parameters that a design may have.",
+        "Or a `Budget`, with caps on parameters, MACs and activation bytes.")] = 8000
+    epochs: Annotated[int, identity(
+        "Epochs that each design is trained at most.", low=1, high=10_000)] = 15
+    _: KW_ONLY
+    target: Annotated[float, identity(
+        "Test accuracy that counts as a hit, from 0 to 1.", "Any epoch may reach it.",
+        high=1)] = 0.994
+    space: Annotated[Space | str | None, identity(
+        "What designs are drawn from, in notation.", "Or a space as a value.",
+        none="the default space of the images: `lightsearch space` shows it")] = None
+    recipe: Annotated[Recipe | str | None, identity(
+        "How designs are trained, in notation; it may have choices too.", "Or a `Recipe`.",
+        none=str(DEFAULT_RECIPE))] = None
+    keep_orientation: Annotated[bool, identity(
+        "Leave rotation out of the default recipe, where it would change what an image means.",
+        )] = False
+    dataset: Annotated["str | Path | DataSet", identity(
+        f"Data set: {', '.join(IMAGES)}, a classification set of torchvision such as cifar10, or "
+        "a folder of images by class.",
+        "Or a `DataSet`: see `make_dataset` and `folder_dataset`.", words=tuple(IMAGES))] = "mnist"
+    select_on: Annotated[Selection, identity(
+        "Images that drive pruning, hits and ranking: test, the test images, or val, images held "
+        "out of the training ones.",
+        "A target for the test images asks for test, which flatters. With val, of each class as "
+        "large a share is held out as of the whole; each design that is trained to the end is "
+        "tested once on the test images, after its last epoch (`test_accuracy`).",
+        words=SELECTIONS)] = "test"
+    val_size: Annotated[int | None, identity(
+        "Images held out, with `select_on` val.", none="a sixth of the training images")] = None
+    val_seed: Annotated[int, identity(
+        "Seed by which they are drawn.", low=-2**63, high=2**63 - 1)] = 0
+    sampler: Annotated["SamplerName | BaseSampler", identity(
+        "Who proposes: tpe, or random, which draws uniformly from within the budget.",
+        "Or an Optuna sampler.", words=SAMPLERS)] = "tpe"
+    pruner: Annotated["PrunerName | BasePruner", identity(
+        "Who prunes: target, median, halving or none.", "Or an Optuna pruner.",
+        words=PRUNERS)] = "target"
+    workers: Annotated[int | None, identity(
+        "Trials at once, of one thread each.",
+        "They are threads of this process if the native engine trains all, else processes.",
+        low=1, high=1024,
+        none="what the study was started with, else the cores of this machine, or "
+             "`slots_per_gpu` for each GPU")] = None
+    slots_per_gpu: Annotated[int | None, identity(
+        "Trials at once on each GPU, in place of `workers`.", low=1, high=64, none="4")] = None
+    device: Annotated[str, identity(
+        "Where to train: cpu, cuda (every visible GPU), cuda:1, or auto, which is cuda if there "
+        "is one.", words=("auto", "cpu", "cuda"))] = "auto"
+    engine: Annotated[EngineName, identity(
+        "What trains: native (compiled, on a processor), torch, or auto, which is what the study "
+        "was started with, else native if it can be.",
+        "Torch trains a design with a layer of your own in any case.", words=ENGINES)] = "auto"
+    precision: Annotated[PrecisionName, identity(
+        "Precision of training steps: float32, or with torch bf16, or on a GPU tf32.",
+        "Evaluation is in float32.", words=PRECISIONS)] = "float32"
+    seed: Annotated[int, identity(
+        "Seed of everything random.", low=-2**63, high=2**63 - 1)] = 0
+    repeatable: Annotated[bool, identity(
+        "Whether the study depends on nothing but its question, at the cost of some waiting among "
+        "workers (docs/benchmarks/speed.md).", "If not, epochs are taken as they come.")] = True
+    trials: Annotated[int, growable(
+        "Designs to train in all, earlier calls included.", low=1, high=1_000_000)] = 10
+    study: Annotated[str | Path | None, free(
+        "Folder of the study.", none="by its question, under lightsearch-studies")] = None
+    data: Annotated[str | Path | None, free(
+        "Folder of the data set, as torchvision lays it out.",
+        none="LIGHTSEARCH_DATA, else a cache folder, else downloaded")] = None
+    timeout: Annotated[float | None, free(
+        "Seconds after which the search stops, resumable.")] = None
+    epoch_timeout: Annotated[float, free(
+        "Seconds after which an epoch is stopped and run again, counted from when its worker is "
+        "ready.")] = 3600.0
+    stop_after_hits: Annotated[int | None, free(
+        "Hits after which no new design is trained.", "The hits train on to their last epoch.",
+        low=1, high=1_000_000)] = None
+    slots: Annotated["Sequence[Slot] | None", free(
+        "Where to train instead of here, such as `lightsearch.workers.dask` makes.",
+        "As many as `workers`; they are closed in the end.")] = None
+
+    def __post_init__(self) -> None:
+        for name, setting in settings_of(type(self)).items():
+            # the same value in its one form: an `int`, an absolute `Path`
+            object.__setattr__(self, name, setting.check(getattr(self, name)))
+        if self.slots is not None:
+            kind("slots", self.slots, Sequence, "a sequence of slots")
 
     @property
-    def selected_on(self) -> str:
-        """What drives pruning and ranking: `test`, or the images held out of the training ones."""
-        return "test" if self.holdout is None else str(self.holdout)
-
-    def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
-        """The training of one candidate."""
-        where = self.data_folder
-        if self.data.name not in catalogue.NAMES:
-            where = str((self.folder / "data.safetensors").resolve())
-        whole = DataRef(self.data.name, self.data.checksum, where)
-        task = Task(design, recipe, whole, self.epochs, seed, self.engine, self.device,
-                    self.precision)
-        if self.holdout is None:
-            return task
-        held = dataclasses.replace(whole, holdout=self.holdout)
-        return dataclasses.replace(task, data=held, tested_on=whole)
+    def caps(self) -> Budget:
+        """The budget as its caps."""
+        return self.budget if isinstance(self.budget, Budget) else Budget(params=self.budget)
 
 
-def ask(budget: int | Budget = 8000, epochs: int = 15, *, target: float = 0.994,
-        space: Space | str | None = None, recipe: Recipe | str | None = None,
-        dataset: str | DataSet = "mnist", data: str | Path | None = None, trials: int = 10,
-        timeout: float | None = None, epoch_timeout: float = 3600.0,
-        stop_after_hits: int | None = None, sampler: Any = "tpe", pruner: Any = "target",
-        workers: int | None = None, study: str | Path | None = None,
-        seed: int = 0, device: str = "auto", engine: str = "auto", precision: str = "float32",
-        slots_per_gpu: int | None = None, select_on: str = "test", val_size: int | None = None,
-        val_seed: int = 0, repeatable: bool = True, keep_orientation: bool = False,
-        untimed: bool = False) -> Question:
-    """Check the arguments of a search; see `lightsearch.search` for what they mean.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings(Settings):
+    """The arguments of `search`: those of a search, and what goes with it and after it."""
 
-    Raises `ArgumentError` for a value out of range, and whatever the notation, the data and the
-    budget raise.
+    confirm: Annotated[int | None, free(
+        "Fresh seeds with which the best hits are trained again at the end: see `lightsearch "
+        "confirm`.", low=2, high=1000, none="none")] = None
+    confirm_top: Annotated[int, free(
+        "How many hits that is done for.", low=1, high=1000)] = 3
+    quiet: Annotated[bool, free("No progress display.")] = False
+
+
+# What is known of a setting ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A field of the settings: its name, the kinds of its values, its default, what is said."""
+
+    name: str
+    annotation: Any
+    default: Any
+    about: About
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """The types that a value may have; of a type that is not loaded, its name."""
+        union = get_origin(self.annotation) in (Union, UnionType)
+        return get_args(self.annotation) if union else (self.annotation,)
+
+    def check(self, value: Any) -> Any:
+        """`value` in its one form. Raises `ArgumentError` for what its type and range exclude."""
+        if value is None and NoneType in self.kinds:
+            return None
+        if self.kinds[0] is int and self.about.high < inf:
+            return integer(self.name, value, self.about.low, int(self.about.high))
+        if self.kinds[0] is float:
+            number(self.name, value, self.about.low, self.about.high)
+        if self.kinds[0] is bool:
+            kind(self.name, value, bool, "True or False")
+        if Path in self.kinds:
+            return path(self.name, value).absolute()  # chdir must not move it
+        return value
+
+
+def settings_of(owner: type[Settings]) -> dict[str, Setting]:
+    """The settings by name, in their order."""
+    found = {}
+    for field in dataclasses.fields(owner):
+        annotation, about = get_args(field.type)
+        found[field.name] = Setting(field.name, annotation, field.default, about)
+    return found
+
+
+DEFAULTS = SearchSettings()
+SETTINGS = settings_of(SearchSettings)
+
+
+def checked(name: str, value: Any) -> Any:
+    """`value` by the rule of the setting `name`, wherever else one of that name is taken.
+
+    Raises `ArgumentError` with the rule and the value.
     """
-    epochs = integer("epochs", epochs, 1, 10_000)
-    trials = integer("trials", trials, 1, 1_000_000)
-    seed = integer("seed", seed, -2**63, 2**63 - 1)
-    kind("repeatable", repeatable, bool, "True or False")
-    if stop_after_hits is not None:
-        integer("stop_after_hits", stop_after_hits, 1, 1_000_000)
-    number("target", target, 0.0, 1.0)
-    if timeout is not None:
-        number("timeout", timeout, 0.0, math.inf)
-    number("epoch_timeout", epoch_timeout, 0.0, math.inf)
-    kind("quiet", untimed, bool, "True or False")
-    data = "" if data is None else str(path("data", data).absolute())  # chdir must not move it
-    kind("dataset", dataset, str | os.PathLike | DataSet,
-         "the name of a data set, a folder of images, or a DataSet")
-    caps = budget if isinstance(budget, Budget) else Budget(params=budget)
-    dataset = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data or None)
-    holdout = _holdout(dataset, select_on, val_size, val_seed)
-    chosen = default_space(dataset.shape, dataset.classes) if space is None else space
-    chosen = parse(chosen) if isinstance(chosen, str) else chosen
-    kind("keep_orientation", keep_orientation, bool, "True or False")
-    if keep_orientation and recipe is not None:
-        raise ArgumentError("`keep_orientation` must not be given with a `recipe`, which says "
-                            "itself whether images are turned")
-    usual = dataclasses.replace(DEFAULT_RECIPE, rotation=0) if keep_orientation else DEFAULT_RECIPE
-    how = usual if recipe is None else recipe
-    how = parse_recipe(how) if isinstance(how, str) else how
-    if not isinstance(chosen, Space) or isinstance(chosen, Fielded):
-        raise ArgumentError(f"`space` must be a sequence of layers or its notation, "
-                            f"but got {chosen!r}")
-    if not isinstance(how, Recipe):
-        raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {how!r}")
-    shared = named_choices(chosen).keys() & named_choices(how).keys()
-    if shared:
-        raise ArgumentError("the choices of `space` and `recipe` must have different names, but "
-                            f"got {', '.join(sorted(shared))} in both")
-    where = chosen_device(device)
-    if workers is not None:
-        integer("workers", workers, 1, 1024)
-    if slots_per_gpu is not None:
-        integer("slots_per_gpu", slots_per_gpu, 1, 64)
-    at_once = trials_at_once(workers, slots_per_gpu, where)
-    whole = survey(chosen, dataset.shape, dataset.classes, caps)
-    question = Question(
-        caps, epochs, target, chosen, how, dataset, data, trials,
-        timeout, epoch_timeout, stop_after_hits, sampler, pruner, at_once, seed, where,
-        chosen_engine(engine, where), Path(), whole, holdout, repeatable, untimed, precision)
-    question = _placed(question, study, workers is None and slots_per_gpu is None, engine)
-    checked_precision(precision, question.engine, where)
-    return question
-
-
-def _holdout(dataset: DataSet, select_on: str, size: int | None, seed: int) -> Holdout | None:
-    """The images that select, where it is not the test images; a sixth of the training images
-    unless told otherwise, which on MNIST is as many as there are test images."""
-    integer("val_seed", seed, -2**63, 2**63 - 1)
-    if select_on not in ("test", "val"):
-        raise ArgumentError(f"`select_on` must be test or val, but got {select_on!r}")
-    if select_on == "test":
-        if size is not None:
-            raise ArgumentError("`val_size` must be given with select_on='val', but got "
-                                f"val_size={size!r} with select_on='test'")
-        return None
-    images = len(dataset.train[1])
-    if size is not None:
-        integer("val_size", size, 1, images - 1)
-    holdout = Holdout(images // 6 if size is None else size, seed)
-    references.held_out(dataset, holdout)  # refuses one that leaves a class empty
-    return holdout
-
-
-def _placed(question: Question, study: str | Path | None, any_workers: bool,
-            engine: str) -> Question:
-    """The question with its folder, and with what a study there was started with: its workers
-    and its engine, where nothing else is asked for."""
-    folder = default_folder(question.identity()) if study is None else path("study", study)
-    known = read_identity(folder)
-    if known is not None and any_workers:
-        question = dataclasses.replace(question, workers=known.workers)
-    if known is not None and engine == "auto" and known.device == question.device:
-        if known.engine == "native" and trouble():
-            raise StudyError(f"the study in {folder} must be continued with the native engine, "
-                             f"which trained it, but: {trouble()}. Give another `study` folder "
-                             "to ask anew")
-        question = dataclasses.replace(question, engine=known.engine)
-    return dataclasses.replace(question, folder=folder.absolute())  # chdir must not move it
+    return SETTINGS[name].check(value)

@@ -10,7 +10,7 @@ from lightsearch.checks import integer, kind
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Seq, is_decided
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.selection import ENGINES
+from lightsearch.engines.names import ENGINES
 from lightsearch.errors import ArgumentError
 
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")

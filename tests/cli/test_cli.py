@@ -28,10 +28,11 @@ from lightsearch import Budget, build, load_result, parse, zoo
 from lightsearch.api import search
 from lightsearch.cli import main
 from lightsearch.cli import options as shared
+from lightsearch.cli import search as search_room
 from lightsearch.data import named as data
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.formatting import percent
-from lightsearch.searching.settings import ask
+from lightsearch.searching.settings import SearchSettings
 from lightsearch.study.leaderboard import read
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
@@ -90,13 +91,13 @@ def test_what_needs_no_torch_does_not_load_it(arguments: list[str]) -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_defaults_are_those_of_the_library() -> None:
-    of_search, of_ask = (
-        {name: p.default for name, p in inspect.signature(function).parameters.items()}
-        for function in (search, ask))
-    assert shared.defaults() == of_search
-    assert of_search.items() - of_ask.items() \
-        == {("quiet", False), ("confirm", None), ("confirm_top", 3), ("slots", None)}
+def test_what_is_not_given_is_the_librarys_default() -> None:
+    given = main.commands["search"].make_context("search", []).params
+    switches = {name: value for name, value in given.items() if value is not None}
+    assert switches == {"keep_orientation": False, "repeatable": True, "quiet": False,
+                        "gray": False, "as_json": False}
+    del given["quiet"], given["as_json"]
+    assert search_room._settings(given, quiet=False) == SearchSettings(Budget(params=8000))
 
 
 def test_every_argument_of_search_is_an_option() -> None:

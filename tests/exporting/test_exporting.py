@@ -33,7 +33,8 @@ from lightsearch.exporting.onnx_graph import graph_of
 from lightsearch.network import lowering
 from lightsearch.network.modules import assemble, register
 from lightsearch.network.operations import Local
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import SearchSettings
 from lightsearch.shapes import Shape
 from lightsearch.workers.slot import InlineSlot
 
@@ -51,9 +52,8 @@ EVERY_KIND = (  # from 28 pixels to 16, where ONNX's own resizing takes others t
 def studied(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     folder = tmp_path_factory.mktemp("studies") / "study"
     asked = arguments(study=folder, space=SPACE, trials=2, epochs=3, target=0.3,
-                      recipe=RECIPE.replace("0.1|", ""))
-    del asked["quiet"]
-    for _ in run(ask(**asked), slots=[InlineSlot()]):
+                      recipe=RECIPE.replace("0.1|", ""), slots=[InlineSlot()])
+    for _ in run(resolve(SearchSettings(**asked))):
         pass
     found = load_result(folder)
     assert len(found.leaderboard) == 2
@@ -381,9 +381,8 @@ def test_the_command_takes_what_train_saved(tmp_path: Path) -> None:
 
 def test_what_was_selected_on_held_out_images_is_judged_by_them(tmp_path: Path) -> None:
     asked = arguments(study=tmp_path / "s", space=SPACE, trials=1, epochs=2, target=0.1,
-                      select_on="val", val_size=300)
-    del asked["quiet"]
-    for _ in run(ask(**asked), slots=[InlineSlot()]):
+                      select_on="val", val_size=300, slots=[InlineSlot()])
+    for _ in run(resolve(SearchSettings(**asked))):
         pass
     found = load_result(tmp_path / "s")
     made = export(found, tmp_path / "net.safetensors")

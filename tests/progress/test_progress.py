@@ -18,7 +18,8 @@ from lightsearch.progress.display import picture, shown
 from lightsearch.progress.lines import count_line, plan_lines
 from lightsearch.progress.status import NONE, Status, after
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Retried, Started
-from lightsearch.searching.settings import Question, ask
+from lightsearch.searching.question import Question, resolve
+from lightsearch.searching.settings import SearchSettings
 from lightsearch.study.leaderboard import read
 from lightsearch.study.trial import Candidate, Counts, Trial, exact
 from lightsearch.training.task import EpochResult
@@ -26,15 +27,14 @@ from lightsearch.workers.slot import InlineSlot
 
 
 def _question(folder: Path, **more: Any) -> Question:
-    given = arguments(study=folder, **more)
-    return ask(**{k: v for k, v in given.items() if k != "quiet"}, untimed=True)
+    return resolve(SearchSettings(**arguments(study=folder, slots=[InlineSlot()], **more)))
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Question, list[Event]]:
     """A question and all events of its search."""
     question = _question(tmp_path_factory.mktemp("studies") / "played")
-    return question, list(run(question, slots=[InlineSlot()]))
+    return question, list(run(question))
 
 
 def _lines(events: list[Event], question: Question) -> list[str]:
@@ -71,8 +71,13 @@ def _planned(question: Question, **more: Any) -> Planned:
                       **more})
 
 
+def _limited(question: Question, timeout: float) -> Question:
+    settings = dataclasses.replace(question.settings, timeout=timeout)
+    return dataclasses.replace(question, settings=settings)
+
+
 def _status(question: Question, *events: Event) -> Status:
-    status = Status(question, exact(question.target))
+    status = Status(question)
     for event in events:
         status = after(status, event)
     return status
@@ -178,13 +183,13 @@ def test_the_plan_says_how_long_and_how_large(played) -> None:
     text = "\n".join(plan_lines(_status(question, planned)))
     assert "about 1 h 7 min here at most" in text
     assert "about 1.0e30 designs" in text
-    limited = dataclasses.replace(question, timeout=90.0)
+    limited = _limited(question, 90.0)
     assert "stops after 1 min 30 s" in "\n".join(plan_lines(_status(limited, planned)))
 
 
 def test_a_continued_study_starts_with_what_it_has(played) -> None:
     question, events = played
-    text = "\n".join(_lines(list(run(question, slots=[InlineSlot()])), question))
+    text = "\n".join(_lines(list(run(question)), question))
     assert "continuing: 4 trials so far, 4 of them over" in text
     assert "nothing is left to train" in text
     last = [e for e in events if isinstance(e, Ended)][-1]
@@ -232,7 +237,7 @@ def test_the_time_left(played) -> None:
         done = EpochDone(_trial(0, (1,) * min(epoch, 10)), _epoch(epoch, 1, seconds=20), False)
         slower = after(slower, done)
     assert slower.seconds_left(slower.since) == 300  # 30 epochs, 20 s each, by 2
-    limited = _status(dataclasses.replace(question, timeout=60.0), _planned(question))
+    limited = _status(_limited(question, 60.0), _planned(question))
     assert limited.seconds_left(limited.since) == pytest.approx(60)
 
 
@@ -316,7 +321,7 @@ def test_the_summary_stops_at_ten(played, monkeypatch) -> None:
 
 def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
     question = _question(tmp_path / "s", target=0.9999, trials=1, epochs=1)
-    events = list(run(question, slots=[InlineSlot()]))
+    events = list(run(question))
     text = "\n".join(_lines(events, question))
     best = next(e.result for e in events if isinstance(e, EpochDone))
     assert "No design reached 99.99% so far." in text
@@ -327,7 +332,7 @@ def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
 
 def test_stopped_before_its_trials_were_over_it_says_so(tmp_path: Path) -> None:
     question = _question(tmp_path / "s", timeout=0.001)
-    text = "\n".join(_lines(list(run(question, slots=[InlineSlot()])), question))
+    text = "\n".join(_lines(list(run(question)), question))
     assert "Over: the time limit of 0.001 seconds is over." in text
     assert "the same line again, which continues" in text
 

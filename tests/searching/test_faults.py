@@ -39,7 +39,8 @@ from lightsearch.errors import StudyError
 from lightsearch.searching import epochs as epochs_room
 from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import EpochDone
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import SearchSettings
 from lightsearch.training.epoch import seconds_per_epoch
 from lightsearch.training.task import EpochResult
 from lightsearch.workers.slot import InlineSlot, WorkerDied
@@ -111,9 +112,9 @@ def test_left_between_an_epoch_and_its_decision(tmp_path: Path) -> None:
     assert {t.outcome for t in expected.records} == {"complete", "pruned"}
     for left in range(1, sum(len(t.epochs) for t in expected.records) + 1):
         folder = tmp_path / str(left)
-        question = ask(**{("untimed" if k == "quiet" else k): v
-                          for k, v in asked(folder, **given).items()})
-        with contextlib.closing(run(question, slots=[InlineSlot(), InlineSlot()])) as events:
+        slots = [InlineSlot(), InlineSlot()]
+        question = resolve(SearchSettings(**asked(folder, **given), slots=slots))
+        with contextlib.closing(run(question)) as events:
             epochs = (event for event in events if isinstance(event, EpochDone))
             next(itertools.islice(epochs, left - 1, None))  # committed, not decided about yet
         searched(folder, **given)
@@ -140,10 +141,8 @@ def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
         tmp_path: Path, synced: list[int]) -> None:
     journal = tmp_path / "s" / "journal.log"
-    given = asked(tmp_path / "s", workers=1, trials=1)
-    del given["quiet"]
-    question, shown = ask(given.pop("budget"), given.pop("epochs"), untimed=True, **given), 0
-    for event in run(question, slots=[InlineSlot()]):
+    given, shown = asked(tmp_path / "s", workers=1, trials=1, slots=[InlineSlot()]), 0
+    for event in run(resolve(SearchSettings(**given))):
         if isinstance(event, EpochDone):
             shown += 1
             assert synced[0] == journal.stat().st_size
@@ -170,11 +169,10 @@ def test_what_was_committed_is_synced_before_the_search_waits(
             return pool.submit(late, function, *args)
 
     given = asked(tmp_path / "s", space="conv(4) gap linear(10)", workers=2, trials=2, epochs=1,
-                  recipe="recipe(lr=0.1|0.2,batch=25)", pruner="none")
-    del given["quiet"]
-    question = ask(given.pop("budget"), given.pop("epochs"), untimed=True, **given)
+                  recipe="recipe(lr=0.1|0.2,batch=25)", pruner="none",
+                  slots=[InlineSlot(), Late()])
     with ThreadPoolExecutor(1) as pool:
-        for event in run(question, slots=[InlineSlot(), Late()]):
+        for event in run(resolve(SearchSettings(**given))):
             if isinstance(event, EpochDone):
                 shown.set()
     assert found and found[0][0] == found[0][1] > 0

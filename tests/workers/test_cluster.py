@@ -21,7 +21,8 @@ from lightsearch.api import run
 from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.events import EpochDone, Event, Retried
-from lightsearch.searching.settings import ask
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import SearchSettings
 from lightsearch.workers.dask import dask_slots
 from lightsearch.workers.slot import WorkerDied
 
@@ -46,12 +47,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
 def _searched(client: Client, folder: Path, workers: int = 2,
               at: Callable[[Event], None] = lambda event: None) -> list[Event]:
     """The events of the search on the cluster; `at` is called with each as it comes."""
-    arguments = tiny.arguments(workers=workers, study=folder)
-    del arguments["quiet"]
-    budget, epochs = arguments.pop("budget"), arguments.pop("epochs")
-    question = ask(budget, epochs, untimed=True, **arguments)
+    arguments = tiny.arguments(workers=workers, study=folder, slots=dask_slots(client, workers))
     events = []
-    for event in run(question, slots=dask_slots(client, workers)):
+    for event in run(resolve(SearchSettings(**arguments))):
         events.append(event)
         at(event)
     return events

@@ -9,9 +9,10 @@ import pytest
 import torch
 from tiny import arguments
 
-from lightsearch import api
+from lightsearch import Recipe, api, parse
 from lightsearch.errors import ArgumentError, StudyError
-from lightsearch.searching.settings import Question, ask
+from lightsearch.searching.question import Question, resolve
+from lightsearch.searching.settings import SETTINGS, SearchSettings
 from lightsearch.study.rebuild import rebuild
 from lightsearch.workers import devices
 from lightsearch.workers.devices import gpus, trials_at_once, worker_environments
@@ -26,9 +27,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def question(**more: Any) -> Question:
-    given = arguments(**more)
-    given.pop("quiet")
-    return ask(given.pop("budget"), given.pop("epochs"), untimed=True, **given)
+    return resolve(SearchSettings(**arguments(**more)))
 
 
 def test_workers_see_one_gpu_each_in_turn(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,12 +55,14 @@ def test_trials_at_once(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_search_on_gpus_takes_slots_for_each(two_gpus: None, tmp_path: Path) -> None:
-    asked = question(device="cuda", slots_per_gpu=3, workers=None, study=tmp_path)
-    assert (asked.workers, asked.device, asked.engine) == (6, "cuda", "torch")
-    assert question(device="cuda", workers=5, study=tmp_path).workers == 5
+    identity = question(device="cuda", slots_per_gpu=3, workers=None, study=tmp_path).identity
+    assert (identity.workers, identity.device, identity.engine) == (6, "cuda", "torch")
+    assert question(device="cuda", workers=5, study=tmp_path).identity.workers == 5
+    assert SETTINGS["slots_per_gpu"].about.none == str(devices.SLOTS_PER_GPU)
     for name in ("tf32", "bf16"):
-        task = question(device="cuda", precision=name, study=tmp_path)
-        assert task.identity().precision == task.precision == name
+        asked = question(device="cuda", precision=name, study=tmp_path)
+        task = asked.task(parse("conv(4) gap linear(10)"), Recipe(), seed=0)
+        assert asked.identity.precision == task.precision == name
 
 
 @pytest.mark.parametrize(("given", "message"), [
@@ -100,7 +101,7 @@ def test_precision_is_of_the_study_its_record_and_its_rows(tmp_path: Path) -> No
 
 
 def test_float32_leaves_the_names_of_studies_as_they_were(tmp_path: Path) -> None:
-    exact = question(study=tmp_path).identity()
-    coarse = question(study=tmp_path, engine="torch", precision="bf16").identity()
+    exact = question(study=tmp_path).identity
+    coarse = question(study=tmp_path, engine="torch", precision="bf16").identity
     assert exact.digest() != coarse.digest()
     assert exact.digest() == "17cd0b"

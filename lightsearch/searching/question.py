@@ -1,0 +1,170 @@
+"""The question that a search answers: its settings, and the data, space and device they name."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightsearch.checks import integer, kind
+from lightsearch.data import catalogue, references
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.holdout import Holdout
+from lightsearch.data.image_files import open_dataset
+from lightsearch.data.references import DataRef
+from lightsearch.design.decoding import named_choices
+from lightsearch.design.parts import Design, Fielded, Space
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.engines.native.library import trouble
+from lightsearch.engines.selection import checked_precision, chosen_engine
+from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.searching.settings import SELECTIONS, Settings, checked
+from lightsearch.space import Survey, survey
+from lightsearch.space.default import default_space
+from lightsearch.study.identity import Identity, default_folder, plain, read_identity
+from lightsearch.study.trial import exact
+from lightsearch.training.task import Task
+from lightsearch.workers.devices import chosen_device, trials_at_once
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A search that can begin: make it with `resolve`.
+
+    `settings` are as they were given. `identity` has those that make the study, in the exact form
+    that `study.json` keeps. The other fields are the values that an identity has by name only.
+    """
+
+    settings: Settings
+    identity: Identity
+    space: Space
+    recipe: Recipe
+    data: DataSet
+    holdout: Holdout | None
+    survey: Survey
+    folder: Path
+
+    def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
+        """The training of one candidate."""
+        where = "" if self.settings.data is None else str(self.settings.data)
+        if self.data.name not in catalogue.NAMES:
+            where = str((self.folder / "data.safetensors").resolve())
+        whole = DataRef(self.data.name, self.data.checksum, where)
+        task = Task(design, recipe, whole, self.identity.epochs, seed, self.identity.engine,
+                    self.identity.device, self.identity.precision)
+        if self.holdout is None:
+            return task
+        held = dataclasses.replace(whole, holdout=self.holdout)
+        return dataclasses.replace(task, data=held, tested_on=whole)
+
+
+def resolve(settings: Settings) -> Question:
+    """Load the data, parse the notation, choose the device and survey the space.
+
+    Raises `ArgumentError` for values that do not go together or that this machine does not have,
+    `StudyError` for a study that cannot be continued here, and whatever the notation, the data and
+    the budget raise.
+    """
+    data, holdout = load_images(settings)
+    space, recipe = choose_space(settings, data), choose_recipe(settings)
+    shared = named_choices(space).keys() & named_choices(recipe).keys()
+    if shared:
+        raise ArgumentError("the choices of `space` and `recipe` must have different names, but "
+                            f"got {', '.join(sorted(shared))} in both")
+    device = chosen_device(settings.device)
+    workers, engine = count_workers(settings, device), chosen_engine(settings.engine, device)
+    whole = survey(space, data.shape, data.classes, settings.caps)
+    identity = Identity(
+        budget=settings.caps, epochs=settings.epochs, target=exact(settings.target),
+        space=str(space), recipe=str(recipe), dataset=data.name, checksum=data.checksum,
+        sampler=plain(settings.sampler), pruner=plain(settings.pruner), workers=workers,
+        seed=settings.seed, device=device, engine=engine, selected_on=str(holdout or "test"),
+        repeatable=settings.repeatable, precision=settings.precision)
+    folder = default_folder(identity).absolute() if settings.study is None \
+        else Path(settings.study)  # chdir must not move it
+    identity = continue_study(identity, folder, settings)
+    checked_precision(identity.precision, identity.engine, device)
+    return Question(settings, identity, space, recipe, data, holdout, whole, folder)
+
+
+# Subject by subject ------------------------------------------------------------------------------
+
+
+def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
+    """The data set, and the images that select if it is not the test images.
+
+    A sixth of the training images are held out by default: on MNIST as many as there are test
+    images.
+    """
+    given = settings.dataset
+    kind("dataset", given, str | os.PathLike | DataSet,
+         "the name of a data set, a folder of images, or a DataSet")
+    data = given if isinstance(given, DataSet) else open_dataset(given, settings.data)
+    size = settings.val_size
+    if settings.select_on not in SELECTIONS:
+        raise ArgumentError(f"`select_on` must be {' or '.join(SELECTIONS)}, "
+                            f"but got {settings.select_on!r}")
+    if settings.select_on == "test":
+        if size is not None:
+            raise ArgumentError("`val_size` must be given with select_on='val', but got "
+                                f"val_size={size!r} with select_on='test'")
+        return data, None
+    images = len(data.train[1])
+    size = images // 6 if size is None else integer("val_size", size, 1, images - 1)
+    holdout = Holdout(size, settings.val_seed)
+    references.held_out(data, holdout)  # refuses one that leaves a class empty
+    return data, holdout
+
+
+def choose_space(settings: Settings, data: DataSet) -> Space:
+    """The space as a value: by default one for images such as these."""
+    given = settings.space
+    space = default_space(data.shape, data.classes) if given is None \
+        else parse(given) if isinstance(given, str) else given
+    if not isinstance(space, Space) or isinstance(space, Fielded):
+        raise ArgumentError(f"`space` must be a sequence of layers or its notation, "
+                            f"but got {space!r}")
+    return space
+
+
+def choose_recipe(settings: Settings) -> Recipe:
+    """The recipe as a value."""
+    given = settings.recipe
+    if given is None:
+        return dataclasses.replace(DEFAULT_RECIPE, rotation=0) if settings.keep_orientation \
+            else DEFAULT_RECIPE
+    if settings.keep_orientation:
+        raise ArgumentError("`keep_orientation` must not be given with a `recipe`, which says "
+                            "itself whether images are turned")
+    recipe = parse_recipe(given) if isinstance(given, str) else given
+    if not isinstance(recipe, Recipe):
+        raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {recipe!r}")
+    return recipe
+
+
+def count_workers(settings: Settings, device: str) -> int:
+    """How many trials are trained at once, if nothing is known of the study."""
+    workers = settings.workers
+    if workers is None and settings.slots is not None:
+        workers = checked("workers", len(settings.slots))
+    return trials_at_once(workers, settings.slots_per_gpu, device)
+
+
+def continue_study(identity: Identity, folder: Path, settings: Settings) -> Identity:
+    """The identity, with the workers and the engine that the study in `folder` was started with
+    if nothing else is asked for."""
+    known = read_identity(folder)
+    if known is None:
+        return identity
+    if all(given is None for given in (settings.workers, settings.slots_per_gpu,
+                                       settings.slots)):
+        identity = dataclasses.replace(identity, workers=known.workers)
+    if settings.engine != "auto" or known.device != identity.device:
+        return identity
+    if known.engine == "native" and trouble():
+        raise StudyError(f"the study in {folder} must be continued with the native engine, "
+                         f"which trained it, but: {trouble()}. Give another `study` folder "
+                         "to ask anew")
+    return dataclasses.replace(identity, engine=known.engine)

@@ -1,0 +1,232 @@
+"""The settings of a search: what reads them, and which of them make a study."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from tiny import RECIPE, arguments
+
+from lightsearch import Budget, DataSet, iter_search, load, parse, search
+from lightsearch.engines.native.library import available
+from lightsearch.errors import ArgumentError
+from lightsearch.searching.question import Question, resolve
+from lightsearch.searching.settings import (
+    DEFAULTS,
+    SETTINGS,
+    SearchSettings,
+    Settings,
+    settings_of,
+)
+from lightsearch.study.identity import check_identity, read_identity
+from lightsearch.study.trial import exact
+from lightsearch.workers.slot import InlineSlot
+
+ROOT = Path(__file__).parents[2]
+
+
+# Who takes them ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "settings"), [
+    (search, SearchSettings), (iter_search, Settings)])
+def test_the_arguments_of_a_search_are_its_settings(function: Any, settings: Any) -> None:
+    ours, theirs = (inspect.signature(f).parameters for f in (function, settings))
+    assert [(p.name, p.default, p.kind) for p in ours.values()] \
+        == [(p.name, p.default, p.kind) for p in theirs.values()]
+    assert [p.name for p in ours.values() if p.kind is p.POSITIONAL_OR_KEYWORD] \
+        == ["budget", "epochs"]
+    assert "About" not in str(inspect.signature(function))
+    assert "dataset: 'str | Path | DataSet' = 'mnist'" in str(inspect.signature(function))
+    assert set(settings_of(settings)) == set(ours)
+
+
+def test_search_has_three_arguments_more() -> None:
+    ours, theirs = (inspect.signature(f).parameters for f in (search, iter_search))
+    assert ours.keys() - theirs.keys() == {"confirm", "confirm_top", "quiet"}
+    assert not theirs.keys() - ours.keys()
+
+
+def test_the_help_of_search_has_each_argument_once_with_its_text() -> None:
+    text = inspect.getdoc(search) or ""
+    listed = re.findall(r"^- `(\w+)`:", text, re.MULTILINE)
+    assert sorted(listed) == sorted(SETTINGS)
+    flat = " ".join(text.split())
+    for setting in SETTINGS.values():
+        assert setting.about.help in flat and setting.about.more in flat
+    assert "{settings}" not in text
+
+
+def test_words_are_in_the_help_and_in_the_type() -> None:
+    for setting in SETTINGS.values():
+        for word in setting.about.words:
+            assert re.search(rf"\b{word}\b", setting.about.help), setting.name
+    for name in ("select_on", "engine", "precision"):
+        (kind,) = SETTINGS[name].kinds
+        assert get_args(kind) == SETTINGS[name].about.words
+
+
+@pytest.mark.parametrize(("call", "message"), [
+    (lambda: search(epoch=3), "search() got an unexpected keyword argument 'epoch'"),
+    (lambda: search(8000, 15, 0.9), "search() too many positional arguments"),
+    (lambda: search(8000, budget=3), "search() multiple values for argument 'budget'"),
+    (lambda: iter_search(quiet=True), "iter_search() got an unexpected keyword argument 'quiet'"),
+])
+def test_a_wrong_call_is_pythons_own_error(call: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_every_argument(tmp_path: Path) -> None:
+    """Strict mode reports an `ignore` that ignores nothing."""
+    (tmp_path / "calls.py").write_text(
+        "from lightsearch import iter_search, search\n"
+        "result = search(8000, 15, target=0.99, sampler='random', engine='torch')\n"
+        "search(epoch=3)  # type: ignore[call-arg]\n"
+        "search(8000, 15, 0.9)  # type: ignore[call-arg]\n"
+        "search(epochs='3')  # type: ignore[arg-type]\n"
+        "search(sampler='best')  # type: ignore[arg-type]\n"
+        "iter_search(confirm=3)  # type: ignore[call-arg]\n"
+        "print(result.leaderboard, [trial.number for trial in iter_search()])\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"),
+         str(tmp_path / "calls.py")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+# Their one form ---------------------------------------------------------------------------------
+
+
+def test_settings_have_one_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = Settings(epochs=torch.tensor(3).numpy()[()], data="images", study=Path("s"))
+    assert type(given.epochs) is int
+    assert (given.data, given.study) == (tmp_path / "images", tmp_path / "s")
+    assert (given.caps, Settings(Budget(macs=3)).caps) == (Budget(params=8000), Budget(macs=3))
+    assert DEFAULTS == SearchSettings()
+
+
+def test_what_is_wrong_with_one_value_is_said_before_anything_is_read() -> None:
+    with pytest.raises(ArgumentError, match="`epochs` must be an integer from 1 to 10000, but"):
+        Settings(dataset="minst", epochs=0)
+    with pytest.raises(ArgumentError, match="`confirm_top` must be an integer from 1 to 1000"):
+        SearchSettings(dataset="minst", confirm_top=0)
+
+
+# Which of them make a study ---------------------------------------------------------------------
+
+# A value beside that of the tiny search, and what it takes
+OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "budget": (Budget(params=900, macs=10**6), {}), "epochs": (5, {}), "target": (0.7, {}),
+    "space": ("conv(4|6) gap linear(10)", {}), "recipe": ("recipe(lr=0.3)", {}),
+    "keep_orientation": (True, {"recipe": None}), "dataset": ("turned", {}),
+    "select_on": ("val", {}), "val_size": (300, {"select_on": "val"}),
+    "val_seed": (1, {"select_on": "val"}), "sampler": ("random", {}), "pruner": ("none", {}),
+    "workers": (2, {}), "slots_per_gpu": (2, {"workers": None, "device": "cuda"}),
+    "device": ("cuda", {"engine": "torch"}), "engine": ("torch", {}),
+    "precision": ("bf16", {"engine": "torch"}), "seed": (4, {}), "repeatable": (False, {}),
+    "trials": (9, {}), "study": ("elsewhere", {}), "data": ("elsewhere", {}),
+    "timeout": (3.0, {}), "epoch_timeout": (60, {}), "stop_after_hits": (1, {}),
+    "slots": ([InlineSlot()], {}), "confirm": (2, {}), "confirm_top": (1, {}),
+    "quiet": (False, {}),
+}
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if CUDA saw two."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+
+def _question(folder: Path, **more: Any) -> Question:
+    if more.get("dataset") == "turned":
+        digits = load("digits")
+        images, labels = digits.train
+        more["dataset"] = DataSet("turned", (images.flip(2), labels), digits.test, 10)
+    return resolve(SearchSettings(**{**arguments(), "study": folder, "device": "cpu", **more}))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_makes_the_study_as_its_role_says(name: str, two_gpus: None,
+                                                    tmp_path: Path) -> None:
+    value, needed = OTHERS[name]
+    if name == "engine" and not available():
+        pytest.skip("torch is the only engine here")
+    before, after = _question(tmp_path, **needed), _question(tmp_path, **{**needed, name: value})
+    changed = before.identity.to_json() != after.identity.to_json()
+    assert changed is (SETTINGS[name].about.role == "identity")
+    before_digest, after_digest = before.identity.digest(), after.identity.digest()
+    if name not in ("workers", "slots_per_gpu", "engine", "repeatable"):  # see `digest`
+        assert (before_digest != after_digest) is changed
+
+
+STUDY_JSON = """{
+ "budget": {
+  "params": 900,
+  "macs": null,
+  "activation_bytes": null
+ },
+ "epochs": 4,
+ "target": "4/5",
+ "space": "conv(4|6|8) [conv(6|8) | separable(8|12)] maxpool separable(8|12|16)? gap linear(10)",
+ "recipe": "recipe(lr=0.1|0.2,batch=64,ema=0.9)",
+ "dataset": "digits",
+ "checksum": "CHECKSUM",
+ "sampler": "tpe",
+ "pruner": "target",
+ "workers": 3,
+ "seed": 3,
+ "device": "cpu",
+ "engine": "torch",
+ "selected_on": "test",
+ "repeatable": true,
+ "format": 1,
+ "precision": "float32"
+}
+"""
+
+
+def test_a_study_of_before_is_continued(tmp_path: Path) -> None:
+    text = STUDY_JSON.replace("CHECKSUM", load("digits").checksum)
+    (tmp_path / "study.json").write_text(text)
+    question = _question(tmp_path, workers=None)
+    assert (question.identity.workers, question.identity.engine) == (3, "torch")
+    assert question.identity == read_identity(tmp_path)
+    assert question.identity.target == exact(0.8) and question.identity.recipe == RECIPE
+    check_identity(tmp_path, question.identity)
+    (tmp_path / "study.json").unlink()
+    check_identity(tmp_path, question.identity)
+    assert (tmp_path / "study.json").read_text() == text
+    oldest = {k: v for k, v in json.loads(text).items()
+              if k not in ("engine", "selected_on", "repeatable", "format", "precision")}
+    (tmp_path / "study.json").write_text(json.dumps(oldest))
+    assert read_identity(tmp_path) == question.identity
+
+
+def test_slots_are_as_many_as_workers_unless_told_otherwise(tmp_path: Path) -> None:
+    slots = [InlineSlot(), InlineSlot()]
+    assert _question(tmp_path, workers=None, slots=slots).identity.workers == 2
+    with pytest.raises(ArgumentError, match="`workers` must be an integer from 1 to 1024"):
+        _question(tmp_path, workers=None, slots=[])
+
+
+def test_iter_search_trains_in_slots_too(tmp_path: Path) -> None:
+    given = {**arguments(study=tmp_path / "s", epochs=1, trials=1), "slots": [InlineSlot()]}
+    del given["quiet"], given["workers"]
+    assert [trial.number for trial in iter_search(**given)] == [0]
+
+
+def test_space_and_recipe_are_values_beside_their_notation(tmp_path: Path) -> None:
+    question = _question(tmp_path)
+    assert parse(question.identity.space) == question.space
+    assert str(question.recipe) == question.identity.recipe == RECIPE
