@@ -11,6 +11,7 @@ What is counted begins once every slot has a trial. Each measurement is a proces
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import json
 import resource
@@ -23,7 +24,6 @@ from typing import Any
 
 import optuna
 import torch
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from simulated import SimulatedSlot, epoch_result
 
@@ -36,7 +36,7 @@ from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import Settings
 from lightsearch.study.disk import locked
 from lightsearch.study.identity import check_identity
-from lightsearch.study.journal import NAME
+from lightsearch.study.journal import NAME, Journal
 from lightsearch.study.optuna_tools import categorical, quiet
 from lightsearch.study.trial import Candidate, Counts, to_json, versions
 
@@ -93,7 +93,8 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
         spent, busy = time.perf_counter() - begin, time.process_time() - busy
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         events.close()
-    return {"slots": slots, "trials": trials, "epochs": epochs, "seconds": spent,
+    return {"sampler": options.sampler, "slots": slots, "trials": trials,
+            "epochs": epochs, "seconds": spent,
             "rate": epochs / spent, "proposals": ended / spent, "busy": busy / spent,
             "ms": 1000 * busy / epochs, "memory": memory}
 
@@ -105,11 +106,11 @@ def filled(question: Question, trials: int) -> None:
                         classes=question.data.classes, budget=identity.budget, sampler="random",
                         seed=1)
     free = [0] * identity.workers
-    with locked(question.folder), quiet():
+    with locked(question.folder), quiet(), contextlib.ExitStack() as stack:
         check_identity(question.folder, identity)
-        backend = _Unsynced(str(question.folder / "journal.log"))
+        journal = stack.enter_context(contextlib.closing(Journal(question.folder)))
         study = optuna.create_study(study_name=NAME, direction="maximize",
-                                    storage=optuna.storages.JournalStorage(backend))
+                                    storage=optuna.storages.JournalStorage(journal))
         for number in range(trials):
             drawn = proposer.sample(number)
             slot = min(range(len(free)), key=lambda slot: free[slot])
@@ -136,14 +137,6 @@ def filled(question: Question, trials: int) -> None:
                             "outcome": [outcome, ""],
                             **{f"epoch-{e.epoch:04d}": to_json(e) for e in results}}))
             free[slot] += length * candidate.work
-
-
-class _Unsynced(JournalFileBackend):
-    """Lines that are synced when the system likes: that saves minutes of the filling."""
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with open(self._file_path, "a") as file:  # noqa: PTH123
-            file.writelines(json.dumps(log) + "\n" for log in logs)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def searched(sampler: str, window: str, trials: int, running: int, seed: int) ->
     hits, times = [], []
     for number in range(trials):
         if number >= running:
-            done[number - running] = _ended(done[number - running])
+            done[number - running] = ended(done[number - running])
             hits.append(done[number - running].first_hit(TARGET) is not None)
         begin = time.perf_counter()
         proposal, _ = proposer.propose(done, Counts())
@@ -104,7 +104,7 @@ def searched(sampler: str, window: str, trials: int, running: int, seed: int) ->
             number, str(proposal.design), "recipe()", proposal.decisions, proposal.options,
             key(seed, number), proposal.fingerprint, spent.params, spent.macs,
             spent.activation_bytes, spent.receptive_field, 0, 0, 1, Counts(), {}),
-            _curve(proposal.design, spent, key(seed, "noise", number))))
+            curve(proposal.design, spent, key(seed, "noise", number))))
     middle = len(hits) // 2
     return {"first": sum(hits[:middle]), "second": sum(hits[middle:]),
             "ms": 1000 * statistics.median(times[-50:])}
@@ -117,12 +117,13 @@ def pruned(window: int, trials: int, seed: int) -> tuple[int, int, int]:
     hits = lost = epochs = 0
     for number in range(trials):
         end, pace = generator.gauss(0.9925, 0.0012), generator.uniform(1.5, 3.5)
-        curve = {epoch: end - 0.02 * math.exp(-epoch / pace) + generator.gauss(0, 0.0003)
-                 for epoch in range(1, EPOCHS + 1)}
+        accuracies = {epoch: end - 0.02 * math.exp(-epoch / pace) + generator.gauss(0, 0.0003)
+                      for epoch in range(1, EPOCHS + 1)}
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
         trial.number = number
-        first = next((epoch for epoch, value in curve.items() if value >= TARGET), EPOCHS + 1)
-        for epoch, value in curve.items():
+        first = next((epoch for epoch, value in accuracies.items() if value >= TARGET),
+                     EPOCHS + 1)
+        for epoch, value in accuracies.items():
             trial.intermediate_values[epoch] = value
             epochs += 1
             if epoch < first and pruner.prune(shown, trial):  # type: ignore[arg-type]
@@ -144,12 +145,12 @@ class _Shown:
         return self.complete
 
 
-def _ended(trial: Trial) -> Trial:
+def ended(trial: Trial) -> Trial:
     return dataclasses.replace(
         trial, outcome="complete" if len(trial.epochs) == EPOCHS else "pruned")
 
 
-def _curve(design: Design, spent: Any, noise: int) -> tuple[EpochResult, ...]:
+def curve(design: Design, spent: Any, noise: int) -> tuple[EpochResult, ...]:
     """A made-up learning curve, cut after its fourth epoch where it is far from the target."""
     generator = random.Random(noise)
     widths = [step.shape[0] for step in spent.steps]

@@ -1,8 +1,9 @@
-"""An Optuna sampler of the user's, asked in a study in memory."""
+"""Optuna's samplers, asked in a study in memory."""
 
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,19 @@ from optuna.trial import FrozenTrial, TrialState
 from lightsearch.design.decoding import Choose
 from lightsearch.study.optuna_tools import categorical, quiet
 from lightsearch.study.trial import Trial
+
+
+def tpe_sampler(seed: int) -> optuna.samplers.TPESampler:
+    """Optuna's tree-structured Parzen estimator (Bergstra et al. 2011), as a search asks it.
+
+    It draws the decisions that occur together from one density, and counts trials that run as bad,
+    so that they are not repeated. It asks the estimator at once: how many trials are drawn
+    uniformly before is for the search to say.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
+                                          group=True, constant_liar=True)
 
 
 class OptunaSampler:

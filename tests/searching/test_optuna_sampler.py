@@ -1,4 +1,4 @@
-"""Our TPE against Optuna's: the same draws from the same trials with the same seed."""
+"""A sampler in memory draws what it draws in a study that Optuna's documentation would have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lightsearch import decode, default_space, parse
 from lightsearch.design.decoding import Choose, chooser, recording
 from lightsearch.design.parts import Space
 from lightsearch.errors import DesignError
-from lightsearch.searching.tpe import TPE
+from lightsearch.searching.optuna_sampler import OptunaSampler, seen_trial, tpe_sampler
 from lightsearch.study.optuna_tools import categorical
 from lightsearch.study.trial import Trial
 
@@ -26,7 +26,7 @@ NESTED = parse("[conv(8|16|24)*(1|2) | separable(8|12,act=relu|gelu) maxpool?]*(
 
 
 def _optuna(trials: list[Trial], seed: int) -> optuna.Study:
-    """Optuna's study and sampler, as Optuna's own documentation has them."""
+    """Optuna's study and sampler, by Optuna's documented functions alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
@@ -71,12 +71,13 @@ def _decoded(space: Space, choose: Choose) -> None:
 
 
 @pytest.mark.parametrize("space", [default_space(), NESTED], ids=["default", "nested"])
-@pytest.mark.parametrize("count", [0, 1, 9, 40, 300])
-@pytest.mark.parametrize("seed", range(3))
-def test_it_draws_what_optuna_draws(space: Space, count: int, seed: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 9, 40])
+@pytest.mark.parametrize("seed", range(2))
+def test_tpe_draws_what_it_draws_in_a_plain_study(space: Space, count: int, seed: int) -> None:
     """Candidates in a row, which are too large, a duplicate, or do not fit."""
     trials = _trials(space, count, seed)
-    study, ours = _optuna(trials, seed), TPE(trials, seed)
+    study = _optuna(trials, seed)
+    sampler = OptunaSampler(tpe_sampler(seed), [seen_trial(trial) for trial in trials])
     for verdict in ("over_budget", "duplicate", "over_budget", "invalid"):
         asked = study.ask()
         expected: dict[str, int] = {}
@@ -85,10 +86,10 @@ def test_it_draws_what_optuna_draws(space: Space, count: int, seed: int) -> None
             expected))
         drawn: dict[str, int] = {}
         options: dict[str, int] = {}
-        _decoded(space, recording(_noting(ours.ask(), options), drawn))
+        _decoded(space, recording(_noting(sampler.ask(), options), drawn))
         assert drawn == expected
         if verdict == "duplicate":
             study.tell(asked, state=TrialState.FAIL)
         else:
             study.tell(asked, 0.0)
-        ours.tell(verdict, drawn, options)
+        sampler.tell(verdict, drawn, options)
