@@ -75,7 +75,8 @@ TORCH = {
     "exporting/trained.py", "exporting/writing.py", "report/tensorboard.py", "cli/doctor.py",
 }
 OPTUNA = {
-    "study/importances.py", "study/journal.py", "study/optuna_tools.py", "study/study.py",
+    "study/importances.py", "study/journal.py", "study/optuna_tools.py", "study/record.py",
+    "study/study.py",
     "searching/optuna_sampler.py", "searching/proposals.py", "searching/pruning.py",
     "searching/settings.py",  # for type checkers alone
 }

@@ -106,18 +106,3 @@ def load_state(path: Path) -> State | None:
         return load_file(path)
     except (OSError, SafetensorError):
         return None
-
-
-def cut_torn_line(journal: Path) -> None:
-    """Cut a journal back to its last newline: a power cut may have torn the last line, and the
-    next write would then run on into it."""
-    try:
-        data = journal.read_bytes()
-    except FileNotFoundError:
-        return
-    end = data.rfind(b"\n") + 1
-    if end != len(data):
-        with journal.open("r+b") as file:
-            file.truncate(end)
-            file.flush()
-            os.fsync(file.fileno())

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +18,13 @@ from typing import Any
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import FORMAT, Confirmation, Key, Terms, gathered, judged
-from lightsearch.study.disk import cut_torn_line, load_state, locked, save_state, write_text
+from lightsearch.study.disk import load_state, locked, save_state, write_text, writing
+from lightsearch.study.log import Lines, Log
 from lightsearch.study.trial import epoch_from, to_json
 from lightsearch.training.task import EpochResult
 
 FOLDER = "confirmations"  # within a study's
+FILE = "runs.jsonl"
 
 
 @dataclass(slots=True)
@@ -43,15 +44,11 @@ class Runs:
 class Ledger:
     """The runs of a family in a folder. Open it with `Ledger.open`, which locks the folder."""
 
-    def __init__(self, folder: Path, terms: Terms) -> None:
+    def __init__(self, folder: Path, terms: Terms, lines: Lines) -> None:
         self.folder, self.terms = folder, terms
         self.runs: dict[Key, Runs] = {}
-        for number, line in enumerate(_lines(folder / "runs.jsonl"), 1):
-            try:
-                self._take(line)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise StudyError(f"{folder / 'runs.jsonl'} must have designs and their epochs in "
-                                 f"order, but line {number} has not: {error!r}") from None
+        self._lines = lines
+        self._read()
 
     @classmethod
     @contextlib.contextmanager
@@ -63,20 +60,35 @@ class Ledger:
         folder = root / FOLDER / slug(name)
         with locked(root):
             folder.mkdir(parents=True, exist_ok=True)
-            cut_torn_line(folder / "runs.jsonl")
             known = _terms(folder)
             if known is None:
                 text = json.dumps(dataclasses.asdict(terms), indent=1)
                 write_text(folder / "terms.json", text + "\n")
             else:
                 _check_same(folder, known, terms)
-            yield cls(folder, terms)
+            with writing(folder):
+                log = Log(folder / FILE, _remedy(folder))
+            with contextlib.closing(log):
+                yield cls(folder, terms, log)
 
     @classmethod
     def read(cls, folder: Path) -> Ledger | None:
         """The family of a folder as it is, without a lock; None where there is none."""
         terms = _terms(folder)
-        return None if terms is None else cls(folder, terms)
+        return None if terms is None else cls(folder, terms, Lines(folder / FILE, _remedy(folder)))
+
+    def _read(self) -> None:
+        try:
+            for line in self._lines.read():
+                self._take(line)
+        except FileNotFoundError:  # no design was settled yet
+            return
+        except OSError as error:
+            raise StudyError(f"{self._lines.path} must be readable, but it is not: "
+                             f"{error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StudyError(f"{self._lines.path} must have designs and their epochs in order, "
+                             f"but line {self._lines.number} has not: {error!r}") from None
 
     def _take(self, line: dict[str, Any]) -> None:
         key = (str(line["design"]), str(line["recipe"]))
@@ -99,7 +111,8 @@ class Ledger:
         """Commit an epoch: its state first, the line last."""
         over = result.epoch >= self.terms.epochs
         if not over:
-            save_state(self._state_path(key, seed, result.epoch), state)
+            with writing(self.folder):
+                save_state(self._state_path(key, seed, result.epoch), state)
         self._write({"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)})
         for path in self._states(key, seed):
             if over or path != self._state_path(key, seed, result.epoch):
@@ -150,11 +163,11 @@ class Ledger:
         return self.folder / "states" / f"{_digest(key)}-{seed}-{epoch:04d}.safetensors"
 
     def _write(self, line: dict[str, Any]) -> None:
-        with (self.folder / "runs.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self._take(line)
+        assert isinstance(self._lines, Log)
+        with writing(self.folder):
+            self._lines.append([line])
+            self._lines.sync()
+        self._read()
 
 
 def read_confirmations(root: Path) -> dict[Key, Confirmation]:
@@ -202,7 +215,7 @@ def _terms(folder: Path) -> Terms | None:
         return terms
     except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
         raise StudyError(f"{path} must hold the terms of a confirmation, but it does not: "
-                         f"{error}. Move {path.parent} away to confirm anew") from None
+                         f"{error}. {_remedy(folder)}") from None
 
 
 def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
@@ -216,17 +229,5 @@ def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
             "to confirm anew")
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} must be readable, but it is not: {error}") from None
-    whole, _, _ = text.rpartition("\n")
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise StudyError(f"{path} must have a JSON object a line, but line {number} is none: "
-                             f"{error}. Move {path.parent} away to confirm anew") from None
+def _remedy(folder: Path) -> str:
+    return f"Move {folder} away to confirm anew"

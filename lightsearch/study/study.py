@@ -12,40 +12,24 @@ a thread while others come in (`Study.sync`).
 
 from __future__ import annotations
 
-import bisect
 import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.engines.engine import State
 from lightsearch.study.disk import locked, writing
 from lightsearch.study.identity import Identity, check_identity
-from lightsearch.study.journal import (
-    CANDIDATE,
-    EPOCH,
-    NAME,
-    OUTCOME,
-    Journal,
-    Judged,
-    Storage,
-    read_trial,
-    readable,
-)
-from lightsearch.study.optuna_tools import categorical, quiet
+from lightsearch.study.journal import Journal, readable
+from lightsearch.study.record import Record
 from lightsearch.study.states import Files, is_best
-from lightsearch.study.trial import Candidate, Trial, to_json
+from lightsearch.study.trial import Candidate, Trial
 from lightsearch.training.task import EpochResult
 
-JUDGED = 1000  # the latest trials that the pruner sees
 UNSYNCED = 0.1  # seconds that a line of the journal may wait for others to be synced with
 
 
@@ -60,17 +44,11 @@ class Study:
         self.folder = folder
         self._files = Files(folder)
         self._journal = journal
-        self._storage = Storage(journal)
-        self._optuna = _opened(self._storage, pruner)
+        self._record = Record(journal, pruner)
         self._sure = True  # that `trials` are as the journal has them
         self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
-        self.trials: list[Trial] = []
-        self._live: dict[int, optuna.Trial] = {}
-        self._over: list[FrozenTrial] = []  # by number
-        for frozen in self._optuna.get_trials(deepcopy=False):
-            self._restore(frozen)
-        self._judged = Judged(self._over[-JUDGED:])
+        self.trials = self._record.read()
         self._files.take_up(self.trials)
 
     @classmethod
@@ -92,45 +70,15 @@ class Study:
             finally:
                 study.close()
 
-    # Reading back --------------------------------------------------------------------------
-
-    def _restore(self, frozen: FrozenTrial) -> None:
-        if CANDIDATE not in frozen.user_attrs:  # died while it was being written
-            with quiet():
-                if frozen.state == TrialState.WAITING:
-                    self._optuna.ask()  # takes this one
-                if not frozen.state.is_finished():
-                    self._optuna.tell(frozen.number, state=TrialState.FAIL)
-            return
-        trial = read_trial(frozen)
-        assert trial.number == len(self.trials)
-        self.trials.append(trial)
-        if frozen.state.is_finished():
-            self._over.append(frozen)
-        else:
-            live = self._live[trial.number] = optuna.Trial(self._optuna, frozen._trial_id)
-            if trial.epochs and trial.epochs[-1].epoch not in frozen.intermediate_values:
-                live.report(trial.epochs[-1].accuracy, trial.epochs[-1].epoch)
-
     # Committing ----------------------------------------------------------------------------
 
     def begin(self, candidate: Candidate) -> Trial:
         """Commit a new trial."""
-        kinds: dict[str, BaseDistribution] = {
-            path: categorical(count) for path, count in candidate.options.items()}
-        with quiet(), writing(self.folder):
-            # one line of the journal: ask and suggest would write and sync one each
-            id_ = self._storage.create_new_trial(self._optuna._study_id, FrozenTrial(
-                number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, values=None,
-                datetime_start=datetime.now(), datetime_complete=None,
-                params={path: candidate.decisions[path] for path in kinds}, distributions=kinds,
-                user_attrs={"design": candidate.design, CANDIDATE: to_json(candidate)},
-                system_attrs={}, intermediate_values={}))
-            live = optuna.Trial(self._optuna, id_)
+        assert candidate.number == len(self.trials)
+        with writing(self.folder):
+            self._record.begin(candidate)
         trial = Trial(candidate)
-        assert trial.number == len(self.trials)
         self.trials.append(trial)
-        self._live[trial.number] = live
         return trial
 
     def written(self, number: int,
@@ -141,11 +89,10 @@ class Study:
     def commit(self, number: int, result: EpochResult) -> Trial:
         """Commit an epoch that is `written`; weights that are the best get their name soon after.
         It holds after a power cut once `sync` was called, too."""
-        before, live = self.trials[number], self._live[number]
+        before = self.trials[number]
         self._sure = False  # an error or a second Ctrl-C may come after the line
-        with writing(self.folder), self._journal.together():
-            live.set_user_attr(f"{EPOCH}{result.epoch:04d}", to_json(result))
-            live.report(result.accuracy, result.epoch)
+        with writing(self.folder):
+            self._record.add_epoch(number, result)
         if is_best(before, result):
             self._files.name_best(number, result.epoch)
         if result.epoch > 2:
@@ -182,25 +129,14 @@ class Study:
 
     def should_prune(self, number: int) -> bool:
         """What the pruner says after the latest epoch of a trial."""
-        with self._storage.only(self._judged,
-                                [live._trial_id for live in self._live.values()]):
-            return self._live[number].should_prune()
+        return self._record.should_prune(number)
 
     def end(self, number: int, outcome: Any, reason: str = "") -> Trial:
-        """Commit the end of a trial; what is told to Optuna is the last epoch's accuracy."""
+        """Commit the end of a trial."""
         before = self.trials[number]
         self._files.named(number)
-        live = self._live.pop(number)
-        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
-        with quiet(), writing(self.folder), self._journal.together():
-            live.set_user_attr(OUTCOME, [outcome, reason])
-            if outcome == "complete":
-                self._optuna.tell(live, before.epochs[-1].accuracy)
-            else:
-                self._optuna.tell(live, state=state.get(outcome, TrialState.FAIL))
-        frozen = self._storage.get_trial(live._trial_id)
-        bisect.insort(self._over, frozen, key=lambda trial: trial.number)
-        self._judged = Judged(self._over[-JUDGED:])
+        with writing(self.folder):
+            self._record.end(before, outcome, reason)
         self._files.drop(self.folder.glob(f"states/trial-{number:05d}-*"))
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
@@ -213,14 +149,3 @@ class Study:
         Where the last one is damaged it is the one before; the epochs after it run again.
         """
         return self._files.state(number, len(self.trials[number].epochs))
-
-
-def _opened(storage: JournalStorage, pruner: optuna.pruners.BasePruner) -> optuna.Study:
-    """Optuna's study in a journal, made where there is none yet."""
-    sampler = optuna.samplers.RandomSampler(seed=0)  # never asked: trials are enqueued
-    with quiet():
-        if any(s.study_name == NAME for s in storage.get_all_studies()):
-            return optuna.load_study(study_name=NAME, storage=storage, pruner=pruner,
-                                     sampler=sampler)
-        return optuna.create_study(study_name=NAME, direction="maximize", storage=storage,
-                                   pruner=pruner, sampler=sampler)

@@ -92,7 +92,7 @@ def test_a_damaged_confirmation(study: Path) -> None:
     (found,) = study.rglob("runs.jsonl")
     found.write_text("[\n")
     code, text = _said(*confirm)
-    assert code == 1 and "line 1 is none" in text and f"Move {found.parent} away" in text
+    assert code == 1 and "line 1 is damaged" in text and f"Move {found.parent} away" in text
 
 
 def test_data_that_is_not_there_or_damaged(tmp_path: Path,

@@ -23,8 +23,9 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef
 from lightsearch.errors import ArgumentError, DataError, NotationError, StudyError
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.study.confirmations import Terms
 from lightsearch.study.leaderboard import _NEEDED, read
-from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.ledger import Ledger, read_confirmations
 from lightsearch.study.trial import epoch_from
 from lightsearch.training.epoch import evaluated, run_epoch, train
 from lightsearch.training.task import Task
@@ -34,6 +35,8 @@ GOOD = "conv(8) maxpool separable(12) gap linear(10)"
 WEAK = "conv(4) gap linear(10)"
 RECIPE = "recipe(lr=0.2,batch=64,ema=0.9)"
 COMMON = {"recipe": RECIPE, "epochs": 2, "dataset": "digits", "quiet": True, "workers": 2}
+
+TERMS = Terms(2, "0.5", 1, "digits", "c", "test", "c")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -199,6 +202,36 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, content: str) -> Non
     (tmp_path / "confirmations/test" / name).write_text(content)
     with pytest.raises(StudyError, match=name.replace(".", r"\.")):
         read_confirmations(tmp_path)
+
+
+def test_blank_lines_among_the_runs_are_skipped(tmp_path: Path) -> None:
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    before, path = read_confirmations(tmp_path), tmp_path / "confirmations/test/runs.jsonl"
+    path.write_text("\n" + path.read_text().replace("\n", "\n \n"))
+    assert read_confirmations(tmp_path) == before
+    path.write_text(path.read_text() + "[1]\n")
+    number = path.read_text().count("\n")
+    with pytest.raises(StudyError, match=f"line {number} is damaged.*Move .* away"):
+        read_confirmations(tmp_path)
+
+
+def test_runs_that_are_replaced_meanwhile_end_the_confirmation(tmp_path: Path) -> None:
+    with (pytest.raises(StudyError, match=r"runs\.jsonl must not be changed.*was deleted"),
+          Ledger.open(tmp_path, "test", TERMS) as ledger):
+        ledger.plan((GOOD, RECIPE), (1, 2), "test")
+        (ledger.folder / "runs.jsonl").unlink()
+        ledger.plan((WEAK, RECIPE), (3, 4), "test")
+
+
+def test_runs_that_the_disk_does_not_take_are_a_study_error(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError("no room")
+
+    with Ledger.open(tmp_path, "test", TERMS) as ledger:
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(StudyError, match=r"must be writable and have room.*no room"):
+            ledger.plan((GOOD, RECIPE), (1, 2), "test")
 
 
 def test_an_older_leaderboards_row_is_confirmed(found, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 import torch
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
 from optuna.trial import TrialState
 
 from lightsearch import Budget, parse, parse_recipe
@@ -207,6 +208,21 @@ def test_tpe_learns_where_random_does_not() -> None:
     assert late["tpe"] > late["random"]
 
 
+def test_tpe_is_asked_after_eight_uniform_draws_and_not_before() -> None:
+    """Its own number of draws at random would come on top: of it, nothing is to be seen."""
+    differ = 0
+    for seed in range(4):
+        trials = _search(_proposer(seed=seed), 8)
+        uniform = _search(_proposer("random", seed=seed), 8)
+        assert [t.candidate.design for t in trials] == [t.candidate.design for t in uniform]
+        turned = [Trial(t.candidate, (_epoch(1, 1000 - t.candidate.params),), "complete")
+                  for t in trials]
+        made, other = (_proposer(seed=seed).propose(history, Counts())[0]
+                       for history in (trials, turned))
+        differ += made.decisions != other.decisions
+    assert differ  # the ninth depends on what was trained
+
+
 def test_an_exhausted_space_ends() -> None:
     proposer = Proposer(parse("conv(4|6) gap linear(10)"), parse_recipe("recipe(lr=0.1)"),
                         shape=SHAPE, classes=10, budget=Budget(params=900), sampler="tpe", seed=0)
@@ -285,7 +301,7 @@ def test_a_trial_is_begun_whole_or_not_at_all(tmp_path: Path) -> None:
         with Study.open(tmp_path / "s", _identity(), _nop()) as study:
             assert study.trials == []
             study.begin(_candidate(0))
-            assert [t.state for t in study._optuna.trials] == [TrialState.RUNNING]
+            assert [t.state for t in study._record.study.trials] == [TrialState.RUNNING]
 
 
 def test_a_journal_before_its_first_line_has_no_trials_yet(tmp_path: Path) -> None:
@@ -317,13 +333,13 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
 def test_what_earlier_versions_left_half_begun_is_no_trial(tmp_path: Path, asked: bool) -> None:
     """They wrote a trial in many lines: nothing of it is left running for ever."""
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
-        study._optuna.enqueue_trial({})
+        study._record.study.enqueue_trial({})
         if asked:
-            study._optuna.ask()
+            study._record.study.ask()
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         assert study.trials == []
         study.begin(_candidate(0))
-        states = [t.state for t in study._optuna.trials]
+        states = [t.state for t in study._record.study.trials]
     assert states == [TrialState.FAIL, TrialState.RUNNING]
 
 
@@ -444,7 +460,7 @@ class _Looking(optuna.pruners.BasePruner):
 
 def test_a_pruner_sees_the_latest_trials_that_are_over_and_all_that_run(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightsearch.study.study.JUDGED", 2)
+    monkeypatch.setattr("lightsearch.study.record.JUDGED", 2)
     looking = _Looking()
     with Study.open(tmp_path, _identity(), looking) as study:
         for number in range(5):
@@ -462,16 +478,76 @@ def test_what_others_write_to_the_journal_is_read_too(tmp_path: Path) -> None:
     """A dashboard's notes, say: the lines after them keep their places."""
     with Study.open(tmp_path, _identity(), _nop()) as study:
         study.begin(_candidate(0))
-        other = optuna.load_study(study_name=journal.NAME, storage=journal._storage(
-            tmp_path / "journal.log"))
+        path = str(tmp_path / "journal.log")
+        other = optuna.load_study(study_name=journal.NAME, storage=JournalStorage(
+            JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))))
         other.set_user_attr("note", "good")
         _commit(study, 0, 1, 900)
-        assert study._optuna.user_attrs == {"note": "good"}
+        assert study._record.study.user_attrs == {"note": "good"}
         study.begin(_candidate(1))
         _commit(study, 1, 1, 910)
         study.end(1, "complete")
     assert [(t.number, t.outcome, [e.correct for e in t.epochs])
             for t in read_trials(tmp_path)] == [(0, "running", [900]), (1, "complete", [910])]
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (Path.unlink, "deleted"), (lambda path: os.truncate(path, 100), "cut"),
+    (lambda path: path.write_bytes(path.rename(path.with_name("old")).read_bytes()), "replaced"),
+])
+def test_a_journal_that_is_changed_under_a_search_ends_it_at_the_next_epoch(
+        tmp_path: Path, change, said) -> None:
+    """By an editor, a backup, a folder that is kept in step: later epochs would be lost."""
+    folder = tmp_path / "s"
+    with (pytest.raises(StudyError, match=f"journal.log must not be changed.*it was {said}.*"
+                                          "Bring the file back"),
+          Study.open(folder, _identity(), _nop()) as study):
+        study.begin(_candidate(0))
+        _commit(study, 0, 1, 100)
+        change(folder / "journal.log")
+        _commit(study, 0, 2, 200)
+    if said == "replaced":  # by what it was: nothing is lost, and the study goes on
+        with Study.open(folder, _identity(), _nop()) as study:
+            assert [e.epoch for e in study.trials[0].epochs] == [1]
+            assert study.state(0)[1] == 1
+            _commit(study, 0, 2, 200)
+
+
+@pytest.mark.parametrize("blank", ["\n", " \t\n\n", "\r\n"])
+def test_blank_lines_of_the_journal_are_skipped(tmp_path: Path, blank: str) -> None:
+    """An editor's, or a network file system's. At the end they are cut, since plain Optuna cannot
+    read past them."""
+    folder, path = tmp_path / "s", tmp_path / "s" / "journal.log"
+    for number in range(3):
+        with Study.open(folder, _identity(), _nop()) as study:
+            assert len(study.trials) == number
+            study.begin(_candidate(number))
+        with path.open("a", newline="") as file:
+            file.write(blank)
+        assert len(read_trials(folder)) == number + 1
+    with Study.open(folder, _identity(), _nop()):
+        backend = JournalFileBackend(str(path))
+        plain = optuna.load_study(study_name=journal.NAME, storage=JournalStorage(backend))
+        assert len(plain.trials) == 3
+    first, rest = path.read_text().split("\n", 1)
+    path.write_text(f"{first}\n{blank}{rest}", newline="")
+    with Study.open(folder, _identity(), _nop()) as study:
+        assert len(study.trials) == 3
+        study.begin(_candidate(3))
+    assert len(read_trials(folder)) == 4
+
+
+@pytest.mark.timeout(60)
+def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    with Study.open(tmp_path, _identity(), _nop()):
+        pass
+    (tmp_path / "journal.log").unlink()
+    os.mkfifo(tmp_path / "journal.log")
+    with pytest.raises(StudyError, match="must be a regular file"):
+        read_trials(tmp_path)
+    with (pytest.raises(StudyError, match="must be a regular file"),
+          Study.open(tmp_path, _identity(), _nop())):
+        pass
 
 
 def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path: Path) -> None:
