@@ -118,7 +118,10 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
     stop = threading.Event()
     try:
         events = _written(run_loop(question, slots, stop, timed=show is not None), question)
-        with references.lent(question.data), contextlib.closing(events):
+        # Images of one's own are read from the study's folder, so that damage there is noticed.
+        own = question.data.name not in catalogue.NAMES
+        lending = contextlib.nullcontext() if own else references.lent(question.data)
+        with lending, contextlib.closing(events):
             yield from heeding(show(events, question) if show is not None else events, stop)
     finally:
         for slot in slots:

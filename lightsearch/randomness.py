@@ -9,6 +9,7 @@ that draws: a captured CUDA graph reads its keys anew at each replay.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 
 import torch
@@ -40,6 +41,7 @@ def mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+@functools.cache  # a dozen purposes, asked for at each step
 def _hashed(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
