@@ -3,9 +3,10 @@
     python benchmarks/faults/kills.py --kills 200
     python benchmarks/faults/kills.py --kills 200 --seed 7
 
-Half of the kills come after a random time, half before a random line of the study's code. After
-each, plain Optuna must read the journal and every committed epoch must be there once; at each end
-the study must be the same as one that nothing happened to: trials, epochs, leaderboard, weights.
+Half of the kills come after a random time, with the epochs in threads. Half come before a random
+line of the study's code, with the epochs in the main thread. After each, plain Optuna must read
+the journal and every committed epoch must be there once. At each end the study must be the same as
+one that nothing happened to: trials, epochs, leaderboard, weights.
 """
 
 from __future__ import annotations

@@ -140,15 +140,17 @@ class Kennel:
 
     def run(self, folder: Path | str, *, seconds: float | None = None,
             signals: tuple[float, ...] = (), cwd: str = "", line: int = 0, count: bool = False,
-            fsize: int = 0, uid: int = 0, **more: Any) -> tuple[int, str]:
+            fsize: int = 0, uid: int = 0, threads: bool = False,
+            **more: Any) -> tuple[int, str]:
         """Its exit status, negative for a signal, and what it said: an error, or its lines.
 
         It is killed after `seconds`, or kills itself before the `line`-th line that it executes in
         the study's code and in Optuna's journal. `signals`: when it gets SIGINT. `fsize` bounds
-        the size of its files, `uid` is the user that it becomes.
+        the size of its files, `uid` is the user that it becomes. Its epochs run in its main
+        thread, or in the `threads` that a search has for the native engine.
         """
         order = {"folder": str(folder), "line": line, "count": count, "fsize": fsize, "uid": uid,
-                 "cwd": cwd, "more": more}
+                 "cwd": cwd, "threads": threads and available(), "more": more}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -206,7 +208,7 @@ def kills(kennel: Kennel, folder: Path, undisturbed: Path, generator: random.Ran
                                       **more)
         else:
             status, said = kennel.run(folder, seconds=generator.uniform(0, share * seconds),
-                                      **more)
+                                      threads=True, **more)
         watch.check()
         if status == 0:
             same(folder, undisturbed)
@@ -257,7 +259,10 @@ def _child(order: dict[str, Any]) -> tuple[int, str]:
         if order["line"] or order["count"]:
             threading.settrace(lines.enter)  # of those that write files
             sys.settrace(lines.enter)
-        result = searched(Path(order["folder"]), **order["more"])
+        if order["threads"]:
+            result = search(**asked(Path(order["folder"]), **order["more"]))
+        else:
+            result = searched(Path(order["folder"]), **order["more"])
         sys.settrace(None)
     except BaseException as error:
         return 1, f"{type(error).__name__}: {error}"
