@@ -40,10 +40,9 @@ def main() -> None:
           "|---:|---:|---:|---:|")
     for row in found["parent"]:
         print("| {trials} | {epochs} | {ms:.1f} | {share:.2%} |".format(**row))
-    print(f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). One of two workers after "
-          "some steps on MNIST:")
-    for how, memory in found["worker"].items():
-        print(f"{how}: " + ", ".join(f"{what} {size} MB" for what, size in memory.items()))
+    print(f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). One of two worker "
+          "processes after some steps on MNIST: "
+          + ", ".join(f"{what} {size} MB" for what, size in found["worker"].items()))
 
 
 def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -80,8 +79,8 @@ def help_seconds() -> float:
     return statistics.median(times)
 
 
-def worker(data: str | None) -> dict[str, dict[str, int]]:
-    """Memory of each of two workers after a few steps on MNIST, in MB, forked and not."""
+def worker(data: str | None) -> dict[str, int]:
+    """Memory of one of two worker processes after a few steps on MNIST, in MB."""
     from lightsearch import DEFAULT_RECIPE, Task, parse
     from lightsearch.data.named import load
     from lightsearch.data.references import DataRef, share
@@ -92,14 +91,12 @@ def worker(data: str | None) -> dict[str, dict[str, int]]:
     share(images)
     task = Task(parse(DESIGN), DEFAULT_RECIPE, DataRef("mnist", images.checksum, data or ""), 15,
                 seed=0)
-    found = {}
-    for forked in (False, True):
-        slots = [ProcessSlot(forked=forked) for _ in range(2)]
-        for future in [slot.submit(seconds_per_epoch, task) for slot in slots]:
-            future.result()
-        found["forked" if forked else "on its own"] = slots[0].submit(_memory).result()
-        for slot in slots:
-            slot.close()
+    slots = [ProcessSlot() for _ in range(2)]
+    for future in [slot.submit(seconds_per_epoch, task) for slot in slots]:
+        future.result()
+    found = slots[0].submit(_memory).result()
+    for slot in slots:
+        slot.close()
     return found
 
 
