@@ -11,18 +11,37 @@ from torch import Tensor
 from lightsearch.design.recipe import Recipe
 
 State: TypeAlias = dict[str, Tensor]
+# The names in a state: these prefixes before the names of the module's `state_dict`, the names of
+# `optimizer_key`, and these two, which `run_epoch` adds.
+MODEL, AVERAGE = "model.", "average."
+STEP, PLATEAU = "run.step", "run.plateau"
+
+
+def optimizer_key(index: int, name: str = "") -> str:
+    """Return the name of what the optimizer remembers of a parameter; without `name`, a prefix."""
+    return f"optimizer.{index}.{name}"
 
 
 def below(state: State, prefix: str) -> State:
-    """The tensors whose names begin with `prefix`, without it."""
+    """Return the tensors whose names begin with `prefix`, under names without it."""
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
 
+def under(prefix: str, state: State) -> State:
+    """Return the tensors with `prefix` before their names."""
+    return {prefix + k: v for k, v in state.items()}
+
+
 def memories(recipe: Recipe) -> tuple[str, ...]:
-    """What the optimizer remembers of each parameter, in the parameter's shape."""
+    """Return the names of what the optimizer remembers of a parameter, in its shape."""
     if recipe.optimizer == "sgd":
         return ("momentum_buffer",) if recipe.momentum else ()
     return ("exp_avg", "exp_avg_sq")
+
+
+def counts_steps(recipe: Recipe) -> bool:
+    """Return whether the optimizer also keeps a tensor `step` with each parameter."""
+    return recipe.optimizer != "sgd"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -20,7 +20,17 @@ from lightsearch.data.dataset import DataSet, Split
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.augment import Streams, augment
-from lightsearch.engines.engine import Batch, State, below, memories
+from lightsearch.engines.engine import (
+    AVERAGE,
+    MODEL,
+    Batch,
+    State,
+    below,
+    counts_steps,
+    memories,
+    optimizer_key,
+    under,
+)
 from lightsearch.engines.initial_weights import initialise, seeded_module
 from lightsearch.engines.stopping import current_flag
 from lightsearch.randomness import keep, key, rounded
@@ -72,31 +82,31 @@ class Eager:
                 for name, value in self._tensors().items()}
 
     def _tensors(self) -> State:
-        found = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        found = under(MODEL, self.model.state_dict())
         if self.average is not None:
-            found |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+            found |= under(AVERAGE, self.average.state_dict())
         for index, parameter in enumerate(self.parameters):
             for name, value in self.optimizer.state[parameter].items():
-                found[f"optimizer.{index}.{name}"] = value
+                found[optimizer_key(index, name)] = value
         return found
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each tensor of a state, by name, once a step was made."""
         found = {name: tuple(tensor.shape) for name, tensor in self._tensors().items()}
         for index, parameter in enumerate(self.parameters):
-            found |= {f"optimizer.{index}.{name}": tuple(parameter.shape)
+            found |= {optimizer_key(index, name): tuple(parameter.shape)
                       for name in memories(self.recipe)}
-            if self.recipe.optimizer != "sgd":
-                found[f"optimizer.{index}.step"] = ()
+            if counts_steps(self.recipe):
+                found[optimizer_key(index, "step")] = ()
         return found
 
     def load(self, state: State) -> None:
         """Go on from a state of this engine or the other."""
-        self.model.load_state_dict(below(state, "model."))
+        self.model.load_state_dict(below(state, MODEL))
         if self.average is not None:
-            self.average.load_state_dict(below(state, "average."))
+            self.average.load_state_dict(below(state, AVERAGE))
         for index, parameter in enumerate(self.parameters):
-            for name, value in below(state, f"optimizer.{index}.").items():
+            for name, value in below(state, optimizer_key(index)).items():
                 self._recall(parameter, name, value)
 
     def _recall(self, parameter: nn.Parameter, name: str, value: Tensor) -> None:

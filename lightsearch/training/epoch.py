@@ -18,7 +18,16 @@ from torch import Tensor
 from lightsearch.checks import integer, kind
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch, tested_on
-from lightsearch.engines.engine import Batch, Engine, State, below
+from lightsearch.engines.engine import (
+    AVERAGE,
+    MODEL,
+    PLATEAU,
+    STEP,
+    Batch,
+    Engine,
+    State,
+    below,
+)
 from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
@@ -135,7 +144,7 @@ class _Run:
         if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
             raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, but "
                                 f"got a {type(state).__name__}")
-        wanted = self.engine.shapes() | {"run.plateau": (3,), "run.step": ()}
+        wanted = self.engine.shapes() | {PLATEAU: (3,), STEP: ()}
         found = {name: tuple(tensor.shape) for name, tensor in state.items()}
         wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
         if wrong:
@@ -144,15 +153,15 @@ class _Run:
                 f"`state` must be what epoch {epoch - 1} of this task gave, but: {one} has the "
                 f"shape {found.get(one, 'of nothing')}, not {wanted.get(one, 'of nothing')}")
         self.engine.load(state)
-        factor, best, bad = state["run.plateau"].tolist()
+        factor, best, bad = state[PLATEAU].tolist()
         self.plateau = Plateau(factor, best, int(bad))
-        self.step = int(state["run.step"])
+        self.step = int(state[STEP])
 
     def state(self) -> State:
         memory = (self.plateau.factor, self.plateau.best, self.plateau.bad)
         return self.engine.state() | {
-            "run.plateau": torch.tensor(memory, dtype=torch.float64),
-            "run.step": torch.tensor(self.step)}
+            PLATEAU: torch.tensor(memory, dtype=torch.float64),
+            STEP: torch.tensor(self.step)}
 
     def train(self, epoch: int) -> tuple[float, int]:
         """Mean training loss and number of correct training images, over the epoch."""
@@ -186,7 +195,7 @@ def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
 
 def evaluated(state: State) -> State:
     """The weights of a state that were evaluated: averaged, where the recipe averages."""
-    return below(state, "average.") or below(state, "model.")
+    return below(state, AVERAGE) or below(state, MODEL)
 
 
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:

@@ -14,7 +14,18 @@ from torch import Tensor
 from lightsearch.data.dataset import DataSet, Split
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.engine import Batch, State, below, memories
+from lightsearch.engines.engine import (
+    AVERAGE,
+    MODEL,
+    STEP,
+    Batch,
+    State,
+    below,
+    counts_steps,
+    memories,
+    optimizer_key,
+    under,
+)
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native.library import (
     NO_SUCH_CLASS,
@@ -83,24 +94,24 @@ class Native:
 
     def load(self, state: State) -> None:
         """Go on from a state of this engine or the other."""
-        self._take(below(state, "model."), self.parameters, self.running)
+        self._take(below(state, MODEL), self.parameters, self.running)
         if self.averaged is not None:
-            self._take(below(state, "average."), *self.averaged)
+            self._take(below(state, AVERAGE), *self.averaged)
         for index, slot in enumerate(self.plan.parameters):
             for name, memory in self.memories.items():
-                _part(memory, slot).copy_(state[f"optimizer.{index}.{name}"])
-        self.steps = int(state["run.step"])
+                _part(memory, slot).copy_(state[optimizer_key(index, name)])
+        self.steps = int(state[STEP])
 
     def state(self) -> State:
         """A copy of the weights, their average and the optimizer's memory."""
-        found = self._given("model.", self.parameters, self.running)
+        found = under(MODEL, self._tensors(self.parameters, self.running))
         if self.averaged is not None:
-            found |= self._given("average.", *self.averaged)
+            found |= under(AVERAGE, self._tensors(*self.averaged))
         for index, slot in enumerate(self.plan.parameters):
             for name, memory in self.memories.items():
-                found[f"optimizer.{index}.{name}"] = _part(memory, slot).clone()
-            if "exp_avg" in self.memories:
-                found[f"optimizer.{index}.step"] = torch.tensor(self.steps, dtype=torch.float32)
+                found[optimizer_key(index, name)] = _part(memory, slot).clone()
+            if counts_steps(self.recipe):
+                found[optimizer_key(index, "step")] = torch.tensor(self.steps, dtype=torch.float32)
         return found
 
     def shapes(self) -> Shapes:
@@ -112,12 +123,12 @@ class Native:
             for slot in slots:
                 _part(flat, slot).copy_(tensors[slot.name])
 
-    def _given(self, prefix: str, parameters: Tensor, running: Tensor) -> State:
+    def _tensors(self, parameters: Tensor, running: Tensor) -> State:
         found = {slot.name: _part(flat, slot).clone()
                  for slots, flat in ((self.plan.parameters, parameters),
                                      (self.plan.running, running)) for slot in slots}
         found |= {name: torch.tensor(self.steps) for name in self.plan.counters}
-        return {prefix + name: found[name] for name in self.plan.names}
+        return {name: found[name] for name in self.plan.names}
 
     # Work ------------------------------------------------------------------------------------
 
