@@ -26,17 +26,18 @@ from epoch import BATCH, DESIGNS, RECIPE
 import lightsearch.engines.native
 from lightsearch import parse
 from lightsearch.data.named import load
-from lightsearch.engines.native import plan as plans
 from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.interface import Kind, Op
 from lightsearch.engines.native.library import build_name, open_library
+from lightsearch.engines.native.plan import Plan
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp" / "engine.cpp"
 FLAGS = ("-std=c++17", "-O3", "-funroll-loops", "-ffp-contract=off", "-fvisibility=hidden",
          "-Wno-psabi", "-fPIC", "-shared", "-DLIGHTSEARCH_PROFILE")
-NAMES = {plans.POINTWISE: "norm, act, drop", plans.MAX_POOL: "max pool",
-         plans.GLOBAL_POOL: "global average", plans.AVERAGE_POOL: "average pool",
-         plans.GATE: "gate", plans.SQUEEZE: "squeeze-excitation", plans.RESIZE: "resize",
-         plans.ADD: "addition"}
+NAMES = {Kind.POINTWISE: "norm, act, drop", Kind.MAX_POOL: "max pool",
+         Kind.GLOBAL_POOL: "global average", Kind.AVERAGE_POOL: "average pool",
+         Kind.GATE: "gate", Kind.SQUEEZE: "squeeze-excitation", Kind.RESIZE: "resize",
+         Kind.ADD: "addition"}
 
 
 def main() -> None:
@@ -93,19 +94,19 @@ def copied() -> float:
     return best / 1e9
 
 
-def kind(op: plans.Op) -> str:
-    if op.kind != plans.CONV:
+def kind(op: Op) -> str:
+    if op.kind != Kind.CONV:
         return NAMES[op.kind]
     side = f"{op.height}x{op.width}"
     return f"depthwise {side}" if op.groups > 1 else f"convolution {side}"
 
 
-def least(plan: plans.Plan, op: plans.Op) -> tuple[float, float]:
+def least(plan: Plan, op: Op) -> tuple[float, float]:
     """Multiply-adds of a training step for one image, and bytes that it must move at least."""
     source, target = plan.values[op.source], plan.values[op.target]
     sizes = [v.channels * v.height * v.width for v in (source, target)]
     passes = 2 + bool(op.wanted)  # forward, by weights, by input
-    if op.kind == plans.CONV:
+    if op.kind == Kind.CONV:
         macs = sizes[1] * source.channels // op.groups * op.height * op.width * passes
         return macs, 4 * sum(sizes) * passes
     return 0.0, 4 * sum(sizes) * (2 + bool(op.again))

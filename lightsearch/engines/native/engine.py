@@ -1,4 +1,4 @@
-"""The native engine behind the common interface: a compiled network and the state it works on."""
+"""The native engine: a compiled network, and the training state that it works on."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ from lightsearch.engines.engine import (
     under,
 )
 from lightsearch.engines.initial_weights import initial_weights
-from lightsearch.engines.native.library import (
-    NO_SUCH_CLASS,
-    NO_SUCH_IMAGE,
-    STOPPED,
+from lightsearch.engines.native.interface import (
     Augmentation,
     Images,
+    Op,
+    Optimizer,
+    Status,
     Step,
     Training,
-    library,
-    number_type,
+    Value,
 )
-from lightsearch.engines.native.plan import Op, Plan, Slot, Value, plan
+from lightsearch.engines.native.library import library, number_type
+from lightsearch.engines.native.plan import Plan, Slot, plan
 from lightsearch.engines.stopping import EpochStopped, current_flag
 from lightsearch.errors import EngineError
 from lightsearch.randomness import key
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
-OPTIMIZERS = ("sgd", "adam", "adamw")  # in the order of `cpp/engine.cpp`
+OPTIMIZERS = {"sgd": Optimizer.SGD, "adam": Optimizer.ADAM, "adamw": Optimizer.ADAMW}
 STREAMS = ("affine", "brightness", "contrast", "erasing")  # of augmentation
-TOGETHER = 4096  # images, about, that one call into the library trains on
+TOGETHER = 4096  # about as many images are trained on in one call into the library
 
 
 class Native:
     """Trains one design on one thread of a processor; see `lightsearch.engines.engine.Engine`.
 
-    Raises `Unsupported` for a design with a user's own layer, `EngineError` where there is no
-    compiled library, `MemoryError` where memory is not enough.
+    Raises `Unsupported` for a design with a user's own layer, `EngineError` without a compiled
+    library, and `MemoryError` if there is not enough memory.
     """
 
     def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
@@ -68,16 +68,18 @@ class Native:
         self.averaged = (self.parameters.clone(), self.running.clone()) if recipe.ema else None
         self.memories = {name: torch.zeros_like(self.parameters)
                          for name in memories(recipe)}
-        self.lonely = any(op.gamma >= 0 and value.height * value.width == 1
-                          for op in self.plan.ops for value in (self.plan.values[op.source],))
+        # Batch norm cannot train on a single value.
+        self.needs_two_images = any(op.gamma >= 0 and value.height * value.width == 1
+                                    for op in self.plan.ops
+                                    for value in (self.plan.values[op.source],))
         self.steps = 0  # of the optimizer
         self.loss, self.correct = 0.0, 0
-        # a last image alone joins the batch before
-        self.most = min(recipe.batch_size + 1, len(data.train[1]))
-        self.network = _network(self.library, self.plan, self.most)
+        # If one image is left over at the end of an epoch, it joins the batch before it.
+        self.max_batch = min(recipe.batch_size + 1, len(data.train[1]))
+        self.network = _network(self.library, self.plan, self.max_batch)
         self.sets = {part: _images(split, data) for part, split in
                      (("train", data.train), ("test", data.test))}
-        self.flag = current_flag()  # kept while the library may read it
+        self.flag = current_flag()  # the library reads it, so it must live as long
         self.library.network_watch(self.network(), self.flag.address)
 
     def _zeros(self, count: int) -> Tensor:
@@ -86,24 +88,24 @@ class Native:
     # State -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take the initial weights."""
+        """Start from the initial weights."""
         weights = initial_weights(self.design, self.data.shape, self.seed)
-        self._take(weights, self.parameters, self.running)
+        self._fill(weights, self.parameters, self.running)
         if self.averaged is not None:
-            self._take(weights, *self.averaged)
+            self._fill(weights, *self.averaged)
 
     def load(self, state: State) -> None:
-        """Go on from a state of this engine or the other."""
-        self._take(below(state, MODEL), self.parameters, self.running)
+        """Continue from a state of this engine or the other."""
+        self._fill(below(state, MODEL), self.parameters, self.running)
         if self.averaged is not None:
-            self._take(below(state, AVERAGE), *self.averaged)
+            self._fill(below(state, AVERAGE), *self.averaged)
         for index, slot in enumerate(self.plan.parameters):
             for name, memory in self.memories.items():
                 _part(memory, slot).copy_(state[optimizer_key(index, name)])
         self.steps = int(state[STEP])
 
     def state(self) -> State:
-        """A copy of the weights, their average and the optimizer's memory."""
+        """Return a copy of the weights, their average and the optimizer's memory."""
         found = under(MODEL, self._tensors(self.parameters, self.running))
         if self.averaged is not None:
             found |= under(AVERAGE, self._tensors(*self.averaged))
@@ -115,15 +117,17 @@ class Native:
         return found
 
     def shapes(self) -> Shapes:
-        """The shape of each tensor of a state, by name."""
+        """Return the shape of each tensor of a state, by name."""
         return {name: tuple(tensor.shape) for name, tensor in self.state().items()}
 
-    def _take(self, tensors: State, parameters: Tensor, running: Tensor) -> None:
+    def _fill(self, tensors: State, parameters: Tensor, running: Tensor) -> None:
+        """Copy the tensors of a `state_dict` into the flat arrays."""
         for slots, flat in ((self.plan.parameters, parameters), (self.plan.running, running)):
             for slot in slots:
                 _part(flat, slot).copy_(tensors[slot.name])
 
     def _tensors(self, parameters: Tensor, running: Tensor) -> State:
+        """Copy the flat arrays into the tensors of a `state_dict`, in its order."""
         found = {slot.name: _part(flat, slot).clone()
                  for slots, flat in ((self.plan.parameters, parameters),
                                      (self.plan.running, running)) for slot in slots}
@@ -133,10 +137,10 @@ class Native:
     # Work ------------------------------------------------------------------------------------
 
     def train(self, batches: Sequence[Batch]) -> None:
-        """The steps of an epoch, one after the other.
+        """Make the steps of an epoch, one after the other.
 
-        One call into the library makes many steps, so that Python's lock is seldom wanted, and
-        comes back at times, so that Ctrl-C is heard.
+        One call into the library makes many steps, so that threads seldom wait for Python's lock.
+        It does not make all of them, so that Python can handle Ctrl-C in between.
         """
         first = 0
         while first < len(batches):
@@ -168,35 +172,35 @@ class Native:
             ctypes.addressof(self.sets["train"]), ctypes.addressof(how),
             self.parameters.data_ptr(), self.gradients.data_ptr(), self.running.data_ptr(),
             average, average_running, first, second, len(self.parameters), len(self.running),
-            OPTIMIZERS.index(self.recipe.optimizer), self.steps, self.recipe.momentum,
+            OPTIMIZERS[self.recipe.optimizer], self.steps, self.recipe.momentum,
             self.recipe.weight_decay, self.recipe.smoothing)
 
     def _check_batch(self, batch: Tensor) -> None:
-        if len(batch) > self.most:
-            raise EngineError(f"a batch must have at most {self.most} images, "
+        if len(batch) > self.max_batch:
+            raise EngineError(f"a batch must have at most {self.max_batch} images, "
                               f"but got {len(batch)}")
-        if len(batch) == 1 and self.lonely:
+        if len(batch) == 1 and self.needs_two_images:
             raise ValueError("batch norm must have more than one value a channel to train on, "
                              "but got a batch of one image and a plane of one pixel")
 
     def _end(self, status: int, part: str, images: Tensor | None = None) -> None:
-        """Raise what a call into the library says of images of a part, all if none are given."""
+        """Raise an error for the status of a call that took `images` of a part, or all of it."""
         labels = (self.data.train if part == "train" else self.data.test)[1]
         count, classes = len(labels), self.plan.values[self.plan.scores].channels
-        if status == STOPPED:
+        if status == Status.STOPPED:
             raise EpochStopped("the epoch was asked to stop")
-        if status == NO_SUCH_IMAGE and images is not None:
+        if status == Status.NO_SUCH_IMAGE and images is not None:
             wrong = images[(images < 0) | (images >= count)][0]
             raise EngineError(f"an index of a {part} image must be from 0 to {count - 1}, "
                               f"but got {int(wrong)}")
-        if status == NO_SUCH_CLASS:
+        if status == Status.NO_SUCH_CLASS:
             met = labels if images is None else labels[images]
             wrong = met[(met < 0) | (met >= classes)][0]
             raise EngineError(f"a label of a {part} image must be from 0 to {classes - 1}, "
                               f"but got {int(wrong)}")
 
     def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
-        """Fill `gradients` from a batch of training images, and count its loss and hits."""
+        """Fill `gradients` from a batch of training images; add up the loss and the hits."""
         self._check_batch(batch)
         loss, correct = ctypes.c_double(), ctypes.c_int64()
         how = None if augment_stream is None else _augmentation(self.recipe, augment_stream)
@@ -209,15 +213,15 @@ class Native:
         self.correct += correct.value
 
     def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
-        """One step on a batch of training images, given by index; the average stays as it is."""
+        """Make one step on a batch of training images, given by index; the averages stay."""
         self.train([Batch(batch, rate, augment_stream, dropout_stream, towards=0.0)])
 
     def told(self) -> tuple[float, int]:
-        """The summed loss and the number of correct images of the steps so far."""
+        """Return the summed loss and the number of correct images of the steps so far."""
         return self.loss, self.correct
 
     def evaluate(self, averaged: bool) -> int:
-        """Number of correct test images, by the averaged weights or the raw ones."""
+        """Return the number of correct test images, by the averaged weights or the raw ones."""
         raw = (self.parameters, self.running)
         parameters, running = self.averaged if averaged and self.averaged is not None else raw
         right = ctypes.c_int64()
@@ -228,11 +232,11 @@ class Native:
 
 
 class _Network:
-    """Owns a compiled network; calling it gives its address."""
+    """Owns a network of the library; a call returns its address."""
 
     def __init__(self, build: ctypes.CDLL, address: int) -> None:
         self.address = address
-        # Not at the interpreter's end, when a thread may still run in it.
+        # When the interpreter ends, a thread may still run in the network: it is not freed then.
         weakref.finalize(self, build.network_free, address).atexit = False
 
     def __call__(self) -> int:
@@ -244,20 +248,20 @@ def _step(batch: Batch) -> Step:
     return Step(len(batch.images), batch.rate, batch.towards, batch.dropout_stream, *streams)
 
 
-def _network(build: ctypes.CDLL, made: Plan, batch: int) -> _Network:
-    values = (Value * len(made.values))(*made.values)
-    ops = (Op * len(made.ops))(*made.ops)
-    address = build.network_make(values, len(values), ops, len(ops), batch, made.input,
-                                 made.scores)
+def _network(build: ctypes.CDLL, plan: Plan, batch: int) -> _Network:
+    values = (Value * len(plan.values))(*plan.values)
+    ops = (Op * len(plan.ops))(*plan.ops)
+    address = build.network_make(values, len(values), ops, len(ops), batch, plan.input,
+                                 plan.scores)
     if address is None:
         raise MemoryError(f"there is not enough memory to train on batches of {batch} images")
     return _Network(build, address)
 
 
 class _Set(Images):
-    """The struct, with the tensors that it points into."""
+    """The struct, with the tensors that it points into: they must live as long."""
 
-    kept: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]
 
 
 def _images(split: Split, data: DataSet) -> _Set:
@@ -265,7 +269,7 @@ def _images(split: Split, data: DataSet) -> _Set:
     mean, deviation = (tensor.double().contiguous() for tensor in data.mean_std)
     found = _Set(pixels.data_ptr(), labels.data_ptr(), len(labels), *data.shape, mean.data_ptr(),
                  deviation.data_ptr())
-    found.kept = (pixels, labels, mean, deviation)
+    found.tensors = (pixels, labels, mean, deviation)
     return found
 
 

@@ -1,8 +1,9 @@
-"""The compiled library: where it is, which build of it this processor can run, and its functions.
+"""Finds the compiled library, picks the build for this processor, and declares its functions.
 
-Three builds lie beside this file where the package was installed with a compiler: one for
-processors with AVX-512 (x86-64-v4), one for those with AVX2 and FMA (x86-64-v3), one for any. They
-are plain shared libraries, called through ctypes, which lets other threads run meanwhile.
+An install with a compiler puts up to three builds beside this file: one for processors with
+AVX-512 (x86-64-v4), one for those with AVX2 and FMA (x86-64-v3), and one for any processor. They
+are plain shared libraries. ctypes calls them and releases Python's lock meanwhile, so that other
+threads can run.
 """
 
 from __future__ import annotations
@@ -10,64 +11,35 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import itertools
 import sys
 import warnings
 from ctypes import POINTER, c_double, c_int64, c_uint64, c_void_p
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 
-from lightsearch.engines.native.plan import Op, Value
+from lightsearch.engines.native.interface import (
+    Augmentation,
+    Entry,
+    Images,
+    Op,
+    Step,
+    Training,
+    Value,
+    entries,
+)
 from lightsearch.errors import EngineError
 
 FOLDER = Path(__file__).parent
-BUILDS = ("plain", "v3", "v4")  # a processor that runs one runs those before it
+BUILDS = ("plain", "v3", "v4")  # a processor that runs one also runs those before it
 SUFFIX = ".dll" if sys.platform == "win32" else ".so"
 
 
-class Images(ctypes.Structure):
-    """The images of a data set; see `cpp/images.hpp`."""
-
-    _fields_: ClassVar = [("pixels", c_void_p), ("labels", c_void_p), ("count", c_int64),
-                          ("channels", c_int64), ("height", c_int64), ("width", c_int64),
-                          ("mean", c_void_p), ("deviation", c_void_p)]
-
-
-class Augmentation(ctypes.Structure):
-    """How images are augmented, and from which streams; see `cpp/images.hpp`."""
-
-    _fields_: ClassVar = [
-        *((name, c_double) for name in ("rotation", "shear", "scale", "shift", "brightness",
-                                        "contrast", "erasing")),
-        *((name, c_uint64) for name in ("affine", "brightness_stream", "contrast_stream",
-                                        "erasing_stream"))]
-
-
-class Training(ctypes.Structure):
-    """What the steps of an epoch share; see `cpp/engine.cpp`."""
-
-    _fields_: ClassVar = [
-        *((name, c_void_p) for name in ("images", "augmentation", "parameters", "gradients",
-                                        "running", "average", "average_running", "first",
-                                        "second")),
-        *((name, c_int64) for name in ("parameter_count", "running_count", "optimizer", "steps")),
-        *((name, c_double) for name in ("momentum", "decay", "smoothing"))]
-
-
-class Step(ctypes.Structure):
-    """One step of an epoch; see `cpp/engine.cpp`."""
-
-    _fields_: ClassVar = [
-        ("images", c_int64), ("rate", c_double), ("towards", c_double),
-        *((name, c_uint64) for name in ("dropout", "affine", "brightness", "contrast",
-                                        "erasing"))]
-
-
-DONE, STOPPED, NO_SUCH_IMAGE, NO_SUCH_CLASS = range(4)  # how a call ended, see `cpp/engine.cpp`
-
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
-    "layout_of": (c_int64, [c_int64]),
+    "interface_table": (POINTER(Entry), [POINTER(c_int64)]),
+    "source_version": (c_int64, []),
+    "real_size": (c_int64, []),
     "build_for_processor": (c_int64, []),
     "network_make": (c_void_p, [POINTER(Value), c_int64, POINTER(Op), c_int64, c_int64, c_int64,
                                 c_int64]),
@@ -86,7 +58,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
 def open_library(path: Path) -> ctypes.CDLL:
     """Load one build of the library.
 
-    Raises `EngineError` where it cannot be loaded, or was built from other sources than these.
+    Raises `EngineError` if it cannot be loaded or was built from other sources than these.
     """
     try:
         library = ctypes.CDLL(str(path))
@@ -96,37 +68,57 @@ def open_library(path: Path) -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise EngineError(f"the native engine cannot be loaded: {error}; install the package "
                           "again") from error
-    sizes = [ctypes.sizeof(struct) for struct in (Value, Op, Images, Augmentation, Training, Step)]
-    built = library.layout_of(5)
-    if [library.layout_of(which) for which in (0, 1, 2, 3, 6, 7)] != sizes \
-            or (built and sources() and built != sources()):
+    version = library.source_version()
+    if version and sources() and version != sources():
         raise EngineError(f"the native engine at {path} was built from other sources: "
                           "install the package again")
+    _check_interface(library, path)
     return library
+
+
+def _check_interface(library: ctypes.CDLL, path: Path) -> None:
+    """Raise `EngineError` unless the library's structs and constants are those of interface.py."""
+    length = c_int64()
+    table = library.interface_table(length)[:length.value]
+    theirs = [(e.name.decode(), e.type.decode(), e.size, e.number) for e in table]
+    for mine, other in itertools.zip_longest(entries(), theirs):
+        if mine != other:
+            raise EngineError(f"the native engine at {path} was built from other sources: it has "
+                              f"{_describe(other)} where Python has {_describe(mine)}; "
+                              "install the package again")
+
+
+def _describe(entry: tuple[str, str, int, int] | None) -> str:
+    if entry is None:
+        return "nothing"
+    name, kind, size, number = entry
+    return f"{name} = {number}" if kind == "constant" else f"{name}, {kind} of {size} at {number}"
 
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """The build for this processor. Raises `EngineError` where there is none."""
-    if not built():
+    """Return the build for this processor; raise `EngineError` if there is none."""
+    if not has_builds():
         raise EngineError("there is no native engine here: the package was installed without a "
                           "C++ compiler; install one, then the package again")
     return open_library(path_of(build_name()))
 
 
-def built() -> bool:
-    """Whether the package was installed with a compiler: any build is there."""
+def has_builds() -> bool:
+    """Return whether the package was installed with a compiler: whether any build is there."""
     return any(path_of(name).exists() for name in BUILDS)
 
 
 @functools.cache
 def build_name() -> str:
-    """`v4` for processors with AVX-512 that do not split its registers, `v3` for those with AVX2
-    and FMA, where these were built, else `plain`, which says what the processor has. PyTorch may
-    have been told, by ATEN_CPU_CAPABILITY, to do with less; then so does the native engine."""
+    """Return the name of the build that suits this processor best, of those that are there.
+
+    The plain build knows what the processor has: `v4` is for AVX-512, `v3` for AVX2 and FMA.
+    The variable ATEN_CPU_CAPABILITY, which limits PyTorch, limits the native engine too.
+    """
     try:
         best = open_library(path_of("plain")).build_for_processor()
-    except EngineError:  # `library` says why
+    except EngineError:  # `library` raises it again
         return "plain"
     most = {"DEFAULT": 0, "AVX2": 3}.get(torch.backends.cpu.get_cpu_capability(), best)
     able = [name for name in BUILDS[1:] if int(name[1:]) <= min(best, most)]
@@ -134,13 +126,13 @@ def build_name() -> str:
 
 
 def path_of(build: str) -> Path:
-    """Where a build of the library lies, if it was built."""
+    """Return where a build of the library lies, if it is there."""
     return FOLDER / f"engine_{build}{SUFFIX}"
 
 
 @functools.cache
 def sources() -> int:
-    """A number that tells versions of the C++ files apart, as setup.py has it; 0 without them."""
+    """Return the version of the C++ files, a hash as in setup.py; 0 if they are not there."""
     files = sorted(FOLDER.glob("cpp/*.[ch]pp"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     return int(digest.hexdigest()[:15], 16) if files else 0
@@ -148,7 +140,7 @@ def sources() -> int:
 
 @functools.cache
 def trouble() -> str:
-    """Why the native engine cannot be used here; empty where it can."""
+    """Return why the native engine cannot be used here; an empty string if it can."""
     try:
         library()
     except EngineError as error:
@@ -158,13 +150,13 @@ def trouble() -> str:
 
 @functools.cache
 def available() -> bool:
-    """Whether the native engine can be used here. One that is there and cannot is warned of."""
-    if trouble() and built():
+    """Return whether the native engine can be used here; warn if it is there but cannot."""
+    if trouble() and has_builds():
         warnings.warn(f"{trouble()}. PyTorch trains instead, at a fraction of the speed",
                       stacklevel=2)
     return not trouble()
 
 
-def number_type(built: ctypes.CDLL) -> torch.dtype:
-    """What a parameter is made of in this build."""
-    return {4: torch.float32, 8: torch.float64}[built.layout_of(4)]
+def number_type(build: ctypes.CDLL) -> torch.dtype:
+    """Return the type of a parameter in this build."""
+    return {4: torch.float32, 8: torch.float64}[build.real_size()]

@@ -3,6 +3,7 @@
 // is first spread into scratch memory (see convolution.hpp).
 #pragma once
 #include <algorithm>
+#include <vector>
 
 #include "depthwise.hpp"
 #include "pointwise.hpp"

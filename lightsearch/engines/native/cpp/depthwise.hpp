@@ -5,6 +5,8 @@
 // with M outputs for each input. Bound by loads: so a window of 3 x 3 makes four outputs of a row
 // from the six pixels of each of its rows at once.
 #pragma once
+#include <algorithm>
+
 #include "convolution.hpp"
 
 namespace {

@@ -1,5 +1,6 @@
 // The functions that Python calls (library.py). Nothing global is kept: a network's memory is made
 // by `network_make`, its parameters belong to the caller.
+#include <algorithm>
 #include <new>
 
 #include "images.hpp"
@@ -18,35 +19,16 @@
 #define LIGHTSEARCH_SOURCES 0
 #endif
 
-// How a call ended. After anything but DONE, what it was to fill is undefined.
-enum Status { DONE, STOPPED, NO_SUCH_IMAGE, NO_SUCH_CLASS };
-
-enum Optimizer { SGD, ADAM, ADAMW };
-
-// What the steps of an epoch share.
-struct Training {
-    const Images *images;
-    const Augmentation *augmentation;  // nothing: none; its streams are each step's
-    real *parameters, *gradients, *running;
-    real *average, *average_running;  // nothing: none is kept
-    real *first, *second;             // what the optimizer remembers: momentum, or both moments
-    int64_t parameter_count, running_count;
-    int64_t optimizer, steps;  // steps that were made before
-    double momentum, decay, smoothing;
-};
-
-struct Step {
-    int64_t images;        // it takes of the indices, after those of the step before
-    double rate, towards;  // how far the average moves towards the weights
-    uint64_t dropout, affine, brightness, contrast, erasing;  // streams
-};
-
-// What the caller's structs and a parameter must measure, in bytes, and the version of the files.
-PUBLIC int64_t layout_of(int64_t which) {
-    const int64_t sizes[] = {sizeof(Value), sizeof(Op), sizeof(Images), sizeof(Augmentation),
-                             sizeof(real), LIGHTSEARCH_SOURCES, sizeof(Training), sizeof(Step)};
-    return which >= 0 && which < 8 ? sizes[which] : -1;
+// The table of interface.hpp, with its length.
+PUBLIC const Entry *interface_table(int64_t *length) {
+    *length = sizeof INTERFACE / sizeof INTERFACE[0];
+    return INTERFACE;
 }
+
+PUBLIC int64_t source_version() { return LIGHTSEARCH_SOURCES; }
+
+// Bytes of a parameter.
+PUBLIC int64_t real_size() { return sizeof(real); }
 
 PUBLIC int64_t build_for_processor() { return best_build(); }
 
@@ -118,15 +100,16 @@ PUBLIC int64_t network_train(Net *net, const Training *training, const Step *ste
         Augmentation augmentation{};
         if (t.augmentation) {
             augmentation = *t.augmentation;
-            augmentation.affine_stream = step.affine, augmentation.erasing_stream = step.erasing;
-            augmentation.brightness_stream = step.brightness;
-            augmentation.contrast_stream = step.contrast;
+            augmentation.affine_stream = step.affine_stream;
+            augmentation.brightness_stream = step.brightness_stream;
+            augmentation.contrast_stream = step.contrast_stream;
+            augmentation.erasing_stream = step.erasing_stream;
         }
         double one_loss = 0;
         int64_t one_correct = 0;
         const int64_t status = network_gradient(
             net, t.images, t.augmentation ? &augmentation : nullptr, indices, step.images,
-            step.dropout, t.parameters, t.parameter_count, t.gradients, t.running, t.smoothing,
+            step.dropout_stream, t.parameters, t.parameter_count, t.gradients, t.running, t.smoothing,
             &one_loss, &one_correct);
         if (status != DONE) return status;
         *loss += one_loss, *correct += one_correct;

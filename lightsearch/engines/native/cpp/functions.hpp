@@ -1,5 +1,8 @@
 // Activation functions with their derivatives, and the exponential they need.
 #pragma once
+#include <cmath>
+
+#include "interface.hpp"
 #include "lanes.hpp"
 
 namespace {
@@ -28,7 +31,10 @@ INLINE Reg exponential(Reg x) {
 
 INLINE Reg sigmoid(Reg x) { return 1 / (1 + exponential(-x)); }
 
-INLINE Lanes sigmoid(Lanes x) { EACH x.part[p] = sigmoid(x.part[p]); return x; }
+INLINE Lanes sigmoid(Lanes x) {
+    UNROLL for (int p = 0; p < PARTS; p++) x.part[p] = sigmoid(x.part[p]);
+    return x;
+}
 
 // Each function: its value and its derivative at x. A NaN stays one.
 struct Identity {
@@ -51,7 +57,7 @@ struct Gelu {  // x (1 + erf(x / sqrt 2)) / 2, the exact one
     // polynomial in t = 1 / (1 + 0.3275911 z) times e^(-z^2), off by at most 1.5e-7.
     static INLINE Reg half(Reg x) {
 #ifdef LIGHTSEARCH_DOUBLE
-        for (int i = 0; i < WIDTH; i++) x[i] = (1 + std::erf(x[i] * M_SQRT1_2)) / 2;
+        for (int i = 0; i < WIDTH; i++) x[i] = (1 + std::erf(x[i] * 0.70710678118654752440)) / 2;
         return x;
 #else
         Reg z = choose(x < 0, -x, x) * 0.70710678f;
@@ -79,19 +85,23 @@ struct Hardswish {  // x clamp(x + 3, 0, 6) / 6
     }
 };
 
-template <class F> INLINE Lanes value(Lanes x) { EACH x.part[p] = F::value(x.part[p]); return x; }
+template <class F> INLINE Lanes value(Lanes x) {
+    UNROLL for (int p = 0; p < PARTS; p++) x.part[p] = F::value(x.part[p]);
+    return x;
+}
 template <class F> INLINE Lanes times_slope(Lanes x, Lanes d) {
-    EACH d.part[p] = F::times_slope(x.part[p], d.part[p]);
+    UNROLL for (int p = 0; p < PARTS; p++)
+        d.part[p] = F::times_slope(x.part[p], d.part[p]);
     return d;
 }
 
 // Call `run` with the function's type.
 template <class Run> INLINE void with_function(int64_t name, Run run) {
     switch (name) {
-        case 1: return run(Relu{});
-        case 2: return run(Gelu{});
-        case 3: return run(Silu{});
-        case 4: return run(Hardswish{});
+        case RELU: return run(Relu{});
+        case GELU: return run(Gelu{});
+        case SILU: return run(Silu{});
+        case HARDSWISH: return run(Hardswish{});
         default: return run(Identity{});
     }
 }

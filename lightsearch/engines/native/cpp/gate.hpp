@@ -3,6 +3,8 @@
 // Gate: y = x * s, s = sigmoid(m), m = mean(x). Squeeze-excitation (Hu et al. 2018): s =
 // sigmoid(W2 relu(W1 m + b1) + b2). Backwards ds = sum(dy * x), and dx = dy * s + dm / pixels.
 #pragma once
+#include <vector>
+
 #include "functions.hpp"
 #include "pool.hpp"
 

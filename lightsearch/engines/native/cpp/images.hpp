@@ -5,6 +5,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "net.hpp"
@@ -12,21 +13,10 @@
 
 namespace {
 
-struct Images {
-    const uint8_t *pixels;  // (count, channels, height, width)
-    const int64_t *labels;
-    int64_t count;
-    int64_t channels, height, width;
-    const double *mean, *deviation;  // of each channel, of pixels in [0, 1]
-};
-
-struct Augmentation {
-    double rotation, shear;  // radians
-    double scale, shift, brightness, contrast, erasing;
-    uint64_t affine_stream, brightness_stream, contrast_stream, erasing_stream;
-
-    bool moves() const { return rotation != 0 || shear != 0 || scale != 0 || shift != 0; }
-};
+// Whether images are moved: by an affine map.
+inline bool moves(const Augmentation &how) {
+    return how.rotation != 0 || how.shear != 0 || how.scale != 0 || how.shift != 0;
+}
 
 // The pixels at each place and those to their right, which are loaded together.
 struct Neighbours {
@@ -75,7 +65,7 @@ class Augmenter {
     // The image of the data set, as number `place` of a batch of `count`.
     const std::vector<real> &image(int64_t index, int64_t place) {
         const uint8_t *from = images_.pixels + index * images_.channels * size_;
-        if (how_ && how_->moves()) {
+        if (how_ && moves(*how_)) {
             border(from);
             move(place);
         } else {

@@ -5,10 +5,7 @@
 // 16 where the processor has AVX-512 (`WIDE`), and kernels know no more of the machine than that:
 // wide registers are also twice as many. A sum over lanes is always taken in the same order.
 #pragma once
-#include <cmath>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
 #if defined(__FMA__)
 #include <immintrin.h>
 #endif
@@ -101,29 +98,40 @@ INLINE real sum(Reg a) {
     return total;
 }
 
-#define EACH UNROLL for (int p = 0; p < PARTS; p++)
-
 INLINE Lanes lanes(real value) {
     Lanes a;
-    EACH a.part[p] = spread(value);
+    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] = spread(value);
     return a;
 }
-INLINE Lanes operator+(Lanes a, Lanes b) { EACH a.part[p] += b.part[p]; return a; }
-INLINE Lanes operator-(Lanes a, Lanes b) { EACH a.part[p] -= b.part[p]; return a; }
-INLINE Lanes operator*(Lanes a, Lanes b) { EACH a.part[p] *= b.part[p]; return a; }
-INLINE Lanes &operator+=(Lanes &a, Lanes b) { EACH a.part[p] += b.part[p]; return a; }
+INLINE Lanes operator+(Lanes a, Lanes b) {
+    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] += b.part[p];
+    return a;
+}
+INLINE Lanes operator-(Lanes a, Lanes b) {
+    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] -= b.part[p];
+    return a;
+}
+INLINE Lanes operator*(Lanes a, Lanes b) {
+    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] *= b.part[p];
+    return a;
+}
+INLINE Lanes &operator+=(Lanes &a, Lanes b) {
+    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] += b.part[p];
+    return a;
+}
 INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
-    EACH c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
+    UNROLL for (int p = 0; p < PARTS; p++)
+        c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
     return c;
 }
 INLINE Lanes fma(Lanes a, Reg b, Lanes c) {  // the same b for all parts
-    EACH c.part[p] = fma(a.part[p], b, c.part[p]);
+    UNROLL for (int p = 0; p < PARTS; p++) c.part[p] = fma(a.part[p], b, c.part[p]);
     return c;
 }
 INLINE Lanes fma(Lanes a, real b, Lanes c) { return fma(a, spread(b), c); }
 INLINE real sum(Lanes a) {
     real total = 0;
-    EACH total += sum(a.part[p]);
+    UNROLL for (int p = 0; p < PARTS; p++) total += sum(a.part[p]);
     return total;
 }
 INLINE real &lane(Lanes &a, int i) { return ((real *)&a)[i]; }
@@ -132,7 +140,7 @@ INLINE real &lane(Lanes &a, int i) { return ((real *)&a)[i]; }
 INLINE Lanes where(unsigned bits, Lanes x) {
     Mask bit{};
     UNROLL for (int i = 0; i < WIDTH; i++) bit[i] = integer(1) << i;
-    EACH {
+    UNROLL for (int p = 0; p < PARTS; p++) {
         Mask have = Mask{} + integer(bits >> (p * WIDTH));
         x.part[p] = where((have & bit) != 0, x.part[p]);
     }

@@ -3,6 +3,9 @@
 //     loss = -(1 - e) log p[label] - e / C * sum over classes of log p,   p = softmax(scores)
 //     d loss / d score[k] = (p[k] - (1 - e) [k = label] - e / C) / images
 #pragma once
+#include <cmath>
+#include <vector>
+
 #include "net.hpp"
 
 namespace {

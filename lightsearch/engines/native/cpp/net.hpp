@@ -5,41 +5,16 @@
 // from one batch normalisation, whose statistics need every block, to the next.
 #pragma once
 #include <algorithm>
-#include <cstdint>
+#include <cstring>
 #include <memory>
+#include <new>
 #include <vector>
 
+#include "interface.hpp"
 #include "lanes.hpp"
 #include "profile.hpp"
 
 namespace {
-
-struct Value {
-    int64_t channels, height, width;
-    int64_t halo;      // zeros around each plane, for the padding of what reads it
-    int64_t batch;     // 1: kept for every block of the batch; 0: one block, made again
-    int64_t gradient;  // the shared buffer of its gradient; -1: one block of its own; -2: none
-};
-
-enum Kind { CONV, POINTWISE, MAX_POOL, AVERAGE_POOL, GLOBAL_POOL, GATE, SQUEEZE, RESIZE, ADD };
-enum Drop { NO_DROP, PER_ELEMENT, PER_CHANNEL };
-
-struct Op {
-    int64_t kind;
-    int64_t source, other, target;  // values; `other` is the shortcut of an addition
-    int64_t height, width;          // of the window
-    int64_t stride, padding, groups;
-    int64_t weight, bias;                // where they start in the parameters; -1: none
-    int64_t weight2, bias2, hidden;      // of a squeeze-excitation's second layer
-    int64_t gamma, beta, running;        // batch norm; -1: none
-    int64_t before, after;               // functions (functions.hpp) about the normalisation
-    int64_t drop, threshold, drop_index; // of 65,536; which of the network's dropouts it is
-    int64_t tail;                        // of a convolution: the pointwise op that follows; -1
-    int64_t wanted, wanted_other;        // whether the gradient of source and other is wanted
-    int64_t adds, adds_other;            // whether it is added to what is there
-    int64_t again;                       // whether the backward pass needs its output again
-    int64_t barrier;                     // whether all blocks must pass before what follows
-};
 
 // Where something starts in an array; nothing where it is absent.
 template <class T> INLINE T *start(T *array, int64_t offset) {
@@ -72,6 +47,11 @@ INLINE Lanes plane_sum(View x, int channel, int step = 1) {
         total += row;
     }
     return total;
+}
+
+INLINE void clear(View x) {
+    for (int c = 0; c < x.channels; c++)
+        for (int r = 0; r < x.height; r++) std::fill_n(x.line(c, r), x.width, lanes(0));
 }
 
 // Zeroed memory on a cache line's border.
@@ -183,8 +163,8 @@ struct Net {
     View grad(int64_t value, int64_t block) const {
         int64_t buffer = values[value].gradient;
         const Layout &layout = gradient_layouts[value];
-        if (buffer == -2) return layout.view(nullptr);  // not wanted
-        if (buffer == -1) return layout.view(passing_grads[passing_grad[value]].at());
+        if (buffer == NO_GRADIENT) return layout.view(nullptr);  // not wanted
+        if (buffer == OWN_BLOCK) return layout.view(passing_grads[passing_grad[value]].at());
         return layout.view(shared[buffer].at() + block * strides[buffer]);
     }
     int64_t blocks_now() const { return (images + LANES - 1) / LANES; }

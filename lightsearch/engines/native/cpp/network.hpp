@@ -1,5 +1,8 @@
 // A network's memory, and the order in which its ops run.
 #pragma once
+#include <algorithm>
+#include <vector>
+
 #include "convolution_op.hpp"
 #include "gate.hpp"
 #include "pool.hpp"
@@ -93,7 +96,7 @@ inline void Net::share_memory() {
         const int64_t target = ops[i].target;
         const Layout &y = layouts[target], &spread = work[i].spread_layout;
         if (!values[target].batch) passing_act[target] = act_rooms.place(y.block());
-        if (values[target].gradient == -1)
+        if (values[target].gradient == OWN_BLOCK)
             passing_grad[target] = grad_rooms.place(gradient_layouts[target].block());
         if (ops[i].kind == CONV)
             work[i].spread = spread_rooms.place(spread.block());
@@ -150,7 +153,7 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
     if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);  // it has weights
     if (!op.wanted) return;
     if (op.kind == POINTWISE) {  // of a convolution that it follows, it keeps the gradient
-        if (net.values[op.source].gradient == -2) return pointwise_backward(net, op, work, block);
+        if (net.values[op.source].gradient == NO_GRADIENT) return pointwise_backward(net, op, work, block);
         return pointwise_backward_alone(net, op, work, block);
     }
     const View dx = net.grad(op.source, block);

@@ -11,6 +11,8 @@
 //
 // is spread into the scratch memory of the convolution.
 #pragma once
+#include <algorithm>
+#include <cmath>
 #include <type_traits>
 
 #include "functions.hpp"

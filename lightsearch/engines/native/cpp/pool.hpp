@@ -17,7 +17,7 @@ struct Span {
 };
 
 INLINE Lanes larger(Lanes a, Lanes b) {  // the first of equals; NaN is larger than any number
-    EACH {
+    UNROLL for (int p = 0; p < PARTS; p++) {
         const Reg x = a.part[p], y = b.part[p];
         a.part[p] = choose((y > x) | (y != y), y, x);
     }
@@ -52,14 +52,9 @@ inline void max_pool(const Op &op, View x, View y) {
         }
 }
 
-INLINE void clear(View x) {
-    for (int c = 0; c < x.channels; c++)
-        for (int r = 0; r < x.height; r++) std::fill_n(x.line(c, r), x.width, lanes(0));
-}
-
 // What the first of the largest values gets, once: `open` says where none was found so far.
 INLINE Lanes first_share(Mask (&open)[PARTS], Lanes x, Lanes best, Lanes d) {
-    EACH {
+    UNROLL for (int p = 0; p < PARTS; p++) {
         const Mask here = open[p] & (x.part[p] == best.part[p]);
         open[p] &= ~here;
         d.part[p] = where(here, d.part[p]);
@@ -76,7 +71,7 @@ inline void max_pool_backward(const Op &op, View x, View y, View dy, View dx) {
             const Span rows(i, op, op.height, x.height);
             for (int j = 0; j < y.width; j++) {
                 Mask open[PARTS];
-                EACH open[p] = ~Mask{};
+                UNROLL for (int p = 0; p < PARTS; p++) open[p] = ~Mask{};
                 if (fills) {
                     UNROLL for (int k = 0; k < 4; k++) {
                         const int r = 2 * i + k / 2, s = 2 * j + k % 2;

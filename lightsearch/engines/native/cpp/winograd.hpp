@@ -12,6 +12,9 @@
 // where it does not divide a side, the last tile lies back over its neighbour's outputs and writes
 // those that are new.
 #pragma once
+#include <algorithm>
+#include <type_traits>
+
 #include "convolution.hpp"
 #include "points.hpp"
 

@@ -10,6 +10,8 @@
 // the kernel for a window of 1 x 1. Where M does not divide a row, its last group lies back over
 // its neighbour, whose gradients count as zero there.
 #pragma once
+#include <algorithm>
+
 #include "convolution.hpp"
 #include "points.hpp"
 
