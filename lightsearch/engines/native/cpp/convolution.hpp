@@ -1,18 +1,19 @@
-// Convolution with dense groups, and linear layers, which are convolutions with a window as large
-// as their input:
+// Convolution with dense groups. A linear layer is a convolution whose window is as large as its
+// input.
 //
 //     z[o][y][x] = b[o] + sum over i, r, s of w[o][i][r][s] * x[i][S*y + r - P][S*x + s - P]
 //
-// Inputs carry a halo of P zeros, so no pixel is at an edge. The innermost tile is up to six
-// output channels of a pixel in registers, or of two where registers are wide.
+// Inputs have a halo of P zeros, so edges need no code of their own. The innermost tile holds up
+// to six output channels of one pixel in registers, or of two pixels if registers are wide.
 //
 // The gradient of the input is the same sum with the window turned around and the channels
-// exchanged, over the output's gradient with S - 1 zeros between its pixels and K - 1 - P around
-// them (`spread`). The gradient of the weights is a sum over pixels and images,
+// exchanged. It reads the output's gradient with S - 1 zeros between its pixels and K - 1 - P
+// zeros around them: the `spread` gradient. The gradient of the weights is a sum over pixels and
+// images,
 //
 //     dw[o][i][r][s] = sum over y, x of dz[o][y][x] * x[i][S*y + r - P][S*x + s - P],
 //
-// kept by lane until the end of the batch.
+// which stays separate by lane until the end of the batch.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -22,23 +23,23 @@
 
 namespace {
 
-constexpr int TILE = 6;               // output channels at once: 12 registers of sums,
-constexpr int PIXELS = WIDE ? 2 : 1;  // of so many pixels
+constexpr int TILE = 6;               // output channels at once, in 12 registers of sums
+constexpr int PIXELS = WIDE ? 2 : 1;  // pixels at once
 
-// The channels of tile `index` of `tiles`, as even as they come.
+// The number of channels in tile `index` of `tiles`. Tiles are as even as possible.
 INLINE int tile_size(int channels, int tiles, int index) {
     return channels / tiles + (index < channels % tiles);
 }
 INLINE int tile_count(int channels, int most) { return (channels + most - 1) / most; }
 
-// A window sliding over an input: pixels from tap to tap and from output to output.
+// A window that slides over an input.
 struct Window {
     int inputs, height, width;
-    long plane, row;  // of the input
+    long plane, row;  // distances in the input, in pixels
     int step;         // input pixels from one output to the next
 };
 
-// N pixels, side by side, of T output channels. SIDE is the window's side, 0 where it varies.
+// Computes N neighbouring pixels of T output channels. SIDE is the window's side; 0: any window.
 template <int SIDE, int T, int N>
 INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, const real *w,
                         const real *bias, bool add) {
@@ -67,7 +68,7 @@ INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, c
         UNROLL for (int n = 0; n < N; n++) y[t * y_plane + n] = sums[t][n];
 }
 
-// One row of `count` pixels of T output channels.
+// Computes a row of `count` pixels of T output channels.
 template <int SIDE, int T>
 void conv_row(Window window, const Lanes *x, Lanes *y, long y_plane, const real *weights,
               const real *bias, bool add, int count) {
@@ -89,8 +90,9 @@ INLINE int side_index(int64_t height, int64_t width) {
     return height == width && height == 1 ? 1 : height == width && height == 3 ? 2 : 0;
 }
 
-// y (+)= the sum above, one group; `x` is at the first tap of the first output. `after(y)` is
-// called as soon as row y of all channels is done, while it is in the cache.
+// Computes the sum above for one group, and adds it to y if `add`. `x` points at the first tap of
+// the first output. Calls `after(row)` once a row of all channels is done, while it is in the
+// cache.
 template <class After>
 void convolve(Window window, const Lanes *x, View y, const real *weights, const real *bias,
               bool add, After after) {
@@ -109,8 +111,8 @@ void convolve(Window window, const Lanes *x, View y, const real *weights, const 
     }
 }
 
-// The weights of a group in the order that `convolve` reads them: by tile, input, tap, output.
-// `at(o, i, tap)` is where the weight is found.
+// Writes the weights of a group in the order that `convolve` reads them: by tile, input, tap and
+// output. `at(o, i, tap)` returns a weight.
 template <class At> void pack(int outputs, int inputs, int taps, real *to, At at) {
     const int tiles = tile_count(outputs, TILE);
     for (int tile = 0, o = 0; tile < tiles; tile++) {
@@ -122,8 +124,8 @@ template <class At> void pack(int outputs, int inputs, int taps, real *to, At at
     }
 }
 
-// The weight gradient of T outputs and TI inputs, for ACROSS taps of one row of the window, over
-// `rows` rows of pixels. `sums` holds a register for each weight.
+// Adds to the weight gradient of T outputs and TI inputs, for ACROSS taps of one row of the
+// window, over `rows` rows of pixels. `sums` holds a register per weight.
 template <int ACROSS, int T, int TI>
 void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, long dz_row,
                  int dz_step, Reg *sums, long sums_output, long sums_input, int rows, int count) {
@@ -154,7 +156,7 @@ void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, 
 typedef void (*WeightRows)(Window, const Lanes *, const Lanes *, long, long, int, Reg *, long,
                            long, int, int);
 constexpr int SLOPES = WIDE ? 8 : 4;  // output channels at once, for three inputs or taps
-typedef std::array<WeightRows, SLOPES> WeightKernels;  // for 1 output and more
+typedef std::array<WeightRows, SLOPES> WeightKernels;  // for 1 to SLOPES outputs
 
 template <int ACROSS, int TI, int... T>
 constexpr WeightKernels weight_kernels(std::integer_sequence<int, T...>) {
@@ -167,10 +169,10 @@ constexpr const WeightKernels &BY_THREE_TAPS = WEIGHT_KERNELS<3, 1>;
 constexpr WeightKernels BY_TAP[3] = {WEIGHT_KERNELS<1, 1>, WEIGHT_KERNELS<1, 2>,
                                      WEIGHT_KERNELS<1, 3>};
 
-// sums[o][i][tap] += the gradient of one group's weights over one block.
+// Adds the gradient of one group's weights over one block to sums[o][i][tap].
 inline void weight_gradient(Window window, const Lanes *x, View dz, int dz_step, Reg *sums) {
     const int taps = window.height * window.width, outputs = dz.channels, inputs = window.inputs;
-    const int at_once = std::max(1, 64 / dz.width);  // rows whose pixels stay in the first cache
+    const int at_once = std::max(1, 64 / dz.width);  // rows that fit in the first cache
     const int output_tiles = tile_count(outputs, SLOPES), input_tiles = tile_count(inputs, 3);
     for (int line = 0; line < dz.height; line += at_once) {
         const int rows = std::min(at_once, dz.height - line);

@@ -1,6 +1,6 @@
-// A convolution as an op of a network: which kernel does each of its three sums, on which part of
-// memory. Batch norm's statistics are taken while a row of its output is in the cache; its gradient
-// is first spread into scratch memory (see convolution.hpp).
+// A convolution as an op of a network: chooses the kernel and the memory for each of its three
+// sums. Adds up batch norm's statistics while a row of the output is in the cache. Spreads the
+// output's gradient into scratch memory first (see convolution.hpp).
 #pragma once
 #include <algorithm>
 #include <vector>
@@ -18,9 +18,9 @@ struct Groups {
     Groups(const Op &op, int in, int out)
         : count((int)op.groups), inputs(in / count), outputs(out / count),
           taps((int)(op.height * op.width)), depthwise(inputs == 1 && count > 1) {}
-    // Of one group.
+    // Weights of one group.
     long weights() const { return (long)outputs * inputs * taps; }
-    // What is summed for them: products, where so many outputs are taken together.
+    // Sums for these weights: products, if the algorithm of winograd_weights.hpp is used.
     long sums(int together) const {
         return together ? 3L * (together + 2) * outputs * inputs : weights();
     }
@@ -35,7 +35,7 @@ INLINE View part(View v, int first, int channels) {
     return v;
 }
 
-// Makes room for a direction's weights, and settles by which kernel they are read.
+// Chooses the kernel for one direction, and makes room for its weights.
 inline Packed packed(const Op &op, int groups, int inputs, int outputs, int height, int width,
                      int stride) {
     Packed made;
@@ -109,12 +109,12 @@ inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *
     if (statistics) gather_block(*tail_work);
 }
 
-// Whether the window is as large as its input: a linear layer.
+// Whether the window is as large as its input, as in a linear layer.
 INLINE bool covers(const Op &op, int height, int width) {
     return op.padding == 0 && op.groups == 1 && op.height == height && op.width == width;
 }
 
-// The gradient of a linear layer's input: dx[i] (+)= sum over o of w[o][i] dz[o].
+// The gradient of a linear layer's input: dx[i] = sum over o of w[o][i] dz[o], added if op.adds.
 inline void linear_backward(const Op &op, View dz, View dx, const real *weights) {
     const long each = (long)dx.channels * dx.pixels();
     for (int c = 0; c < dx.channels; c++)
@@ -130,7 +130,7 @@ inline void linear_backward(const Op &op, View dz, View dx, const real *weights)
         }
 }
 
-// The gradient of channels `first` and on of the output goes to `dz`, every `step` pixels.
+// Writes the gradient of the output's channels from `first` on to `dz`, `step` pixels apart.
 inline void spread_output(const Net &net, const Op &op, const Op *tail, const Work *tail_work,
                           View dz, int first, int step, int64_t block) {
     const View z = part(net.act(op.target, block), first, dz.channels);
@@ -141,13 +141,13 @@ inline void spread_output(const Net &net, const Op &op, const Op *tail, const Wo
             for (int s = 0; s < d.width; s++) dz.line(c, r * step)[s * step] = d.line(c, r)[s];
 }
 
-// Whether the output's gradient is spread, and used, channel by channel: one then stays in the
-// caches. Not where the input's gradient may be written over the output's (plan.py).
+// Whether to spread and use the output's gradient channel by channel, so that it stays in the
+// caches. Not if the input's gradient may overwrite the output's (lifetimes.py).
 INLINE bool by_channel(const Op &op, const Groups &groups) {
     return groups.depthwise && !(op.wanted && op.barrier);
 }
 
-// From the gradient of the output, spread in the scratch memory, to those of weights and input.
+// Computes the gradients of weights and input from the output's, which it spreads first.
 inline void convolution_backward(const Net &net, const Op &op, Work &work, const Op *tail,
                                  const Work *tail_work, int64_t block) {
     const View x = net.act(op.source, block), z = net.act(op.target, block);
@@ -160,7 +160,7 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     const Window turned = window(op, dz, groups.outputs, 1);
     const Lanes *d = dz.at - (op.height - 1 - op.padding) * dz.row - (op.width - 1 - op.padding);
     const View dx = net.grad(op.source, block);
-    View compact = dz;  // the pixels that are not between others
+    View compact = dz;  // without the zeros between pixels
     compact.row *= step, compact.height = z.height, compact.width = z.width;
     Reg *sums = (Reg *)work.sums.at();
     for (int first = 0; first < z.channels; first += dz.channels) {
@@ -206,7 +206,7 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     }
 }
 
-// After the last block: the gradients of the weights from their sums.
+// After the last block, computes the gradients of the weights from their sums.
 inline void settle_weights(const Net &net, const Op &op, const Work &work) {
     const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
     const Reg *sums = (const Reg *)work.sums.at();
@@ -226,8 +226,8 @@ inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
     const int channels = by_channel(op, Groups(op, x.channels, z.channels)) ? 1 : z.channels;
     if (!op.wanted || covers(op, x.height, x.width))
         return Layout(channels, z.height, z.width, 0);
-    // The input's gradient reads height + kernel - 1 rows from kernel - 1 - padding before the
-    // first one on; where the padding is larger, it begins inside.
+    // The input's gradient reads height + kernel - 1 rows. It starts kernel - 1 - padding rows
+    // before the first one, or inside if the padding is larger.
     const long before_y = op.height - 1 - op.padding, before_x = op.width - 1 - op.padding;
     const long halo = std::max<long>(0, std::max(before_y, before_x));
     const long rows = std::max(halo + (z.height - 1) * op.stride + 1,

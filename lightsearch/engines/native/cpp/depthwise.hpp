@@ -2,8 +2,8 @@
 //
 //     z[o][y][x] = b[o] + sum over r, s of w[o][r][s] * x[o / M][S*y + r - P][S*x + s - P]
 //
-// with M outputs for each input. Bound by loads: so a window of 3 x 3 makes four outputs of a row
-// from the six pixels of each of its rows at once.
+// with M outputs per input. Loads are the limit. A window of 3 x 3 therefore computes four
+// neighbouring outputs at once, from six pixels of each of its rows.
 #pragma once
 #include <algorithm>
 
@@ -11,7 +11,7 @@
 
 namespace {
 
-// N outputs side by side, of a window of SIDE x SIDE that moves by one pixel.
+// Computes N neighbouring outputs of a window of SIDE x SIDE that moves by one pixel.
 template <int SIDE, int N>
 INLINE void depthwise_run(const Lanes *x, long row, Lanes *y, const real *weights, real bias,
                           bool add) {
@@ -28,7 +28,7 @@ INLINE void depthwise_run(const Lanes *x, long row, Lanes *y, const real *weight
     }
 }
 
-// One plane; the weights stay in registers where the window is 3 x 3.
+// Computes one plane. The weights of a 3 x 3 window stay in registers.
 template <int SIDE>
 void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_height,
                      int y_width, const real *weights, real bias, bool add) {
@@ -57,7 +57,7 @@ inline void depthwise(Window window, const Lanes *x, View y, int channel, const 
     plane(window, x, y.line(channel, 0), y.row, y.height, y.width, weights, bias, add);
 }
 
-// sums[tap] += the gradient of one channel's weights; nine taps at once where there are nine.
+// Adds the gradient of one channel's weights to sums[tap]; nine taps at once if there are nine.
 inline void depthwise_weight_gradient(Window window, const Lanes *x, const Lanes *dz, long dz_row,
                                       int dz_step, int dz_height, int dz_width, Reg *sums) {
     if (window.height == 3 && window.width == 3) {

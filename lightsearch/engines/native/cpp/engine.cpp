@@ -1,5 +1,5 @@
-// The functions that Python calls (library.py). Nothing global is kept: a network's memory is made
-// by `network_make`, its parameters belong to the caller.
+// The functions that Python calls (library.py). There is no global state: `network_make` makes a
+// network's memory, and its parameters belong to the caller.
 #include <algorithm>
 #include <new>
 
@@ -15,11 +15,11 @@
 #define PUBLIC extern "C" __attribute__((visibility("default")))
 #endif
 
-#ifndef LIGHTSEARCH_SOURCES  // a number that tells versions of these files apart
+#ifndef LIGHTSEARCH_SOURCES  // the version of these files, a hash from setup.py
 #define LIGHTSEARCH_SOURCES 0
 #endif
 
-// The table of interface.hpp, with its length.
+// Returns the table of interface.hpp.
 PUBLIC const Entry *interface_table(int64_t *length) {
     *length = sizeof INTERFACE / sizeof INTERFACE[0];
     return INTERFACE;
@@ -27,12 +27,12 @@ PUBLIC const Entry *interface_table(int64_t *length) {
 
 PUBLIC int64_t source_version() { return LIGHTSEARCH_SOURCES; }
 
-// Bytes of a parameter.
+// Returns the size of a parameter in bytes.
 PUBLIC int64_t real_size() { return sizeof(real); }
 
 PUBLIC int64_t build_for_processor() { return best_build(); }
 
-// Nothing where there is not enough memory.
+// Returns null if there is not enough memory.
 PUBLIC Net *network_make(const Value *values, int64_t value_count, const Op *ops, int64_t op_count,
                          int64_t batch, int64_t input, int64_t scores) {
     try {
@@ -44,10 +44,10 @@ PUBLIC Net *network_make(const Value *values, int64_t value_count, const Op *ops
 
 PUBLIC void network_free(Net *net) { delete net; }
 
-// From now on, what runs ends early, as STOPPED, once `*stop` is not zero.
+// From now on, a call on this network ends early with STOPPED once `*stop` is not zero.
 PUBLIC void network_watch(Net *net, const int64_t *stop) { net->stop = stop; }
 
-// The mean loss's gradient on a batch, in training mode: `gradients` is filled, `running` moved.
+// Computes the gradient of a batch's mean loss in training mode, and moves the running statistics.
 PUBLIC int64_t network_gradient(Net *net, const Images *images, const Augmentation *augmentation,
                              const int64_t *indices, int64_t count, uint64_t dropout_stream,
                              const real *parameters, int64_t parameter_count, real *gradients,
@@ -91,7 +91,7 @@ static void optimize(const Training &t, const Step &step, int64_t made) {
              t.optimizer == ADAMW, made + 1);
 }
 
-// Steps of an epoch, one after the other; loss and correct images are added to what is there.
+// Makes steps of an epoch, one after the other. Adds to `*loss` and `*correct`.
 PUBLIC int64_t network_train(Net *net, const Training *training, const Step *steps, int64_t count,
                              const int64_t *indices, double *loss, int64_t *correct) {
     const Training &t = *training;
@@ -123,7 +123,7 @@ PUBLIC int64_t network_train(Net *net, const Training *training, const Step *ste
     return DONE;
 }
 
-// How many of the images are right, with running statistics.
+// Counts the correct images, with running statistics.
 PUBLIC int64_t network_evaluate(Net *net, const Images *images, const real *parameters,
                                 real *running, int64_t *right) {
     const int64_t count = images->count;
@@ -149,7 +149,7 @@ PUBLIC int64_t network_evaluate(Net *net, const Images *images, const real *para
 }
 
 #ifdef LIGHTSEARCH_PROFILE
-// Seconds so far of each op: forward, made again, backward.
+// Writes each op's seconds so far: forward, forward again, backward.
 PUBLIC void network_profile(const Net *net, double *seconds) {
     for (const auto &op : net->profile)
         for (double direction : op) *seconds++ = direction;

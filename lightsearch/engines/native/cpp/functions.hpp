@@ -1,4 +1,4 @@
-// Activation functions with their derivatives, and the exponential they need.
+// Activation functions, their derivatives, and the exponential that they need.
 #pragma once
 #include <cmath>
 
@@ -7,8 +7,8 @@
 
 namespace {
 
-// e^x. In float: x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor series to the seventh
-// power (relative error below 2e-7), times 2^n put into the exponent.
+// e^x. In single precision, x = n ln 2 + r with |r| <= ln 2 / 2. e^r is the Taylor series to the
+// seventh power (relative error below 2e-7), and 2^n goes into the exponent.
 INLINE Reg exponential(Reg x) {
 #ifdef LIGHTSEARCH_DOUBLE
     for (int i = 0; i < WIDTH; i++) x[i] = std::exp(x[i]);
@@ -36,7 +36,7 @@ INLINE Lanes sigmoid(Lanes x) {
     return x;
 }
 
-// Each function: its value and its derivative at x. A NaN stays one.
+// Each function has its value at x, and its slope at x times d. NaN stays NaN.
 struct Identity {
     static INLINE Reg value(Reg x) { return x; }
     static INLINE Reg times_slope(Reg, Reg d) { return d; }
@@ -53,8 +53,9 @@ struct Silu {  // x sigmoid(x)
     }
 };
 struct Gelu {  // x (1 + erf(x / sqrt 2)) / 2, the exact one
-    // (1 + erf(x / sqrt 2)) / 2. In float, erfc by Abramowitz and Stegun 1964, 7.1.26: a
-    // polynomial in t = 1 / (1 + 0.3275911 z) times e^(-z^2), off by at most 1.5e-7.
+    // (1 + erf(x / sqrt 2)) / 2. In single precision, erfc(z) is a polynomial in
+    // t = 1 / (1 + 0.3275911 z) times e^(-z^2), with an error of at most 1.5e-7 (Abramowitz and
+    // Stegun 1964, 7.1.26).
     static INLINE Reg half(Reg x) {
 #ifdef LIGHTSEARCH_DOUBLE
         for (int i = 0; i < WIDTH; i++) x[i] = (1 + std::erf(x[i] * 0.70710678118654752440)) / 2;
@@ -95,7 +96,7 @@ template <class F> INLINE Lanes times_slope(Lanes x, Lanes d) {
     return d;
 }
 
-// Call `run` with the function's type.
+// Calls `run` with a value of the function's type.
 template <class Run> INLINE void with_function(int64_t name, Run run) {
     switch (name) {
         case RELU: return run(Relu{});

@@ -1,4 +1,4 @@
-// Channels times a weight in (0, 1) from their global averages.
+// Multiplies each channel by a weight in (0, 1) that follows from the channels' averages.
 //
 // Gate: y = x * s, s = sigmoid(m), m = mean(x). Squeeze-excitation (Hu et al. 2018): s =
 // sigmoid(W2 relu(W1 m + b1) + b2). Backwards ds = sum(dy * x), and dx = dy * s + dm / pixels.
@@ -10,7 +10,7 @@
 
 namespace {
 
-// What is kept of a block: the averages, the hidden values, the weights.
+// What the backward pass needs of a block: the averages, the hidden values and the weights.
 struct Gated {
     Lanes *mean, *hidden, *weight;
     Gated(const Op &op, Work &work, int channels, int64_t block) {

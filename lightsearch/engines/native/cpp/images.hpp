@@ -1,7 +1,7 @@
-// From uint8 images to a block of augmented, normalised ones (augment.py has the same in PyTorch).
+// Turns uint8 images into a block of augmented, normalised images, as augment.py does in PyTorch.
 //
-// One affine map for rotation, shear, scale and shift, with bilinear interpolation and black
-// outside; then brightness, contrast and erasing. The maps and draws are those of augment.py.
+// One affine map does rotation, shear, scale and shift, with bilinear interpolation and black
+// outside. Brightness, contrast and erasing follow. Maps and random draws are those of augment.py.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -13,12 +13,12 @@
 
 namespace {
 
-// Whether images are moved: by an affine map.
+// Whether the augmentation has an affine map.
 inline bool moves(const Augmentation &how) {
     return how.rotation != 0 || how.shear != 0 || how.scale != 0 || how.shift != 0;
 }
 
-// The pixels at each place and those to their right, which are loaded together.
+// The pixels at each place and their right neighbours. One load fetches both.
 struct Neighbours {
     Reg left, right;
 
@@ -51,7 +51,7 @@ struct Neighbours {
     }
 };
 
-// One image at a time, with a border of zeros that bilinear interpolation may read.
+// Augments one image at a time. A border of zeros lets bilinear interpolation read outside.
 class Augmenter {
   public:
     Augmenter(const Images &images, const Augmentation *how, int64_t count)
@@ -62,7 +62,7 @@ class Augmenter {
         for (int v = 0; v < 256; v++) level_[v] = v / (real)255;
     }
 
-    // The image of the data set, as number `place` of a batch of `count`.
+    // Returns image `index` of the data set, augmented as number `place` of the batch.
     const std::vector<real> &image(int64_t index, int64_t place) {
         const uint8_t *from = images_.pixels + index * images_.channels * size_;
         if (how_ && moves(*how_)) {
@@ -90,7 +90,7 @@ class Augmenter {
   private:
     static real clamped(real v) { return std::min((real)1, std::max((real)0, v)); }
 
-    // Draw k of an image, in [0, 1): the streams are laid out as (kind of draw, image).
+    // Random number k of an image, in [0, 1). A stream has the layout (k, image).
     real draw(uint64_t stream, int k, int64_t place) const {
         return uniform(stream, k * count_ + place);
     }
@@ -113,7 +113,7 @@ class Augmenter {
         const real slant = std::tan(d[1] * (real)how_->shear);
         const real zoom = 1 / (1 + d[2] * (real)how_->scale);
         const real cosine = std::cos(angle) * zoom, sine = std::sin(angle) * zoom;
-        // in pixels from the centre: input = matrix * output + shift
+        // In pixels from the centre: input = matrix * output + shift.
         const real xx = cosine, xy = cosine * slant - sine;
         const real yx = sine, yy = sine * slant + cosine;
         const real middle_x = (width_ - 1) / (real)2, middle_y = (height_ - 1) / (real)2;
@@ -124,7 +124,7 @@ class Augmenter {
         Reg steps;
         for (int i = 0; i < WIDTH; i++) steps[i] = (real)i;
         for (int y = 0; y < height_; y++)
-            for (int x = 0; x < width_; x += WIDTH) {  // as many pixels as a register holds
+            for (int x = 0; x < width_; x += WIDTH) {  // a register of pixels at once
                 const Reg out_x = steps + (real)x - middle_x;
                 const real out_y = y - middle_y;
                 const Reg in_x = from_border(xx * out_x + xy * out_y + shift_x, width_);
@@ -146,7 +146,7 @@ class Augmenter {
             }
     }
 
-    // Counted from the border on, and held within it. Where it is not a number, it is the border.
+    // A coordinate that counts from the border, limited to the border; NaN becomes the border.
     static INLINE Reg from_border(Reg at, int size) {
         at = choose(at > -1, at, spread(-1));
         return choose(at < (real)size, at, spread((real)size)) + 1;
@@ -174,14 +174,14 @@ class Augmenter {
     int height_, width_;
     size_t size_;
     std::vector<real> bordered_, result_;
-    real level_[256];  // of a byte, in [0, 1]
+    real level_[256];  // the value of each byte, in [0, 1]
 };
 
-// Puts images into the lanes of one block; lanes without an image are zero.
+// Writes images into the lanes of one block. Lanes without an image are zero.
 inline void fill_block(View to, const Images &images, Augmenter &augmenter,
                        const int64_t *indices, int64_t first, int64_t count) {
     const size_t size = (size_t)to.channels * to.pixels();
-    std::vector<real> pixels(LANES * size);  // image by image first: lanes lie far apart
+    std::vector<real> pixels(LANES * size);  // image by image, since lanes lie far apart
     for (int64_t i = 0; i < count; i++) {
         const std::vector<real> &image = augmenter.image(indices[first + i], first + i);
         std::copy(image.begin(), image.end(), pixels.begin() + i * size);

@@ -22,7 +22,7 @@ enum Offset { ABSENT = -1 };                         // of a parameter, or of an
 struct Value {
     int64_t channels, height, width;
     int64_t halo;      // width of the border of zeros that pads each plane for its readers
-    int64_t batch;     // 1: kept for the whole batch; 0: kept for one block, then made again
+    int64_t batch;     // 1: kept for the whole batch; 0: kept for one block only
     int64_t gradient;  // a `Gradient`, or the index of the shared buffer that holds it
 };
 

@@ -1,9 +1,9 @@
-// Sixteen images side by side: the one vector type of this library.
+// `Lanes`: one number of each of sixteen images. It is the only vector type of this library.
 //
-// Activations lie as [block of 16 images][channel][pixel][16 lanes], so every kernel is scalar
-// code over pixels and channels that works on 16 images at once. Registers hold 8 of them, or all
-// 16 where the processor has AVX-512 (`WIDE`), and kernels know no more of the machine than that:
-// wide registers are also twice as many. A sum over lanes is always taken in the same order.
+// Activations have the layout [block of 16 images][channel][pixel][16 lanes]. A kernel is
+// therefore scalar code over pixels and channels that computes 16 images at once. A register holds
+// 8 lanes, or all 16 with AVX-512 (`WIDE`), which also has twice as many registers. Kernels depend
+// on nothing else of the machine. A sum over lanes always has the same order.
 #pragma once
 #include <cstdint>
 #if defined(__FMA__)
@@ -11,9 +11,9 @@
 #endif
 
 #define INLINE inline __attribute__((always_inline))
-#define APART __attribute__((noinline))  // registers of its own
+#define APART __attribute__((noinline))  // gives a function all registers
 #ifdef __AVX512F__
-// Keeps x in a register: GCC would load it for each multiplication, and all would wait for loads.
+// Keeps x in a register. Without it GCC loads x for each multiplication, and loads are the limit.
 #define HOLD(x) asm("" : "+v"(x))
 #else
 #define HOLD(x) (void)0
@@ -22,7 +22,7 @@
 
 namespace {
 
-#ifdef LIGHTSEARCH_DOUBLE  // for exact comparisons only
+#ifdef LIGHTSEARCH_DOUBLE  // for tests, which compare with PyTorch in double precision
 typedef double real;
 typedef int64_t integer;
 #else
@@ -30,7 +30,7 @@ typedef float real;
 typedef int32_t integer;
 #endif
 
-#ifndef LIGHTSEARCH_REGISTER  // bytes; any processor can do with 64, in more instructions
+#ifndef LIGHTSEARCH_REGISTER  // bytes; 64 works on any processor, in more instructions
 #ifdef __AVX512F__
 #define LIGHTSEARCH_REGISTER 64
 #else
@@ -44,14 +44,14 @@ constexpr int WIDTH = LIGHTSEARCH_REGISTER / sizeof(real);  // values in a regis
 constexpr int PARTS = LANES / WIDTH;                        // registers that hold the lanes
 
 typedef real Reg __attribute__((vector_size(LIGHTSEARCH_REGISTER)));
-// All bits set, or none, in each lane.
+// Each lane has all bits set, or none.
 typedef integer Mask __attribute__((vector_size(LIGHTSEARCH_REGISTER)));
 
 struct alignas(64) Lanes {
     Reg part[PARTS];
 };
 
-// v in every lane; one instruction, where `Reg{} + v` is two.
+// v in every lane. This is one instruction; `Reg{} + v` would be two.
 INLINE Reg spread(real v) {
 #if LIGHTSEARCH_REGISTER == 64 && defined(LIGHTSEARCH_DOUBLE)
     return Reg{v, v, v, v, v, v, v, v};
@@ -64,7 +64,7 @@ INLINE Reg spread(real v) {
 #endif
 }
 
-// a * b + c; in single precision rounded once where the processor can.
+// a * b + c. Single precision rounds once if the processor can.
 INLINE Reg fma(Reg a, Reg b, Reg c) {
 #if defined(LIGHTSEARCH_DOUBLE) || !defined(__FMA__)
     return a * b + c;
@@ -124,7 +124,7 @@ INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
         c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
     return c;
 }
-INLINE Lanes fma(Lanes a, Reg b, Lanes c) {  // the same b for all parts
+INLINE Lanes fma(Lanes a, Reg b, Lanes c) {  // with the same b for all parts
     UNROLL for (int p = 0; p < PARTS; p++) c.part[p] = fma(a.part[p], b, c.part[p]);
     return c;
 }
@@ -136,7 +136,7 @@ INLINE real sum(Lanes a) {
 }
 INLINE real &lane(Lanes &a, int i) { return ((real *)&a)[i]; }
 
-// Lane i of the result is x's where bit i of `bits` is set, else 0.
+// Lane i of the result is that of x if bit i of `bits` is set, else 0.
 INLINE Lanes where(unsigned bits, Lanes x) {
     Mask bit{};
     UNROLL for (int i = 0; i < WIDTH; i++) bit[i] = integer(1) << i;

@@ -1,4 +1,4 @@
-// Cross-entropy with label smoothing, its gradient, and how many images are right.
+// Cross-entropy with label smoothing, its gradient, and the number of correct images.
 //
 //     loss = -(1 - e) log p[label] - e / C * sum over classes of log p,   p = softmax(scores)
 //     d loss / d score[k] = (p[k] - (1 - e) [k = label] - e / C) / images
@@ -11,11 +11,11 @@
 namespace {
 
 struct Judged {
-    double loss = 0;  // summed over the images
+    double loss = 0;  // sum over the images
     int64_t correct = 0;
 };
 
-// The class with the highest score, the first of equals; NaN is higher than any number.
+// The class with the highest score, the first if several are equal. NaN is above any number.
 inline int best_class(View scores, int image) {
     int best = 0;
     for (int k = 1; k < scores.channels; k++) {

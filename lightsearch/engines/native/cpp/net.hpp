@@ -1,8 +1,8 @@
-// A network as data, and the memory that it runs in.
+// A network and its memory.
 //
-// `Value` is a tensor, `Op` makes one from another; both are filled by Python (plan.py), which
-// mirrors these structs field by field. A network is run one block of 16 images after another:
-// from one batch normalisation, whose statistics need every block, to the next.
+// Python describes the network by values and ops (interface.hpp, plan.py). The engine runs it in
+// segments: from one batch normalisation, whose statistics need every block, to the next. Within a
+// segment it runs all ops on one block of 16 images, then on the next block.
 #pragma once
 #include <algorithm>
 #include <cstring>
@@ -16,7 +16,7 @@
 
 namespace {
 
-// Where something starts in an array; nothing where it is absent.
+// The address of what starts at `offset` in an array, or null if it is absent.
 template <class T> INLINE T *start(T *array, int64_t offset) {
     return offset < 0 ? nullptr : array + offset;
 }
@@ -24,21 +24,20 @@ template <class T> INLINE T *start(T *array, int64_t offset) {
 // One block of a value: channels x height x width pixels of 16 lanes.
 struct View {
     Lanes *at;         // pixel (0, 0) of channel 0
-    long row, plane;   // pixels from one row, one channel to the next
+    long row, plane;   // distance in pixels to the next row, and to the next channel
     int channels, height, width;
 
     INLINE Lanes *line(int channel, int y) const { return at + channel * plane + y * row; }
     long pixels() const { return (long)height * width; }
 };
 
-// Asks for what a pass over pixels will read, or write, some pixels later, so that it is there in
-// time: AHEAD for what comes from the shared cache, NEAR for what lies in the core's own (measured:
-// 32 to 64 are alike, 8 gain little).
+// Prefetch distance in pixels: AHEAD for data in the shared cache, NEAR for data in the core's
+// own. In measurements, 32 to 64 were equally fast, and 8 gained little.
 constexpr int AHEAD = 48, NEAR = 12;
 INLINE void fetch(const Lanes *at) { __builtin_prefetch(at + AHEAD); }
 INLINE void fetch_to_write(const Lanes *at, int pixels) { __builtin_prefetch(at + pixels, 1); }
 
-// The sum of every `step`th pixel of a row, row by row.
+// The sum of a channel's pixels, row by row. Pixels lie `step` apart.
 INLINE Lanes plane_sum(View x, int channel, int step = 1) {
     Lanes total = lanes(0);
     for (int r = 0; r < x.height; r++) {
@@ -54,7 +53,7 @@ INLINE void clear(View x) {
         for (int r = 0; r < x.height; r++) std::fill_n(x.line(c, r), x.width, lanes(0));
 }
 
-// Zeroed memory on a cache line's border.
+// Memory full of zeros that starts at a cache line.
 class Memory {
   public:
     Memory() = default;
@@ -73,8 +72,8 @@ class Memory {
     size_t count_ = 0;
 };
 
-// Where the planes of a value lie. An odd number of pixels a plane keeps channels out of each
-// other's cache sets.
+// Where the planes of a value lie in memory. Planes have an odd number of pixels, so that channels
+// do not compete for the same cache sets.
 struct Layout {
     int channels = 0, height = 0, width = 0;
     long halo = 0, rows = 0, row = 0, plane = 0;
@@ -86,45 +85,47 @@ struct Layout {
         : channels(channels), height(height), width(width), halo(halo), rows(rows), row(columns),
           plane((rows * columns) | 1) {}
     size_t block() const { return (size_t)channels * plane; }
-    bool gaps() const { return rows != height || row != width; }  // pixels that must be zero
+    bool gaps() const { return rows != height || row != width; }  // pixels that stay zero
     View view(Lanes *base) const {
         return {base + halo * row + halo, row, plane, channels, height, width};
     }
 };
 
-// How a plane of outputs is made by Winograd's algorithm (winograd.hpp), if it is: so many of its
-// first rows and columns in tiles of 4 x 4, those below and beside them in tiles of 2 x 2.
+// How Winograd's algorithm (winograd.hpp) divides a plane of outputs: the first `rows` rows of the
+// first `columns` columns into tiles of 4 x 4, the rest into tiles of 2 x 2. Without tiles, the
+// convolution does not use the algorithm.
 struct Tiling {
     int rows = 0, columns = 0;
-    bool fours = false, twos = false;  // which tiles there are
+    bool fours = false, twos = false;  // whether there are tiles of 4 x 4, of 2 x 2
 
     bool any() const { return fours || twos; }
 };
 
-// The weights of a dense convolution in one direction, as its kernel reads them.
+// The weights of a dense convolution in one direction, in the order that its kernel reads them.
 struct Packed {
     Tiling tiling;
-    size_t group = 0;  // numbers of each group
+    size_t group = 0;  // numbers per group
     std::vector<real> weights;
 
     real *of(int index) { return weights.data() + index * group; }
 };
 
-// What an op keeps from one call to the next within a step.
+// What an op keeps between its calls within a step.
 struct Work {
     Packed forward, backward;
     Memory tile;                              // one transformed tile of all channels
-    Layout spread_layout;                     // the gradient of a convolution's output, spread
-    int spread = -1;                          // which of the net's `spreads` holds it
-    Memory sums;                              // gradients of the weights, still by lane
-    int together = 0;                         // outputs of a group of winograd_weights.hpp; the
-    Memory factors;                           // sums are its products' then. 0: it is not used
+    Layout spread_layout;                     // of the spread gradient of a convolution's output
+    int spread = -1;                          // index of that gradient in the net's `spreads`
+    Memory sums;                              // gradients of the weights, one per lane
+    int together = 0;                         // group size in winograd_weights.hpp, whose products
+                                              // `sums` then holds; 0: not used
+    Memory factors;                           // room for that algorithm's factors
     std::vector<Lanes> first, second;         // sums over a block, by channel
-    std::vector<double> total, squares;       // and over the batch
+    std::vector<double> total, squares;       // sums over the batch, by channel
     std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset
     std::vector<real> slope, pull, push;               // dx = slope dy + pull (x - mean) + push
-    std::vector<uint16_t> kept;               // dropout: a bit for each lane
-    std::vector<Lanes> small;                 // for each block, what a gate needs again
+    std::vector<uint16_t> kept;               // dropout: a bit per lane, 1 if the value stays
+    std::vector<Lanes> small;                 // what a gate's backward pass needs, by block
 };
 
 struct Net {
@@ -134,10 +135,10 @@ struct Net {
     int64_t input, scores;
     int64_t blocks;
     std::vector<Memory> acts, shared;
-    std::vector<size_t> strides;  // of a shared buffer, from block to block
+    std::vector<size_t> strides;  // of each shared buffer, from block to block
     std::vector<Layout> layouts, gradient_layouts;
-    // What only one segment needs: the same memory serves every segment, so that it stays in the
-    // caches. For each value, which of it holds the value and its gradient; -1: none.
+    // Memory that every segment uses again, so that it stays in the caches. The indices say, for
+    // each value, which of it holds the value and its gradient; -1: none.
     std::vector<Memory> passing_acts, passing_grads, spreads;
     std::vector<int> passing_act, passing_grad;
 
@@ -145,8 +146,8 @@ struct Net {
     real *gradients = nullptr;
     real *running = nullptr;
     uint64_t dropout_stream = 0;
-    int64_t images = 0;      // of this step
-    const int64_t *stop = nullptr;  // the caller's: not zero, and what runs ends early
+    int64_t images = 0;             // in this step's batch
+    const int64_t *stop = nullptr;  // the caller's flag: if not zero, this step ends early
 #ifdef LIGHTSEARCH_PROFILE
     Profile profile;
 #endif
@@ -163,7 +164,7 @@ struct Net {
     View grad(int64_t value, int64_t block) const {
         int64_t buffer = values[value].gradient;
         const Layout &layout = gradient_layouts[value];
-        if (buffer == NO_GRADIENT) return layout.view(nullptr);  // not wanted
+        if (buffer == NO_GRADIENT) return layout.view(nullptr);
         if (buffer == OWN_BLOCK) return layout.view(passing_grads[passing_grad[value]].at());
         return layout.view(shared[buffer].at() + block * strides[buffer]);
     }
@@ -173,14 +174,14 @@ struct Net {
         return left < LANES ? left : LANES;
     }
 
-    // Read between blocks, so that also a large batch ends soon.
+    // Checked between blocks, so that a large batch ends soon too.
     bool stopped() const { return stop && __atomic_load_n(stop, __ATOMIC_RELAXED); }
 
     void share_memory();
     void clear_gaps(size_t start, size_t end);
-    void forward();   // every op over every block of the batch
+    void forward();   // runs every op on every block of the batch
     void backward();  // from the gradient of the scores to the gradients of the parameters
-    void infer();     // one block, with running statistics and without dropout
+    void infer();     // runs one block with running statistics and without dropout
 };
 
 }  // namespace

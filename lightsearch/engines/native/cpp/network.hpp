@@ -69,7 +69,8 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
     share_memory();
 }
 
-// Room for the largest of the first things that any segment needs, of the second ones, and so on.
+// Counts the memory that segments can share: each segment numbers what it needs from 0 on, and
+// memory n must hold the largest number n of all segments.
 class Rooms {
   public:
     void restart() { next_ = 0; }
@@ -150,9 +151,9 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
         if (op.wanted_other) pass_on(dy, net.grad(op.other, block), op.adds_other);
         return;
     }
-    if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);  // it has weights
+    if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);  // has weights to train
     if (!op.wanted) return;
-    if (op.kind == POINTWISE) {  // of a convolution that it follows, it keeps the gradient
+    if (op.kind == POINTWISE) {  // a tail keeps the gradient for its convolution
         if (net.values[op.source].gradient == NO_GRADIENT) return pointwise_backward(net, op, work, block);
         return pointwise_backward_alone(net, op, work, block);
     }
@@ -166,12 +167,12 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
     }
 }
 
-// Pixels of a value over the batch.
+// The number of pixels of a value in the whole batch.
 inline double population(const Net &net, int64_t value) {
     return (double)net.images * net.layouts[value].height * net.layouts[value].width;
 }
 
-// Before the first block of a segment: zeros around and between what its ops write.
+// Before a segment's first block, writes zeros around and between the pixels that its ops write.
 inline void Net::clear_gaps(size_t start, size_t end) {
     auto clear = [](const Memory &memory, const Layout &layout) {
         if (layout.gaps())
@@ -231,7 +232,7 @@ inline void Net::infer() {
     for (size_t i = 0; i < ops.size(); i++) forward_op(*this, i, 0, true);
 }
 
-// Before the first `infer` with these parameters.
+// Call it before the first `infer` with these parameters.
 inline void prepare_inference(Net &net) {
     net.training = false;
     for (size_t i = 0; i < net.ops.size(); i++) {

@@ -1,5 +1,4 @@
-// SGD with momentum (Nesterov's, as torch.optim.SGD), Adam and AdamW (as torch.optim), and the
-// moving average.
+// SGD with Nesterov momentum, Adam and AdamW, all as in torch.optim, and the moving average.
 #pragma once
 #include <cmath>
 
@@ -7,7 +6,7 @@
 
 namespace {
 
-// m = momentum * m + g (m = g at first); p -= rate * (g + momentum * m)
+// m = momentum * m + g (m = g in the first step); p -= rate * (g + momentum * m)
 inline void sgd(real *p, const real *g, real *m, int64_t count, double rate, double momentum,
                 double decay, bool first) {
     for (int64_t i = 0; i < count; i++) {
@@ -20,8 +19,8 @@ inline void sgd(real *p, const real *g, real *m, int64_t count, double rate, dou
     }
 }
 
-// p -= rate * (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + 1e-8); steps count from 1. Adam adds
-// the decay to the gradient, AdamW shrinks the weights.
+// p -= rate * (m / (1 - b1^step)) / (sqrt(v / (1 - b2^step)) + 1e-8). Steps count from 1. Adam
+// adds the decay to the gradient; AdamW (`decoupled`) shrinks the weights.
 inline void adam(real *p, const real *g, real *m, real *v, int64_t count, double rate,
                  double decay, bool decoupled, int64_t step) {
     const double b1 = 0.9, b2 = 0.999;

@@ -1,19 +1,22 @@
-// Winograd's algorithms in one dimension: how M neighbouring outputs of a window of 3 come from
-// M + 2 inputs d in M + 2 multiplications, M = 2 or 4.
+// Winograd's algorithms in one dimension: M neighbouring outputs of a window of 3 weights w follow
+// from M + 2 inputs d in M + 2 multiplications, for M = 2 or 4.
 //
-//     y = A' [ (G w) . (B' d) ],    . multiplies number by number
+//     y = A' [ (G w) . (B' d) ],    where . multiplies number by number
 //
-// The matrices multiply polynomials by their values at M + 2 points: 0, infinity, and M / 2 points
-// p with both signs, in this order. With Z(x) the product of x^2 - p^2 over all p, and E(x) that
-// over the others than p, the rows of B' are the coefficients of
+// The matrices multiply polynomials by way of their values at M + 2 points: 0, infinity, and M / 2
+// points p with both signs, in this order. Let Z(x) be the product of x^2 - p^2 over all p, and
+// E(x) the product over all but one p. The rows of B' are the coefficients of
 //
 //     Z(x) for 0,    x Z(x) for infinity,    x^2 E(x) +- p x E(x) for +-p,
 //
-// those of G the powers 1, p, p^2 over x Z(x)'s slope at the point (0, 0, 1 for infinity), and
-// A'[j] has p^j, 1 for 0 in its first row, and for infinity in its last. For M = 2, p is 1. For
-// M = 4 any two will do, but for rounding: 5/8 and 3/2 make the error of a convolution of 16 channels
-// of random numbers 2.3 times the plain sum's, in two dimensions, where the usual 1 and 2 make it
-// 5.0; with M = 2 it is 0.8 times (benchmarks/rounding.py; of fewer channels, more).
+// The rows of G are the powers 1, p, p^2, divided by the slope of x Z(x) at the point; infinity
+// has 0, 0, 1. Row j of A' has the powers p^j. The point 0 has a 1 in the first row alone,
+// infinity in the last.
+//
+// For M = 2, p is 1. For M = 4 any two points are right, but they round differently. In two
+// dimensions, 5/8 and 3/2 make the rounding error of a convolution of 16 channels of random
+// numbers 2.3 times that of the plain sum; the usual 1 and 2 make it 5.0 times. M = 2 makes it 0.8
+// times. Fewer channels make all of these larger (benchmarks/engines/rounding.py).
 #pragma once
 #include <type_traits>
 
@@ -21,17 +24,17 @@
 
 namespace {
 
-// Calls `run` with M as a constant.
+// Calls `run` with M as a compile-time constant.
 template <class Run> INLINE auto with_m(int m, Run run) {
     if (m == 4) return run(std::integral_constant<int, 4>());
     return run(std::integral_constant<int, 2>());
 }
 
-// What the matrices are made of, as tables: a compiler need not unroll a loop to know a number.
+// The numbers in the matrices, as tables, so that the compiler knows them without unrolling loops.
 template <int M> struct Points {
     static constexpr int PAIRS = M / 2;
     double p[PAIRS] = {}, powers[PAIRS][M + 1] = {};
-    double z[PAIRS + 1] = {}, e[PAIRS][PAIRS + 1] = {};  // coefficients of x^2j in Z, and in each E
+    double z[PAIRS + 1] = {}, e[PAIRS][PAIRS + 1] = {};  // coefficients of x^2j in Z and each E
     double g[M + 2][3] = {};
 
     constexpr Points() {
@@ -55,7 +58,7 @@ template <int M> struct Points {
     }
 
   private:
-    // The product of x^2 - p^2 over all p but number `without`.
+    // The product of x^2 - p^2 over all p except number `without`.
     constexpr void multiply(double *to, int without) {
         to[0] = 1;
         for (int k = 0, degree = 1; k < PAIRS; k++) {
@@ -67,7 +70,7 @@ template <int M> struct Points {
 };
 template <int M> constexpr Points<M> POINTS_OF;
 
-// to + times x.
+// to + times * x
 INLINE Reg add(Reg to, Reg x, double times) {
     return times == 1 ? to + x : times == -1 ? to - x : fma(x, spread((real)times), to);
 }

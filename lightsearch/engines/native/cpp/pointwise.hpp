@@ -1,15 +1,15 @@
-// What follows a convolution pixel by pixel: an activation before or after batch normalisation,
-// and dropout.
+// What follows a convolution pixel by pixel: batch normalisation, an activation before or after
+// it, and dropout.
 //
 //     u = scale * f(z) + offset,   y = keep * g(u)
 //
-// With batch norm, scale = gamma / sqrt(var + eps) and offset = beta - mean * scale, with mean and
-// variance of f(z) over the batch. Backwards, du = dy * keep * g'(u) replaces dy in place while its
-// sums over the batch are taken; when all blocks have passed,
+// With batch norm, scale = gamma / sqrt(var + eps) and offset = beta - mean * scale, where mean
+// and var are those of f(z) over the batch. In the backward pass, du = dy * keep * g'(u)
+// overwrites dy, and its sums over the batch are added up. After all blocks,
 //
 //     dz = f'(z) * scale * (du - mean(du) - (f(z) - mean) / (var + eps) * mean(du (f(z) - mean)))
 //
-// is spread into the scratch memory of the convolution.
+// goes into the scratch memory of the convolution.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -25,8 +25,8 @@ constexpr double EPSILON = 1e-5, MOMENTUM = 0.1;  // PyTorch's defaults
 
 // Statistics ----------------------------------------------------------------------------------
 
-// Adds row `line` of every channel to the sums of f(z) - k and of its square, with k near the mean
-// (the running mean), so that little is lost where the mean is large.
+// Adds row `line` of every channel to the sums of f(z) - k and of its square. k is the running
+// mean, so that a large mean costs no precision.
 INLINE void add_statistics(const Op &op, Work &work, const real *shift, View z, int line,
                            unsigned lanes_used) {
     with_function(op.before, [&](auto f) {
@@ -60,7 +60,7 @@ inline void gather_block(Work &work) {
     }
 }
 
-// After the last block: the affine map, and the running statistics.
+// After the last block, computes the affine map and moves the running statistics.
 inline void settle_statistics(const Net &net, const Op &op, Work &work, double count) {
     const int channels = (int)work.total.size();
     real *means = net.running + op.running, *variances = means + channels;
@@ -68,7 +68,7 @@ inline void settle_statistics(const Net &net, const Op &op, Work &work, double c
         double moved = work.total[c] / count;
         double mean = means[c] + moved;
         double variance = work.squares[c] / count - moved * moved;
-        if (variance < 0) variance = 0;  // by rounding; what is not a number stays so
+        if (variance < 0) variance = 0;  // by rounding; NaN stays NaN
         work.mean[c] = (real)mean;
         work.inverse[c] = (real)(1 / std::sqrt(variance + EPSILON));
         work.scale[c] = net.parameters[op.gamma + c] * work.inverse[c];
@@ -79,7 +79,7 @@ inline void settle_statistics(const Net &net, const Op &op, Work &work, double c
     }
 }
 
-// The affine map of evaluation, from the running statistics.
+// Computes the affine map for evaluation from the running statistics.
 inline void settle_running(const Net &net, const Op &op, Work &work) {
     const int channels = (int)work.scale.size();
     const real *means = net.running + op.running, *variances = means + channels;
@@ -92,11 +92,12 @@ inline void settle_running(const Net &net, const Op &op, Work &work) {
 
 // Dropout -------------------------------------------------------------------------------------
 
-typedef uint64_t Four __attribute__((vector_size(32)));   // draws of four lanes
-typedef int16_t Sixteen __attribute__((vector_size(32)));  // their four decisions each
+typedef uint64_t Four __attribute__((vector_size(32)));    // random numbers of four lanes
+typedef int16_t Sixteen __attribute__((vector_size(32)));  // the same as four decisions each
 
-// Draws which values of a block stay, a bit for each lane: decision (n, y, x, c) in this order, four
-// to a draw. Where an image has a multiple of four of them, all lanes use up a draw together.
+// Decides which values of a block stay, a bit per lane. Decisions have the order (n, y, x, c), and
+// a random number holds four. If an image has a multiple of four, all lanes need a new number at
+// the same time.
 inline void draw_kept(const Net &net, const Op &op, Work &work, View y, int64_t block) {
     const long pixels = op.drop == PER_CHANNEL ? 1 : y.pixels();
     const uint64_t stream = key(net.dropout_stream, op.drop_index);
@@ -112,13 +113,13 @@ inline void draw_kept(const Net &net, const Op &op, Work &work, View y, int64_t 
         }
         return;
     }
-    Four counts[4], bit[4];  // of lanes 4q to 4q + 3
+    Four counts[4], bit[4];  // item q is for lanes 4q to 4q + 3
     for (int lane = 0; lane < LANES; lane++) {
         counts[lane / 4][lane % 4] = stream + ((first + lane * each) / 4 + 1) * GOLDEN;
         bit[lane / 4][lane % 4] = 0x0001000100010001ull << lane;
     }
     const Sixteen limits = Sixteen{} + limit;
-    uint64_t four = 0;  // of four decisions, a bit for each lane
+    uint64_t four = 0;  // four decisions, a bit per lane each
     int left = 0;
     for (long pixel = 0; pixel < pixels; pixel++)
         for (int c = 0; c < y.channels; c++, left--, four >>= 16) {
@@ -135,7 +136,7 @@ inline void draw_kept(const Net &net, const Op &op, Work &work, View y, int64_t 
         }
 }
 
-// The kept bits of channel c, or nothing where nothing is dropped.
+// The kept bits of channel c, or null if nothing is dropped.
 INLINE const uint16_t *kept_bits(const Net &net, const Op &op, const Work &work, View y, int c,
                                  int64_t block) {
     if (op.drop == NO_DROP || !net.training) return nullptr;
@@ -144,7 +145,8 @@ INLINE const uint16_t *kept_bits(const Net &net, const Op &op, const Work &work,
 }
 INLINE real kept_scale(const Op &op) { return (real)(1 / (1 - op.threshold / 65536.0)); }
 
-// Calls `run` with what dropout makes of pixel x of a row's values; its first pixel is `pixel`.
+// Calls `run` with a function of (x, value) that applies dropout to pixel x of a row. The row
+// starts at pixel `pixel` of its plane.
 template <class Run>
 INLINE void with_drop(const Op &op, const uint16_t *kept, long pixel, Run run) {
     if (!kept) return run([](int, Lanes v) { return v; });
@@ -181,7 +183,7 @@ inline void pointwise_forward(const Net &net, const Op &op, Work &work, int64_t 
     });
 }
 
-// dy becomes du, and its sums are taken: of du, and of du (f(z) - mean).
+// Turns dy into du, and adds up the sums of du and of du (f(z) - mean).
 inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t block) {
     const View z = net.act(op.source, block), dy = net.grad(op.target, block);
     clear_block(work);
@@ -215,7 +217,7 @@ inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t
     gather_block(work);
 }
 
-// After the last block: the gradients of gamma and beta, and the map from du to dz.
+// After the last block, computes the gradients of gamma and beta, and the map from du to dz.
 inline void settle_backward(const Net &net, const Op &op, Work &work, double count) {
     if (op.gamma < 0) return;
     for (size_t c = 0; c < work.total.size(); c++) {
@@ -228,7 +230,8 @@ inline void settle_backward(const Net &net, const Op &op, Work &work, double cou
     }
 }
 
-// dz from du, of channels `first` and on, every `step` pixels; lanes without an image get zeros.
+// Computes dz from du for the channels from `first` on, `step` pixels apart. Lanes without an
+// image become zero.
 inline void spread_gradient(const Net &net, const Op &op, const Work &work, View z, View du,
                             View dz, int first, int step, int64_t block) {
     const unsigned used = (1u << net.lanes_in(block)) - 1;
@@ -253,7 +256,7 @@ inline void spread_gradient(const Net &net, const Op &op, const Work &work, View
     });
 }
 
-// A pointwise op that follows no convolution: dx (+)= dy * keep * f'(x).
+// For a pointwise op that follows no convolution: dx = dy * keep * f'(x), added if op.adds.
 inline void pointwise_backward_alone(const Net &net, const Op &op, Work &work, int64_t block) {
     const View x = net.act(op.source, block), dy = net.grad(op.target, block);
     const View dx = net.grad(op.source, block);

@@ -1,6 +1,6 @@
-// Pooling. Max: the largest value of each window; of equal ones the first, row by row, gets the
-// gradient, as in PyTorch. Average: windows that reach over the edge count zeros, as in PyTorch.
-// Global: the mean of each plane.
+// Pooling, as in PyTorch. Max pooling gives the gradient to the first of equal values, row by row.
+// Average pooling counts the zeros of windows that reach over the edge. Global pooling is the mean
+// of each plane.
 #pragma once
 #include <algorithm>
 
@@ -16,7 +16,7 @@ struct Span {
           to(std::min<int>(size, index * op.stride - op.padding + kernel)) {}
 };
 
-INLINE Lanes larger(Lanes a, Lanes b) {  // the first of equals; NaN is larger than any number
+INLINE Lanes larger(Lanes a, Lanes b) {  // a if they are equal; NaN is above any number
     UNROLL for (int p = 0; p < PARTS; p++) {
         const Reg x = a.part[p], y = b.part[p];
         a.part[p] = choose((y > x) | (y != y), y, x);
@@ -24,7 +24,7 @@ INLINE Lanes larger(Lanes a, Lanes b) {  // the first of equals; NaN is larger t
     return a;
 }
 
-// Windows of 2 x 2 that lie side by side, the usual ones, without asking where they end.
+// Whether windows are the usual ones, 2 x 2 side by side, which need no checks at edges.
 INLINE bool usual(const Op &op) {
     return op.height == 2 && op.width == 2 && op.stride == 2 && op.padding == 0;
 }
@@ -52,7 +52,8 @@ inline void max_pool(const Op &op, View x, View y) {
         }
 }
 
-// What the first of the largest values gets, once: `open` says where none was found so far.
+// The gradient d in lanes where x is the first of the largest values, else 0. `open` marks the
+// lanes that have not found theirs yet.
 INLINE Lanes first_share(Mask (&open)[PARTS], Lanes x, Lanes best, Lanes d) {
     UNROLL for (int p = 0; p < PARTS; p++) {
         const Mask here = open[p] & (x.part[p] == best.part[p]);

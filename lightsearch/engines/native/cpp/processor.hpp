@@ -1,4 +1,4 @@
-// Which build of this library suits this processor best; asked of the one that any can run.
+// Which build suits this processor best. Python asks the build that runs on any processor.
 #pragma once
 #include <cstdint>
 #if defined(__x86_64__)
@@ -7,9 +7,9 @@
 
 namespace {
 
-// 4: with AVX-512; 3: with AVX2 and FMA; 0: neither. AMD's family 25 (Zen 4) has AVX-512 but splits
-// such registers in two, and was slower with them (docs/benchmarks.md). Others may gain nothing,
-// with one unit for wide multiplications or registers split too; of those none was tried.
+// 4: with AVX-512; 3: with AVX2 and FMA; 0: neither. AMD's family 25 (Zen 4) has AVX-512 but
+// splits such registers in two, and was slower with them (docs/benchmarks.md). Others may gain
+// nothing, with one unit for wide multiplications or registers split too; of those none was tried.
 inline int64_t best_build() {
 #if defined(__x86_64__)
     __builtin_cpu_init();

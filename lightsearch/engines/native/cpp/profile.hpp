@@ -1,5 +1,5 @@
-// Where the time goes: seconds by op and direction, counted only where LIGHTSEARCH_PROFILE is
-// defined (benchmarks/kernels.py).
+// Measures the seconds that each op takes in each direction, if LIGHTSEARCH_PROFILE is defined
+// (benchmarks/engines/kernels.py).
 #pragma once
 #ifdef LIGHTSEARCH_PROFILE
 #include <array>
@@ -26,7 +26,7 @@ class Timed {
     std::chrono::steady_clock::time_point begin_;
 };
 
-// Multiply-adds a second of this core, from registers alone.
+// Multiply-adds per second of this core on registers alone.
 inline double peak_multiply_adds() {
     Reg sums[12], x = spread((real)1.0000001), y = spread((real)0.9999999);
     UNROLL for (int i = 0; i < 12; i++) sums[i] = spread((real)i);

@@ -1,5 +1,5 @@
-// Residual addition, y = x + shortcut, and the nearest-neighbour resizing of a shortcut:
-// y[i][j] = x[i * h / H][j * w / W], rounded down.
+// Residual addition, y = x + shortcut, and nearest-neighbour resizing of a shortcut:
+// y[i][j] = x[i * h / H][j * w / W], with indices rounded down.
 #pragma once
 #include <algorithm>
 
@@ -14,7 +14,7 @@ inline void add(View x, View shortcut, View y) {
                 y.line(c, r)[s] = x.line(c, r)[s] + shortcut.line(c, r)[s];
 }
 
-// dx (+)= dy
+// dx = dy, added if `adds`.
 inline void pass_on(View dy, View dx, bool adds) {
     for (int c = 0; c < dx.channels; c++)
         for (int r = 0; r < dx.height; r++) {
@@ -24,8 +24,8 @@ inline void pass_on(View dy, View dx, bool adds) {
         }
 }
 
-// Which pixel of `before` pixel `index` of `after` is taken from. PyTorch multiplies in float,
-// which is one less than the quotient where that is whole and not exact in float (26 to 22).
+// The pixel, of `before`, that becomes pixel `index` of `after`. PyTorch multiplies in float. If
+// the quotient is whole but not exact in float, the result is one less (as from 26 to 22 pixels).
 INLINE int nearest(int index, int before, int after) {
     const float scale = (float)before / (float)after;
     return std::min((int)((float)index * scale), before - 1);

@@ -2,15 +2,17 @@
 // F(M x M, 3 x 3), M = 2 or 4, after Lavin and Gray, "Fast algorithms for convolutional neural
 // networks", 2016.
 //
-// M by M outputs of a channel come from M + 2 by M + 2 inputs d, its tile, as
+// M x M outputs of a channel follow from a tile d of (M + 2) x (M + 2) inputs as
 //
-//     A' [ sum over i of (G w[i] G') . (B' d[i] B) ] A,    . multiplies number by number,
+//     A' [ sum over i of (G w[i] G') . (B' d[i] B) ] A,    where . multiplies number by number,
 //
-// with the matrices of points.hpp: that is 16 multiplications where the sum itself takes 36, or 36
-// where it takes 144. One tile at a time, so that its transform stays near the core. Larger tiles
-// do most of a plane and smaller ones a rest of one or two rows and columns, or one size does all;
-// where it does not divide a side, the last tile lies back over its neighbour's outputs and writes
-// those that are new.
+// with the matrices of points.hpp. M = 2 takes 16 multiplications instead of 36, M = 4 takes 36
+// instead of 144. Tiles are computed one at a time, so that a transformed tile stays near the
+// core.
+//
+// Larger tiles cover most of a plane, and smaller ones a rest of one or two rows and columns; or
+// one size covers everything. If the size does not divide a side, the last tile overlaps its
+// neighbour and writes only the outputs that are new.
 #pragma once
 #include <algorithm>
 #include <type_traits>
@@ -23,11 +25,11 @@ namespace {
 template <int M> struct Winograd {
     static constexpr int SIDE = M + 2, SPOTS = SIDE * SIDE;  // of a transformed tile
 
-    // B' d B of one tile of a channel.
+    // Computes B' d B of one tile of a channel.
     static APART void transform(const Lanes *x, long row, Lanes *to) {
         const Lanes *line[SIDE];
         UNROLL for (int r = 0; r < SIDE; r++) line[r] = x + r * row;
-        UNROLL for (int r = 2; r < SIDE; r++)  // what is new in the next tile
+        UNROLL for (int r = 2; r < SIDE; r++)  // the pixels that the next tile adds
             UNROLL for (int s = 2; s < SIDE; s++) __builtin_prefetch(line[r] + s + M, 0, 2);
         UNROLL for (int p = 0; p < PARTS; p++)
             UNROLL for (int pair = 0; pair < SIDE; pair += 2) {
@@ -44,8 +46,8 @@ template <int M> struct Winograd {
             }
     }
 
-    // A' m A of one tile of a channel, without its first `rows` rows and `columns` columns. A
-    // number of m comes every `apart`.
+    // Computes A' m A of one tile of a channel, without its first `rows` rows and `columns`
+    // columns. The numbers of m lie `apart` apart.
     static APART void settle(const Lanes *m, long apart, real bias, bool add, Lanes *y, long row,
                              int rows, int columns) {
         const Reg offset = spread(bias);
@@ -72,13 +74,13 @@ template <int M> struct Winograd {
             }
     }
 
-    // One tile of T output channels, without its first `rows` rows and `columns` columns.
+    // Computes a tile of T output channels, without its first `rows` rows and `columns` columns.
     template <int T>
     static void multiply(const Lanes *tile, int inputs, const real *w, const real *bias, bool add,
                          Lanes *y, long y_plane, long y_row, int rows, int columns) {
         Lanes products[SPOTS][T];
         for (int spot = 0; spot < SPOTS; spot++, tile++) {
-            if (spot < M * M)  // while there is time
+            if (spot < M * M)  // prefetches the outputs, one per spot
                 UNROLL for (int t = 0; t < T; t++)
                     __builtin_prefetch(y + t * y_plane + spot / M * y_row + spot % M, 1);
             Lanes sums[T];
@@ -93,7 +95,7 @@ template <int M> struct Winograd {
             settle(products[0] + t, T, bias ? bias[t] : 0, add, y, y_row, rows, columns);
     }
 
-    // A row of tiles: the outputs from row `line` and column `begin` on, to column `end`.
+    // Computes a row of tiles: the outputs from row `line` on, from column `begin` to `end`.
     static void run(Window window, const Lanes *x, View y, const real *weights, const real *bias,
                     bool add, Lanes *tile, int line, int begin, int end) {
         typedef void (*Multiply)(const Lanes *, int, const real *, const real *, bool, Lanes *,
@@ -117,7 +119,8 @@ template <int M> struct Winograd {
         }
     }
 
-    // G w G' of every weight in the order that `multiply` reads them: by tile, spot, input, output.
+    // Writes G w G' of every weight in the order that `multiply` reads them: by tile of outputs,
+    // spot, input and output.
     template <class At> static void pack(int outputs, int inputs, real *to, At at) {
         const auto &G = POINTS_OF<M>.g;
         for (int k = 0, o = 0, tiles = tile_count(outputs, TILE); k < tiles; k++) {
@@ -144,23 +147,25 @@ template <int M> struct Winograd {
     }
 };
 
-// Numbers that take the place of a weight, and those of a transformed tile of all inputs.
+// How many numbers replace the nine of a window of weights.
 INLINE int spots(Tiling tiling) {
     return (tiling.fours ? Winograd<4>::SPOTS : 0) + (tiling.twos ? Winograd<2>::SPOTS : 0);
 }
+// How many numbers a transformed tile of all inputs has.
 INLINE size_t tile_room(Tiling tiling, int inputs) {
     if (tiling.fours) return (size_t)inputs * Winograd<4>::SPOTS;
     return tiling.twos ? (size_t)inputs * Winograd<2>::SPOTS : 0;
 }
 
-// The fastest, by a model that was fitted to measurements: a tile costs a tenth more than its
-// multiply-adds of 16 lanes, and 200 or 40 more for the transforms of each channel.
+// The fastest tiling, by a cost model that was fitted to measurements. In multiply-adds of 16
+// lanes, a tile costs 1.1 times its products, plus 200 (4 x 4) or 40 (2 x 2) per channel for
+// transforms.
 inline Tiling fastest_tiling(int inputs, int outputs, int height, int width) {
     const double pairs = (double)inputs * outputs, channels = inputs + outputs;
     const double large = 1.1 * Winograd<4>::SPOTS * pairs + 200 * channels;
     const double small = 1.1 * Winograd<2>::SPOTS * pairs + 40 * channels;
     Tiling best;
-    double least = 9 * pairs * height * width;  // of `convolve`
+    double least = 9 * pairs * height * width;  // the cost of `convolve`
     auto twos = [](int rows, int columns) { return tile_count(rows, 2) * tile_count(columns, 2); };
     for (int rows : {0, height / 4 * 4, height})
         for (int columns : {0, width / 4 * 4, width}) {
@@ -174,8 +179,8 @@ inline Tiling fastest_tiling(int inputs, int outputs, int height, int width) {
     return best;
 }
 
-// As `convolve`; weights are those for tiles of 4 x 4, then those for 2 x 2, as far as they are
-// used, and `tile` has room for one transformed tile of all inputs.
+// As `convolve`. The weights for tiles of 4 x 4 come first, then those for 2 x 2, each if there
+// are such tiles. `tile` has room for one transformed tile of all inputs.
 template <class After>
 void convolve_tiles(Tiling tiling, Window window, const Lanes *x, View y, const real *weights,
                     const real *bias, bool add, Lanes *tile, After after) {

@@ -1,14 +1,15 @@
 // The weight gradient of a dense 3 x 3 convolution with a stride of 1 in fewer multiplications:
-// Winograd's F(3, M) along the rows, M = 2 or 4, which is F(M, 3) transposed. Where y =
-// A' [(G w) . (B' d)] (points.hpp), the gradients g of M neighbouring outputs give to the three
-// weights of a row of the window
+// Winograd's F(3, M) along the rows, M = 2 or 4, which is F(M, 3) transposed. From y = A' [(G w) .
+// (B' d)] (points.hpp) follows the gradient of the three weights of a window's row,
 //
-//     dw = G' [(A g) . (B' d)],    . multiplies number by number,
+//     dw = G' [(A g) . (B' d)],    where . multiplies number by number,
 //
-// in 4 products for 6, or 6 for 12. They are summed over pixels, images and batch before the last
-// step, G'. Some rows at a time, the factors lie by point, so that a point's products are summed by
-// the kernel for a window of 1 x 1. Where M does not divide a row, its last group lies back over
-// its neighbour, whose gradients count as zero there.
+// with the gradients g of M neighbouring outputs. That takes 4 products instead of 6, or 6 instead
+// of 12. The products are summed over pixels, images and batch; G' comes last.
+//
+// The factors of a band of rows are stored by point, so that the kernel for a window of 1 x 1 can
+// sum each point's products. If M does not divide a row, the last group of outputs overlaps its
+// neighbour, and the gradients in the overlap count as zero.
 #pragma once
 #include <algorithm>
 
@@ -17,7 +18,7 @@
 
 namespace {
 
-// A band of rows: for each point and channel a plane of groups, [point][channel][row][group].
+// The factors of a band of rows, as [point][channel][row][group].
 struct Band {
     Lanes *at;
     int channels, rows, groups;
@@ -32,7 +33,7 @@ struct Band {
 template <int M> struct RowGradient {
     static constexpr int POINTS = M + 2;
 
-    // Rows whose factors stay in the caches near the core (measured).
+    // The number of rows whose factors stay in the caches near the core (measured).
     static int band_rows(int height, int width) {
         return std::min(height, std::max(1, 256 / width));
     }
@@ -48,7 +49,7 @@ template <int M> struct RowGradient {
         return in.size(POINTS) + Band{nullptr, outputs, rows, in.groups}.size(POINTS);
     }
 
-    // B' d of one row of a channel, `width` outputs wide.
+    // Computes B' d of one row of a channel with `width` outputs.
     static APART void transform_inputs(const Lanes *d, int width, const Band &to, int c, int r) {
         Lanes *at = to.line(0, c, r);
         const long apart = to.channels * to.plane();
@@ -61,7 +62,7 @@ template <int M> struct RowGradient {
         }
     }
 
-    // A g of one group.
+    // Computes A g of one group.
     template <class At> static INLINE void gather(At g, Lanes *to, long apart) {
         UNROLL for (int p = 0; p < PARTS; p++)
             UNROLL for (int n = 0; n < POINTS; n += 2)
@@ -69,7 +70,7 @@ template <int M> struct RowGradient {
                                  to[n * apart].part[p], to[(n + 1) * apart].part[p]);
     }
 
-    // A g of one row of a channel.
+    // Computes A g of one row of a channel.
     static APART void transform_slopes(const Lanes *g, int width, const Band &to, int c, int r) {
         Lanes *at = to.line(0, c, r);
         const long apart = to.channels * to.plane();
@@ -79,7 +80,7 @@ template <int M> struct RowGradient {
         if (old < M) gather([&](int s) { return s < old ? lanes(0) : g[s - old]; }, at, apart);
     }
 
-    // sums[point][o][i][r] += the products of one group of channels over one block.
+    // Adds the products of one group of channels over one block to sums[point][o][i][r].
     static void add(Window window, const Lanes *x, View dz, Lanes *room, Reg *sums) {
         const int outputs = dz.channels, inputs = window.inputs, width = dz.width;
         const int tiles = tile_count(outputs, SLOPES), most = band_rows(dz.height, width);
@@ -94,7 +95,7 @@ template <int M> struct RowGradient {
             for (int c = 0; c < outputs; c++)
                 for (int r = 0; r < rows; r++)
                     transform_slopes(dz.line(c, line + r), width, slopes, c, r);
-            const Window down{3, 1, 1, in.groups, in.groups, 1};  // rows, as if channels
+            const Window down{3, 1, 1, in.groups, in.groups, 1};  // takes rows for channels
             Reg *to = sums;
             for (int n = 0; n < POINTS; n++, to += 3L * outputs * inputs)
                 for (int i = 0, o = 0; i < tiles; i++) {
@@ -109,7 +110,7 @@ template <int M> struct RowGradient {
         }
     }
 
-    // The weights' gradients from the sums of the products.
+    // Computes the weights' gradients from the sums of the products.
     static void settle(const Reg *sums, long pairs, real *gradients) {
         const auto &G = POINTS_OF<M>.g;
         for (long i = 0; i < 3 * pairs; i++, gradients += 3) {
@@ -123,9 +124,10 @@ template <int M> struct RowGradient {
     }
 };
 
-// The M of the fastest algorithm; 0 is `weight_gradient` (measured). Where registers are wide, sums
-// are quick beside transforms: by a model that was fitted to measurements, that of a group costs as
-// much as 70 multiply-adds of 16 lanes in an input, 50 in an output; it fails on small planes.
+// The M of the fastest algorithm (measured); 0 stands for `weight_gradient`. With wide registers,
+// transforms weigh more: by a cost model that was fitted to measurements, the transform of a group
+// costs as much as 70 multiply-adds of 16 lanes for an input, and 50 for an output. The model
+// fails on small planes.
 inline int fastest_group(int inputs, int outputs, int height, int width) {
     if (inputs < 4 || outputs < 4 || width < 2) return 0;
     if (WIDE) {
