@@ -45,27 +45,27 @@ INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, c
                         const real *bias, bool add) {
     const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
     Lanes sums[T][N];
-    UNROLL for (int t = 0; t < T; t++)
-        UNROLL for (int n = 0; n < N; n++) {
+    UNROLL_FOR (int t = 0; t < T; t++)
+        UNROLL_FOR (int n = 0; n < N; n++) {
             __builtin_prefetch(y + t * y_plane + n + 8, 1);
             sums[t][n] = add ? y[t * y_plane + n] : lanes(bias ? bias[t] : 0);
         }
     for (int c = 0; c < window.inputs; c++, x += window.plane) {
         const Lanes *line = x;
-        UNROLL for (int r = 0; r < height; r++, line += window.row)
-            UNROLL for (int s = 0; s < width; s++, w += T) {
+        UNROLL_FOR (int r = 0; r < height; r++, line += window.row)
+            UNROLL_FOR (int s = 0; s < width; s++, w += T) {
                 Lanes pixel[N];
-                UNROLL for (int n = 0; n < N; n++) pixel[n] = line[s + n * window.step];
-                UNROLL for (int t = 0; t < T; t++) {
+                UNROLL_FOR (int n = 0; n < N; n++) pixel[n] = line[s + n * window.step];
+                UNROLL_FOR (int t = 0; t < T; t++) {
                     Reg weight = spread(w[t]);
                     if (N > 1) HOLD(weight);
-                    UNROLL for (int n = 0; n < N; n++)
+                    UNROLL_FOR (int n = 0; n < N; n++)
                         sums[t][n] = fma(pixel[n], weight, sums[t][n]);
                 }
             }
     }
-    UNROLL for (int t = 0; t < T; t++)
-        UNROLL for (int n = 0; n < N; n++) y[t * y_plane + n] = sums[t][n];
+    UNROLL_FOR (int t = 0; t < T; t++)
+        UNROLL_FOR (int n = 0; n < N; n++) y[t * y_plane + n] = sums[t][n];
 }
 
 // Computes a row of `count` pixels of T output channels.
@@ -130,26 +130,26 @@ template <int ACROSS, int T, int TI>
 void weight_rows(Window window, const Lanes *x, const Lanes *dz, long dz_plane, long dz_row,
                  int dz_step, Reg *sums, long sums_output, long sums_input, int rows, int count) {
     Reg a[T][TI * ACROSS];
-    UNROLL for (int t = 0; t < T; t++)
-        UNROLL for (int j = 0; j < TI * ACROSS; j++)
+    UNROLL_FOR (int t = 0; t < T; t++)
+        UNROLL_FOR (int j = 0; j < TI * ACROSS; j++)
             a[t][j] = sums[t * sums_output + j / ACROSS * sums_input + j % ACROSS];
     for (int r = 0; r < rows; r++, x += window.row * window.step, dz += dz_row) {
         const Lanes *at = x, *d = dz;
         for (int i = 0; i < count; i++, at += window.step, d += dz_step)
-            UNROLL for (int p = 0; p < PARTS; p++) {
+            UNROLL_FOR (int p = 0; p < PARTS; p++) {
                 Reg pixel[TI * ACROSS];
-                UNROLL for (int j = 0; j < TI * ACROSS; j++)
+                UNROLL_FOR (int j = 0; j < TI * ACROSS; j++)
                     pixel[j] = at[j / ACROSS * window.plane + j % ACROSS].part[p];
-                UNROLL for (int t = 0; t < T; t++) {
+                UNROLL_FOR (int t = 0; t < T; t++) {
                     Reg slope = d[t * dz_plane].part[p];
                     HOLD(slope);
-                    UNROLL for (int j = 0; j < TI * ACROSS; j++)
+                    UNROLL_FOR (int j = 0; j < TI * ACROSS; j++)
                         a[t][j] = fma(slope, pixel[j], a[t][j]);
                 }
             }
     }
-    UNROLL for (int t = 0; t < T; t++)
-        UNROLL for (int j = 0; j < TI * ACROSS; j++)
+    UNROLL_FOR (int t = 0; t < T; t++)
+        UNROLL_FOR (int j = 0; j < TI * ACROSS; j++)
             sums[t * sums_output + j / ACROSS * sums_input + j % ACROSS] = a[t][j];
 }
 

@@ -15,16 +15,16 @@ namespace {
 template <int SIDE, int N>
 INLINE void depthwise_run(const Lanes *x, long row, Lanes *y, const real *weights, real bias,
                           bool add) {
-    UNROLL for (int p = 0; p < PARTS; p++) {
+    UNROLL_FOR (int p = 0; p < PARTS; p++) {
         Reg sums[N];
-        UNROLL for (int k = 0; k < N; k++) sums[k] = add ? y[k].part[p] : spread(bias);
-        UNROLL for (int r = 0; r < SIDE; r++)
-            UNROLL for (int s = 0; s < SIDE + N - 1; s++) {
+        UNROLL_FOR (int k = 0; k < N; k++) sums[k] = add ? y[k].part[p] : spread(bias);
+        UNROLL_FOR (int r = 0; r < SIDE; r++)
+            UNROLL_FOR (int s = 0; s < SIDE + N - 1; s++) {
                 const Reg pixel = x[r * row + s].part[p];
-                UNROLL for (int k = std::max(0, s - SIDE + 1); k < N && k <= s; k++)
+                UNROLL_FOR (int k = std::max(0, s - SIDE + 1); k < N && k <= s; k++)
                     sums[k] = fma(pixel, spread(weights[r * SIDE + s - k]), sums[k]);
             }
-        UNROLL for (int k = 0; k < N; k++) y[k].part[p] = sums[k];
+        UNROLL_FOR (int k = 0; k < N; k++) y[k].part[p] = sums[k];
     }
 }
 
@@ -38,13 +38,13 @@ void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_
         int i = 0;
         if constexpr (SIDE > 0)
             for (; window.step == 1 && i + 4 <= y_width; i += 4, at += 4) {
-                UNROLL for (int k = 0; k < 4; k++) fetch_to_write(y + i + k, AHEAD);
+                UNROLL_FOR (int k = 0; k < 4; k++) fetch_to_write(y + i + k, AHEAD);
                 depthwise_run<SIDE, 4>(at, window.row, y + i, weights, bias, add);
             }
         for (; i < y_width; i++, at += window.step) {
             Lanes sums = add ? y[i] : lanes(bias);
-            UNROLL for (int r = 0; r < height; r++)
-                UNROLL for (int s = 0; s < width; s++)
+            UNROLL_FOR (int r = 0; r < height; r++)
+                UNROLL_FOR (int s = 0; s < width; s++)
                     sums = fma(at[r * window.row + s], weights[r * width + s], sums);
             y[i] = sums;
         }
@@ -62,17 +62,17 @@ inline void depthwise_weight_gradient(Window window, const Lanes *x, const Lanes
                                       int dz_step, int dz_height, int dz_width, Reg *sums) {
     if (window.height == 3 && window.width == 3) {
         Reg a[9];
-        UNROLL for (int k = 0; k < 9; k++) a[k] = sums[k];
+        UNROLL_FOR (int k = 0; k < 9; k++) a[k] = sums[k];
         for (int line = 0; line < dz_height; line++, x += window.row * window.step, dz += dz_row) {
             const Lanes *at = x, *d = dz;
             for (int i = 0; i < dz_width; i++, at += window.step, d += dz_step)
-                UNROLL for (int p = 0; p < PARTS; p++) {
+                UNROLL_FOR (int p = 0; p < PARTS; p++) {
                     Reg slope = d->part[p];
-                    UNROLL for (int k = 0; k < 9; k++)
+                    UNROLL_FOR (int k = 0; k < 9; k++)
                         a[k] = fma(slope, at[k / 3 * window.row + k % 3].part[p], a[k]);
                 }
         }
-        UNROLL for (int k = 0; k < 9; k++) sums[k] = a[k];
+        UNROLL_FOR (int k = 0; k < 9; k++) sums[k] = a[k];
         return;
     }
     for (int r = 0; r < window.height; r++)

@@ -23,7 +23,7 @@ INLINE Reg exponential(Reg x) {
     r = fma(n, spread(2.12194440e-4f), r);
     Reg e = spread(1.0f / 5040);
     const float rest[] = {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
-    UNROLL for (int i = 0; i < 7; i++) e = fma(e, r, spread(rest[i]));
+    UNROLL_FOR (int i = 0; i < 7; i++) e = fma(e, r, spread(rest[i]));
     Mask power = (__builtin_convertvector(n, Mask) + 127) << 23;
     return choose(number, e * (Reg)power, x);
 #endif
@@ -32,7 +32,7 @@ INLINE Reg exponential(Reg x) {
 INLINE Reg sigmoid(Reg x) { return 1 / (1 + exponential(-x)); }
 
 INLINE Lanes sigmoid(Lanes x) {
-    UNROLL for (int p = 0; p < PARTS; p++) x.part[p] = sigmoid(x.part[p]);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) x.part[p] = sigmoid(x.part[p]);
     return x;
 }
 
@@ -65,7 +65,7 @@ struct Gelu {  // x (1 + erf(x / sqrt 2)) / 2, the exact one
         Reg t = 1 / fma(z, spread(0.3275911f), spread(1));
         const float rest[] = {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f};
         Reg tail = spread(1.061405429f);
-        UNROLL for (int i = 0; i < 4; i++) tail = fma(tail, t, spread(rest[i]));
+        UNROLL_FOR (int i = 0; i < 4; i++) tail = fma(tail, t, spread(rest[i]));
         tail = tail * t * exponential(-z * z) * 0.5f;
         return choose(x < 0, tail, 1 - tail);
 #endif
@@ -87,11 +87,11 @@ struct Hardswish {  // x clamp(x + 3, 0, 6) / 6
 };
 
 template <class F> INLINE Lanes value(Lanes x) {
-    UNROLL for (int p = 0; p < PARTS; p++) x.part[p] = F::value(x.part[p]);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) x.part[p] = F::value(x.part[p]);
     return x;
 }
 template <class F> INLINE Lanes times_slope(Lanes x, Lanes d) {
-    UNROLL for (int p = 0; p < PARTS; p++)
+    UNROLL_FOR (int p = 0; p < PARTS; p++)
         d.part[p] = F::times_slope(x.part[p], d.part[p]);
     return d;
 }

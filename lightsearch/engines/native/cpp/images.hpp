@@ -28,9 +28,9 @@ struct Neighbours {
 #else
         typedef uint64_t Four __attribute__((vector_size(32)));
         typedef float Eight __attribute__((vector_size(32)));
-        UNROLL for (int first = 0; first < WIDTH; first += 8) {
+        UNROLL_FOR (int first = 0; first < WIDTH; first += 8) {
             Four pairs[2];
-            UNROLL for (int i = 0; i < 8; i++) {
+            UNROLL_FOR (int i = 0; i < 8; i++) {
                 uint64_t pair;
                 std::memcpy(&pair, from + place[first + i], sizeof pair);
                 pairs[i / 4][i % 4] = pair;

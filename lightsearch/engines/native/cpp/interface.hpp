@@ -101,6 +101,7 @@ template <class Field> constexpr const char *type_name() {
     return std::is_same<Field, int64_t>::value ? "int64" : "unknown";
 }
 
+// clang-format off
 #define FIELD(record, field)                                                     \
     {#record "." #field, type_name<decltype(record::field)>(), sizeof(record::field), \
      offsetof(record, field)}
@@ -140,6 +141,7 @@ constexpr Entry INTERFACE[] = {
     CONSTANT(DONE), CONSTANT(STOPPED), CONSTANT(NO_SUCH_IMAGE), CONSTANT(NO_SUCH_CLASS),
 };
 
+// clang-format on
 #undef FIELD
 #undef CONSTANT
 

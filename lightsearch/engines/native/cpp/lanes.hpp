@@ -18,7 +18,7 @@
 #else
 #define HOLD(x) (void)0
 #endif
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL_FOR(...) _Pragma("GCC unroll 16") for (__VA_ARGS__)
 
 namespace {
 
@@ -100,38 +100,38 @@ INLINE real sum(Reg a) {
 
 INLINE Lanes lanes(real value) {
     Lanes a;
-    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] = spread(value);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) a.part[p] = spread(value);
     return a;
 }
 INLINE Lanes operator+(Lanes a, Lanes b) {
-    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] += b.part[p];
+    UNROLL_FOR (int p = 0; p < PARTS; p++) a.part[p] += b.part[p];
     return a;
 }
 INLINE Lanes operator-(Lanes a, Lanes b) {
-    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] -= b.part[p];
+    UNROLL_FOR (int p = 0; p < PARTS; p++) a.part[p] -= b.part[p];
     return a;
 }
 INLINE Lanes operator*(Lanes a, Lanes b) {
-    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] *= b.part[p];
+    UNROLL_FOR (int p = 0; p < PARTS; p++) a.part[p] *= b.part[p];
     return a;
 }
 INLINE Lanes &operator+=(Lanes &a, Lanes b) {
-    UNROLL for (int p = 0; p < PARTS; p++) a.part[p] += b.part[p];
+    UNROLL_FOR (int p = 0; p < PARTS; p++) a.part[p] += b.part[p];
     return a;
 }
 INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
-    UNROLL for (int p = 0; p < PARTS; p++)
+    UNROLL_FOR (int p = 0; p < PARTS; p++)
         c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
     return c;
 }
 INLINE Lanes fma(Lanes a, Reg b, Lanes c) {  // with the same b for all parts
-    UNROLL for (int p = 0; p < PARTS; p++) c.part[p] = fma(a.part[p], b, c.part[p]);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) c.part[p] = fma(a.part[p], b, c.part[p]);
     return c;
 }
 INLINE Lanes fma(Lanes a, real b, Lanes c) { return fma(a, spread(b), c); }
 INLINE real sum(Lanes a) {
     real total = 0;
-    UNROLL for (int p = 0; p < PARTS; p++) total += sum(a.part[p]);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) total += sum(a.part[p]);
     return total;
 }
 INLINE real &lane(Lanes &a, int i) { return ((real *)&a)[i]; }
@@ -139,8 +139,8 @@ INLINE real &lane(Lanes &a, int i) { return ((real *)&a)[i]; }
 // Lane i of the result is that of x if bit i of `bits` is set, else 0.
 INLINE Lanes where(unsigned bits, Lanes x) {
     Mask bit{};
-    UNROLL for (int i = 0; i < WIDTH; i++) bit[i] = integer(1) << i;
-    UNROLL for (int p = 0; p < PARTS; p++) {
+    UNROLL_FOR (int i = 0; i < WIDTH; i++) bit[i] = integer(1) << i;
+    UNROLL_FOR (int p = 0; p < PARTS; p++) {
         Mask have = Mask{} + integer(bits >> (p * WIDTH));
         x.part[p] = where((have & bit) != 0, x.part[p]);
     }

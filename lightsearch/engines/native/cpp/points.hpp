@@ -80,14 +80,14 @@ template <int M, class At> INLINE void to_points(int pair, At d, Reg &one, Reg &
     constexpr const Points<M> &P = POINTS_OF<M>;
     if (pair == 0) {
         one = d(M), other = d(M + 1);
-        UNROLL for (int j = 0; j < M / 2; j++) {
+        UNROLL_FOR (int j = 0; j < M / 2; j++) {
             one = add(one, d(2 * j), P.z[j]);
             other = add(other, d(2 * j + 1), P.z[j]);
         }
         return;
     }
     Reg even = d(M), odd = d(M - 1);
-    UNROLL for (int j = 0; j < M / 2 - 1; j++) {
+    UNROLL_FOR (int j = 0; j < M / 2 - 1; j++) {
         even = add(even, d(2 * j + 2), P.e[pair - 1][j]);
         odd = add(odd, d(2 * j + 1), P.e[pair - 1][j]);
     }
@@ -99,14 +99,14 @@ template <int M, class At> INLINE void to_points(int pair, At d, Reg &one, Reg &
 template <int M, class At> INLINE void from_points(int parity, At m, Reg *y) {
     constexpr const Points<M> &P = POINTS_OF<M>;
     Reg both[M / 2];
-    UNROLL for (int k = 0; k < M / 2; k++)
+    UNROLL_FOR (int k = 0; k < M / 2; k++)
         both[k] = parity ? m(2 * k + 2) - m(2 * k + 3) : m(2 * k + 2) + m(2 * k + 3);
-    UNROLL for (int i = 0; i < M / 2; i++) {
+    UNROLL_FOR (int i = 0; i < M / 2; i++) {
         const int n = 2 * i + parity;
         y[i] = n == 0       ? m(0) + both[0]
                : n == M - 1 ? add(m(1), both[0], P.powers[0][n])
                             : both[0] * spread((real)P.powers[0][n]);
-        UNROLL for (int k = 1; k < M / 2; k++) y[i] = add(y[i], both[k], P.powers[k][n]);
+        UNROLL_FOR (int k = 1; k < M / 2; k++) y[i] = add(y[i], both[k], P.powers[k][n]);
     }
 }
 
@@ -119,7 +119,7 @@ template <int M, class At> INLINE void gather_points(int pair, At y, Reg &one, R
     }
     const double *powers = P.powers[pair - 1];
     Reg even = y(0), odd = y(1) * spread((real)powers[1]);
-    UNROLL for (int j = 2; j < M; j += 2) {
+    UNROLL_FOR (int j = 2; j < M; j += 2) {
         even = add(even, y(j), powers[j]);
         odd = add(odd, y(j + 1), powers[j + 1]);
     }

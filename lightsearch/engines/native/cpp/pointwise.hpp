@@ -125,7 +125,7 @@ inline void draw_kept(const Net &net, const Op &op, Work &work, View y, int64_t 
         for (int c = 0; c < y.channels; c++, left--, four >>= 16) {
             if (left == 0) {
                 Four found = {};
-                UNROLL for (int q = 0; q < 4; q++) {
+                UNROLL_FOR (int q = 0; q < 4; q++) {
                     found |= (Four)((Sixteen)mix(counts[q]) >= limits) & bit[q];
                     counts[q] += GOLDEN;
                 }

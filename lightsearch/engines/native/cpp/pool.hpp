@@ -17,7 +17,7 @@ struct Span {
 };
 
 INLINE Lanes larger(Lanes a, Lanes b) {  // a if they are equal; NaN is above any number
-    UNROLL for (int p = 0; p < PARTS; p++) {
+    UNROLL_FOR (int p = 0; p < PARTS; p++) {
         const Reg x = a.part[p], y = b.part[p];
         a.part[p] = choose((y > x) | (y != y), y, x);
     }
@@ -55,7 +55,7 @@ inline void max_pool(const Op &op, View x, View y) {
 // The gradient d in lanes where x is the first of the largest values, else 0. `open` marks the
 // lanes that have not found theirs yet.
 INLINE Lanes first_share(Mask (&open)[PARTS], Lanes x, Lanes best, Lanes d) {
-    UNROLL for (int p = 0; p < PARTS; p++) {
+    UNROLL_FOR (int p = 0; p < PARTS; p++) {
         const Mask here = open[p] & (x.part[p] == best.part[p]);
         open[p] &= ~here;
         d.part[p] = where(here, d.part[p]);
@@ -72,9 +72,9 @@ inline void max_pool_backward(const Op &op, View x, View y, View dy, View dx) {
             const Span rows(i, op, op.height, x.height);
             for (int j = 0; j < y.width; j++) {
                 Mask open[PARTS];
-                UNROLL for (int p = 0; p < PARTS; p++) open[p] = ~Mask{};
+                UNROLL_FOR (int p = 0; p < PARTS; p++) open[p] = ~Mask{};
                 if (fills) {
-                    UNROLL for (int k = 0; k < 4; k++) {
+                    UNROLL_FOR (int k = 0; k < 4; k++) {
                         const int r = 2 * i + k / 2, s = 2 * j + k % 2;
                         fetch_to_write(dx.line(c, r) + s, AHEAD);
                         dx.line(c, r)[s] = first_share(open, x.line(c, r)[s], best[j], d[j]);

@@ -29,11 +29,11 @@ class Timed {
 // Multiply-adds per second of this core on registers alone.
 inline double peak_multiply_adds() {
     Reg sums[12], x = spread((real)1.0000001), y = spread((real)0.9999999);
-    UNROLL for (int i = 0; i < 12; i++) sums[i] = spread((real)i);
+    UNROLL_FOR (int i = 0; i < 12; i++) sums[i] = spread((real)i);
     const long rounds = 20'000'000;
     const auto begin = std::chrono::steady_clock::now();
     for (long r = 0; r < rounds; r++) {
-        UNROLL for (int i = 0; i < 12; i++) sums[i] = fma(sums[i], x, y);
+        UNROLL_FOR (int i = 0; i < 12; i++) sums[i] = fma(sums[i], x, y);
 #ifdef __AVX__
         asm volatile("" : "+x"(x), "+x"(y));
 #else

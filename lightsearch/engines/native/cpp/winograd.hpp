@@ -28,17 +28,17 @@ template <int M> struct Winograd {
     // Computes B' d B of one tile of a channel.
     static APART void transform(const Lanes *x, long row, Lanes *to) {
         const Lanes *line[SIDE];
-        UNROLL for (int r = 0; r < SIDE; r++) line[r] = x + r * row;
-        UNROLL for (int r = 2; r < SIDE; r++)  // the pixels that the next tile adds
-            UNROLL for (int s = 2; s < SIDE; s++) __builtin_prefetch(line[r] + s + M, 0, 2);
-        UNROLL for (int p = 0; p < PARTS; p++)
-            UNROLL for (int pair = 0; pair < SIDE; pair += 2) {
+        UNROLL_FOR (int r = 0; r < SIDE; r++) line[r] = x + r * row;
+        UNROLL_FOR (int r = 2; r < SIDE; r++)  // the pixels that the next tile adds
+            UNROLL_FOR (int s = 2; s < SIDE; s++) __builtin_prefetch(line[r] + s + M, 0, 2);
+        UNROLL_FOR (int p = 0; p < PARTS; p++)
+            UNROLL_FOR (int pair = 0; pair < SIDE; pair += 2) {
                 Reg down[2][SIDE];
-                UNROLL for (int s = 0; s < SIDE; s++)
+                UNROLL_FOR (int s = 0; s < SIDE; s++)
                     to_points<M>(pair / 2, [&](int r) { return line[r][s].part[p]; },
                                  down[0][s], down[1][s]);
-                UNROLL for (int r = 0; r < 2; r++)
-                    UNROLL for (int s = 0; s < SIDE; s += 2) {
+                UNROLL_FOR (int r = 0; r < 2; r++)
+                    UNROLL_FOR (int s = 0; s < SIDE; s += 2) {
                         Lanes *at = to + (pair + r) * SIDE + s;
                         to_points<M>(s / 2, [&](int i) { return down[r][i]; }, at[0].part[p],
                                      at[1].part[p]);
@@ -51,20 +51,20 @@ template <int M> struct Winograd {
     static APART void settle(const Lanes *m, long apart, real bias, bool add, Lanes *y, long row,
                              int rows, int columns) {
         const Reg offset = spread(bias);
-        UNROLL for (int p = 0; p < PARTS; p++)
-            UNROLL for (int parity = 0; parity < 2; parity++) {
+        UNROLL_FOR (int p = 0; p < PARTS; p++)
+            UNROLL_FOR (int parity = 0; parity < 2; parity++) {
                 Reg down[SIDE][M / 2];
-                UNROLL for (int s = 0; s < SIDE; s++)
+                UNROLL_FOR (int s = 0; s < SIDE; s++)
                     from_points<M>(parity,
                                    [&](int r) { return m[(r * SIDE + s) * apart].part[p]; },
                                    down[s]);
-                UNROLL for (int r = 0; r < M / 2; r++) {
+                UNROLL_FOR (int r = 0; r < M / 2; r++) {
                     const int line = 2 * r + parity;
                     if (line < rows) continue;
-                    UNROLL for (int across = 0; across < 2; across++) {
+                    UNROLL_FOR (int across = 0; across < 2; across++) {
                         Reg found[M / 2];
                         from_points<M>(across, [&](int s) { return down[s][r]; }, found);
-                        UNROLL for (int s = 0; s < M / 2; s++) {
+                        UNROLL_FOR (int s = 0; s < M / 2; s++) {
                             if (2 * s + across < columns) continue;
                             Reg &to = y[line * row + 2 * s + across].part[p];
                             to = found[s] + (add ? to : offset);
@@ -81,15 +81,15 @@ template <int M> struct Winograd {
         Lanes products[SPOTS][T];
         for (int spot = 0; spot < SPOTS; spot++, tile++) {
             if (spot < M * M)  // prefetches the outputs, one per spot
-                UNROLL for (int t = 0; t < T; t++)
+                UNROLL_FOR (int t = 0; t < T; t++)
                     __builtin_prefetch(y + t * y_plane + spot / M * y_row + spot % M, 1);
             Lanes sums[T];
-            UNROLL for (int t = 0; t < T; t++) sums[t] = lanes(0);
+            UNROLL_FOR (int t = 0; t < T; t++) sums[t] = lanes(0);
             for (int i = 0; i < inputs; i++, w += T) {
                 const Lanes pixel = tile[i * SPOTS];
-                UNROLL for (int t = 0; t < T; t++) sums[t] = fma(pixel, w[t], sums[t]);
+                UNROLL_FOR (int t = 0; t < T; t++) sums[t] = fma(pixel, w[t], sums[t]);
             }
-            UNROLL for (int t = 0; t < T; t++) products[spot][t] = sums[t];
+            UNROLL_FOR (int t = 0; t < T; t++) products[spot][t] = sums[t];
         }
         for (int t = 0; t < T; t++, y += y_plane)
             settle(products[0] + t, T, bias ? bias[t] : 0, add, y, y_row, rows, columns);

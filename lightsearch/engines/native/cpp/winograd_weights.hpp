@@ -55,8 +55,8 @@ template <int M> struct RowGradient {
         const long apart = to.channels * to.plane();
         for (int i = 0; i < to.groups; i++, at++) {
             const Lanes *from = d + std::min(i * M, width - M);
-            UNROLL for (int p = 0; p < PARTS; p++)
-                UNROLL for (int n = 0; n < POINTS; n += 2)
+            UNROLL_FOR (int p = 0; p < PARTS; p++)
+                UNROLL_FOR (int n = 0; n < POINTS; n += 2)
                     to_points<M>(n / 2, [&](int s) { return from[s].part[p]; },
                                  at[n * apart].part[p], at[(n + 1) * apart].part[p]);
         }
@@ -64,8 +64,8 @@ template <int M> struct RowGradient {
 
     // Computes A g of one group.
     template <class At> static INLINE void gather(At g, Lanes *to, long apart) {
-        UNROLL for (int p = 0; p < PARTS; p++)
-            UNROLL for (int n = 0; n < POINTS; n += 2)
+        UNROLL_FOR (int p = 0; p < PARTS; p++)
+            UNROLL_FOR (int n = 0; n < POINTS; n += 2)
                 gather_points<M>(n / 2, [&](int s) { return g(s).part[p]; },
                                  to[n * apart].part[p], to[(n + 1) * apart].part[p]);
     }
