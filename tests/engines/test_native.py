@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -520,11 +519,8 @@ def test_all_builds_give_the_same_up_to_rounding() -> None:
 
 @needs_engine
 def test_the_build_is_that_of_the_processor() -> None:
-    """As PyTorch and Linux see it; AMD's family 25 splits registers of AVX-512."""
+    """As PyTorch sees it."""
     level = {"AVX512": "v4", "AVX2": "v3"}.get(torch.backends.cpu.get_cpu_capability(), "plain")
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    if level == "v4" and "AuthenticAMD" in told and re.search(r"cpu family\s*: 25\b", told):
-        level = "v3"
     assert build_name() == level
 
 
