@@ -81,7 +81,7 @@ void conv_row(Window window, const Lanes *x, Lanes *y, long y_plane, const real 
 
 typedef void (*ConvRow)(Window, const Lanes *, Lanes *, long, const real *, const real *, bool,
                         int);
-#define ROWS_OF(side) \
+#define ROWS_OF(side)                                         \
     {conv_row<side, 1>, conv_row<side, 2>, conv_row<side, 3>, \
      conv_row<side, 4>, conv_row<side, 5>, conv_row<side, 6>}
 const ConvRow CONV_ROWS[3][TILE] = {ROWS_OF(0), ROWS_OF(1), ROWS_OF(3)};

@@ -41,8 +41,8 @@ inline Packed packed(const Op &op, int groups, int inputs, int outputs, int heig
     Packed made;
     if (op.height == 3 && op.width == 3 && stride == 1)
         made.tiling = fastest_tiling(inputs, outputs, height, width);
-    made.group = (size_t)inputs * outputs * (made.tiling.any() ? spots(made.tiling)
-                                                               : op.height * op.width);
+    made.group =
+        (size_t)inputs * outputs * (made.tiling.any() ? spots(made.tiling) : op.height * op.width);
     made.weights.resize(made.group * groups);
     return made;
 }
@@ -102,8 +102,9 @@ inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *
             convolve_group(work.forward, g, work.tile.at(), sliding,
                            from + g * groups.inputs * x.plane,
                            part(z, g * groups.outputs, groups.outputs),
-                           bias ? bias + g * groups.outputs : nullptr, false,
-                           [&](int line) { if (whole) after(line); });
+                           bias ? bias + g * groups.outputs : nullptr, false, [&](int line) {
+                               if (whole) after(line);
+                           });
         for (int line = whole ? z.height : 0; line < z.height; line++) after(line);
     }
     if (statistics) gather_block(*tail_work);
@@ -199,10 +200,9 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
             continue;
         }
         for (int g = 0; g < groups.count; g++)
-            convolve_group(work.backward, g, work.tile.at(), turned,
-                           d + g * groups.outputs * dz.plane,
-                           part(dx, g * groups.inputs, groups.inputs), nullptr, op.adds,
-                           [](int) {});
+            convolve_group(
+                work.backward, g, work.tile.at(), turned, d + g * groups.outputs * dz.plane,
+                part(dx, g * groups.inputs, groups.inputs), nullptr, op.adds, [](int) {});
     }
 }
 
@@ -224,16 +224,15 @@ inline void settle_weights(const Net &net, const Op &op, const Work &work) {
 
 inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
     const int channels = by_channel(op, Groups(op, x.channels, z.channels)) ? 1 : z.channels;
-    if (!op.wanted || covers(op, x.height, x.width))
-        return Layout(channels, z.height, z.width, 0);
+    if (!op.wanted || covers(op, x.height, x.width)) return Layout(channels, z.height, z.width, 0);
     // The input's gradient reads height + kernel - 1 rows. It starts kernel - 1 - padding rows
     // before the first one, or inside if the padding is larger.
     const long before_y = op.height - 1 - op.padding, before_x = op.width - 1 - op.padding;
     const long halo = std::max<long>(0, std::max(before_y, before_x));
     const long rows = std::max(halo + (z.height - 1) * op.stride + 1,
                                halo - before_y + x.height + op.height - 1);
-    const long columns = std::max(halo + (z.width - 1) * op.stride + 1,
-                                  halo - before_x + x.width + op.width - 1);
+    const long columns =
+        std::max(halo + (z.width - 1) * op.stride + 1, halo - before_x + x.width + op.width - 1);
     return Layout(channels, z.height, z.width, halo, rows, columns);
 }
 

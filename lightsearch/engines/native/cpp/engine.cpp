@@ -49,9 +49,9 @@ PUBLIC void network_watch(Net *net, const int64_t *stop) { net->stop = stop; }
 
 // Computes the gradient of a batch's mean loss in training mode, and moves the running statistics.
 PUBLIC int64_t network_gradient(Net *net, const Images *images, const Augmentation *augmentation,
-                             const int64_t *indices, int64_t count, uint64_t dropout_stream,
-                             const real *parameters, int64_t parameter_count, real *gradients,
-                             real *running, double smoothing, double *loss, int64_t *correct) {
+                                const int64_t *indices, int64_t count, uint64_t dropout_stream,
+                                const real *parameters, int64_t parameter_count, real *gradients,
+                                real *running, double smoothing, double *loss, int64_t *correct) {
     for (int64_t i = 0; i < count; i++) {
         if (indices[i] < 0 || indices[i] >= images->count) return NO_SUCH_IMAGE;
         const int64_t label = images->labels[indices[i]];
@@ -107,10 +107,10 @@ PUBLIC int64_t network_train(Net *net, const Training *training, const Step *ste
         }
         double one_loss = 0;
         int64_t one_correct = 0;
-        const int64_t status = network_gradient(
-            net, t.images, t.augmentation ? &augmentation : nullptr, indices, step.images,
-            step.dropout_stream, t.parameters, t.parameter_count, t.gradients, t.running, t.smoothing,
-            &one_loss, &one_correct);
+        const int64_t status =
+            network_gradient(net, t.images, t.augmentation ? &augmentation : nullptr, indices,
+                             step.images, step.dropout_stream, t.parameters, t.parameter_count,
+                             t.gradients, t.running, t.smoothing, &one_loss, &one_correct);
         if (status != DONE) return status;
         *loss += one_loss, *correct += one_correct;
         optimize(t, step, t.steps + i);

@@ -91,8 +91,7 @@ template <class F> INLINE Lanes value(Lanes x) {
     return x;
 }
 template <class F> INLINE Lanes times_slope(Lanes x, Lanes d) {
-    UNROLL_FOR (int p = 0; p < PARTS; p++)
-        d.part[p] = F::times_slope(x.part[p], d.part[p]);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) d.part[p] = F::times_slope(x.part[p], d.part[p]);
     return d;
 }
 

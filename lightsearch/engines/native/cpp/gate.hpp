@@ -39,8 +39,7 @@ inline void gate(const Net &net, const Op &op, Work &work, int64_t block) {
             total = fma(kept.hidden[h], w2[c * op.hidden + h], total);
         kept.weight[c] = sigmoid(total);
         for (int r = 0; r < x.height; r++)
-            for (int s = 0; s < x.width; s++)
-                y.line(c, r)[s] = x.line(c, r)[s] * kept.weight[c];
+            for (int s = 0; s < x.width; s++) y.line(c, r)[s] = x.line(c, r)[s] * kept.weight[c];
     }
 }
 
@@ -56,8 +55,7 @@ inline void gate_backward(const Net &net, const Op &op, Work &work, int64_t bloc
         Lanes total = lanes(0);
         for (int r = 0; r < x.height; r++) {
             Lanes row = lanes(0);
-            for (int s = 0; s < x.width; s++)
-                row = fma(x.line(c, r)[s], dy.line(c, r)[s], row);
+            for (int s = 0; s < x.width; s++) row = fma(x.line(c, r)[s], dy.line(c, r)[s], row);
             total += row;
         }
         inner[c] = total * kept.weight[c] * (lanes(1) - kept.weight[c]);

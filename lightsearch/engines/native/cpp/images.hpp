@@ -178,8 +178,8 @@ class Augmenter {
 };
 
 // Writes images into the lanes of one block. Lanes without an image are zero.
-inline void fill_block(View to, const Images &images, Augmenter &augmenter,
-                       const int64_t *indices, int64_t first, int64_t count) {
+inline void fill_block(View to, const Images &images, Augmenter &augmenter, const int64_t *indices,
+                       int64_t first, int64_t count) {
     const size_t size = (size_t)to.channels * to.pixels();
     std::vector<real> pixels(LANES * size);  // image by image, since lanes lie far apart
     for (int64_t i = 0; i < count; i++) {

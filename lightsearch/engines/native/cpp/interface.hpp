@@ -150,9 +150,8 @@ constexpr size_t size_of_fields() {
     for (const Entry &entry : INTERFACE) size += entry.size;
     return size;
 }
-static_assert(size_of_fields() ==
-                  sizeof(Value) + sizeof(Op) + sizeof(Images) + sizeof(Augmentation) +
-                      sizeof(Training) + sizeof(Step),
+static_assert(size_of_fields() == sizeof(Value) + sizeof(Op) + sizeof(Images) +
+                                      sizeof(Augmentation) + sizeof(Training) + sizeof(Step),
               "the table must have every field of the structs");
 
 }  // namespace

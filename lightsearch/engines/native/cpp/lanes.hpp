@@ -120,8 +120,7 @@ INLINE Lanes &operator+=(Lanes &a, Lanes b) {
     return a;
 }
 INLINE Lanes fma(Lanes a, Lanes b, Lanes c) {
-    UNROLL_FOR (int p = 0; p < PARTS; p++)
-        c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
+    UNROLL_FOR (int p = 0; p < PARTS; p++) c.part[p] = fma(a.part[p], b.part[p], c.part[p]);
     return c;
 }
 INLINE Lanes fma(Lanes a, Reg b, Lanes c) {  // with the same b for all parts

@@ -23,8 +23,8 @@ template <class T> INLINE T *start(T *array, int64_t offset) {
 
 // One block of a value: channels x height x width pixels of 16 lanes.
 struct View {
-    Lanes *at;         // pixel (0, 0) of channel 0
-    long row, plane;   // distance in pixels to the next row, and to the next channel
+    Lanes *at;        // pixel (0, 0) of channel 0
+    long row, plane;  // distance in pixels to the next row, and to the next channel
     int channels, height, width;
 
     INLINE Lanes *line(int channel, int y) const { return at + channel * plane + y * row; }
@@ -58,7 +58,8 @@ class Memory {
   public:
     Memory() = default;
     explicit Memory(size_t count) : count_(count) {
-        at_.reset(static_cast<Lanes *>(::operator new(count * sizeof(Lanes), std::align_val_t(64))));
+        at_.reset(
+            static_cast<Lanes *>(::operator new(count * sizeof(Lanes), std::align_val_t(64))));
         std::memset(static_cast<void *>(at_.get()), 0, count * sizeof(Lanes));
     }
     Lanes *at() const { return at_.get(); }
@@ -113,19 +114,19 @@ struct Packed {
 // What an op keeps between its calls within a step.
 struct Work {
     Packed forward, backward;
-    Memory tile;                              // one transformed tile of all channels
-    Layout spread_layout;                     // of the spread gradient of a convolution's output
-    int spread = -1;                          // index of that gradient in the net's `spreads`
-    Memory sums;                              // gradients of the weights, one per lane
-    int together = 0;                         // group size in winograd_weights.hpp, whose products
-                                              // `sums` then holds; 0: not used
-    Memory factors;                           // room for that algorithm's factors
-    std::vector<Lanes> first, second;         // sums over a block, by channel
-    std::vector<double> total, squares;       // sums over the batch, by channel
-    std::vector<real> scale, offset, mean, inverse;    // y = scale * x + offset
-    std::vector<real> slope, pull, push;               // dx = slope dy + pull (x - mean) + push
-    std::vector<uint16_t> kept;               // dropout: a bit per lane, 1 if the value stays
-    std::vector<Lanes> small;                 // what a gate's backward pass needs, by block
+    Memory tile;                         // one transformed tile of all channels
+    Layout spread_layout;                // of the spread gradient of a convolution's output
+    int spread = -1;                     // index of that gradient in the net's `spreads`
+    Memory sums;                         // gradients of the weights, one per lane
+    int together = 0;                    // group size in winograd_weights.hpp, whose products
+                                         // `sums` then holds; 0: not used
+    Memory factors;                      // room for that algorithm's factors
+    std::vector<Lanes> first, second;    // sums over a block, by channel
+    std::vector<double> total, squares;  // sums over the batch, by channel
+    std::vector<real> scale, offset, mean, inverse;  // y = scale * x + offset
+    std::vector<real> slope, pull, push;             // dx = slope dy + pull (x - mean) + push
+    std::vector<uint16_t> kept;  // dropout: a bit per lane, 1 if the value stays
+    std::vector<Lanes> small;    // what a gate's backward pass needs, by block
 };
 
 struct Net {

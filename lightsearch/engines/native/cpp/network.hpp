@@ -38,8 +38,8 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
             if (!groups.depthwise) {
                 w.forward = packed(op, groups.count, groups.inputs, groups.outputs, z.height,
                                    z.width, (int)op.stride);
-                w.backward = packed(op, groups.count, groups.outputs, groups.inputs, x.height,
-                                    x.width, 1);
+                w.backward =
+                    packed(op, groups.count, groups.outputs, groups.inputs, x.height, x.width, 1);
                 w.tile = Memory(std::max(tile_room(w.forward.tiling, groups.inputs),
                                          tile_room(w.backward.tiling, groups.outputs)));
             }
@@ -49,7 +49,8 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
             w.sums = Memory((sums + sizeof(Lanes) - 1) / sizeof(Lanes));
             if (w.together)
                 w.factors = Memory(with_m(w.together, [&](auto m) {
-                    return RowGradient<m()>::room(groups.inputs, groups.outputs, z.height, z.width);
+                    return RowGradient<m()>::room(groups.inputs, groups.outputs, z.height,
+                                                  z.width);
                 }));
             w.spread_layout = spread_layout(op, x, z);
         } else if (op.kind == POINTWISE) {
@@ -99,8 +100,7 @@ inline void Net::share_memory() {
         if (!values[target].batch) passing_act[target] = act_rooms.place(y.block());
         if (values[target].gradient == OWN_BLOCK)
             passing_grad[target] = grad_rooms.place(gradient_layouts[target].block());
-        if (ops[i].kind == CONV)
-            work[i].spread = spread_rooms.place(spread.block());
+        if (ops[i].kind == CONV) work[i].spread = spread_rooms.place(spread.block());
         if (ops[i].barrier)
             for (Rooms *rooms : {&act_rooms, &grad_rooms, &spread_rooms}) rooms->restart();
     }
@@ -129,7 +129,8 @@ inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
         case MAX_POOL: return max_pool(op, x, y);
         case AVERAGE_POOL: return average_pool(op, x, y);
         case GLOBAL_POOL: return global_pool(x, y);
-        case GATE: case SQUEEZE: return gate(net, op, work, net.training ? block : 0);
+        case GATE:
+        case SQUEEZE: return gate(net, op, work, net.training ? block : 0);
         case RESIZE: return resize(x, y);
         case ADD: return add(x, net.act(op.other, block), y);
     }
@@ -154,7 +155,8 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
     if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);  // has weights to train
     if (!op.wanted) return;
     if (op.kind == POINTWISE) {  // a tail keeps the gradient for its convolution
-        if (net.values[op.source].gradient == NO_GRADIENT) return pointwise_backward(net, op, work, block);
+        if (net.values[op.source].gradient == NO_GRADIENT)
+            return pointwise_backward(net, op, work, block);
         return pointwise_backward_alone(net, op, work, block);
     }
     const View dx = net.grad(op.source, block);
@@ -175,8 +177,7 @@ inline double population(const Net &net, int64_t value) {
 // Before a segment's first block, writes zeros around and between the pixels that its ops write.
 inline void Net::clear_gaps(size_t start, size_t end) {
     auto clear = [](const Memory &memory, const Layout &layout) {
-        if (layout.gaps())
-            std::fill_n(memory.at(), layout.block(), lanes(0));
+        if (layout.gaps()) std::fill_n(memory.at(), layout.block(), lanes(0));
     };
     for (size_t i = start; i < end; i++) {
         const int64_t target = ops[i].target;
@@ -188,8 +189,10 @@ inline void Net::clear_gaps(size_t start, size_t end) {
 inline void Net::forward() {
     training = true;
     for (size_t i = 0; i < ops.size(); i++)
-        if (ops[i].kind == CONV) pack_weights(*this, ops[i], work[i]);
-        else if (ops[i].kind == POINTWISE) clear(work[i]);
+        if (ops[i].kind == CONV)
+            pack_weights(*this, ops[i], work[i]);
+        else if (ops[i].kind == POINTWISE)
+            clear(work[i]);
     for (size_t start = 0, end; start < ops.size(); start = end) {
         for (end = start; end < ops.size() && !ops[end].barrier;) end++;
         end = std::min(end + 1, ops.size());
@@ -209,13 +212,13 @@ inline void Net::forward() {
 
 inline void Net::backward() {
     for (size_t i = 0; i < ops.size(); i++)
-        if (ops[i].kind == CONV)
-            std::fill_n(work[i].sums.at(), work[i].sums.count(), lanes(0));
+        if (ops[i].kind == CONV) std::fill_n(work[i].sums.at(), work[i].sums.count(), lanes(0));
     for (size_t end = ops.size(), start; end > 0; end = start) {
         for (start = end - 1; start > 0 && !ops[start - 1].barrier;) start--;
         const Op *tail = tail_of(*this, ops[end - 1]);
-        if (tail) settle_backward(*this, *tail, work[ops[end - 1].tail],
-                                  population(*this, tail->source));
+        if (tail)
+            settle_backward(*this, *tail, work[ops[end - 1].tail],
+                            population(*this, tail->source));
         clear_gaps(start, end);
         for (int64_t block = 0; block < blocks_now(); block++) {
             if (stopped()) return;

@@ -28,8 +28,10 @@ inline void adam(real *p, const real *g, real *m, real *v, int64_t count, double
     const real root = (real)std::sqrt(1 - std::pow(b2, step));
     for (int64_t i = 0; i < count; i++) {
         real d = g[i];
-        if (decoupled) p[i] -= (real)(rate * decay) * p[i];
-        else d += (real)decay * p[i];
+        if (decoupled)
+            p[i] -= (real)(rate * decay) * p[i];
+        else
+            d += (real)decay * p[i];
         m[i] += (real)(1 - b1) * (d - m[i]);
         v[i] = (real)b2 * v[i] + (real)(1 - b2) * d * d;
         p[i] -= size * m[i] / (std::sqrt(v[i]) / root + (real)1e-8);

@@ -63,8 +63,7 @@ template <int M> struct Points {
         to[0] = 1;
         for (int k = 0, degree = 1; k < PAIRS; k++) {
             if (k == without) continue;
-            for (int j = degree++; j >= 0; j--)
-                to[j] = (j ? to[j - 1] : 0) - p[k] * p[k] * to[j];
+            for (int j = degree++; j >= 0; j--) to[j] = (j ? to[j - 1] : 0) - p[k] * p[k] * to[j];
         }
     }
 };

@@ -173,8 +173,8 @@ inline void pointwise_forward(const Net &net, const Op &op, Work &work, int64_t 
                     with_drop(op, kept, (long)line * z.width, [&](auto drop) {
                         for (int x = 0; x < z.width; x++) {
                             fetch(from + x), fetch_to_write(to + x, NEAR);
-                            to[x] = drop(x, value<decltype(g)>(fma(value<decltype(f)>(from[x]),
-                                                                   scale, offset)));
+                            to[x] = drop(x, value<decltype(g)>(
+                                                fma(value<decltype(f)>(from[x]), scale, offset)));
                         }
                     });
                 }

@@ -15,9 +15,13 @@ template <class Number> inline Number mix(Number v) {
 // Value i of a stream: 64 bits.
 inline uint64_t bits(uint64_t stream, uint64_t i) { return mix(stream + (i + 1) * GOLDEN); }
 // The key of a part of a stream.
-inline uint64_t key(uint64_t stream, uint64_t part) { return mix((mix(stream) + GOLDEN) ^ mix(part)); }
+inline uint64_t key(uint64_t stream, uint64_t part) {
+    return mix((mix(stream) + GOLDEN) ^ mix(part));
+}
 // Value i as a float in [0, 1), on a grid of 2^-24.
-inline float uniform(uint64_t stream, uint64_t i) { return (float)(bits(stream, i) >> 40) * 0x1p-24f; }
+inline float uniform(uint64_t stream, uint64_t i) {
+    return (float)(bits(stream, i) >> 40) * 0x1p-24f;
+}
 // Decision i of a stream: 16 bits each, the lowest bits of a value first. Dropout drops what is
 // below `threshold` - 32768, which is true of `threshold` in 65,536 decisions.
 inline int16_t decision(uint64_t stream, uint64_t i) {

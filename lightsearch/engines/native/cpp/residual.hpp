@@ -35,8 +35,7 @@ inline void resize(View x, View y) {
     for (int c = 0; c < y.channels; c++)
         for (int r = 0; r < y.height; r++) {
             const Lanes *from = x.line(c, nearest(r, x.height, y.height));
-            for (int s = 0; s < y.width; s++)
-                y.line(c, r)[s] = from[nearest(s, x.width, y.width)];
+            for (int s = 0; s < y.width; s++) y.line(c, r)[s] = from[nearest(s, x.width, y.width)];
         }
 }
 

@@ -35,13 +35,15 @@ template <int M> struct Winograd {
             UNROLL_FOR (int pair = 0; pair < SIDE; pair += 2) {
                 Reg down[2][SIDE];
                 UNROLL_FOR (int s = 0; s < SIDE; s++)
-                    to_points<M>(pair / 2, [&](int r) { return line[r][s].part[p]; },
-                                 down[0][s], down[1][s]);
+                    to_points<M>(
+                        pair / 2, [&](int r) { return line[r][s].part[p]; }, down[0][s],
+                        down[1][s]);
                 UNROLL_FOR (int r = 0; r < 2; r++)
                     UNROLL_FOR (int s = 0; s < SIDE; s += 2) {
                         Lanes *at = to + (pair + r) * SIDE + s;
-                        to_points<M>(s / 2, [&](int i) { return down[r][i]; }, at[0].part[p],
-                                     at[1].part[p]);
+                        to_points<M>(
+                            s / 2, [&](int i) { return down[r][i]; }, at[0].part[p],
+                            at[1].part[p]);
                     }
             }
     }
@@ -55,9 +57,8 @@ template <int M> struct Winograd {
             UNROLL_FOR (int parity = 0; parity < 2; parity++) {
                 Reg down[SIDE][M / 2];
                 UNROLL_FOR (int s = 0; s < SIDE; s++)
-                    from_points<M>(parity,
-                                   [&](int r) { return m[(r * SIDE + s) * apart].part[p]; },
-                                   down[s]);
+                    from_points<M>(
+                        parity, [&](int r) { return m[(r * SIDE + s) * apart].part[p]; }, down[s]);
                 UNROLL_FOR (int r = 0; r < M / 2; r++) {
                     const int line = 2 * r + parity;
                     if (line < rows) continue;
@@ -169,7 +170,8 @@ inline Tiling fastest_tiling(int inputs, int outputs, int height, int width) {
     auto twos = [](int rows, int columns) { return tile_count(rows, 2) * tile_count(columns, 2); };
     for (int rows : {0, height / 4 * 4, height})
         for (int columns : {0, width / 4 * 4, width}) {
-            if ((rows == 0) != (columns == 0) || std::min(height, width) < (rows ? 4 : 2)) continue;
+            if ((rows == 0) != (columns == 0) || std::min(height, width) < (rows ? 4 : 2))
+                continue;
             const double cost = large * tile_count(rows, 4) * tile_count(columns, 4) +
                                 small * (twos(rows, width - columns) + twos(height - rows, width));
             if (cost >= least) continue;

@@ -57,8 +57,9 @@ template <int M> struct RowGradient {
             const Lanes *from = d + std::min(i * M, width - M);
             UNROLL_FOR (int p = 0; p < PARTS; p++)
                 UNROLL_FOR (int n = 0; n < POINTS; n += 2)
-                    to_points<M>(n / 2, [&](int s) { return from[s].part[p]; },
-                                 at[n * apart].part[p], at[(n + 1) * apart].part[p]);
+                    to_points<M>(
+                        n / 2, [&](int s) { return from[s].part[p]; }, at[n * apart].part[p],
+                        at[(n + 1) * apart].part[p]);
         }
     }
 
@@ -66,8 +67,9 @@ template <int M> struct RowGradient {
     template <class At> static INLINE void gather(At g, Lanes *to, long apart) {
         UNROLL_FOR (int p = 0; p < PARTS; p++)
             UNROLL_FOR (int n = 0; n < POINTS; n += 2)
-                gather_points<M>(n / 2, [&](int s) { return g(s).part[p]; },
-                                 to[n * apart].part[p], to[(n + 1) * apart].part[p]);
+                gather_points<M>(
+                    n / 2, [&](int s) { return g(s).part[p]; }, to[n * apart].part[p],
+                    to[(n + 1) * apart].part[p]);
     }
 
     // Computes A g of one row of a channel.
