@@ -36,6 +36,8 @@ import lightsearch
 
 NEW = Path(lightsearch.__file__).parent.parent
 LOOK = 0.005  # seconds between looks at the study's folder
+FIGURES = {"hourly": "epochs an hour", "processor": "processor seconds an epoch", "memory": "MB",
+           "first": "seconds to the first epoch"}
 ONE_SESSION = """
 import os, subprocess
 os.setsid = lambda: None
@@ -140,15 +142,13 @@ def _proportional(process: psutil.Process) -> float:
 
 
 def _summary(workers: int, found: dict[str, list[Run]]) -> None:
-    fields = ("hourly", "processor", "memory", "first")
-    medians = {name: [statistics.median(getattr(run, field) for run in runs) for field in fields]
-               for name, runs in found.items()}
-    old, new = medians["old"], medians["new"]
-    print(f"{workers} at once, medians of {len(found['new'])}, old and new:")
-    for index, what in enumerate(("epochs an hour", "processor seconds an epoch", "MB",
-                                  "seconds to the first epoch")):
-        print(f"  {what}: {old[index]:,.2f} {new[index]:,.2f} "
-              f"({new[index] / old[index]:.2f} times)", flush=True)
+    """Medians of each kind, and the median of the ratios within the rounds."""
+    print(f"{workers} at once, medians of {len(found['new'])} rounds, old and new:")
+    for field, what in FIGURES.items():
+        old, new = ([getattr(run, field) for run in found[name]] for name in ("old", "new"))
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(new, old, strict=True))
+        print(f"  {what}: {statistics.median(old):,.2f} {statistics.median(new):,.2f} "
+              f"({ratio:.2f} times)", flush=True)
 
 
 if __name__ == "__main__":

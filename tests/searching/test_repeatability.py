@@ -139,14 +139,15 @@ class _Always(random.Random):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [1, 2, 4])
 def test_random_delays_in_real_workers_change_nothing(
         workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once in processes, twice in threads."""
     found = []
     for run in range(3):
         generator = random.Random(run)
-        monkeypatch.setattr(api, "local_slots", lambda count, draw=generator, **_: [
-            Late(slot, draw, 0.3) for slot in local_slots(count)])
+        monkeypatch.setattr(api, "local_slots", lambda count, draw=generator, kind=run > 0, **_: [
+            Late(slot, draw, 0.3) for slot in local_slots(count, in_threads=kind)])
         found.append(search(**arguments(study=tmp_path / str(run), workers=workers, trials=8,
                                         pruner="median")))
     first, *others = found
