@@ -40,6 +40,12 @@ def augment(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
                              align_corners=False)
         images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros",
                                align_corners=False)
+    return augment_values(images, recipe, stream)
+
+
+def augment_values(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
+    """What `augment` does after the affine map."""
+    drawn = purposes(recipe)
     if "brightness" in drawn:
         factors = _factors(images, recipe.brightness, _key(stream, "brightness"))
         images = (images * factors).clamp(0, 1)

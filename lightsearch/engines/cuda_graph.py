@@ -21,6 +21,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.augment import purposes
+from lightsearch.engines.augment import Streams, augment_values, purposes
 from lightsearch.engines.engine import Batch, State, memories
 from lightsearch.engines.pytorch import Eager, made_optimizer
 from lightsearch.network.cost import cost
@@ -43,14 +44,18 @@ class Captured(Eager):
     """Trains one design with steps made of tensors alone; see the top of this file.
 
     `record=False` runs every step directly, kernel by kernel, as does a design with a layer kind
-    of a user's own, which may do what a graph cannot hold.
+    of a user's own, which may do what a graph cannot hold. Unless `own_kernels=False`, layers are
+    those of `triton_layers`, if Triton is there and the precision is not bf16.
     """
 
     evaluation_batch = 2500
 
     def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
                  device: str = "cuda", precision: str = "float32", *,
-                 record: bool = True) -> None:
+                 record: bool = True, own_kernels: bool = True) -> None:
+        self.layers = _triton_layers(device, precision) if own_kernels else None
+        if self.layers is not None:
+            self.layout = torch.contiguous_format
         self.record = record and not _has_own_layers(cost(design, data.shape).steps)
         self.stream = _stream(device) if device.startswith("cuda") else None
         self.replay: Callable[[], None] | None = None
@@ -59,6 +64,22 @@ class Captured(Eager):
             self._make_tables(len(data.train[1]))
             self._make_memory()
             self.made = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def _module(self) -> nn.Module:
+        module = super()._module()
+        if self.layers is not None:
+            self.layers.replace_layers(module)
+        return module
+
+    def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
+        if self.layers is None or isinstance(streams, int) or "affine" not in streams:
+            return super()._pixels(images, batch, streams)
+        rest = len(streams) > 1
+        pixels: Tensor = self.layers.warp(images, batch, streams["affine"], self.recipe,
+                                  None if rest else (self.mean, self.std))
+        if rest:
+            pixels = self._normalised(augment_values(pixels, self.recipe, streams))
+        return pixels
 
     def _optimizer(self) -> torch.optim.Optimizer:
         how = {} if self.recipe.optimizer == "sgd" else {"capturable": True}
@@ -212,6 +233,17 @@ class Captured(Eager):
         modules = (self.model, *((self.average,) if self.average is not None else ()))
         weights = [value for module in modules for value in module.state_dict().values()]
         return [*weights, *self._memory(), self.loss, self.correct, self.step, self.first]
+
+
+def _triton_layers(device: str, precision: str) -> ModuleType | None:
+    """`triton_layers`, if it can be used."""
+    if not device.startswith("cuda") or precision == "bf16":
+        return None
+    with contextlib.suppress(ImportError):
+        from lightsearch.engines import triton_layers
+
+        return triton_layers
+    return None
 
 
 def _has_own_layers(layers: Sequence[Layer]) -> bool:

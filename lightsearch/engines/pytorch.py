@@ -44,6 +44,7 @@ class Eager:
     """
 
     evaluation_batch = 500  # small enough for the cache, large enough to hide the calls
+    layout = torch.channels_last  # of images in memory
 
     def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
                  device: str = "cpu", precision: str = "float32") -> None:
@@ -66,7 +67,7 @@ class Eager:
     def _module(self) -> nn.Module:
         module = seeded_module(self.design, self.data.shape, self.seed)
         _key_dropouts(module)
-        return module.to(self.device).to(memory_format=torch.channels_last)
+        return module.to(self.device).to(memory_format=self.layout)
 
     # State -----------------------------------------------------------------------------------
 
@@ -138,10 +139,9 @@ class Eager:
         self.model.train()
         for dropout, each in zip(self.dropouts, dropout_keys, strict=True):
             dropout.key = each
-        pixels = images[batch].to(torch.float32).div_(255)
-        pixels = augment(pixels, self.recipe, augment_stream)
+        pixels = self._pixels(images, batch, augment_stream)
         with self._autocast():
-            scores = self.model(self._normalised(pixels))
+            scores = self.model(pixels)
         scores = scores.to(torch.float32)
         loss = F.cross_entropy(scores, labels[batch], label_smoothing=self.recipe.smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -149,13 +149,18 @@ class Eager:
         self.loss += loss.detach().double() * len(batch)
         self.correct += (scores.detach().argmax(1) == labels[batch]).sum()
 
+    def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
+        """What the network sees of the images of a batch."""
+        pixels = images[batch].to(torch.float32).div_(255)
+        return self._normalised(augment(pixels, self.recipe, streams))
+
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.precision != "bf16":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=self.layout)
 
     @torch.no_grad()
     def follow(self, weight: float) -> None:
