@@ -33,6 +33,18 @@ def key(seed: int, *parts: int | str) -> int:
     return state
 
 
+def keys(streams: Tensor, part: int | str) -> Tensor:
+    """`key(stream, part)` of each of some streams; keys are int64, as `signed` gives them."""
+    number = part if isinstance(part, int) else _hashed(part)
+    return _mixed(_mixed(streams.clone()).add_(signed(GOLDEN)).bitwise_xor_(signed(mix(number))))
+
+
+def indexed_keys(count: int, seed: int, *parts: int | str) -> list[int]:
+    """`key(seed, *parts, index)` of each index below `count`."""
+    last = _mixed(torch.arange(count)).bitwise_xor_(signed(key(seed, *parts) + GOLDEN))
+    return [value & _MASK for value in _mixed(last).tolist()]
+
+
 def mix(value: int) -> int:
     """SplitMix64's finalizer on a Python integer, modulo 2**64."""
     value &= _MASK
@@ -55,7 +67,12 @@ def signed(value: int) -> int:
 def bits(stream: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
     """The first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
     z = torch.arange(1, count + 1, dtype=torch.int64, device=device)
-    z.mul_(signed(GOLDEN)).add_(signed(stream) if isinstance(stream, int) else stream)
+    return _mixed(z.mul_(signed(GOLDEN)).add_(
+        signed(stream) if isinstance(stream, int) else stream))
+
+
+def _mixed(z: Tensor) -> Tensor:
+    """`mix` of each value, in place."""
     z.bitwise_xor_((z >> 30).bitwise_and_((1 << 34) - 1)).mul_(signed(_FIRST))
     z.bitwise_xor_((z >> 27).bitwise_and_((1 << 37) - 1)).mul_(signed(_SECOND))
     return z.bitwise_xor_((z >> 31).bitwise_and_((1 << 33) - 1))

@@ -67,7 +67,10 @@ FORMER = {"cluster": "workers", "published": "zoo", "slots": "workers"}  # hand 
 
 TORCH = {
     "randomness.py", "network/modules.py", "data/dataset.py", "data/holdout.py", "data/named.py",
-    "data/references.py", "engines/augment.py", "engines/cuda_graph.py", "engines/engine.py",
+    "data/references.py", "engines/augment.py", "engines/cuda_graph.py", "engines/cuda_stream.py",
+    "engines/engine.py", "engines/triton/convolution.py", "engines/triton/images.py",
+    "engines/triton/layers.py", "engines/triton/norm.py", "engines/triton/pool.py",
+    "engines/triton/step.py", "engines/triton/tiles.py",
     "engines/initial_weights.py", "engines/native/engine.py", "engines/native/library.py",
     "engines/pytorch.py", "engines/selection.py", "training/epoch.py",
     "workers/devices.py", "workers/thread_slot.py", "exporting/folding.py",

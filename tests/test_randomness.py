@@ -11,7 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightsearch.randomness import bits, keep, key, mix, permutation, rounded, uniform
+from lightsearch.randomness import (
+    bits,
+    indexed_keys,
+    keep,
+    key,
+    keys,
+    mix,
+    permutation,
+    rounded,
+    signed,
+    uniform,
+)
 
 WHOLE = 1 << 64
 seeds = st.integers(0, WHOLE - 1)
@@ -243,3 +254,14 @@ def test_torchs_generator_is_neither_read_nor_moved() -> None:
     assert torch.initial_seed() == seed
     torch.manual_seed(2)
     assert all(torch.equal(a, b) for a, b in zip(first, everything(), strict=True))
+
+
+@quick
+@given(st.lists(seeds, min_size=1, max_size=5), st.sampled_from(["affine", 0, 7]))
+def test_many_keys_at_once_are_the_keys_one_by_one(streams: list[int], part: int | str) -> None:
+    given_streams = torch.tensor([signed(stream) for stream in streams])
+    before = given_streams.clone()
+    assert unsigned(keys(given_streams, part)) == [key(stream, part) for stream in streams]
+    assert torch.equal(given_streams, before)
+    expected = [key(streams[0], part, 3, index) for index in range(9)]
+    assert indexed_keys(9, streams[0], part, 3) == expected

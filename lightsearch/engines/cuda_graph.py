@@ -5,8 +5,10 @@ one takes the host longer than they run. So the whole step, from picking the ima
 averages, is a function of tensors that stay where they are (Captured._step): an epoch's order of
 images, learning rates and random keys are uploaded once, and the step reads its own from them at
 a counter that it moves on. On a GPU the step is captured after a rehearsal on a stream of its own,
-as PyTorch's notes on CUDA graphs demand, and replayed for every full batch; a smaller last batch
-runs the same function directly. On a processor it always does: so it is tested without a GPU.
+as PyTorch's notes on CUDA graphs demand, and replayed for every full batch. A smaller last batch
+runs the same function directly in a trial's first epoch and is captured in its second, and so are
+evaluations: threads that train side by side share Python's lock, so none may need it for long. On
+a processor all runs directly: so it is tested without a GPU.
 
 What a captured step must not do: read a value on the host, have a shape that depends on data, copy
 between host and device, or use a number that changes from step to step. The optimizers are
@@ -19,8 +21,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import ModuleType
 
 import torch
@@ -30,13 +34,15 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.augment import Streams, augment_values, purposes
+from lightsearch.engines.cuda_stream import backward_alone, captured, new_stream, on_stream
 from lightsearch.engines.engine import Batch, State, memories
-from lightsearch.engines.pytorch import Eager, made_optimizer
+from lightsearch.engines.pytorch import Eager, _on_device, made_optimizer
 from lightsearch.network.cost import cost
 from lightsearch.network.operations import Add, Custom
 from lightsearch.network.operations import Step as Layer
-from lightsearch.randomness import key, signed
+from lightsearch.randomness import keys, signed
 
+TOGETHER = 8  # steps of a graph: each call of a replay may have to wait for Python's lock
 REHEARSALS = 3  # as many as PyTorch's notes take: cuDNN, cuBLAS and autograd set themselves up
 
 
@@ -44,42 +50,54 @@ class Captured(Eager):
     """Trains one design with steps made of tensors alone; see the top of this file.
 
     `record=False` runs every step directly, kernel by kernel, as does a design with a layer kind
-    of a user's own, which may do what a graph cannot hold. Unless `own_kernels=False`, layers are
-    those of `triton_layers`, if Triton is there and the precision is not bf16.
+    of a user's own, which may do what a graph cannot hold. Unless `own=False`, layers, loss and
+    images are those of `engines.triton` where `own_kernels` has them.
     """
 
     evaluation_batch = 2500
 
     def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
                  device: str = "cuda", precision: str = "float32", *,
-                 record: bool = True, own_kernels: bool = True) -> None:
-        self.layers = _triton_layers(device, precision) if own_kernels else None
-        if self.layers is not None:
+                 record: bool = True, own: bool = True) -> None:
+        self.own = own_kernels(device, precision) if own else None
+        if self.own is not None:
             self.layout = torch.contiguous_format
         self.record = record and not _has_own_layers(cost(design, data.shape).steps)
-        self.stream = _stream(device) if device.startswith("cuda") else None
-        self.replay: Callable[[], None] | None = None
+        self.stream = new_stream(device)
+        self.pool = None if self.stream is None else torch.cuda.graph_pool_handle()
+        self.replay: Callable[[], None] | None = None  # of one step on a full batch
+        self.replays: dict[Hashable, Callable[[], None]] = {}  # of all else
+        self.met: set[Hashable] = set()
         with _placed(self.stream, precision):
             super().__init__(design, recipe, data, seed, device, precision)
-            self._make_tables(len(data.train[1]))
+            self._make_tables(len(data.train[1]), len(data.test[1]))
             self._make_memory()
             self.made = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.places = super()._tensors()  # of a state; they never move
 
     def _module(self) -> nn.Module:
         module = super()._module()
-        if self.layers is not None:
-            self.layers.replace_layers(module)
+        if self.own is not None:
+            self.own.replace_layers(module)
         return module
 
     def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
-        if self.layers is None or isinstance(streams, int) or "affine" not in streams:
+        if self.own is None or isinstance(streams, int) or "affine" not in streams:
             return super()._pixels(images, batch, streams)
         rest = len(streams) > 1
-        pixels: Tensor = self.layers.warp(images, batch, streams["affine"], self.recipe,
-                                  None if rest else (self.mean, self.std))
+        pixels: Tensor = self.own.warp(images, batch, streams["affine"], self.recipe,
+                                       None if rest else (self.mean, self.std))
         if rest:
             pixels = self._normalised(augment_values(pixels, self.recipe, streams))
         return pixels
+
+    def _descend(self, scores: Tensor, labels: Tensor, batch: Tensor) -> None:
+        if self.own is None:
+            super()._descend(scores, labels, batch)
+            return
+        slopes = self.own.descend(scores, labels, batch, self.recipe.smoothing, self.loss,
+                                  self.correct)
+        scores.backward(slopes)  # type: ignore[no-untyped-call]
 
     def _optimizer(self) -> torch.optim.Optimizer:
         how = {} if self.recipe.optimizer == "sgd" else {"capturable": True}
@@ -89,19 +107,25 @@ class Captured(Eager):
             group["lr"] = self.rate  # not given when made, which would read its value
         return made
 
-    def _make_tables(self, count: int) -> None:
-        """What an epoch is told, one row a step, and how far it has come."""
+    def _make_tables(self, count: int, tests: int) -> None:
+        """What an epoch is told, one row a step, how far it has come, and what a step reads."""
         size = self.recipe.batch_size
         steps = -(-count // size)
         self.purposes = purposes(self.recipe)
-        keys = len(self.purposes) + len(self.dropouts)
-        self.order = torch.zeros(count, dtype=torch.int64, device=self.device)
-        self.rates = torch.zeros(steps, device=self.device)
-        self.towards = torch.zeros(steps, device=self.device)
-        self.keys = torch.zeros(steps, keys, dtype=torch.int64, device=self.device)
-        self.places = torch.arange(size + 1, device=self.device)  # one more may join the last
-        self.step = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self.first = torch.zeros(1, dtype=torch.int64, device=self.device)  # of `order`
+        columns = len(self.purposes) + len(self.dropouts)
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=self.device)
+
+        self.order, self.keys = zeros(count), zeros(steps, columns)
+        self.rates, self.towards = (zeros(steps, dtype=torch.float32) for _ in range(2))
+        self.step, self.first = zeros(1), zeros(1)  # this step, and its first place in `order`
+        # of the step: one image more may join the last batch
+        self.batch, self.row = zeros(size + 1), zeros(columns)
+        self.toward = zeros(dtype=torch.float32)
+        places = max(size + 1, min(tests, self.evaluation_batch))
+        self.counting = torch.arange(places, device=self.device)
+        self.hits, self.looked = zeros(), zeros(1)  # right test images, and those evaluated
 
     def _make_memory(self) -> None:
         """The optimizer's memory: zeros, with which its first step is as if there were none."""
@@ -124,17 +148,33 @@ class Captured(Eager):
     def load(self, state: State) -> None:
         """Go on from a state of any engine. The tensors stay where they are."""
         with _placed(self.stream, self.precision), torch.no_grad():
-            super().load(state)
+            for names, tensors in self._by_type():
+                flat = torch.cat([state[name].reshape(-1) for name in names])
+                parts = torch.split(flat.to(tensors[0]), [tensor.numel() for tensor in tensors])
+                torch._foreach_copy_(tensors, [part.view(tensor.shape) for part, tensor
+                                               in zip(parts, tensors, strict=True)])
             self.loss.zero_()
             self.correct.zero_()
 
-    def _recall(self, parameter: nn.Parameter, name: str, value: Tensor) -> None:
-        self.optimizer.state[parameter][name].copy_(value)
-
     def state(self) -> State:
         """A copy of the weights, their average and the optimizer's memory, in main memory."""
+        found: State = {}
         with _placed(self.stream, self.precision):
-            return super().state()
+            for names, tensors in self._by_type():
+                flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu()
+                parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+                found |= {name: part.view(tensor.shape).clone() for name, part, tensor
+                          in zip(names, parts, tensors, strict=True)}
+        return {name: found[name] for name in self.places}
+
+    def _tensors(self) -> State:
+        return self.places
+
+    def _by_type(self) -> list[tuple[list[str], list[Tensor]]]:
+        """The tensors of a state: each type's make one copy between host and device."""
+        types = dict.fromkeys(tensor.dtype for tensor in self.places.values())
+        names = [[k for k, v in self.places.items() if v.dtype == kind] for kind in types]
+        return [(each, [self.places[name].detach() for name in each]) for each in names]
 
     def _memory(self) -> list[Tensor]:
         return [value for parameter in self.parameters
@@ -146,45 +186,78 @@ class Captured(Eager):
         """The steps of an epoch. Nothing waits for the device once the first has begun."""
         with _placed(self.stream, self.precision):
             self._tell(batches)
-            size = self.recipe.batch_size
-            if self.replay is None and self.record and len(batches[0].images) == size:
-                with self._backward_alone():
-                    self.replay = self._recorded()
-            for batch in batches:
-                if self.replay is not None and len(batch.images) == size:
-                    self.replay()
-                else:
-                    with self._backward_alone():
-                        self._step(len(batch.images))
+            for count, alike in itertools.groupby(len(batch.images) for batch in batches):
+                self._steps(count, len(list(alike)))
 
-    def _backward_alone(self) -> contextlib.AbstractContextManager[object]:
-        """Keep other threads' backward passes on the GPU away: see `_BACKWARD`."""
-        return contextlib.nullcontext() if self.stream is None else _BACKWARD
+    def _steps(self, count: int, steps: int) -> None:
+        """So many steps, on `count` images each."""
+        if not self.record or count != self.recipe.batch_size:
+            for _ in range(steps):
+                self._again(count, functools.partial(self._step, count))
+            return
+        if self.replay is None:
+            with backward_alone(self.stream):
+                self.replay = self._recorded()
+        if steps >= 2 * TOGETHER:
+            self.met.add("together")  # the kernels were rehearsed with one step
+            for _ in range(steps // TOGETHER):
+                self._again("together", self._several)
+            steps %= TOGETHER
+        for _ in range(steps):
+            self.replay()
+
+    def _several(self) -> None:
+        for _ in range(TOGETHER):
+            self._step(self.recipe.batch_size)
+
+    def _again(self, name: Hashable, work: Callable[[], None]) -> None:
+        """Do something: directly the first time, captured the second, replayed from then on."""
+        if name not in self.replays:
+            with backward_alone(self.stream):
+                if not self.record or name not in self.met:
+                    self.met.add(name)
+                    work()
+                    return
+                self.replays[name] = captured(work, self.stream, self.pool)
+        self.replays[name]()
 
     def _tell(self, batches: Sequence[Batch]) -> None:
         """Upload what the steps of an epoch are told."""
-        assert max(len(batch.images) for batch in batches) <= len(self.places)
+        assert max(len(batch.images) for batch in batches) <= len(self.batch)
         order = torch.cat([batch.images for batch in batches])
         self.order[:len(order)].copy_(order)
         self.rates[:len(batches)].copy_(torch.tensor([batch.rate for batch in batches]))
         self.towards[:len(batches)].copy_(torch.tensor([batch.towards for batch in batches]))
-        rows = [[*(key(batch.augment_stream, purpose) for purpose in self.purposes),
-                 *(key(batch.dropout_stream, index) for index in range(len(self.dropouts)))]
-                for batch in batches]
-        keys = torch.tensor([signed(each) for row in rows for each in row], dtype=torch.int64)
-        self.keys[:len(batches)].copy_(keys.view(len(batches), self.keys.shape[1]))
+        augment = torch.tensor([signed(batch.augment_stream) for batch in batches])
+        dropout = torch.tensor([signed(batch.dropout_stream) for batch in batches])
+        columns = [*(keys(augment, purpose) for purpose in self.purposes),
+                   *(keys(dropout, index) for index in range(len(self.dropouts)))]
+        if columns:
+            self.keys[:len(batches)].copy_(torch.stack(columns, 1))
         self.step.zero_()
         self.first.zero_()
 
     def _step(self, count: int) -> None:
         """One step, on the next `count` images of the epoch."""
-        batch = self.order.index_select(0, self.first + self.places[:count])
-        row = self.keys.index_select(0, self.step)[0].unbind()
-        self.rate.copy_(self.rates.index_select(0, self.step)[0])
-        drawn = len(self.purposes)
-        self._gradients(batch, dict(zip(self.purposes, row[:drawn], strict=True)), row[drawn:])
+        self._next(count)
+        drawn, row = len(self.purposes), self.row.unbind()
+        self._gradients(self.batch[:count], dict(zip(self.purposes, row[:drawn], strict=True)),
+                        row[drawn:])
         self.optimizer.step()
-        self._follow(self.towards.index_select(0, self.step)[0])
+        self._follow(self.toward)
+
+    def _next(self, count: int) -> None:
+        """Read the step's own part of the tables, and count on."""
+        if self.own is not None:
+            self.own.advance((self.order, self.rates, self.towards, self.keys),
+                             (self.step, self.first),
+                             (self.batch, self.rate, self.toward, self.row), count)
+            return
+        torch.index_select(self.order, 0, self.first + self.counting[:count],
+                           out=self.batch[:count])
+        self.rate.copy_(self.rates.index_select(0, self.step)[0])
+        self.toward.copy_(self.towards.index_select(0, self.step)[0])
+        self.row.copy_(self.keys.index_select(0, self.step)[0])
         self.first += count
         self.step += 1
 
@@ -204,10 +277,28 @@ class Captured(Eager):
         with _placed(self.stream, self.precision):
             return super().told()
 
+    @torch.no_grad()
     def evaluate(self, averaged: bool) -> int:
         """Number of correct test images, in float32, by the averaged weights or the raw ones."""
+        module = self.average if averaged and self.average is not None else self.model
+        module.eval()
         with _placed(self.stream, "float32"):
-            return super().evaluate(averaged)
+            self.hits.zero_()
+            self.looked.zero_()
+            for truth in torch.split(self.data.test[1], self.evaluation_batch):
+                work = functools.partial(self._look, module, len(truth))
+                self._again((module is self.model, len(truth)), work)
+            return int(self.hits)
+
+    @torch.no_grad()
+    def _look(self, module: nn.Module, count: int) -> None:
+        """Evaluate the next `count` test images."""
+        images, labels = _on_device(self.data, "test", self.device)
+        places = self.looked + self.counting[:count]
+        pixels = images.index_select(0, places).to(torch.float32).div_(255)
+        scores = module(self._normalised(pixels))
+        self.hits += (scores.argmax(1) == labels.index_select(0, places)).sum()
+        self.looked += count
 
     # Capture ---------------------------------------------------------------------------------
 
@@ -215,7 +306,7 @@ class Captured(Eager):
         """The step on a full batch as one call: a graph's replay, or itself on a processor."""
         step = functools.partial(self._step, self.recipe.batch_size)
         self._rehearse(step)
-        return step if self.stream is None else _graph(step, self.stream)
+        return captured(step, self.stream, self.pool)
 
     @torch.no_grad()
     def _rehearse(self, step: Callable[[], None]) -> None:
@@ -235,15 +326,29 @@ class Captured(Eager):
         return [*weights, *self._memory(), self.loss, self.correct, self.step, self.first]
 
 
-def _triton_layers(device: str, precision: str) -> ModuleType | None:
-    """`triton_layers`, if it can be used."""
-    if not device.startswith("cuda") or precision == "bf16":
+def own_kernels(device: str, precision: str) -> ModuleType | None:
+    """The room of our Triton kernels, if they compute there: on a GPU, in float32, where Triton
+    works. In the other precisions PyTorch and cuDNN compute."""
+    if not device.startswith("cuda") or precision != "float32" or not _triton_works(device):
         return None
-    with contextlib.suppress(ImportError):
-        from lightsearch.engines import triton_layers
+    from lightsearch.engines import triton
 
-        return triton_layers
-    return None
+    return triton
+
+
+@functools.cache
+def _triton_works(device: str) -> bool:
+    try:
+        from lightsearch.engines.triton import try_out
+
+        try_out(device)
+    except ImportError:
+        return False
+    except Exception as error:  # whatever a compiler may raise
+        warnings.warn(f"PyTorch's own kernels train on {device}, not ours, since Triton does not "
+                      f"work there: {error}", stacklevel=2)
+        return False
+    return True
 
 
 def _has_own_layers(layers: Sequence[Layer]) -> bool:
@@ -251,36 +356,10 @@ def _has_own_layers(layers: Sequence[Layer]) -> bool:
                for layer in layers for _, op in layer.ops)
 
 
-# Autograd runs all backward passes on a GPU in one thread of its own, with one cuDNN handle. If
-# one trial's pass is captured there while another's runs, cuDNN fails with an internal error (seen
-# on an H200 with four trials in threads). A capture also begins by waiting for the device, which
-# would end another capture. Replays need no lock: they call neither autograd nor cuDNN.
-_BACKWARD = threading.Lock()
-
-
-def _graph(step: Callable[[], None], stream: torch.cuda.Stream) -> Callable[[], None]:
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        step()
-    replay: Callable[[], None] = graph.replay
-    return replay
-
-
-# Where and how it runs --------------------------------------------------------------------------
-
-
-def _stream(device: str) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-
 @contextlib.contextmanager
 def _placed(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
-    """On the stream and in the precision. Raises `MemoryError` where the device's is used up."""
-    with contextlib.ExitStack() as place:
-        if stream is not None:
-            place.enter_context(torch.cuda.device(stream.device))
-            place.enter_context(torch.cuda.stream(stream))
-            place.enter_context(_FLAGS.held(tf32=precision == "tf32"))
+    """On the stream and in the precision. Raises `MemoryError` if the device's is used up."""
+    with on_stream(stream, precision):
         try:
             yield
         except torch.OutOfMemoryError as error:
@@ -289,49 +368,6 @@ def _placed(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
                 "there is not enough memory on the GPU for this design and batch size beside what "
                 "else runs there: fewer trials at once (`slots_per_gpu`) take less. "
                 f"PyTorch said: {str(error).splitlines()[0]}") from error
-
-
-class _Flags:
-    """PyTorch's flags of cuDNN and cuBLAS, which are the process's, while an engine works.
-
-    Its own defaults let convolutions compute in TF32. Engines that work at the same time in
-    threads of one process must have the same precision.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holders = 0
-        self._kept: tuple[bool, ...] = ()
-
-    @contextlib.contextmanager
-    def held(self, *, tf32: bool) -> Iterator[None]:
-        with self._lock:
-            if self._holders == 0:
-                self._kept = _read_flags()
-            self._holders += 1
-            # No benchmarking: what it picks depends on the moment. Matrix products, the maps of
-            # augmentation among them, stay exact.
-            _write_flags((tf32, True, False, False))
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._holders -= 1
-                if self._holders == 0:
-                    _write_flags(self._kept)
-
-
-_FLAGS = _Flags()
-
-
-def _read_flags() -> tuple[bool, ...]:
-    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    return (cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, products.allow_tf32)
-
-
-def _write_flags(flags: tuple[bool, ...]) -> None:
-    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, products.allow_tf32 = flags
 
 
 # From epoch to epoch ----------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Images stay one uint8 tensor on the device (no DataLoader), tensors are channels-last, the
 optimizers are the fused-loop (`foreach`) ones, and evaluation takes large batches. On a GPU it is
-`captured.Captured`, which is this with the step made of tensors alone.
+`cuda_graph.Captured`, which is this with the step made of tensors alone.
 """
 
 from __future__ import annotations
@@ -142,9 +142,12 @@ class Eager:
         pixels = self._pixels(images, batch, augment_stream)
         with self._autocast():
             scores = self.model(pixels)
-        scores = scores.to(torch.float32)
-        loss = F.cross_entropy(scores, labels[batch], label_smoothing=self.recipe.smoothing)
         self.optimizer.zero_grad(set_to_none=True)
+        self._descend(scores.to(torch.float32), labels, batch)
+
+    def _descend(self, scores: Tensor, labels: Tensor, batch: Tensor) -> None:
+        """Fill the gradients by the scores of a batch, and count its loss and hits."""
+        loss = F.cross_entropy(scores, labels[batch], label_smoothing=self.recipe.smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         self.loss += loss.detach().double() * len(batch)
         self.correct += (scores.detach().argmax(1) == labels[batch]).sum()

@@ -12,7 +12,7 @@ import torch
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.cuda_graph import resident
+from lightsearch.engines.cuda_graph import own_kernels, resident
 from lightsearch.engines.engine import Engine
 from lightsearch.engines.names import ENGINES, PRECISIONS
 from lightsearch.engines.native.engine import Native
@@ -67,11 +67,13 @@ def checked_precision(name: str, engine: str, device: str) -> str:
     return name
 
 
-def engine_label(name: str, precision: str = "float32") -> str:
-    """What a record says: `torch`, or `torch-bf16` and `torch-tf32` where the steps were not in
-    float32, or `native-` with its build, such as `native-v3`."""
+def engine_label(name: str, precision: str = "float32", device: str = "cpu") -> str:
+    """What a record says: `native-` with its build, such as `native-v3`; or `torch`, with
+    `-triton` if our own kernels compute, or with the precision if that is not float32."""
     if name == "native":
         return f"native-{build_name()}"
+    if own_kernels(device, precision) is not None:
+        return f"{name}-triton"
     return name if precision == "float32" else f"{name}-{precision}"
 
 

@@ -31,7 +31,7 @@ from lightsearch.engines.engine import (
 from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
-from lightsearch.randomness import key, permutation
+from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.training.schedule import Plateau, decay, learning_rate
 from lightsearch.training.task import EpochResult, Task
 
@@ -110,10 +110,10 @@ def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
     averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
     state = run.state()
     tested = _tested(task, name, state) if epoch == task.epochs else (None, None)
+    label = engine_label(name, task.precision, task.device)
     result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
-                         len(data.test[1]), run.rate, time.perf_counter() - begin,
-                         engine_label(name, task.precision), *tested, device_kind(task.device),
-                         THREADS)
+                         len(data.test[1]), run.rate, time.perf_counter() - begin, label, *tested,
+                         device_kind(task.device), THREADS)
     return state, result
 
 
@@ -172,11 +172,12 @@ class _Run:
         if self.step != len(batches) * (epoch - 1):
             raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, with "
                                 f"{len(batches) * (epoch - 1)} steps done, but got {self.step}")
+        augment, dropout = (indexed_keys(len(batches), task.seed, purpose, epoch)
+                            for purpose in ("augment", "dropout"))
         told = []
         for index, images in enumerate(batches):
             self.rate = learning_rate(recipe, self.step, steps, task.epochs, self.plateau)
-            told.append(Batch(images, self.rate, key(task.seed, "augment", epoch, index),
-                              key(task.seed, "dropout", epoch, index),
+            told.append(Batch(images, self.rate, augment[index], dropout[index],
                               1 - decay(recipe, self.step)))
             self.step += 1
         self.engine.train(told)

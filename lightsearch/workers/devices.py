@@ -8,7 +8,7 @@ import torch
 
 from lightsearch.errors import ArgumentError
 
-SLOTS_PER_GPU = 4  # a guess, until it is measured: docs/benchmarks/speed.md
+SLOTS_PER_GPU = 4  # more gave no more trials a minute on an H200: docs/decisions/gpu.md
 
 
 def gpus(device: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from lightsearch.data.references import DataRef
 from lightsearch.design import parts
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines import cuda_graph as room
+from lightsearch.engines import cuda_stream
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch, State
 from lightsearch.engines.pytorch import Eager, _on_device
@@ -194,6 +195,21 @@ def test_a_recorded_step_replayed_is_the_step_itself(recipe: str) -> None:
     assert not same(one[0], last)
 
 
+def test_several_steps_together_are_the_steps_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times two of seven full batches, then one, then a smaller one."""
+    found = []
+    for together in (2, 8):
+        monkeypatch.setattr(room, "TOGETHER", together)
+        one = engine(recipe="recipe(lr=0.1,batch=200,rotation=8,ema=0.9)")
+        one.begin()
+        for seed in (1, 2):
+            one.train(batches(200, seed=seed))
+        assert ("together" in one.replays) is (together == 2)
+        assert 37 in one.replays and 200 not in one.replays
+        found.append((one.state(), one.told(), one.evaluate(averaged=True)))
+    assert same(found[0][0], found[1][0]) and found[0][1:] == found[1][1:]
+
+
 def test_a_number_that_was_kept_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check of the check: with the rate as a number, the replay goes wrong."""
     whole = Captured._step
@@ -237,8 +253,8 @@ def test_a_trial_keeps_its_engine_from_epoch_to_epoch_and_it_is_only_a_cache(
         on_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     whole = Captured._make_tables
-    monkeypatch.setattr(Captured, "_make_tables", lambda self, count: (made.append(1),
-                                                                       whole(self, count))[1])
+    monkeypatch.setattr(Captured, "_make_tables",
+                        lambda self, *counts: (made.append(1), whole(self, *counts))[1])
     recipe = parse_recipe(RECIPES["adam"])
     one, two = (Task(parse(DROPPING), recipe, DIGITS, 3, seed, "torch") for seed in (1, 2))
     alone = [trained(task, 3)[0] for task in (one, two)]
@@ -428,23 +444,23 @@ def test_a_precision_that_is_not_there(engine_name: str, precision: str, message
 
 @pytest.mark.parametrize(("label", "name", "precision"), [
     ("torch", "torch", "float32"), ("torch-bf16", "torch", "bf16"),
-    ("torch-tf32", "torch", "tf32"), ("native-v3", "native", "float32"),
-    ("native-plain", "native", "float32")])
+    ("torch-tf32", "torch", "tf32"), ("torch-triton", "torch", "float32"),
+    ("native-v3", "native", "float32"), ("native-plain", "native", "float32")])
 def test_a_record_names_engine_and_precision(label: str, name: str, precision: str) -> None:
     assert (engine_named(label), precision_named(label)) == (name, precision)
 
 
 def test_pytorchs_flags_are_set_for_the_time_of_the_work_and_given_back() -> None:
-    before = room._read_flags()
-    with room._FLAGS.held(tf32=False):
-        assert room._read_flags() == (False, True, False, False)
-        with room._FLAGS.held(tf32=False):  # as another thread would
+    before = cuda_stream.read_flags()
+    with cuda_stream.FLAGS.held(tf32=False):
+        assert cuda_stream.read_flags() == (False, True, False, False)
+        with cuda_stream.FLAGS.held(tf32=False):  # as another thread would
             pass
-        assert room._read_flags() == (False, True, False, False)
-    assert room._read_flags() == before
-    with room._FLAGS.held(tf32=True):
-        assert room._read_flags() == (True, True, False, False)
-    assert room._read_flags() == before
+        assert cuda_stream.read_flags() == (False, True, False, False)
+    assert cuda_stream.read_flags() == before
+    with cuda_stream.FLAGS.held(tf32=True):
+        assert cuda_stream.read_flags() == (True, True, False, False)
+    assert cuda_stream.read_flags() == before
     assert before[0]  # else none of this shows that TF32 was switched off
 
 

@@ -1,6 +1,7 @@
 """The engine on a GPU, against the one on the processor. Skipped where there is no CUDA device.
 
-What can be shown without one is in test_captured.py and test_devices.py.
+What can be shown without one is in test_cuda_graph.py, test_triton_layers.py and test_devices.py.
+In float32 our own kernels compute if Triton works here, else and with `own=False` cuDNN's.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lightsearch.engines.augment import augment
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch, State
 from lightsearch.engines.pytorch import Eager
+from lightsearch.engines.selection import engine_label
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import bits, keep, key, permutation, uniform
 from lightsearch.training.epoch import run_epoch
@@ -99,11 +101,13 @@ def test_augmented_images_are_the_same() -> None:
                                atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_gradients_agree(design: str) -> None:
+def test_gradients_agree(design: str, own: bool) -> None:
     """Of one batch at a rate of zero, in float32 on both: convolutions are not in TF32."""
     found = []
-    for one in (Captured(parse(design), parse_recipe(EVERYTHING), load("digits"), 5, "cuda"),
+    for one in (Captured(parse(design), parse_recipe(EVERYTHING), load("digits"), 5, "cuda",
+                         own=own),
                 Eager(parse(design), parse_recipe(EVERYTHING), load("digits"), 5)):
         one.begin()
         one.train([dataclasses.replace(batches()[0], rate=0.0)])
@@ -132,18 +136,34 @@ def test_epochs_agree(design: str, recipe: str) -> None:
 # Capture ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_replayed_graph_is_the_step_run_directly(recipe: str) -> None:
+def test_a_replayed_graph_is_the_step_run_directly(recipe: str, own: bool,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the second epoch several steps, the smaller batch and evaluations are replayed too."""
+    monkeypatch.setattr(room, "TOGETHER", 2)
     found = []
     for record in (True, False):
         one = Captured(parse(DESIGNS[0]), parse_recipe(recipe), load("digits"), 5, "cuda",
-                       record=record)
+                       record=record, own=own)
         one.begin()
-        one.train(batches(one.recipe.batch_size))
+        for _ in range(2):
+            one.train(batches(one.recipe.batch_size))
+            shown = one.evaluate(averaged=True), one.evaluate(averaged=False)
+            found.append((one.state(), one.told(), shown))
         assert (one.replay is not None) is record
-        found.append((one.state(), one.told(), one.evaluate(averaged=True)))
-    assert same(found[0][0], found[1][0])
-    assert found[0][1:] == found[1][1:]
+        assert len(one.replays) == (4 if one.average is not None else 3) * record
+    for replayed, direct in zip(found[:2], found[2:], strict=True):
+        assert same(replayed[0], direct[0])
+        assert replayed[1:] == direct[1:]
+
+
+def test_our_own_kernels_compute_in_float32() -> None:
+    pytest.importorskip("triton")
+    one, other = engine(), engine(own=False)
+    assert one.own is not None and other.own is None
+    _, results = trained(task(), 1)
+    assert results[0].engine == "torch-triton"
 
 
 def test_a_rehearsal_leaves_nothing_behind() -> None:
@@ -237,6 +257,7 @@ def test_a_search_on_a_gpu_repeats(tmp_path: Path) -> None:
     given = arguments(device="cuda", workers=None, slots_per_gpu=2, trials=3)
     one, two = (api.search(**{**given, "study": tmp_path / name}) for name in ("one", "two"))
     assert len(one.records) == 3
+    label = engine_label("torch", "float32", "cuda")
     assert one.identity.workers == 2 * torch.cuda.device_count()
-    assert {trial.epochs[-1].engine for trial in one.records} == {"torch"}
+    assert {trial.epochs[-1].engine for trial in one.records} == {label}
     assert outcome(one) == outcome(two)

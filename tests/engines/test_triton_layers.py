@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightsearch.data.dataset import make_dataset
+from lightsearch.data.named import load
 from lightsearch.engines import cuda_graph as room
 from lightsearch.engines.augment import augment
 from lightsearch.engines.cuda_graph import Captured
-from lightsearch.network.modules import build
+from lightsearch.engines.engine import Batch
+from lightsearch.engines.pytorch import Eager
+from lightsearch.engines.selection import engine_label
+from lightsearch.network.modules import FlatLinear, build
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.randomness import key, signed
+from lightsearch.randomness import key, permutation, signed
 
 pytest.importorskip("triton")
-from lightsearch.engines import triton_layers as layers
+from lightsearch.engines import triton as kernels
+from lightsearch.engines.triton import convolution, layers, norm, step
 
 # images, inputs, outputs, height, width, kernel, stride, padding, groups
 SHAPES = [
@@ -30,12 +39,18 @@ LONG = [
 ]
 
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # conftest.py has Triton interpret there
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# conftest.py has Triton interpret where it finds no GPU
+pytestmark = pytest.mark.skipif(DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1",
+                                reason="there is a GPU, but PyTorch cannot use it")
 
 
 @pytest.fixture(autouse=True)
 def _few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "PROGRAMS", 8)  # the interpreter takes them one after the other
+    """The interpreter takes them one after the other."""
+    for name in ("MANY", "FEW", "CORRELATE_APART"):
+        monkeypatch.setattr(convolution, name, (getattr(convolution, name)[0], 8))
+    monkeypatch.setattr(norm, "PROGRAMS", 8)
 
 
 def near(mine: Tensor, exact: Tensor, share: float = 2e-6) -> bool:
@@ -56,7 +71,7 @@ def check_convolution(shape: tuple[int, ...], bias: bool) -> None:
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=bias)
     layer = nn.Sequential(conv).to(DEVICE)
     layers.replace_layers(layer)
-    assert isinstance(layer[0], layers.TritonConv2d)
+    assert isinstance(layer[0], convolution.TritonConv2d)
     parameters = list(layer.parameters())
     with torch.no_grad():
         for parameter, value in zip(parameters, given[1:], strict=True):
@@ -72,10 +87,15 @@ def check_convolution(shape: tuple[int, ...], bias: bool) -> None:
         assert near(mine, theirs)
 
 
-@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_convolutions(shape: tuple[int, ...], bias: bool) -> None:
-    check_convolution(shape, bias)
+def test_convolutions(shape: tuple[int, ...]) -> None:
+    check_convolution(shape, bias=SHAPES.index(shape) % 2 == 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+def test_convolutions_the_other_way(shape: tuple[int, ...]) -> None:
+    check_convolution(shape, bias=SHAPES.index(shape) % 2 == 0)
 
 
 @pytest.mark.slow
@@ -126,7 +146,7 @@ def test_images_are_those_of_augmentation(normal: bool) -> None:
     if normal:
         expected = (expected - mean) / std
     normals = (mean.to(DEVICE), std.to(DEVICE)) if normal else None
-    found = layers.warp(images.to(DEVICE), batch.to(DEVICE), stream.to(DEVICE), recipe, normals)
+    found = kernels.warp(images.to(DEVICE), batch.to(DEVICE), stream.to(DEVICE), recipe, normals)
     torch.testing.assert_close(found.cpu(), expected, atol=1e-5, rtol=0)
 
 
@@ -143,10 +163,167 @@ def test_parameters_and_their_names_stay() -> None:
 
 
 def test_only_a_gpu_in_float32_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert room._triton_layers("cpu", "float32") is None
-    assert room._triton_layers("cuda", "bf16") is None
-    assert room._triton_layers("cuda:1", "tf32") is layers
-    monkeypatch.setitem(__import__("sys").modules, "lightsearch.engines.triton_layers", None)
-    monkeypatch.delattr("lightsearch.engines.triton_layers")
-    assert room._triton_layers("cuda", "float32") is None
-    assert Captured.layout is torch.channels_last
+    monkeypatch.setattr(room, "_triton_works", lambda device: True)
+    assert room.own_kernels("cuda:1", "float32") is kernels
+    for device, precision in (("cpu", "float32"), ("cuda", "bf16"), ("cuda", "tf32")):
+        assert room.own_kernels(device, precision) is None
+    assert engine_label("torch", "float32", "cuda") == "torch-triton"
+    assert engine_label("torch", "tf32", "cuda") == "torch-tf32"
+    monkeypatch.setattr(room, "_triton_works", lambda device: False)
+    assert room.own_kernels("cuda", "float32") is None
+    assert engine_label("torch", "float32", "cuda") == "torch"
+
+
+def test_where_triton_cannot_compile_pytorch_computes_and_it_is_said(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(device: str) -> None:
+        raise RuntimeError("no C compiler")
+
+    monkeypatch.setattr(kernels, "try_out", broken)
+    room._triton_works.cache_clear()
+    with pytest.warns(UserWarning, match=r"Triton does not work there: no C compiler"):
+        assert room.own_kernels("cuda", "float32") is None
+    room._triton_works.cache_clear()
+    monkeypatch.setitem(sys.modules, "lightsearch.engines.triton", None)  # not installed
+    assert not room._triton_works("cuda")
+    room._triton_works.cache_clear()
+
+
+# A step beside its layers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("count", "classes"), [(7, 10), (130, 3), (5, 100)])
+def test_loss(count: int, classes: int, smoothing: float,
+              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "TABLE", 256)  # several turns
+    generator = torch.Generator().manual_seed(4)
+    scores = torch.randn(count, classes, generator=generator).mul_(3)
+    scores[1] = 0.5  # where all are equal, the first one counts
+    labels = torch.randint(0, classes, (300,), generator=generator)
+    batch = torch.randint(0, 300, (count,), generator=generator)
+    labels[batch[1]] = 0
+    loss = torch.full((), 5.0, dtype=torch.float64, device=DEVICE)
+    correct = torch.full((), 3, device=DEVICE)
+    slopes = kernels.descend(scores.to(DEVICE), labels.to(DEVICE), batch.to(DEVICE), smoothing,
+                             loss, correct)
+    exact = scores.double().requires_grad_()
+    expected = F.cross_entropy(exact, labels[batch], label_smoothing=smoothing)
+    expected.backward()
+    assert exact.grad is not None
+    torch.testing.assert_close(slopes.cpu().double(), exact.grad, atol=1e-8, rtol=1e-5)
+    assert float(loss) - 5 == pytest.approx(float(expected.detach()) * count, rel=1e-6)
+    assert int(correct) - 3 == int((scores.argmax(1) == labels[batch]).sum())
+
+
+def test_a_loss_that_is_no_number_is_seen() -> None:
+    loss = torch.zeros((), dtype=torch.float64, device=DEVICE)
+    scores = torch.tensor([[1.0, 2.0], [float("nan"), 0.0]], device=DEVICE)
+    zeros = torch.zeros(2, dtype=torch.int64, device=DEVICE)
+    kernels.descend(scores, zeros, zeros, 0.0, loss, torch.zeros_like(zeros[0]))
+    assert torch.isnan(loss)
+
+
+@pytest.mark.parametrize(("design", "recipe"), [
+    ("conv(6,dropout=0.1) gap linear(10)",
+     "recipe(lr=0.1,batch=256,rotation=8,contrast=0.2,ema=0.9)"),
+    ("conv(4,stride=4) linear(10)", "recipe(lr=0.1,batch=1000)")])
+def test_what_a_step_reads_is_what_pytorch_reads(design: str, recipe: str) -> None:
+    one = Captured(parse(design), parse_recipe(recipe), load("digits"), 5, DEVICE, own=False)
+    order = permutation(3, 1437).split(one.recipe.batch_size)
+    one._tell([Batch(images, 0.01 * (index + 1), key(1, index), key(2, index), 0.5 / (index + 1))
+               for index, images in enumerate(order)])
+    read = (one.batch, one.rate, one.toward, one.row, one.step, one.first)
+    found: list[list[Tensor]] = []
+    for own in (None, kernels):
+        one.own = own
+        one.step.zero_()
+        one.first.zero_()
+        for images in order:
+            one._next(len(images))
+            found.append([tensor.clone() for tensor in read])
+    for theirs, mine in zip(found[:len(order)], found[len(order):], strict=True):
+        assert all(map(torch.equal, theirs, mine))
+    assert torch.equal(found[0][0][:len(order[0])].cpu(), order[0])
+    assert int(one.first) == 1437
+
+
+@pytest.mark.parametrize(("size", "shape"), [(2, (2, 3, 6, 8)), (3, (1, 2, 7, 10)),
+                                             (2, (3, 1, 5, 3))])
+def test_max_pooling(size: int, shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randint(0, 4, shape, generator=generator).float()  # with many equal ones
+    x.view(-1)[7] = float("nan")
+    stack = nn.Sequential(nn.MaxPool2d(size))
+    layers.replace_layers(stack)
+    mine, theirs = (x.clone().to(where).requires_grad_() for where in (DEVICE, "cpu"))
+    y, z = stack(mine), F.max_pool2d(theirs, size)
+    torch.testing.assert_close(y.cpu(), z, equal_nan=True, rtol=0, atol=0)
+    dy = torch.randn(z.shape, generator=generator)
+    y.backward(dy.to(DEVICE))
+    z.backward(dy)
+    assert mine.grad is not None and theirs.grad is not None
+    assert torch.equal(mine.grad.cpu(), theirs.grad)
+
+
+def test_linear_layers() -> None:
+    generator = torch.Generator().manual_seed(6)
+    mine = nn.Sequential(FlatLinear(12, 10)).to(DEVICE)
+    exact = nn.Sequential(FlatLinear(12, 10)).to(DEVICE)
+    exact.load_state_dict(mine.state_dict())
+    exact.double()
+    layers.replace_layers(mine)
+    assert type(mine[0]) is convolution.TritonFlatLinear
+    x = torch.randn(9, 3, 2, 2, generator=generator).to(DEVICE).requires_grad_()
+    wide = x.detach().double().requires_grad_()
+    y, z = mine(x), exact(wide)
+    dy = torch.randn(y.shape, generator=generator).to(DEVICE)
+    y.backward(dy)
+    z.backward(dy.double())
+    assert near(y, z)
+    for one, two in zip([x, *mine.parameters()], [wide, *exact.parameters()], strict=True):
+        assert one.grad is not None and two.grad is not None and near(one.grad, two.grad)
+
+
+def test_an_engine_with_them_trains_as_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three steps, the last on fewer images, and both evaluations."""
+    monkeypatch.setattr(room, "own_kernels", lambda device, precision: kernels)
+    recipe = parse_recipe("recipe(lr=0.05,batch=16,rotation=8,scale=0.1,smoothing=0.1,ema=0.9)")
+    design = parse("conv(4,act-norm) maxpool separable(6,dropout=0.1) gap linear(10)")
+    images, labels = load("digits").train
+    few = make_dataset((images[:40], labels[:40]), (images[40:60], labels[40:60]))
+    batches = [Batch(each, 0.01 * (index + 1), key(1, index), key(2, index), 0.5)
+               for index, each in enumerate(permutation(3, 40).split(16))]
+    mine = Captured(design, recipe, few, 5, DEVICE, record=False)
+    theirs = Eager(design, recipe, few, 5)
+    for one in (mine, theirs):
+        one.begin()
+        one.train(batches)
+    assert mine.own is kernels
+    assert mine.told()[0] == pytest.approx(theirs.told()[0], rel=1e-5)
+    assert mine.told()[1] == theirs.told()[1]
+    found = mine.state()
+    for name, value in theirs.state().items():
+        torch.testing.assert_close(found[name], value, atol=2e-5, rtol=2e-4, msg=name)
+    for averaged in (False, True):
+        assert abs(mine.evaluate(averaged) - theirs.evaluate(averaged)) <= 1
+
+
+# Tiles ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [SHAPES[0], SHAPES[1], SHAPES[4]])
+def test_large_tiles(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "ENOUGH", 1)
+    monkeypatch.setattr(convolution, "FEW_WEIGHTS", 0)
+    check_convolution(shape, bias=True)
+
+
+def test_the_tile_depends_on_the_programs_that_it_makes() -> None:
+    large, small = convolution.LARGE, convolution.SMALL
+    assert convolution.convolve_tile(128 * 28 * 28, 8, 1) == large
+    assert convolution.convolve_tile(128 * 14 * 14, 8, 1) == small
+    assert convolution.convolve_tile(128 * 14 * 14, 32, 1) == large
+    assert convolution.convolve_tile(128 * 14 * 14, 1, 24) == convolution.APART
+    assert convolution.correlate_tile(8, 8 * 73) == convolution.MANY
+    assert convolution.correlate_tile(8, 8 * 10) == convolution.FEW

@@ -1,0 +1,107 @@
+"""Where and how an engine computes on a GPU: its stream, PyTorch's flags, capture."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+# Autograd runs all backward passes on a GPU in one thread of its own, with one cuDNN handle. If
+# one trial's pass is captured there while another's runs, cuDNN fails with an internal error (seen
+# on an H200 with four trials in threads). Replays need no lock: they call neither.
+BACKWARD = threading.Lock()
+
+
+def backward_alone(stream: torch.cuda.Stream | None) -> contextlib.AbstractContextManager[object]:
+    """Keep other threads' backward passes on the GPU and their captures away."""
+    return contextlib.nullcontext() if stream is None else BACKWARD
+
+
+def new_stream(device: str) -> torch.cuda.Stream | None:
+    """A stream of its own on a GPU."""
+    if not device.startswith("cuda"):
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+def captured(work: Callable[[], None], stream: torch.cuda.Stream | None,
+             pool: Any) -> Callable[[], None]:
+    """`work` as one call: a graph's replay, or itself on a processor. Call it under `BACKWARD`.
+
+    Graphs may share the memory of `pool` if none is replayed beside another. `torch.cuda.graph`
+    would first wait for the whole device and give all unused memory back, each time.
+    """
+    if stream is None:
+        return work
+    graph = torch.cuda.CUDAGraph()
+    collects = gc.isenabled()
+    gc.disable()  # what it would let go of may not be let go of during a capture
+    try:
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            work()
+        finally:
+            graph.capture_end()
+    finally:
+        if collects:
+            gc.enable()
+    replay: Callable[[], None] = graph.replay
+    return replay
+
+
+@contextlib.contextmanager
+def on_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
+    """Compute on the stream and in the precision."""
+    if stream is None:
+        yield
+        return
+    with (torch.cuda.device(stream.device), torch.cuda.stream(stream),
+          FLAGS.held(tf32=precision == "tf32")):
+        yield
+
+
+class _Flags:
+    """PyTorch's flags of cuDNN and cuBLAS, which are the process's, while an engine works.
+
+    Its own defaults let convolutions compute in TF32. Engines that work at the same time in
+    threads of one process must have the same precision.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._kept: tuple[bool, ...] = ()
+
+    @contextlib.contextmanager
+    def held(self, *, tf32: bool) -> Iterator[None]:
+        with self._lock:
+            if self._holders == 0:
+                self._kept = read_flags()
+            self._holders += 1
+            # No benchmarking: what it picks depends on the moment. Matrix products, the maps of
+            # augmentation among them, stay exact.
+            _write_flags((tf32, True, False, False))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if self._holders == 0:
+                    _write_flags(self._kept)
+
+
+FLAGS = _Flags()
+
+
+def read_flags() -> tuple[bool, ...]:
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    return (cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, products.allow_tf32)
+
+
+def _write_flags(flags: tuple[bool, ...]) -> None:
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark, products.allow_tf32 = flags
