@@ -3,29 +3,37 @@
     python benchmarks/engines/gpu.py --data FOLDER --out gpu.json
 
 `documents` is how the source documents train (PIL transforms in a DataLoader, eager), `direct` the
-engine's step launched kernel by kernel, `graph` the captured step. Trials at once are processes,
-as a search has them, or threads of one process with a stream and a graph each. A trial is 15
-epochs; the first epoch of each, which captures, is not counted. Time with the device busy, and
-memory, are what nvidia-smi says, five times a second. The ways take turns; figures are medians.
-`steps` says how many kernels a captured step has and how long they take one after another, by
-PyTorch's profiler. `--quick` takes about four minutes. With `--device cpu` it only shows that it
-runs.
+engine's step launched kernel by kernel, `graph` the captured step. In float32 the kernels are our
+own, or cuDNN's where it says so. Trials at once are processes, as a search has them, or threads of
+one process with a stream and graphs each. A trial is 15 epochs; the first two of each, which
+capture, are not counted. Time with the device
+busy, and memory, are what nvidia-smi says, five times a second. The ways take turns; figures are
+medians. `steps` says how many kernels a captured step has and how long they take one after
+another, by PyTorch's profiler.
+
+The file is written after each part. A part that fails is named in it and ends nothing else; one
+that would not end within `--seconds`, as guessed, is left out and named too. `--quick` takes about
+two minutes. With `--device cpu` it only shows that it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import epoch as processor
 import torch
@@ -36,14 +44,27 @@ import common
 from lightsearch import DEFAULT_RECIPE, Task, parse, run_epoch
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch
+from lightsearch.engines import cuda_graph
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
 from lightsearch.randomness import key, permutation
 from lightsearch.workers.local import local_slots
 from lightsearch.workers.slot import ExecutorSlot, Slot
 
+BEGIN = time.monotonic()
 EPOCHS_A_TRIAL = 15
+WARM = 2  # epochs of a trial that capture
+CUDNN = "float32, cuDNN"
 DESIGN = common.DESIGNS["separable, 4,360"]
+
+
+class Part(NamedTuple):
+    """One measurement: where its result goes, about how long it takes, and what gives it."""
+
+    place: str
+    name: str
+    seconds: float
+    work: Callable[[], Any]
 
 
 def main() -> None:
@@ -51,42 +72,81 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--data", help="folder of the data set, as torchvision lays it out")
+    parser.add_argument("--data", default=os.environ.get("LIGHTSEARCH_DATA"),
+                        help="folder of the data set, as torchvision lays it out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200, help="timed steps of an epoch")
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs of trials at once")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 2, 4, 8, 16])
-    parser.add_argument("--precisions", nargs="+", default=["float32", "tf32", "bf16"])
+    parser.add_argument("--precisions", nargs="+", default=["float32", CUDNN, "tf32", "bf16"])
     parser.add_argument("--quick", action="store_true", help="one round, fewer ways")
+    parser.add_argument("--seconds", type=float, default=float("inf"),
+                        help="since the start, after which no part may end")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.steps, options.epochs = 1, 100, 3
+        options.rounds, options.steps, options.epochs = 1, 100, 4
     found: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__,
-                             "epoch": {}, "steps": {}, "trials": []}
-    ways = epoch_ways(options)
-    for _ in range(options.rounds):
-        for name, once in ways.items():
-            found["epoch"].setdefault(name, []).append(once(options.steps))
-            options.out.write_text(json.dumps(found, indent=1))
-    ways.clear()  # and their memory
-    if options.device.startswith("cuda"):
-        found["steps"] = {precision: step_profile(precision, options)
-                          for precision in options.precisions}
-    for count, how, precision in plan(options):
-        for _ in range(options.rounds):
-            found["trials"].append(at_once(count, how, precision, options))
-            options.out.write_text(json.dumps(found, indent=1))
+                             "design": DESIGN, "epoch": {}, "steps": {}, "trials": {},
+                             "failed": {}, "left_out": []}
+    for index in range(options.rounds):
+        for part in quick_plan(options) if options.quick else plan(options):
+            if index == 0 or part.place != "steps":
+                measure(part, found, options)
     print_tables(found)
 
 
-def plan(options: argparse.Namespace) -> list[tuple[int, str, str]]:
-    """How many trials at once, made of what, in which precision."""
-    counts = sorted(options.at_once)
-    if not options.quick:
-        return list(itertools.product(counts, ("processes", "threads"), options.precisions))
-    return [*((count, "threads", "float32") for count in counts),
-            *((counts[-1], "threads", precision) for precision in options.precisions[1:]),
-            *((count, "processes", "float32") for count in (counts[0], counts[-1]))]
+def measure(part: Part, found: dict[str, Any], options: argparse.Namespace) -> None:
+    """Do one part, if there is time, and write what there is so far."""
+    now = time.monotonic() - BEGIN
+    if now + part.seconds > options.seconds:
+        found["left_out"].append(part.name)
+        print(f"[{now:6.1f}] left out: {part.name}", flush=True)
+        return
+    try:
+        result = part.work()
+        found[part.place].setdefault(part.name, []).append(result)
+        shown = {k: v for k, v in result.items() if k != "longest"} if isinstance(
+            result, dict) else result
+        print(f"[{now:6.1f}] {part.name}: {shown}", flush=True)
+    except Exception:
+        found["failed"][part.name] = traceback.format_exc()
+        print(f"[{now:6.1f}] FAILED {part.name}:\n{traceback.format_exc()[-2000:]}", flush=True)
+    finally:
+        if options.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+        options.out.write_text(json.dumps(found, indent=1))
+
+
+def plan(options: argparse.Namespace) -> list[Part]:
+    """All ways of an epoch, then all counts of trials at once."""
+    trials = itertools.product(sorted(options.at_once), ("processes", "threads"),
+                               options.precisions)
+    return [*epoch_parts(options), *step_parts(options),
+            *(trial_part(*each, options) for each in trials
+              if each[1:] != ("processes", CUDNN))]
+
+
+def quick_plan(options: argparse.Namespace) -> list[Part]:
+    """The most telling parts first."""
+    def threads(*counts: int, precision: str = "float32") -> list[Part]:
+        return [trial_part(count, "threads", precision, options) for count in counts]
+
+    few, several, *_, many = (*sorted(options.at_once)[-3:-1], max(options.at_once))
+    rest = sorted({*options.at_once} - {few, several, many})
+    others = [name for name in options.precisions if name not in ("float32", CUDNN)]
+    return [*threads(few, several), *epoch_parts(options),
+            trial_part(few, "processes", "float32", options), *threads(*rest, many),
+            *threads(few, precision=CUDNN), *step_parts(options),
+            *(part for name in reversed(others) for part in threads(few, several, precision=name)),
+            trial_part(many, "processes", "float32", options)]
+
+
+def trial_part(count: int, how: str, precision: str, options: argparse.Namespace) -> Part:
+    starts = (12 + 1.5 * count) if how == "processes" else 2 + 0.2 * count
+    slow = 1 if precision == "float32" else 2
+    seconds = starts + slow * 0.25 * count * (options.epochs + WARM)
+    return Part("trials", f"{count} {how}, {precision}", seconds,
+                functools.partial(at_once, count, how, precision, options))
 
 
 def device_name(device: str) -> str:
@@ -96,28 +156,44 @@ def device_name(device: str) -> str:
 # One trial alone --------------------------------------------------------------------------------
 
 
-def epoch_ways(options: argparse.Namespace) -> dict[str, Callable[[int], float]]:
-    """For each way, a function that does some steps and gives seconds an epoch."""
-    data = fetch(common.reference(options.data, options.dataset))
-    ways: dict[str, Callable[[int], float]] = {}
+def epoch_parts(options: argparse.Namespace) -> list[Part]:
+    """The ways of an epoch, each of which gives the seconds of one."""
+    parts = [Part("epoch", f"graph, {precision}", 4,
+                  functools.partial(epoch_seconds, precision, True, options))
+             for precision in options.precisions]
+    parts.append(Part("epoch", "direct, float32", 4,
+                      functools.partial(epoch_seconds, "float32", False, options)))
     if options.dataset == "mnist" and options.data:
-        ways["documents"] = processor.documents(parse(DESIGN), options, options.device)
-    ways["direct, float32"] = steps_of(data, "float32", False, options)
-    for precision in options.precisions:
-        ways[f"graph, {precision}"] = steps_of(data, precision, True, options)
-    for once in ways.values():
-        once(3)  # libraries set themselves up, and graphs are captured
-    return ways
+        parts.append(Part("epoch", "documents", 8 + 0.03 * options.steps,
+                          functools.partial(documents, options)))
+    return parts
 
 
-def steps_of(data: DataSet, precision: str, record: bool,
-             options: argparse.Namespace) -> Callable[[int], float]:
-    """Steps and both evaluations of the engine, scaled to an epoch."""
-    recipe, count = DEFAULT_RECIPE, len(data.train[1])
-    engine = Captured(parse(DESIGN), recipe, data, 1, options.device, precision, record=record)
+def documents(options: argparse.Namespace) -> float:
+    once: Callable[[int], float] = processor.documents(parse(DESIGN), options, options.device)
+    once(3)
+    return once(options.steps)
+
+
+def new_engine(precision: str, data: DataSet, options: argparse.Namespace, *,
+               record: bool = True) -> Captured:
+    engine = Captured(parse(DESIGN), DEFAULT_RECIPE, data, 1, options.device,
+                      precision.partition(",")[0], record=record, own=precision != CUDNN)
     engine.begin()
-    batches = [Batch(images, 0.01, key(1, index), key(2, index), 0.01)
-               for index, images in enumerate(permutation(3, count).split(recipe.batch_size))]
+    return engine
+
+
+def epoch_batches(count: int) -> list[Batch]:
+    order = permutation(3, count).split(DEFAULT_RECIPE.batch_size)
+    return [Batch(images, 0.01, key(1, index), key(2, index), 0.01)
+            for index, images in enumerate(order)]
+
+
+def epoch_seconds(precision: str, record: bool, options: argparse.Namespace) -> float:
+    """Steps and both evaluations of the engine, scaled to an epoch."""
+    data = fetch(common.reference(options.data, options.dataset))
+    engine = new_engine(precision, data, options, record=record)
+    batches = epoch_batches(len(data.train[1]))
 
     def timed(steps: int) -> float:
         begin = time.perf_counter()
@@ -129,17 +205,22 @@ def steps_of(data: DataSet, precision: str, record: bool,
         done = min(steps, len(batches))
         return (trained - begin) * len(batches) / done + time.perf_counter() - trained
 
-    return timed
+    for _ in range(2):  # libraries set themselves up, and graphs are captured
+        timed(2 * cuda_graph.TOGETHER)
+    return timed(options.steps)
+
+
+def step_parts(options: argparse.Namespace) -> list[Part]:
+    names = options.precisions if options.device.startswith("cuda") else ()
+    return [Part("steps", name, 4, functools.partial(step_profile, name, options))
+            for name in names]
 
 
 def step_profile(precision: str, options: argparse.Namespace) -> dict[str, Any]:
     """Kernels of one step, and their microseconds one after another, the longest kinds first."""
     data = fetch(common.reference(options.data, options.dataset))
-    recipe = DEFAULT_RECIPE
-    engine = Captured(parse(DESIGN), recipe, data, 1, options.device, precision)
-    engine.begin()
-    batches = [Batch(images, 0.01, key(1, index), key(2, index), 0.01) for index, images in
-               enumerate(permutation(3, len(data.train[1])).split(recipe.batch_size)[:40])]
+    engine = new_engine(precision, data, options)
+    batches = epoch_batches(len(data.train[1]))[:5 * cuda_graph.TOGETHER]
     engine.train(batches)
     engine.told()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
@@ -161,35 +242,54 @@ def step_profile(precision: str, options: argparse.Namespace) -> dict[str, Any]:
 def at_once(count: int, how: str, precision: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trials a minute with `count` at once."""
     data = common.reference(options.data, options.dataset)
-    tasks = [Task(parse(DESIGN), DEFAULT_RECIPE, data, options.epochs + 1, index, "torch",
-                  options.device, precision) for index in range(count)]
+    tasks = [Task(parse(DESIGN), DEFAULT_RECIPE, data, options.epochs + WARM, index, "torch",
+                  options.device, precision.partition(",")[0]) for index in range(count)]
     pools = [ThreadPoolExecutor(1) for _ in tasks] if how == "threads" else []
     slots: list[Slot] = [ExecutorSlot(pool) for pool in pools] or local_slots(count)
+    if options.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
     try:
-        firsts = [slot.submit(run_epoch, task, None, 1)
-                  for slot, task in zip(slots, tasks, strict=True)]
-        states = [first.result()[0] for first in firsts]
-        begin = time.perf_counter()
-        with Watch(options.device) as watch, ThreadPoolExecutor(count) as drivers:
-            list(drivers.map(rest, slots, tasks, states))
-        seconds = time.perf_counter() - begin
+        with ThreadPoolExecutor(count) as drivers, kernels_of(precision):
+            start = time.perf_counter()
+            states = list(drivers.map(functools.partial(epochs, 1, WARM), slots, tasks,
+                                      [None] * count))
+            with Watch(options.device) as watch:
+                begin = time.perf_counter()
+                list(drivers.map(functools.partial(epochs, WARM + 1, WARM + options.epochs),
+                                 slots, tasks, states))
+                seconds = time.perf_counter() - begin
         peaks = [slot.submit(peak_memory, options.device).result() for slot in slots]
     finally:
         for slot in slots:
             slot.close()
         for pool in pools:
             pool.shutdown()
-    epochs = count * options.epochs
+    done = count * options.epochs
     return {"at_once": count, "how": how, "precision": precision,
-            "trials_a_minute": 60 * epochs / EPOCHS_A_TRIAL / seconds,
-            "seconds_an_epoch": seconds / options.epochs, "busy": watch.busy(),
+            "trials_a_minute": 60 * done / EPOCHS_A_TRIAL / seconds,
+            "seconds_an_epoch": seconds / options.epochs,
+            "seconds_of_first_epochs": begin - start, "busy": watch.busy(),
             "device_mib": watch.memory(), "torch_peak_mib": max(peaks)}
 
 
-def rest(slot: Slot, task: Task, state: dict[str, torch.Tensor]) -> None:
-    """The epochs after the first, one call each, as a search makes them."""
-    for epoch in range(2, task.epochs + 1):
+def epochs(first: int, last: int, slot: Slot, task: Task,
+           state: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor] | None:
+    """Some epochs of a trial, one call each, as a search makes them."""
+    for epoch in range(first, last + 1):
         state, _ = slot.submit(run_epoch, task, state, epoch).result()
+    return state
+
+
+@contextlib.contextmanager
+def kernels_of(precision: str) -> Iterator[None]:
+    """Have engines of this process do without our kernels where cuDNN is to be measured."""
+    works = cuda_graph._triton_works
+    if precision == CUDNN:
+        cuda_graph._triton_works = lambda device: False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        cuda_graph._triton_works = works
 
 
 def peak_memory(device: str) -> float:
@@ -240,18 +340,18 @@ def print_tables(found: dict[str, Any]) -> None:
     print(f"{found['device']}, torch {found['torch']}\n\n| way | seconds an epoch |\n|---|---:|")
     for name, times in found["epoch"].items():
         print(f"| {name} | {statistics.median(times):.2f} |")
-    for precision, step in found["steps"].items():
+    for precision, (step,) in found["steps"].items():
         print(f"\na step in {precision}: {step['kernels']:.0f} kernels, "
               f"{step['microseconds']:.0f} us one after another")
     print("\n| at once | how | precision | trials a minute | device busy | MiB of the device "
           "| MiB of a process |\n|---:|---|---|---:|---:|---:|---:|")
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for run in found["trials"]:
-        groups.setdefault((run["at_once"], run["how"], run["precision"]), []).append(run)
-    for (count, how, precision), runs in groups.items():
+    for runs in found["trials"].values():
         cells = [middle([run[name] for run in runs], digits) for name, digits in (
             ("trials_a_minute", 1), ("busy", 2), ("device_mib", 0), ("torch_peak_mib", 0))]
-        print(f"| {count} | {how} | {precision} | {' | '.join(cells)} |")
+        one = runs[0]
+        print(f"| {one['at_once']} | {one['how']} | {one['precision']} | {' | '.join(cells)} |")
+    for name in (*found["failed"], *found["left_out"]):
+        print(f"\nnot measured: {name}")
 
 
 def middle(values: list[float | None], digits: int) -> str:

@@ -37,9 +37,8 @@ from lightsearch.engines.augment import Streams, augment_values, purposes
 from lightsearch.engines.cuda_stream import backward_alone, captured, new_stream, on_stream
 from lightsearch.engines.engine import Batch, State, memories
 from lightsearch.engines.pytorch import Eager, _on_device, made_optimizer
-from lightsearch.network.cost import cost
-from lightsearch.network.operations import Add, Custom
-from lightsearch.network.operations import Step as Layer
+from lightsearch.engines.stopping import current_flag
+from lightsearch.network.lowering import has_own_layers
 from lightsearch.randomness import keys, signed
 
 TOGETHER = 8  # steps of a graph: each call of a replay may have to wait for Python's lock
@@ -62,7 +61,7 @@ class Captured(Eager):
         self.own = own_kernels(device, precision) if own else None
         if self.own is not None:
             self.layout = torch.contiguous_format
-        self.record = record and not _has_own_layers(cost(design, data.shape).steps)
+        self.record = record and not has_own_layers(design)
         self.stream = new_stream(device)
         self.pool = None if self.stream is None else torch.cuda.graph_pool_handle()
         self.replay: Callable[[], None] | None = None  # of one step on a full batch
@@ -204,6 +203,7 @@ class Captured(Eager):
                 self._again("together", self._several)
             steps %= TOGETHER
         for _ in range(steps):
+            self.flag.check()
             self.replay()
 
     def _several(self) -> None:
@@ -212,6 +212,7 @@ class Captured(Eager):
 
     def _again(self, name: Hashable, work: Callable[[], None]) -> None:
         """Do something: directly the first time, captured the second, replayed from then on."""
+        self.flag.check()
         if name not in self.replays:
             with backward_alone(self.stream):
                 if not self.record or name not in self.met:
@@ -351,11 +352,6 @@ def _triton_works(device: str) -> bool:
     return True
 
 
-def _has_own_layers(layers: Sequence[Layer]) -> bool:
-    return any(isinstance(op, Custom) or (isinstance(op, Add) and _has_own_layers(op.body))
-               for layer in layers for _, op in layer.ops)
-
-
 @contextlib.contextmanager
 def _placed(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
     """On the stream and in the precision. Raises `MemoryError` if the device's is used up."""
@@ -387,6 +383,7 @@ def resident(design: Design, recipe: Recipe, data: DataSet, seed: int, device: s
         _KEPT.engine = Captured(design, recipe, data, seed, device, precision)
         _KEPT.wanted = wanted
     engine: Captured = _KEPT.engine
+    engine.flag = current_flag()  # of this epoch, not of the one that it was made for
     return engine
 
 
