@@ -88,11 +88,13 @@ def main() -> None:
     found: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__,
                              "design": DESIGN, "epoch": {}, "steps": {}, "trials": {},
                              "failed": {}, "left_out": []}
-    for index in range(options.rounds):
-        for part in quick_plan(options) if options.quick else plan(options):
-            if index == 0 or part.place != "steps":
-                measure(part, found, options)
-    print_tables(found)
+    try:
+        for index in range(options.rounds):
+            for part in quick_plan(options) if options.quick else plan(options):
+                if index == 0 or part.place != "steps":
+                    measure(part, found, options)
+    finally:  # Ctrl-C, too
+        print_tables(found)
 
 
 def measure(part: Part, found: dict[str, Any], options: argparse.Namespace) -> None:

@@ -34,6 +34,7 @@ from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch, State
 from lightsearch.engines.pytorch import Eager, _on_device
 from lightsearch.engines.selection import engine_named, precision_named
+from lightsearch.engines.stopping import EpochStopped, StopFlag, heed
 from lightsearch.errors import ArgumentError
 from lightsearch.network import lowering, modules
 from lightsearch.network.modules import register
@@ -280,6 +281,21 @@ def test_every_thread_has_an_engine_of_its_own() -> None:
     thread.join()
     assert found[0] is room.resident(*given)
     assert found[1] is not found[0]
+
+
+def test_an_epoch_heeds_the_flag_that_it_runs_under() -> None:
+    given = (parse(DROPPING), parse_recipe(EVERYTHING), load("digits"), 5, "cpu", "float32")
+    one, flag = room.resident(*given), StopFlag()
+    one.begin()
+    one.train(batches(256))
+    with heed(flag):
+        assert room.resident(*given) is one
+        flag.set()
+        with pytest.raises(EpochStopped):
+            one.train(batches(256))
+        with pytest.raises(EpochStopped):
+            one.evaluate(averaged=True)
+    room.resident(*given).train(batches(256))
 
 
 # What a graph may not hold ----------------------------------------------------------------------
