@@ -84,7 +84,7 @@ def main() -> None:
                         help="since the start, after which no part may end")
     options = parser.parse_args()
     if options.quick:
-        options.rounds, options.steps, options.epochs = 1, 100, 4
+        options.rounds, options.steps, options.epochs = 1, 100, 3
     found: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__,
                              "design": DESIGN, "epoch": {}, "steps": {}, "trials": {},
                              "failed": {}, "left_out": []}
@@ -136,17 +136,21 @@ def quick_plan(options: argparse.Namespace) -> list[Part]:
     few, several, *_, many = (*sorted(options.at_once)[-3:-1], max(options.at_once))
     rest = sorted({*options.at_once} - {few, several, many})
     others = [name for name in options.precisions if name not in ("float32", CUDNN)]
-    return [*threads(few, several), *epoch_parts(options),
-            trial_part(few, "processes", "float32", options), *threads(*rest, many),
-            *threads(few, precision=CUDNN), *step_parts(options),
-            *(part for name in reversed(others) for part in threads(few, several, precision=name)),
-            trial_part(many, "processes", "float32", options)]
+    first, *profiles = step_parts(options) or [None]
+    parts = [*threads(few, several), *epoch_parts(options), first,
+             trial_part(few, "processes", "float32", options), *threads(*rest, many),
+             *threads(few, precision=CUDNN), *profiles,
+             *(part for name in reversed(others)
+               for part in threads(few, several, precision=name)),
+             trial_part(many, "processes", "float32", options)]
+    return [part for part in parts if part is not None]
 
 
 def trial_part(count: int, how: str, precision: str, options: argparse.Namespace) -> Part:
-    starts = (12 + 1.5 * count) if how == "processes" else 2 + 0.2 * count
-    slow = 1 if precision == "float32" else 2
-    seconds = starts + slow * 0.25 * count * (options.epochs + WARM)
+    """With a guess of its seconds, from one run on an H200."""
+    starts = (10 + 1.2 * count) if how == "processes" else 1 + 0.15 * count
+    epoch = {"float32": 0.2, CUDNN: 0.57, "tf32": 0.5, "bf16": 0.35}[precision]
+    seconds = starts + epoch * count * (options.epochs + WARM)
     return Part("trials", f"{count} {how}, {precision}", seconds,
                 functools.partial(at_once, count, how, precision, options))
 
@@ -160,13 +164,13 @@ def device_name(device: str) -> str:
 
 def epoch_parts(options: argparse.Namespace) -> list[Part]:
     """The ways of an epoch, each of which gives the seconds of one."""
-    parts = [Part("epoch", f"graph, {precision}", 4,
+    parts = [Part("epoch", f"graph, {precision}", 3,
                   functools.partial(epoch_seconds, precision, True, options))
              for precision in options.precisions]
     parts.append(Part("epoch", "direct, float32", 4,
                       functools.partial(epoch_seconds, "float32", False, options)))
     if options.dataset == "mnist" and options.data:
-        parts.append(Part("epoch", "documents", 8 + 0.03 * options.steps,
+        parts.append(Part("epoch", "documents", 3 + 0.03 * options.steps,
                           functools.partial(documents, options)))
     return parts
 
@@ -214,7 +218,7 @@ def epoch_seconds(precision: str, record: bool, options: argparse.Namespace) -> 
 
 def step_parts(options: argparse.Namespace) -> list[Part]:
     names = options.precisions if options.device.startswith("cuda") else ()
-    return [Part("steps", name, 4, functools.partial(step_profile, name, options))
+    return [Part("steps", name, 3, functools.partial(step_profile, name, options))
             for name in names]
 
 
