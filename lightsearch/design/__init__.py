@@ -1,4 +1,4 @@
-"""Designs and spaces as values: constructors, choices, the registry of layer kinds, decoding."""
+"""Designs and spaces as values: layers, choices, the registry of layer kinds, decoding."""
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import (
@@ -6,7 +6,7 @@ from lightsearch.design.decoding import (
     chooser,
     decode,
     designs,
-    enumerated,
+    enumerate_choices,
     named_choices,
     recording,
     replay,
@@ -44,8 +44,8 @@ from lightsearch.design.parts import (
 
 __all__ = [
     "Choice", "Choose", "Design", "Layer", "Part", "Repeat", "Seq", "Space", "avgpool", "chooser",
-    "conv", "decode", "depthwise", "designs", "dropout", "enumerated", "flag", "gap", "gate",
-    "integer", "is_decided", "kind_of", "kinds", "linear", "maxpool", "maybe", "named_choices",
-    "oneof", "real", "recording", "register_kind", "repeat", "replay", "residual", "se",
-    "separable", "seq", "word",
+    "conv", "decode", "depthwise", "designs", "dropout", "enumerate_choices", "flag", "gap",
+    "gate", "integer", "is_decided", "kind_of", "kinds", "linear", "maxpool", "maybe",
+    "named_choices", "oneof", "real", "recording", "register_kind", "repeat", "replay",
+    "residual", "se", "separable", "seq", "word",
 ]

@@ -1,4 +1,4 @@
-"""A choice: it may stand wherever a value may stand."""
+"""A choice between options. It may stand wherever a value may stand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lightsearch.errors import DesignError
 class Choice:
     """One of several options: plain values in a field, sequences of layers in a sequence.
 
-    A named choice that is used twice is one decision; unnamed ones are decided apart.
-    Make it with `oneof` and `maybe`.
+    A named choice that is used twice is one decision. Unnamed choices are independent.
+    `oneof` and `maybe` make choices.
     """
 
     options: tuple[Any, ...]

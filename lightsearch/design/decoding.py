@@ -1,11 +1,14 @@
-"""Decoding: from a space to one of its designs, by asking `choose` at each choice.
+"""Decoding a space into one of its designs: `choose` picks an option at each choice.
 
-There is one interpreter. Seeded random, Optuna, the replay of a record and exhaustive
-enumeration are only different `choose` functions.
+There is one interpreter. Random draws, Optuna, the replay of a record and exhaustive
+enumeration differ only in their `choose` function.
 
-A choice is asked for under its path: `[2].kernel` for a field of the third part, `[2]/1[0].out`
-inside the second alternative of a choice of layers, `[2]#0[1].out` in the first round of a
-repeat, `[2].body[0].out` inside a residual; a named choice under its name.
+`choose` gets the name of a named choice, and the path of any other:
+
+- `[2].kernel`: a field of the third part.
+- `[2]/1[0].out`: inside the second option of a choice of layers.
+- `[2]#0[1].out`: in the first round of a repeat.
+- `[2].body[0].out`: inside a residual.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from lightsearch.design.parts import (
 from lightsearch.errors import ArgumentError, DesignError
 
 Choose: TypeAlias = Callable[[str, tuple[Any, ...]], int]
-"""`choose(path, options)` gives the index of the option to take."""
+"""`choose(path, options)` returns the index of the option to take."""
 
 V = TypeVar("V")
 F = TypeVar("F", bound=Fielded)
@@ -49,30 +52,30 @@ def decode(space: Any, choose: Choose) -> Any:
     >>> str(decode(space, lambda path, options: 1))
     'conv(16) gap linear(10)'
 
-    Raises `DesignError` if a name stands for two different choices, `choose` gives no index of an
-    option, or a decided layer is invalid.
+    Raises `DesignError` if a name stands for two different choices, if `choose` returns no index
+    of an option, or if a layer is invalid once its fields are chosen.
     """
     kind("space", space, (Seq, Fielded), "a sequence of layers or a recipe")
     if not callable(choose):
         raise ArgumentError(f"`choose` must be a function, but got choose={choose!r}")
     named_choices(space)
     if isinstance(space, Fielded):
-        return _fielded(space, kind_of(type(space)), _once(choose))
-    return _sequence(space, "", _once(choose))
+        return _decode_fields(space, kind_of(type(space)), _ask_once(choose))
+    return _decode_sequence(space, "", _ask_once(choose))
 
 
-def _once(choose: Choose) -> Callable[[Choice, str], Any]:
-    """Ask for each named choice once, for the others at every occurrence."""
-    taken: dict[str, Any] = {}
+def _ask_once(choose: Choose) -> Callable[[Choice, str], Any]:
+    """Return a function that asks `choose` once for a named choice, and always for the others."""
+    answers: dict[str, Any] = {}
 
     def ask(choice: Choice, path: str) -> Any:
         if choice.name is None:
-            return picked(path, choice.options)
-        if choice.name not in taken:
-            taken[choice.name] = picked(choice.name, choice.options)
-        return taken[choice.name]
+            return pick(path, choice.options)
+        if choice.name not in answers:
+            answers[choice.name] = pick(choice.name, choice.options)
+        return answers[choice.name]
 
-    def picked(path: str, options: tuple[Any, ...]) -> Any:
+    def pick(path: str, options: tuple[Any, ...]) -> Any:
         index = choose(path, options)
         if type(index) is int and 0 <= index < len(options):
             return options[index]
@@ -82,62 +85,64 @@ def _once(choose: Choose) -> Callable[[Choice, str], Any]:
     return ask
 
 
-def _sequence(space: Seq, path: str, ask: Callable[[Choice, str], Any]) -> Seq:
+def _decode_sequence(space: Seq, path: str, ask: Callable[[Choice, str], Any]) -> Seq:
     parts: list[Part] = []
-    for index, (part, opened) in enumerate(_opened(space)):
-        if not opened:
+    for number, (part, is_open) in enumerate(_find_open_parts(space)):
+        if not is_open:
             parts.append(part)
             continue
-        here = f"{path}[{index}]"
+        place = f"{path}[{number}]"
         if isinstance(part, Layer):
-            parts.append(_fielded(part, here, ask))
+            parts.append(_decode_fields(part, place, ask))
         elif isinstance(part, Repeat):
-            times = ask(part.times, f"{here}.times")
-            for turn in range(times):
-                parts.extend(_sequence(part.body, f"{here}#{turn}", ask).parts)
+            times = ask(part.times, f"{place}.times")
+            for round_number in range(times):
+                parts.extend(_decode_sequence(part.body, f"{place}#{round_number}", ask).parts)
         else:
-            option = ask(part, here)
-            parts.extend(_sequence(option, f"{here}/{part.options.index(option)}", ask).parts)
+            option = ask(part, place)
+            index = part.options.index(option)
+            parts.extend(_decode_sequence(option, f"{place}/{index}", ask).parts)
     return Seq(tuple(parts))
 
 
-def _fielded(layer: F, path: str, ask: Callable[[Choice, str], Any]) -> F:
+def _decode_fields(layer: F, path: str, ask: Callable[[Choice, str], Any]) -> F:
     values: list[Any] = []
-    for name, value in _open_fields(layer):
+    for name, value in _find_open_fields(layer):
         if isinstance(value, Seq):
-            values.append(_sequence(value, f"{path}.{name}", ask))
+            values.append(_decode_sequence(value, f"{path}.{name}", ask))
         else:
             values.append(ask(value, f"{path}.{name}"))
     try:
-        return cast(F, decided(layer, tuple(values)))
+        return cast(F, fill_fields(layer, tuple(values)))
     except DesignError as error:
         raise DesignError(f"{error}, at {path}") from None
 
 
 @functools.lru_cache(maxsize=65536)
-def decided(layer: F, values: tuple[Any, ...]) -> F:
-    """`layer` with its undecided fields replaced, in their order, by `values`."""
-    replaced = dict(zip((name for name, _ in _open_fields(layer)), values, strict=True))
+def fill_fields(layer: F, values: tuple[Any, ...]) -> F:
+    """Return `layer` with its open fields replaced, in their order, by `values`."""
+    chosen = dict(zip((name for name, _ in _find_open_fields(layer)), values, strict=True))
     fields = {spec.name: getattr(layer, spec.name) for spec in specs(type(layer))}
-    return type(layer)(**(fields | replaced))
+    return type(layer)(**(fields | chosen))
 
 
 @functools.lru_cache(maxsize=4096)
-def _open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
-    found = []
+def _find_open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of `layer` that hold a choice, by name."""
+    fields = []
     for spec in specs(type(layer)):
         value = getattr(layer, spec.name)
         if isinstance(value, Choice) or (
-                isinstance(value, Seq) and any(opened for _, opened in _opened(value))):
-            found.append((spec.name, value))
-    return tuple(found)
+                isinstance(value, Seq) and any(is_open for _, is_open in _find_open_parts(value))):
+            fields.append((spec.name, value))
+    return tuple(fields)
 
 
 @functools.lru_cache(maxsize=4096)
-def _opened(space: Seq) -> tuple[tuple[Part, bool], ...]:
-    """Each part of a sequence with whether anything in it is left to choose."""
+def _find_open_parts(space: Seq) -> tuple[tuple[Part, bool], ...]:
+    """Return each part of a sequence, and whether it holds a choice."""
     return tuple(
-        (part, bool(_open_fields(part)) if isinstance(part, Layer) else True)
+        (part, bool(_find_open_fields(part)) if isinstance(part, Layer) else True)
         for part in space.parts
     )
 
@@ -148,33 +153,33 @@ def named_choices(space: Space | Fielded) -> dict[str, Choice]:
 
     Raises `DesignError` if one name stands for two different choices.
     """
-    found: dict[str, Choice] = {}
-    for choice in _choices(space):
+    choices: dict[str, Choice] = {}
+    for choice in _iter_choices(space):
         if choice.name is None:
             continue
-        known = found.setdefault(choice.name, choice)
-        if known.options != choice.options:
+        first = choices.setdefault(choice.name, choice)
+        if first.options != choice.options:
             raise DesignError(f"the choice named {choice.name!r} must have the same options "
-                              f"everywhere, but got {known!r} and {choice!r}")
-    return found
+                              f"everywhere, but got {first!r} and {choice!r}")
+    return choices
 
 
-def _choices(space: Seq | Fielded) -> Iterator[Choice]:
+def _iter_choices(space: Seq | Fielded) -> Iterator[Choice]:
     for part in space.parts if isinstance(space, Seq) else (space,):
         if isinstance(part, Choice):
             yield part
             for option in part.options:
-                yield from _choices(option)
+                yield from _iter_choices(option)
         elif isinstance(part, Repeat):
             yield part.times
-            yield from _choices(part.body)
+            yield from _iter_choices(part.body)
         else:
             for spec in specs(type(part)):
                 value = getattr(part, spec.name)
                 if isinstance(value, Choice):
                     yield value
                 elif isinstance(value, Seq):
-                    yield from _choices(value)
+                    yield from _iter_choices(value)
 
 
 def layers_of(space: Space | Fielded) -> Iterator[Fielded]:
@@ -196,18 +201,18 @@ def layers_of(space: Space | Fielded) -> Iterator[Fielded]:
 
 
 def chooser(generator: _random.Random) -> Choose:
-    """Choose each option with equal probability, from a seeded `random.Random`.
+    """Return a `choose` that takes each option with equal probability.
 
-    Designs are not drawn uniformly: an option that leads to many designs is taken as often as one
-    that leads to few. `lightsearch.space.Sampler` draws uniformly.
+    This does not draw designs uniformly: an option that leads to many designs is as likely as
+    one that leads to few. `lightsearch.space.Sampler` draws uniformly.
     """
     return lambda path, options: generator.randrange(len(options))
 
 
 def replay(decisions: Mapping[str, int]) -> Choose:
-    """Choose what a record says.
+    """Return a `choose` that repeats the decisions of a record.
 
-    The function raises `DesignError` where the record lacks a decision or holds one out of range.
+    It raises `DesignError` if the record lacks a decision or holds one out of range.
     """
 
     def choose(path: str, options: tuple[Any, ...]) -> int:
@@ -224,25 +229,25 @@ def replay(decisions: Mapping[str, int]) -> Choose:
 
 
 def recording(choose: Choose, decisions: dict[str, int]) -> Choose:
-    """`choose`, with what it chose written into `decisions`."""
+    """Return a `choose` that also writes each of its decisions into `decisions`."""
 
-    def recorded(path: str, options: tuple[Any, ...]) -> int:
+    def choose_and_record(path: str, options: tuple[Any, ...]) -> int:
         decisions[path] = choose(path, options)
         return decisions[path]
 
-    return recorded
+    return choose_and_record
 
 
-def enumerated(make: Callable[[Choose], V]) -> Iterator[tuple[dict[str, int], V]]:
-    """Call `make` once for every way to choose: each record of decisions with what it made.
+def enumerate_choices(make: Callable[[Choose], V]) -> Iterator[tuple[dict[str, int], V]]:
+    """Call `make` once for every way to choose. Yield each record of decisions and the result.
 
-    `make` is anything that asks a `choose`, such as `lambda choose: decode(space, choose)`.
+    `make` is any function of a `choose`, such as `lambda choose: decode(space, choose)`.
     """
     prefix: list[int] | None = []
     while prefix is not None:
         trail: list[tuple[str, int, int]] = []
-        made = make(_following(prefix, trail))
-        yield {path: index for path, index, _ in trail}, made
+        result = make(_follow_prefix(prefix, trail))
+        yield {path: index for path, index, _ in trail}, result
         while trail and trail[-1][1] + 1 == trail[-1][2]:
             trail.pop()
         prefix = [index for _, index, _ in trail]
@@ -252,7 +257,9 @@ def enumerated(make: Callable[[Choose], V]) -> Iterator[tuple[dict[str, int], V]
             prefix = None
 
 
-def _following(prefix: list[int], trail: list[tuple[str, int, int]]) -> Choose:
+def _follow_prefix(prefix: list[int], trail: list[tuple[str, int, int]]) -> Choose:
+    """Return a `choose` that takes the indices of `prefix`, then 0. It extends `trail`."""
+
     def choose(path: str, options: tuple[Any, ...]) -> int:
         index = prefix[len(trail)] if len(trail) < len(prefix) else 0
         trail.append((path, index, len(options)))
@@ -262,10 +269,11 @@ def _following(prefix: list[int], trail: list[tuple[str, int, int]]) -> Choose:
 
 
 def designs(space: Space) -> Iterator[Design]:
-    """Every design of a space, once for each assignment of its active decisions."""
-    for _, design in enumerated(lambda choose: decode(space, choose)):
+    """Yield every design of a space, once for each assignment of its active decisions."""
+    for _, design in enumerate_choices(lambda choose: decode(space, choose)):
         yield design
 
 
-__all__ = ["Choose", "chooser", "decided", "decode", "designs", "enumerated", "layers_of",
+__all__ = ["Choose", "chooser", "decode", "designs", "enumerate_choices", "fill_fields",
+           "layers_of",
            "named_choices", "recording", "replay"]

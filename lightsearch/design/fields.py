@@ -1,8 +1,8 @@
 """The fields of a layer or recipe: what they accept, and how the notation writes them.
 
-A layer kind is a frozen dataclass whose fields are declared with `integer`, `real`, `word`,
-`flag` and `body`. The declaration is all there is: validation, notation, decoding and counting
-read it, so a kind that a user adds works everywhere.
+A layer kind is a frozen dataclass that declares its fields with `integer`, `real`, `word`,
+`flag` and `body`. Validation, notation, decoding and counting read this declaration, so a kind
+that a user adds works everywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = Literal["integer", "real", "word", "flag", "body"]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What one field accepts. `auto` is a word that stands for a value derived from the others."""
+    """What one field accepts. `auto` is a word for a value that other fields determine."""
 
     name: str
     kind: Kind
@@ -32,7 +32,7 @@ class Spec:
     default: Any
     low: float = -math.inf
     high: float = math.inf
-    below: bool = False  # the upper end is excluded
+    below: bool = False  # whether `high` itself is excluded
     options: tuple[str, ...] = ()
     auto: str | None = None
 
@@ -41,7 +41,7 @@ class Spec:
         return self.default is dataclasses.MISSING
 
     def rule(self) -> str:
-        """The rule in words, for messages."""
+        """Return the rule in words, for error messages."""
         if self.kind == "word":
             return f"must be one of {', '.join(self.options)}"
         if self.kind == "flag":
@@ -56,7 +56,7 @@ class Spec:
         return f"must be {noun} >= {self.low:.10g}{extra}"
 
     def accept(self, value: Any) -> Any:
-        """`value` in its canonical type; raises `DesignError` if it does not fit."""
+        """Return `value` in its canonical type. Raises `DesignError` if it breaks the rule."""
         if self.auto is not None and isinstance(value, str) and value == self.auto:
             return self.auto
         if self.kind == "word" and isinstance(value, str) and value in self.options:
@@ -88,54 +88,54 @@ def _declare(kind: Kind, default: Any, short: str | None, **more: Any) -> Any:
 
 def integer(default: Any = dataclasses.MISSING, *, short: str | None = None, low: int = 1,
             high: float = 1_000_000, auto: str | None = None) -> Any:
-    """An integer field, `low <= value <= high`; `auto` is a word accepted in its place."""
+    """Declare an integer field, `low <= value <= high`. It also accepts the word `auto`."""
     return _declare("integer", default, short, low=low, high=high, auto=auto)
 
 
 def real(default: Any = dataclasses.MISSING, *, short: str | None = None, low: float = 0.0,
          high: float = math.inf, below: bool = False) -> Any:
-    """A finite number, `low <= value <= high` (`< high` with `below`)."""
+    """Declare a field of finite numbers, `low <= value <= high` (`< high` with `below`)."""
     return _declare("real", default, short, low=low, high=high, below=below)
 
 
 def word(default: Any, options: tuple[str, ...], *, short: str | None = None) -> Any:
-    """One of a few words."""
+    """Declare a field that holds one of the words in `options`."""
     return _declare("word", default, short, options=options)
 
 
 def flag(default: bool = False, *, short: str | None = None) -> Any:
-    """True or False."""
+    """Declare a field that is True or False."""
     return _declare("flag", default, short)
 
 
 def body() -> Any:
-    """A sequence of layers inside a layer."""
+    """Declare a field that holds a sequence of layers."""
     return _declare("body", dataclasses.MISSING, None)
 
 
-def _specs(cls: type) -> tuple[Spec, ...]:
-    found: list[Spec] = []
+def _read_specs(cls: type) -> tuple[Spec, ...]:
+    declared: list[Spec] = []
     for item in dataclasses.fields(cls):
         meta = {k: v for k, v in item.metadata.items() if v is not None}
         meta.setdefault("short", item.name)
         spec = Spec(name=item.name, default=item.default, **meta)
-        _check_writable(spec, found)
-        found.append(spec)
-    return tuple(found)
+        _check_notation(spec, declared)
+        declared.append(spec)
+    return tuple(declared)
 
 
-# Typed as a plain function: to mypy a class is not hashable where a subclass defines `__hash__`.
-specs: Callable[[type], tuple[Spec, ...]] = functools.cache(_specs)
+# Typed as a plain function: mypy calls a class unhashable if a subclass defines `__hash__`.
+specs: Callable[[type], tuple[Spec, ...]] = functools.cache(_read_specs)
 """The fields of a layer kind or recipe, in the order of its constructor."""
 
 
-def _check_writable(spec: Spec, before: list[Spec]) -> None:
-    """What the notation could not tell apart, or read back, is refused where it is declared."""
+def _check_notation(spec: Spec, earlier: list[Spec]) -> None:
+    """Raise `DesignError` for a name that the notation could not read back or tell apart."""
     for word_ in (spec.name, spec.short, *spec.options, *([spec.auto] if spec.auto else [])):
         if not _WORD.fullmatch(word_):
             raise DesignError(f"the names and words of `{spec.name}` must be letters, digits, _ "
                               f"and -, starting with a letter, but got {word_!r}")
-    taken = {name for other in before for name in (other.name, other.short)}
+    taken = {name for other in earlier for name in (other.name, other.short)}
     for name in (spec.name, spec.short):
         if name in taken:
             raise DesignError("the names of fields, and their short forms, must differ, "
@@ -143,28 +143,28 @@ def _check_writable(spec: Spec, before: list[Spec]) -> None:
 
 
 def check_fields(owner: Any, label: str) -> None:
-    """Validate every field of a frozen dataclass and store the canonical values."""
+    """Validate every field of a frozen dataclass, and store the canonical values."""
     for spec in specs(type(owner)):
         if spec.kind == "body":
             continue
         value = getattr(owner, spec.name)
         try:
             if isinstance(value, Choice):
-                fitting: Any = Choice(tuple(spec.accept(o) for o in value.options), value.name)
+                canonical: Any = Choice(tuple(spec.accept(o) for o in value.options), value.name)
             else:
-                fitting = spec.accept(value)
+                canonical = spec.accept(value)
         except DesignError as error:
             raise DesignError(f"{label}: {error}") from None
-        if fitting is not value:
-            object.__setattr__(owner, spec.name, fitting)
+        if canonical is not value:
+            object.__setattr__(owner, spec.name, canonical)
 
 
-def put(owner: Any, **values: Any) -> None:
-    """Set fields of a frozen value while it is being made (from `settle` only)."""
+def set_fields(owner: Any, **values: Any) -> None:
+    """Set fields of a frozen value. Only `settle` calls this, while the value is made."""
     for name, value in values.items():
         object.__setattr__(owner, name, value)
 
 
-def undecided(value: Any) -> bool:
-    """Whether a choice stands where a value would."""
+def is_choice(value: Any) -> bool:
+    """Whether a choice stands in place of a value."""
     return isinstance(value, Choice)

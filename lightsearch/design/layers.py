@@ -1,6 +1,6 @@
 """The built-in layer kinds. Their lower-case aliases are the constructors.
 
-Every convolution-like kind runs its convolution, then normalisation and activation in the given
+The three convolution kinds run their convolution, then normalisation and activation in the given
 `order`, then dropout. Kernels, strides and paddings are square and in pixels.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lightsearch.design.fields import body, flag, integer, put, real, undecided, word
+from lightsearch.design.fields import body, flag, integer, is_choice, real, set_fields, word
 from lightsearch.design.parts import Layer, register_kind
 from lightsearch.errors import DesignError
 
@@ -21,8 +21,8 @@ SHORTCUTS = ("identity", "project")
 MAX_KERNEL = 99
 
 
-class _Convolving(Layer):
-    """What convolution-like kinds share: `same` padding, one form for fields without effect."""
+class _ConvolutionLayer(Layer):
+    """Base of the convolution kinds. It resolves `same` padding and resets unused fields."""
 
     __slots__ = ()
 
@@ -32,20 +32,20 @@ class _Convolving(Layer):
 
 def settle_convolution(layer: Layer) -> None:
     kernel, padding = getattr(layer, "kernel"), getattr(layer, "padding")  # noqa: B009
-    if padding == "same" and not undecided(kernel):
+    if padding == "same" and not is_choice(kernel):
         if kernel % 2 == 0:
             raise DesignError("`kernel` must be odd where padding='same', "
                               f"but got kernel={kernel}: give the padding as a number")
-        put(layer, padding=kernel // 2)
+        set_fields(layer, padding=kernel // 2)
     if "none" in (getattr(layer, "act"), getattr(layer, "norm")):  # noqa: B009
-        put(layer, order="norm-act")
+        set_fields(layer, order="norm-act")
     if getattr(layer, "dropout") == 0.0:  # noqa: B009
-        put(layer, per="element")
+        set_fields(layer, per="element")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Conv(_Convolving):
-    """A convolution: `out` channels, then batch norm and ReLU unless told otherwise.
+class Conv(_ConvolutionLayer):
+    """A convolution with `out` output channels; batch norm and ReLU follow by default.
 
     `padding="same"` (the default) is `kernel // 2`, for odd kernels. `per="channel"` drops whole
     channels (`Dropout2d`).
@@ -69,8 +69,8 @@ class Conv(_Convolving):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Depthwise(_Convolving):
-    """A depthwise convolution: each channel by itself, `multiplier` outputs for each."""
+class Depthwise(_ConvolutionLayer):
+    """A depthwise convolution: `multiplier` output channels from each input channel."""
 
     kernel: int = integer(3, short="k", high=MAX_KERNEL)
     stride: int = integer(1, short="s", high=MAX_KERNEL)
@@ -85,10 +85,11 @@ class Depthwise(_Convolving):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Separable(_Convolving):
+class Separable(_ConvolutionLayer):
     """A depthwise-separable convolution: depthwise, then 1x1 to `out` channels (Chollet 2017).
 
-    Normalisation and activation follow the 1x1 convolution; with `inner`, the depthwise one too.
+    Normalisation and activation follow the 1x1 convolution. With `inner`, they also follow the
+    depthwise one.
     """
 
     out: int = integer()
@@ -104,22 +105,22 @@ class Separable(_Convolving):
     per: str = word("element", PER)
 
 
-class _Pooling(Layer):
+class _PoolingLayer(Layer):
     __slots__ = ()
 
     def settle(self) -> None:
         kernel, stride = getattr(self, "kernel"), getattr(self, "stride")  # noqa: B009
         padding = getattr(self, "padding")  # noqa: B009
-        if stride == "kernel" and not undecided(kernel):
-            put(self, stride=kernel)
-        if not undecided(kernel) and not undecided(padding) and 2 * padding > kernel:
+        if stride == "kernel" and not is_choice(kernel):
+            set_fields(self, stride=kernel)
+        if not is_choice(kernel) and not is_choice(padding) and 2 * padding > kernel:
             raise DesignError("`padding` must be at most half the kernel, "
                               f"but got padding={padding} with kernel={kernel}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class MaxPool(_Pooling):
-    """Max pooling; the stride is the kernel unless given, and sizes are rounded down."""
+class MaxPool(_PoolingLayer):
+    """Max pooling. The stride defaults to the kernel. Output sizes are rounded down."""
 
     kernel: int = integer(2, short="k", high=MAX_KERNEL)
     stride: int | str = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
@@ -127,8 +128,8 @@ class MaxPool(_Pooling):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class AvgPool(_Pooling):
-    """Average pooling; the stride is the kernel unless given. Padded zeros are averaged in."""
+class AvgPool(_PoolingLayer):
+    """Average pooling. The stride defaults to the kernel. Padded zeros count in the average."""
 
     kernel: int = integer(2, short="k", high=MAX_KERNEL)
     stride: int | str = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
@@ -137,7 +138,7 @@ class AvgPool(_Pooling):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Gap(Layer):
-    """Global average pooling, to one pixel a channel."""
+    """Global average pooling, to one pixel per channel."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -151,7 +152,7 @@ class Linear(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Dropout(Layer):
-    """Dropout on its own, of elements or of whole channels."""
+    """Dropout as a layer of its own, of elements or of whole channels."""
 
     rate: float = real(high=1.0, below=True)
     per: str = word("element", PER)
@@ -159,14 +160,17 @@ class Dropout(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Gate(Layer):
-    """Each channel times the sigmoid of its global average; no parameters (document 004)."""
+    """Multiply each channel by the sigmoid of its global average (document 004).
+
+    It has no parameters.
+    """
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SqueezeExcite(Layer):
-    """Squeeze-and-excitation (Hu et al. 2018): channels weighted by a two-layer network.
+    """Squeeze-and-excitation (Hu et al. 2018): a two-layer network weights the channels.
 
-    Its hidden layer has `max(1, channels // reduction)` units; both layers have biases.
+    Its hidden layer has `max(1, channels // reduction)` units. Both layers have biases.
     """
 
     reduction: int = integer(4)
@@ -174,13 +178,13 @@ class SqueezeExcite(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Residual(Layer):
-    """`body` plus its input, then an optional activation.
+    """The output of `body` plus the layer's input, then an optional activation.
 
-    The input is brought to the body's height and width by nearest-neighbour resizing where they
-    differ; `shortcut="project"` then sends it through a 1x1 convolution without bias.
+    If the body changes height or width, nearest-neighbour resizing brings the input to the new
+    size. `shortcut="project"` then sends it through a 1x1 convolution without bias.
     """
 
-    body: Any = body()  # given as layers in any form, kept as a Seq
+    body: Any = body()  # accepts layers in any form and stores them as a Seq
     shortcut: str = word("identity", SHORTCUTS)
     act: str = word("none", ACTIVATIONS)
 

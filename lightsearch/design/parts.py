@@ -1,8 +1,8 @@
-"""What spaces are made of: layers, sequences, choices and repeats; all immutable values.
+"""The parts of a space: layers, sequences, choices and repeats, all immutable values.
 
-A design is a space with nothing left to choose: the same constructors and the same notation
-write both. Constructors give a canonical form: sequences flatten, a decided repeat expands, an
-absent part vanishes, so that two ways to the same network are one value.
+A design is a space without choices: the same constructors and the same notation write both.
+Constructors give a canonical form, so that two ways to write a network are one value. They
+flatten nested sequences, expand a repeat whose count is fixed, and drop absent parts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
-from lightsearch.design.fields import Spec, body, check_fields, specs, undecided
+from lightsearch.design.fields import Spec, body, check_fields, is_choice, specs
 from lightsearch.errors import DesignError
 
 
@@ -30,22 +30,22 @@ class Fielded:
         self.settle()
 
     def settle(self) -> None:
-        """Called once, when the fields are valid; may change them with `put`.
+        """Fill in derived values, and reset fields that have no effect.
 
-        Fills in derived values, and brings fields that make no difference to one form.
+        Called once, after validation. It may change fields with `set_fields`.
         """
 
     def __repr__(self) -> str:
-        return f"{kind_of(type(self))}({', '.join(_shown(self))})"
+        return f"{kind_of(type(self))}({', '.join(_format_arguments(self))})"
 
     def __str__(self) -> str:
         return _formatter(self)
 
 
 class Layer(Fielded):
-    """Base of every layer kind: subclass it with a frozen, slotted dataclass and register it.
+    """Base of every layer kind. A kind is a frozen, slotted dataclass that is registered.
 
-    Fields are declared with `integer`, `real`, `word`, `flag`, `body`.
+    `integer`, `real`, `word`, `flag` and `body` declare its fields.
     """
 
     __slots__ = ()
@@ -53,14 +53,14 @@ class Layer(Fielded):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Seq:
-    """A sequence of parts: a whole design or space, or the body of a block. See `seq`."""
+    """A sequence of parts: a design, a space, or the body of a block. `seq` makes it."""
 
     parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         for part in self.parts:
             if not isinstance(part, Layer | Repeat | Choice) \
-                    or (isinstance(part, Choice) and not is_parts(part)):
+                    or (isinstance(part, Choice) and not has_layer_options(part)):
                 raise DesignError("a part must be a layer, a sequence or a choice, "
                                   f"but got {part!r}")
 
@@ -79,7 +79,7 @@ class Seq:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Repeat:
-    """A body repeated an undecided number of times; a decided repeat is expanded by `repeat`."""
+    """A body that is repeated a number of times still to be chosen. `repeat` makes it."""
 
     body: Seq
     times: Choice
@@ -94,7 +94,7 @@ Space: TypeAlias = Seq
 
 
 def seq(*parts: Any) -> Seq:
-    """A sequence of layers, blocks and choices; nested sequences and iterables are flattened.
+    """Make a sequence of layers, blocks and choices. Nested sequences, lists and tuples flatten.
 
     >>> from lightsearch.design import conv, gap, linear, seq
     >>> seq(conv(8), seq(gap(), linear(10))) == seq(conv(8), gap(), linear(10))
@@ -102,27 +102,26 @@ def seq(*parts: Any) -> Seq:
     """
     if len(parts) == 1 and isinstance(parts[0], Seq):
         return parts[0]
-    return Seq(tuple(_flat(parts)))
+    return Seq(tuple(_flatten(parts)))
 
 
-def _flat(parts: Iterable[Any]) -> Iterator[Any]:
+def _flatten(parts: Iterable[Any]) -> Iterator[Any]:
     for part in parts:
         if isinstance(part, Seq):
             yield from part.parts
         elif isinstance(part, list | tuple):
-            yield from _flat(part)
+            yield from _flatten(part)
         else:
             yield part
 
 
 def oneof(*options: Any, name: str | None = None) -> Any:
-    """A choice, to stand wherever a value, a layer or a block may stand.
+    """Make a choice. It may stand wherever a value, a layer or a block may stand.
 
-    It is typed as one of its options, since that is what it becomes. A named choice that is used
-    twice is one decision.
+    A named choice that is used twice is one decision. A single option is returned as it is. For
+    type checkers, a choice has the type of its options.
 
-    One option is no choice: it is returned as it is. Raises `DesignError` for no options, equal
-    options, or a mix of values and layers.
+    Raises `DesignError` for no options, equal options, or a mix of values and layers.
     """
     if not options:
         raise DesignError("a choice must have at least 2 options, but got none")
@@ -140,14 +139,14 @@ def oneof(*options: Any, name: str | None = None) -> Any:
 
 
 def maybe(part: Any, *, name: str | None = None) -> Any:
-    """A part that may be absent: the same as `oneof(seq(), part)`."""
+    """Make a part that may be absent: the same as `oneof(seq(), part)`."""
     return oneof(seq(), seq(part), name=name)
 
 
 def repeat(part: Any, times: int) -> Any:
-    """`part` in a row, `times` times; unnamed choices in it are decided anew at each round.
+    """Put `part` in a row `times` times. Its unnamed choices are independent in each round.
 
-    `times` is an integer >= 0 or a choice of them; a decided repeat is expanded at once.
+    `times` is an integer >= 0, which expands at once, or a choice of such integers.
     """
     rule = Spec("times", "integer", "times", 1, low=0, high=1000)
     inner = seq(part)
@@ -162,37 +161,37 @@ def _is_part(value: Any) -> bool:
     return isinstance(value, Layer | Seq | Repeat | list | tuple)
 
 
-def is_parts(choice: Choice) -> bool:
-    """Whether a choice is one of layers (True) or of plain values (False)."""
+def has_layer_options(choice: Choice) -> bool:
+    """Whether the options of a choice are layers (True) or plain values (False)."""
     return isinstance(choice.options[0], Seq)
 
 
 def is_decided(part: Seq | Fielded | Any) -> bool:
-    """Whether nothing is left to choose, so that a space is a design."""
+    """Whether no choice is left, so that a space is a design."""
     if isinstance(part, Seq):
         return all(is_decided(inner) for inner in part.parts)
     if not isinstance(part, Fielded):
         return False
     return all(
-        is_decided(value) if spec.kind == "body" else not undecided(value)
+        is_decided(value) if spec.kind == "body" else not is_choice(value)
         for spec in specs(type(part))
         for value in [getattr(part, spec.name)]
     )
 
 
-def _shown(layer: Fielded) -> Iterator[str]:
-    for spec, value in told(layer):
+def _format_arguments(layer: Fielded) -> Iterator[str]:
+    for spec, value in explicit_fields(layer):
         yield repr(value) if is_positional(spec, layer) else f"{spec.name}={value!r}"
 
 
 def is_positional(spec: Spec, layer: Fielded) -> bool:
-    """Whether a field is written without its name: a required first one."""
+    """Whether a field is written without its name: the first field, if it is required."""
     return spec.required and spec is specs(type(layer))[0]
 
 
 @functools.lru_cache(maxsize=4096)
-def told(layer: Fielded) -> tuple[tuple[Spec, Any], ...]:
-    """The fields that must be written to say what `layer` is: those that defaults do not give."""
+def explicit_fields(layer: Fielded) -> tuple[tuple[Spec, Any], ...]:
+    """Return the fields of `layer` that its text must state: those that are not the default."""
     values = {spec.name: getattr(layer, spec.name) for spec in specs(type(layer))}
     return tuple((spec, values[spec.name]) for spec in specs(type(layer))
                  if spec.required or not _is_default(layer, spec, values))
@@ -216,7 +215,7 @@ _NAMES: dict[type[Fielded], str] = {}
 
 
 def register_kind(name: str, cls: type[Layer]) -> None:
-    """Give a layer kind its name in the notation. Users call `lightsearch.register` instead.
+    """Set the name of a layer kind in the notation. Users call `lightsearch.register` instead.
 
     Raises `DesignError` for a name that is not lower-case letters, digits and `_`, or is taken.
     """
@@ -228,17 +227,16 @@ def register_kind(name: str, cls: type[Layer]) -> None:
         raise DesignError(f"the layer kind {name!r} is registered already")
     _KINDS[name] = cls
     _NAMES[cls] = name
-    for spec in specs(cls):  # a field that cannot be declared fails here, not at first use
-        assert spec.name
+    specs(cls)  # an invalid field declaration fails here, not at its first use
 
 
 def kinds() -> dict[str, type[Layer]]:
-    """Every registered layer kind by its name in the notation."""
+    """Return every registered layer kind by its name in the notation."""
     return dict(_KINDS)
 
 
 def kind_of(cls: type[Fielded]) -> str:
-    """The name of a layer kind, or of a recipe, in the notation."""
+    """Return the name of a layer kind, or of a recipe, in the notation."""
     return _NAMES.get(cls, cls.__name__.lower())
 
 
@@ -246,13 +244,13 @@ _formatter: Callable[[Any], str] = repr
 
 
 def set_formatter(formatter: Callable[[Seq | Fielded], str]) -> None:
-    """Used once, by `lightsearch.notation`: what `str(design)` gives."""
+    """Set the function behind `str(design)`. `lightsearch.notation` calls this once."""
     global _formatter
     _formatter = formatter
 
 
 __all__ = [
-    "Choice", "Design", "Fielded", "Layer", "Part", "Repeat", "Seq", "Space", "body", "is_decided",
-    "is_parts", "kind_of", "kinds", "maybe", "oneof", "register_kind", "repeat", "seq",
-    "set_formatter",
+    "Choice", "Design", "Fielded", "Layer", "Part", "Repeat", "Seq", "Space", "body",
+    "has_layer_options", "is_decided", "kind_of", "kinds", "maybe", "oneof", "register_kind",
+    "repeat", "seq", "set_formatter",
 ]

@@ -1,14 +1,14 @@
-"""How a design is trained: a frozen value whose fields may hold choices, like a design's.
+"""How a design is trained: a frozen value whose fields may hold choices, like those of a layer.
 
-The defaults are part of the notation, so they never change; what a search trains with by default
-is `DEFAULT_RECIPE`, which says everything it wants.
+The defaults of the fields are part of the notation, so they never change. A search trains with
+`DEFAULT_RECIPE` by default.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightsearch.design.fields import integer, put, real, word
+from lightsearch.design.fields import integer, real, set_fields, word
 from lightsearch.design.parts import Fielded
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -23,21 +23,25 @@ class Recipe(Fielded):
     >>> str(Recipe(lr=0.3, rotation=7))
     'recipe(lr=0.3,rotation=7)'
 
-    - `optimizer`: `sgd` (Nesterov where `momentum` > 0), `adam` or `adamw` (betas 0.9, 0.999).
-    - `lr`: the largest learning rate; `schedule` shapes it: `onecycle` by batch (Smith 2018, as
-      `torch.optim.lr_scheduler.OneCycleLR`: from `lr / div` over the first `warmup` share of the
-      steps up to `lr`, then down to `lr / div / final_div`, on cosines; momentum stays), `cosine`
-      by batch to zero, after a linear warm-up over the same share, `step` (times `gamma` every
-      `step_size` epochs), `constant`, `plateau` (times `gamma` when the epoch's training loss has
-      not fallen by 0.01% for more than `patience` epochs).
-    - `batch_size`: images a step; the last, smaller batch of an epoch is trained on too.
+    - `optimizer`: `sgd` (Nesterov if `momentum` > 0), `adam` or `adamw` (betas 0.9, 0.999).
+    - `lr`: the largest learning rate. `schedule` shapes it.
+    - `schedule="onecycle"`, by batch (Smith 2018, as `torch.optim.lr_scheduler.OneCycleLR`): from
+      `lr / div` up to `lr` over the first `warmup` share of the steps, then down to
+      `lr / div / final_div`, both on cosines. The momentum stays constant.
+    - `schedule="cosine"`, by batch: a linear warm-up over the `warmup` share, then down to zero.
+    - `schedule="step"`: times `gamma` every `step_size` epochs.
+    - `schedule="plateau"`: times `gamma` when an epoch's training loss has not fallen by 0.01%
+      for more than `patience` epochs.
+    - `schedule="constant"`: `lr` throughout.
+    - `batch_size`: images per step. The last, smaller batch of an epoch counts as a step too.
     - Augmentation, drawn anew for each image: `rotation` (degrees either way), `shift` (share of
       the size, each way), `scale` (0.1 is 0.9 to 1.1), `shear` (degrees), `erasing` (probability
-      that a rectangle of 2 to 15% of the area is blanked), `brightness` and `contrast` (0.1 is
-      0.9 to 1.1 times).
-    - `smoothing`: label smoothing. `ema`: the largest decay of the exponential moving average of
-      the weights and of batch norm's statistics, `min(ema, (1 + n) / (10 + n))` at step n; 0 is
-      none. Where there is an average, it is what is evaluated.
+      of blanking a rectangle of 2 to 15% of the area), `brightness` and `contrast` (0.1 is 0.9
+      to 1.1 times).
+    - `smoothing`: label smoothing.
+    - `ema`: the largest decay of the exponential moving average of the weights and of batch
+      norm's statistics. The decay at step n is `min(ema, (1 + n) / (10 + n))`. With `ema=0`
+      there is no average; otherwise the averaged weights are evaluated.
     """
 
     optimizer: str = word("sgd", OPTIMIZERS)
@@ -63,20 +67,20 @@ class Recipe(Fielded):
     ema: float = real(0.0, high=1.0, below=True)
 
     def settle(self) -> None:
-        """Fields that the optimizer or schedule does not use go back to their defaults."""
+        """Reset fields that the optimizer or schedule does not use to their defaults."""
         if self.optimizer in ("adam", "adamw"):
-            put(self, momentum=0.9)
+            set_fields(self, momentum=0.9)
         if self.schedule in ("step", "constant", "plateau"):
-            put(self, warmup=0.2)
+            set_fields(self, warmup=0.2)
         if self.schedule in ("cosine", "step", "constant", "plateau"):
-            put(self, div=10.0, final_div=100.0)
+            set_fields(self, div=10.0, final_div=100.0)
         if self.schedule in ("onecycle", "cosine", "constant", "plateau"):
-            put(self, step_size=6)
+            set_fields(self, step_size=6)
         if self.schedule in ("onecycle", "cosine", "constant", "step"):
-            put(self, patience=2)
+            set_fields(self, patience=2)
         if self.schedule in ("onecycle", "cosine", "constant"):
-            put(self, gamma=0.5)
+            set_fields(self, gamma=0.5)
 
 
 DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998)
-"""What a search trains with unless told otherwise; settled in `docs/benchmarks/networks.md`."""
+"""The recipe of a search by default. `docs/benchmarks/networks.md` shows why."""

@@ -1,4 +1,4 @@
-"""The one-line text notation of designs, spaces and recipes; its grammar is in docs/language.md.
+"""The one-line text notation of designs, spaces and recipes. docs/language.md has the grammar.
 
 `parse(format_text(x)) == x`, and `str(x)` is `format_text(x)`.
 """

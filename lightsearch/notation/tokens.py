@@ -1,4 +1,4 @@
-"""The words, numbers and marks of the notation: how each is read, written and understood."""
+"""The tokens of the notation: words, numbers and marks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightsearch.design.fields import Spec, specs
 from lightsearch.errors import NotationError
 
 _TOKEN = re.compile(
-    r"(?P<space>\s+)"  # its own alternative: a leading \s* would make long gaps quadratic
+    r"(?P<space>\s+)"  # an alternative of its own: a leading \s* would make long gaps quadratic
     r"|(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<word>[^\W\d][\w-]*)"
     r"|(?P<mark>[()\[\]|,=@:?*])"
@@ -23,7 +23,7 @@ _LONGEST_NUMBER = 100  # characters; Python itself refuses integers of more than
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is "number", "word", "stray", "end", or the mark itself."""
+    """A piece of the text. `kind` is "number", "word", "stray", "end", or the mark itself."""
 
     kind: str
     text: str
@@ -36,11 +36,11 @@ class Token:
 
 
 class Tokens:
-    """The tokens of a text, read from left to right, with one place to raise errors."""
+    """The tokens of a text, in order. All errors of the parser are raised here."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._tokens = list(_tokens(text))
+        self._tokens = _tokenize(text)
         self._next = 0
 
     def peek(self, ahead: int = 0) -> Token:
@@ -52,28 +52,30 @@ class Tokens:
         return token
 
     def skip(self, kind: str) -> bool:
-        """Take the next token if it is a `kind`."""
+        """Take the next token if it is of `kind`. Return whether it was."""
         if self.peek().kind != kind:
             return False
         self._next += 1
         return True
 
-    def need(self, kind: str, expected: str) -> Token:
+    def expect(self, kind: str, expected: str) -> Token:
+        """Take the next token, which must be of `kind`. An error names it as `expected`."""
         if self.peek().kind != kind:
-            self.unexpected(expected)
+            self.refuse(expected)
         return self.take()
 
-    def unexpected(self, expected: str) -> NoReturn:
-        """Refuse the next token."""
+    def refuse(self, expected: str) -> NoReturn:
+        """Raise `NotationError` at the next token."""
         token = self.peek()
         self.fail(f"expected {expected}, but got {token}", token.start)
 
     def fail(self, message: str, position: int) -> NoReturn:
+        """Raise `NotationError` at `position`."""
         raise NotationError(self.text, position, message) from None
 
 
-def number(token: Token, tokens: Tokens) -> int | float:
-    """The value of a number token: an integer where it is written as one."""
+def parse_number(token: Token, tokens: Tokens) -> int | float:
+    """Return the value of a number token: an integer if the text has no point or exponent."""
     if len(token.text) > _LONGEST_NUMBER:
         tokens.fail(f"a number must have at most {_LONGEST_NUMBER} characters, "
                     f"but got {len(token.text)}", token.start)
@@ -82,37 +84,38 @@ def number(token: Token, tokens: Tokens) -> int | float:
     return float(token.text)
 
 
-def _tokens(text: str) -> list[Token]:
-    found = []
+def _tokenize(text: str) -> list[Token]:
+    tokens = []
     for match in _TOKEN.finditer(text):
         kind = match.lastgroup
         assert kind is not None
         if kind == "space":
             continue
-        said = match[kind]
-        found.append(Token(said if kind == "mark" else kind, said, match.start(kind)))
-    found.append(Token("end", "", len(text)))
-    return found
+        piece = match[kind]
+        tokens.append(Token(piece if kind == "mark" else kind, piece, match.start(kind)))
+    tokens.append(Token("end", "", len(text)))
+    return tokens
 
 
-def scalar_text(value: Any) -> str:
+def format_scalar(value: Any) -> str:
+    """Return a plain value as the notation writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def _meanings(cls: type) -> dict[str, list[tuple[Spec, Any]]]:
-    found: dict[str, list[tuple[Spec, Any]]] = {}
+def _list_meanings(cls: type) -> dict[str, list[tuple[Spec, Any]]]:
+    words: dict[str, list[tuple[Spec, Any]]] = {}
     for spec in specs(cls):
         if spec.kind == "flag":
             for name in {spec.name, spec.short}:
-                found.setdefault(name, []).append((spec, True))
+                words.setdefault(name, []).append((spec, True))
         for option in spec.options:
-            found.setdefault(option, []).append((spec, option))
-    return found
+            words.setdefault(option, []).append((spec, option))
+    return words
 
 
-meanings: Callable[[type], dict[str, list[tuple[Spec, Any]]]] = functools.cache(_meanings)
-"""What a bare word may mean: an option of a word field, or a flag that is True."""
+meanings: Callable[[type], dict[str, list[tuple[Spec, Any]]]] = functools.cache(_list_meanings)
+"""The meanings of each bare word: an option of a word field, or a flag that is True."""
 
-__all__ = ["Token", "Tokens", "meanings", "number", "scalar_text"]
+__all__ = ["Token", "Tokens", "format_scalar", "meanings", "parse_number"]

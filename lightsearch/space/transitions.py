@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
-from lightsearch.design.decoding import decided, decode, enumerated, named_choices
+from lightsearch.design.decoding import decode, enumerate_choices, fill_fields, named_choices
 from lightsearch.design.fields import integer
 from lightsearch.design.parts import Layer, Seq
 from lightsearch.errors import DesignError
@@ -179,7 +179,8 @@ class Explorer:
             values = tuple(choice.options[max(0, taken.get(key, bound.get(key, 0)))]
                            for key, choice in fields)
             try:
-                step = lower(decided(layer, (*lead, *values)) if lead or values else layer, source)
+                member = fill_fields(layer, (*lead, *values)) if lead or values else layer
+                step = lower(member, source)
             except DesignError:
                 continue
             yield decisions, new, step.shape, step.params
@@ -199,7 +200,7 @@ class Explorer:
             except DesignError:
                 return None
 
-        for record, step in enumerated(make):
+        for record, step in enumerate_choices(make):
             self._spend(1)
             names = {key: index for key, index in record.items() if key[0] != "["}
             if step is None or any(bound.get(key, index) != index for key, index in names.items()):

@@ -28,7 +28,7 @@ from lightsearch.design import (
     depthwise,
     designs,
     dropout,
-    enumerated,
+    enumerate_choices,
     gap,
     gate,
     integer,
@@ -371,7 +371,7 @@ def test_a_path_always_carries_the_same_options(space: Seq, one: int, other: int
 @settings(max_examples=40, deadline=None)
 @given(spaces(), st.integers(0, 2**32))
 def test_enumeration_reaches_every_record_once(space: Seq, seed: int) -> None:
-    found = list(itertools.islice(enumerated(lambda choose: decode(space, choose)), 200))
+    found = list(itertools.islice(enumerate_choices(lambda choose: decode(space, choose)), 200))
     records = [tuple(record.items()) for record, _ in found]
     assert len(set(records)) == len(records)
     for record, design in found[:20]:

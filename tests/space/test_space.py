@@ -21,7 +21,7 @@ from lightsearch.design import (
     decode,
     depthwise,
     dropout,
-    enumerated,
+    enumerate_choices,
     gap,
     gate,
     integer,
@@ -101,7 +101,7 @@ def brute(space: Seq, shape: Any = SHAPE, classes: int = CLASSES, most: int = 10
             return None
 
     found = []
-    for number, (record, made) in enumerate(enumerated(make)):
+    for number, (record, made) in enumerate(enumerate_choices(make)):
         if number >= most:
             raise TooManyError
         if made is not None:
@@ -246,7 +246,7 @@ def test_assignments_count_what_does_not_fit_too(space: Seq) -> None:
     """Where decoding never fails, every assignment is enumerated, fitting or not."""
     usable(space)
     try:
-        every = sum(1 for _ in enumerated(lambda choose: decode(space, choose)))
+        every = sum(1 for _ in enumerate_choices(lambda choose: decode(space, choose)))
         told = survey(space, SHAPE, CLASSES)
     except DesignError:
         assume(False)

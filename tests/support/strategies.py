@@ -17,7 +17,7 @@ from lightsearch.design import (
     Seq,
     conv,
     decode,
-    enumerated,
+    enumerate_choices,
     kinds,
     maxpool,
     maybe,
@@ -106,7 +106,7 @@ def _fielded(draw: st.DrawFn, cls: type[Any], *, open_: bool, depth: int) -> Any
     try:
         made = cls(**fields)
         if open_ and depth == 0:
-            for _ in enumerated(lambda choose: decode(made, choose)):
+            for _ in enumerate_choices(lambda choose: decode(made, choose)):
                 pass
     except DesignError:  # fields that do not go together: only the required ones
         return cls(**{spec.name: fields[spec.name] for spec in specs(cls) if spec.required})
