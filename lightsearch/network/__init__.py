@@ -1,4 +1,4 @@
-"""A design as a network: its operations, what they cost, its module, its source.
+"""A design as a network: its operations, their cost, its module, its source.
 
 Only `modules` needs torch.
 """

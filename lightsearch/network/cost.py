@@ -1,15 +1,16 @@
 """The exact cost of a design, without torch: parameters, MACs, activation memory, receptive field.
 
-- *Parameters* are what `sum(p.numel() for p in module.parameters())` gives.
-- *MACs* count convolutions and linear layers, one for each multiplication, for one image.
-- *Activation bytes* are the largest number of float32 bytes alive at once for one image at
-  inference: a layer's input and output together, and the input of a residual while its body runs.
-  Normalisation, activation, dropout and the scaling of a gate work in place. In int8 it is a
-  quarter of that: the same values, one byte each.
-- The *receptive field* is the unclipped local extent on the input, in pixels; a gate and
-  squeeze-and-excitation see the whole image, which is flagged and not added. *Jump* is the
-  distance on the input between neighbouring outputs. Where a residual's resized input reaches
-  beyond its body's window, the field is the widest over the image.
+- *Parameters*: `sum(p.numel() for p in module.parameters())`.
+- *MACs*: one for each multiplication of convolutions and linear layers, for one image.
+- *Activation bytes*: the largest number of float32 bytes alive at once for one image at
+  inference. A layer's input and output count together, and so does the input of a residual while
+  its body runs. Normalisation, activation, dropout and the scaling of a gate work in place. In
+  int8 it is a quarter of that: the same values, one byte each.
+- *Receptive field*: the unclipped local extent on the input, in pixels. A gate and
+  squeeze-and-excitation see the whole image; a flag says so, and the field does not change. If a
+  residual's resized input reaches beyond its body's window, the field is the widest over the
+  image.
+- *Jump*: the distance on the input between neighbouring outputs, in pixels.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ BYTES = 4  # of a float32
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One layer of a design's table. `shape` is its output; a residual's row is its addition."""
+    """A layer's row in the table of a design. `shape` is the layer's output.
+
+    The row of a residual is its addition.
+    """
 
     place: str
     layer: str
@@ -44,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Totals of a design; `rows` has them layer by layer."""
+    """The totals of a design. `rows` has the figures of each layer."""
 
     steps: tuple[Step, ...]
     shape: Shape
@@ -57,21 +61,21 @@ class Cost:
 
     @property
     def activation_bytes_int8(self) -> int:
-        """The activation bytes of the network in int8: the same values, one byte each."""
+        """The activation bytes in int8: the same values, one byte each."""
         return self.activation_bytes // BYTES
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The table of the design, one row a layer, the layers of a residual's body included."""
-        return tuple(_rows(self.steps, "", 1, 1))
+        """The table of the design: a row for each layer, those in a residual's body included."""
+        return tuple(_list_rows(self.steps, "", 1, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Caps that a design must meet before it is built: each is inclusive, and None is no cap.
+    """Inclusive caps on the cost of a design. None is no cap.
 
-    `activation_bytes` are of float32; a network that will run in int8 within N bytes is one of at
-    most `4 * N`:
+    `activation_bytes` is for float32. For a network that must run in int8 within N bytes,
+    the cap is `4 * N`:
 
     >>> from lightsearch import Budget, cost, parse
     >>> board = Budget(params=8000, activation_bytes=4 * 7200)
@@ -93,7 +97,7 @@ class Budget:
                                     f"but got {name}={value!r}")
 
     def exceeded(self, cost: Cost) -> str | None:
-        """The name of the first cap that `cost` exceeds, if any."""
+        """Return the name of the first cap that `cost` exceeds, or None."""
         for name in self.__slots__:
             cap = getattr(self, name)
             if cap is not None and getattr(cost, name) > cap:
@@ -102,16 +106,16 @@ class Budget:
 
 
 def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None) -> Cost:
-    """What `design` costs on one image of `shape` (channels, height, width).
+    """Return the cost of `design` on one image of `shape` (channels, height, width).
 
     >>> from lightsearch import conv, cost, gap, linear, seq
     >>> cost(seq(conv(8), gap(), linear(10))).params
     178
 
-    With `classes`, the output must have that many values, in one pixel.
+    With `classes`, the output must be one pixel of that many values.
 
-    Raises `DesignError` with the place for a layer that does not fit its input, `ArgumentError`
-    for a shape that is none.
+    Raises `DesignError`, with the place, for a layer that does not fit its input, and
+    `ArgumentError` for a wrong shape.
     """
     check_arguments(design, shape)
     if classes is not None:
@@ -138,13 +142,13 @@ def check_arguments(design: Design, shape: Shape) -> None:
     check_shape(shape)
 
 
-def _rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Iterator[Row]:
+def _list_rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Iterator[Row]:
     for index, step in enumerate(steps):
         place = f"{path}[{index}]"
         params, macs, text = step.params, step.macs, str(step.layer)
         add = next((op for _, op in step.ops if isinstance(op, Add)), None)
         if add is not None:
-            yield from _rows(add.body, f"{place}.body", field, jump)
+            yield from _list_rows(add.body, f"{place}.body", field, jump)
             params -= sum(inner.params for inner in add.body)
             macs -= sum(inner.macs for inner in add.body)
             text = "add" if add.project is None else "add, project"

@@ -1,4 +1,4 @@
-"""Which designs are the same network."""
+"""Fingerprints: which designs are the same network."""
 
 from __future__ import annotations
 
@@ -14,53 +14,55 @@ from lightsearch.shapes import Shape, slide
 
 
 def fingerprint(design: Design, shape: Shape) -> str:
-    """A key that two designs share when they are the same network on inputs of `shape`.
+    """Return a key that two designs share if they are the same network on inputs of `shape`.
 
-    It is taken from the operations, not from the text: a global average over 6x6 is an average
-    pool of 6, `depthwise` followed by a 1x1 `conv` is `separable`, and so on. Initial weights are
-    drawn alike, so equal keys mean equal training too. 16 hexadecimal digits of SHA-256.
+    The key has 16 hexadecimal digits of a SHA-256. It depends on the operations, not on the text:
+    a global average over 6x6 is an average pool of 6, `depthwise` followed by a 1x1 `conv` is
+    `separable`, and so on. Equal networks draw equal initial weights, so equal keys mean equal
+    training too.
     """
     check_arguments(design, shape)
-    text = ";".join(_canonical(lower_all(design, shape), shape))
+    text = ";".join(_format_operations(lower_all(design, shape), shape))
     return hashlib.sha256(f"{shape}:{text}".encode()).hexdigest()[:16]
 
 
-def _canonical(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
+def _format_operations(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
     for step in steps:
         for _, op in step.ops:
-            said = _said(op, shape)
-            if said:
-                yield said
-            if isinstance(op, Conv2d | Dense):
-                shape = (op.outputs, *(1, 1)) if isinstance(op, Dense) else _after(op, shape)
-            elif isinstance(op, Pool | GlobalPool):
-                shape = _after(op, shape)
+            text = _format_operation(op, shape)
+            if text:
+                yield text
+            if isinstance(op, Dense):
+                shape = (op.outputs, 1, 1)
+            elif isinstance(op, Conv2d | Pool | GlobalPool):
+                shape = _output_shape(op, shape)
         shape = step.shape
 
 
-def _after(op: Conv2d | Pool | GlobalPool, shape: Shape) -> Shape:
+def _output_shape(op: Conv2d | Pool | GlobalPool, shape: Shape) -> Shape:
     if isinstance(op, GlobalPool):
         return (shape[0], 1, 1)
     channels = op.outputs if isinstance(op, Conv2d) else shape[0]
     return (channels, *slide(shape[1:], op.kernel, op.stride, op.padding))
 
 
-def _plain(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
-    """`op` with what makes no difference brought to one form."""
+def _simplify(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
+    """Return `op` with the fields that make no difference here set to one form."""
     if isinstance(op, Pool) and op.kernel == 1:
         op = replace(op, by="max")
-    if _after(op, shape)[1:] == (1, 1):  # any stride that takes the window out of the image
+    if _output_shape(op, shape)[1:] == (1, 1):  # all strides that leave one window are equal
         op = replace(op, stride=max(shape[1:]) + 2 * op.padding - op.kernel + 1)
     return op
 
 
-def _said(op: Op, shape: Shape) -> str:
-    pixel = shape[1:] == (1, 1)
+def _format_operation(op: Op, shape: Shape) -> str:
+    """Return a text that equal operations share; "" for one that does nothing."""
+    is_pixel = shape[1:] == (1, 1)
     if isinstance(op, Conv2d | Pool):
-        op = _plain(op, shape)
+        op = _simplify(op, shape)
     if isinstance(op, Pool) and op.padding == 0 and op.kernel == 1 and op.stride == 1:
         return ""
-    if isinstance(op, GlobalPool) and pixel:
+    if isinstance(op, GlobalPool) and is_pixel:
         return ""
     if isinstance(op, Pool) and op.by == "average" and op.padding == 0 \
             and shape[1:] == (op.kernel, op.kernel):
@@ -68,9 +70,9 @@ def _said(op: Op, shape: Shape) -> str:
     if isinstance(op, Conv2d) and op.groups == 1 and op.padding == 0 \
             and shape[1:] == (op.kernel, op.kernel):
         return repr(Dense(op.inputs * op.kernel**2, op.outputs, op.bias))
-    if isinstance(op, Drop) and pixel:
+    if isinstance(op, Drop) and is_pixel:
         return repr(Drop(op.rate, "element"))
     if isinstance(op, Add):
         project = op.project and repr(op.project)
-        return f"Add({';'.join(_canonical(op.body, shape))},{op.size},{project})"
+        return f"Add({';'.join(_format_operations(op.body, shape))},{op.size},{project})"
     return repr(op)

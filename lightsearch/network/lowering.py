@@ -1,10 +1,9 @@
-"""Lowering: what a layer is made of, once its input's shape is known. No torch in here.
+"""Lowering: from a layer and its input's shape to primitive operations. No torch is needed.
 
-A layer kind is a convenience; underneath there are a dozen primitive operations with explicit
-channel counts. Cost is counted on them, modules are built from them, and two designs that lower
-to the same operations are the same network, however they were written.
+There are a dozen primitive operations, with explicit channel counts. `cost` counts them and
+`build` makes modules of them. Two designs that lower to the same operations are the same network.
 
-A shape is `(channels, height, width)`; what a linear layer gives is `(features, 1, 1)`.
+A shape is `(channels, height, width)`. The output of a linear layer is `(features, 1, 1)`.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from lightsearch.design.layers import (
 )
 from lightsearch.design.parts import Layer, Seq, Space, is_decided, kind_of
 from lightsearch.errors import DesignError
-from lightsearch.network.op_costs import summed
+from lightsearch.network.op_costs import sum_costs
 from lightsearch.network.operations import (
     Activation,
     Add,
@@ -62,15 +61,15 @@ def has_own_layers(space: Space) -> bool:
 
 
 def register_cost(cls: type[Layer], cost: Costing) -> None:
-    """Say what a user's own layer kind costs: `cost(layer, shape) -> Local`."""
+    """Set the cost of a user's own layer kind: `cost(layer, shape) -> Local`."""
     _COSTINGS[cls] = cost
 
 
 @functools.lru_cache(maxsize=131072)
 def lower(layer: Layer, source: Shape) -> Step:
-    """The operations of `layer` on an input of shape `source`, with their cost.
+    """Return the operations of `layer` on an input of shape `source`, with their cost.
 
-    Raises `DesignError` for a layer that does not fit its input, or has choices left.
+    Raises `DesignError` for a layer that does not fit its input or still has choices.
     """
     if not is_decided(layer):
         raise DesignError(f"a layer must have no choices left to be costed or built, "
@@ -84,11 +83,11 @@ def lower(layer: Layer, source: Shape) -> Step:
                     local.stride, local.whole, peak, local.padding, local.kept or peak)
     if kind not in _LOWERINGS:
         raise DesignError(f"the layer kind {kind_of(kind)!r} must be registered with its cost")
-    return summed(layer, _LOWERINGS[kind](layer, source), source)
+    return sum_costs(layer, _LOWERINGS[kind](layer, source), source)
 
 
 def lower_all(design: Seq, source: Shape, path: str = "") -> tuple[Step, ...]:
-    """Each layer of a design lowered at its place; errors name the place, such as `[3]`."""
+    """Lower each layer of a design. A `DesignError` names the layer's place, such as `[3]`."""
     steps = []
     for index, layer in enumerate(design.parts):
         if not isinstance(layer, Layer):
@@ -104,121 +103,121 @@ def lower_all(design: Seq, source: Shape, path: str = "") -> tuple[Step, ...]:
 
 
 def made_of(step: Step, ops: Ops) -> Step:
-    """The same layer, of other operations that give the same shape."""
-    return summed(step.layer, ops, step.source)
+    """Return the same layer with other operations, whose output has the same shape."""
+    return sum_costs(step.layer, ops, step.source)
 
 
 # The built-in kinds -----------------------------------------------------------------------------
 
 
-def _lowers(kind: type[L]) -> Callable[[Callable[[L, Shape], Ops]], Lowering]:
-    def keep(function: Callable[[L, Shape], Ops]) -> Lowering:
+def _register_lowering(kind: type[L]) -> Callable[[Callable[[L, Shape], Ops]], Lowering]:
+    def decorate(function: Callable[[L, Shape], Ops]) -> Lowering:
         _LOWERINGS[kind] = function
         return function
 
-    return keep
+    return decorate
 
 
-def _fits(kernel: int, padding: int, source: Shape) -> None:
+def _check_kernel(kernel: int, padding: int, source: Shape) -> None:
     if kernel > min(source[1:]) + 2 * padding:
         raise DesignError(f"`kernel` must fit its padded input, but got kernel={kernel} with "
                           f"padding={padding} on an input of {source[1]}x{source[2]}")
 
 
-def _tail(layer: Conv | Depthwise | Separable, channels: int,
-          suffix: str = "") -> Ops:
+def _norm_and_activation(layer: Conv | Depthwise | Separable, channels: int,
+                         suffix: str = "") -> Ops:
     norm = [(f"norm{suffix}", BatchNorm(channels))] if layer.norm == "batch" else []
     act = [(f"act{suffix}", Activation(layer.act))] if layer.act != "none" else []
     return (*norm, *act) if layer.order == "norm-act" else (*act, *norm)
 
 
-def _dropped(layer: Conv | Depthwise | Separable) -> Ops:
+def _dropout_after(layer: Conv | Depthwise | Separable) -> Ops:
     return (("drop", Drop(layer.dropout, layer.per)),) if layer.dropout else ()
 
 
-def _pad(layer: Conv | Depthwise | Separable) -> int:
+def _int_padding(layer: Conv | Depthwise | Separable) -> int:
     assert isinstance(layer.padding, int)  # settled when the layer was made
     return layer.padding
 
 
-@_lowers(Conv)
-def _conv(layer: Conv, source: Shape) -> Ops:
-    padding = _pad(layer)
-    _fits(layer.kernel, padding, source)
+@_register_lowering(Conv)
+def _lower_conv(layer: Conv, source: Shape) -> Ops:
+    padding = _int_padding(layer)
+    _check_kernel(layer.kernel, padding, source)
     for name, channels in (("input", source[0]), ("output", layer.out)):
         if channels % layer.groups:
             raise DesignError(f"`groups` must divide the {name} channels, but got "
                               f"groups={layer.groups} with {channels} channels")
     op = Conv2d(source[0], layer.out, layer.kernel, layer.stride, padding, layer.groups,
                 layer.bias)
-    return (("conv", op), *_tail(layer, layer.out), *_dropped(layer))
+    return (("conv", op), *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
 
 
-@_lowers(Depthwise)
-def _depthwise(layer: Depthwise, source: Shape) -> Ops:
-    padding = _pad(layer)
-    _fits(layer.kernel, padding, source)
+@_register_lowering(Depthwise)
+def _lower_depthwise(layer: Depthwise, source: Shape) -> Ops:
+    padding = _int_padding(layer)
+    _check_kernel(layer.kernel, padding, source)
     out = source[0] * layer.multiplier
     op = Conv2d(source[0], out, layer.kernel, layer.stride, padding, source[0], layer.bias)
-    return (("conv", op), *_tail(layer, out), *_dropped(layer))
+    return (("conv", op), *_norm_and_activation(layer, out), *_dropout_after(layer))
 
 
-@_lowers(Separable)
-def _separable(layer: Separable, source: Shape) -> Ops:
-    padding, channels = _pad(layer), source[0]
-    _fits(layer.kernel, padding, source)
+@_register_lowering(Separable)
+def _lower_separable(layer: Separable, source: Shape) -> Ops:
+    padding, channels = _int_padding(layer), source[0]
+    _check_kernel(layer.kernel, padding, source)
     depthwise = Conv2d(channels, channels, layer.kernel, layer.stride, padding, channels,
                        layer.bias)
-    inner = _tail(layer, channels, "1") if layer.inner else ()
+    inner = _norm_and_activation(layer, channels, "1") if layer.inner else ()
     pointwise = Conv2d(channels, layer.out, 1, 1, 0, 1, layer.bias)
     return (("depthwise", depthwise), *inner, ("pointwise", pointwise),
-            *_tail(layer, layer.out), *_dropped(layer))
+            *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
 
 
-@_lowers(MaxPool)
-def _maxpool(layer: MaxPool, source: Shape) -> Ops:
-    return _pooled("max", layer, source)
+@_register_lowering(MaxPool)
+def _lower_maxpool(layer: MaxPool, source: Shape) -> Ops:
+    return _lower_pool("max", layer, source)
 
 
-@_lowers(AvgPool)
-def _avgpool(layer: AvgPool, source: Shape) -> Ops:
-    return _pooled("average", layer, source)
+@_register_lowering(AvgPool)
+def _lower_avgpool(layer: AvgPool, source: Shape) -> Ops:
+    return _lower_pool("average", layer, source)
 
 
-def _pooled(by: str, layer: MaxPool | AvgPool, source: Shape) -> Ops:
+def _lower_pool(by: str, layer: MaxPool | AvgPool, source: Shape) -> Ops:
     assert isinstance(layer.stride, int)  # settled when the layer was made
-    _fits(layer.kernel, layer.padding, source)
+    _check_kernel(layer.kernel, layer.padding, source)
     return (("pool", Pool(by, layer.kernel, layer.stride, layer.padding)),)
 
 
-@_lowers(Gap)
-def _gap(layer: Gap, source: Shape) -> Ops:
+@_register_lowering(Gap)
+def _lower_gap(layer: Gap, source: Shape) -> Ops:
     return (("pool", GlobalPool()),)
 
 
-@_lowers(Linear)
-def _linear(layer: Linear, source: Shape) -> Ops:
+@_register_lowering(Linear)
+def _lower_linear(layer: Linear, source: Shape) -> Ops:
     act = (("act", Activation(layer.act)),) if layer.act != "none" else ()
     return (("linear", Dense(elements(source), layer.out, layer.bias)), *act)
 
 
-@_lowers(Dropout)
-def _dropout(layer: Dropout, source: Shape) -> Ops:
+@_register_lowering(Dropout)
+def _lower_dropout(layer: Dropout, source: Shape) -> Ops:
     return (("drop", Drop(layer.rate, layer.per)),) if layer.rate else ()
 
 
-@_lowers(Gate)
-def _gate(layer: Gate, source: Shape) -> Ops:
+@_register_lowering(Gate)
+def _lower_gate(layer: Gate, source: Shape) -> Ops:
     return (("gate", ChannelGate(source[0])),)
 
 
-@_lowers(SqueezeExcite)
-def _se(layer: SqueezeExcite, source: Shape) -> Ops:
+@_register_lowering(SqueezeExcite)
+def _lower_se(layer: SqueezeExcite, source: Shape) -> Ops:
     return (("se", Squeeze(source[0], max(1, source[0] // layer.reduction))),)
 
 
-@_lowers(Residual)
-def _residual(layer: Residual, source: Shape) -> Ops:
+@_register_lowering(Residual)
+def _lower_residual(layer: Residual, source: Shape) -> Ops:
     body = lower_all(layer.body, source, "body")
     shape = body[-1].shape
     project = None

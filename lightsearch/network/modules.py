@@ -1,9 +1,9 @@
 """From a design to a plain PyTorch module.
 
-The module is an `nn.Sequential` with one child a layer, each an `nn.Sequential` of its named
-operations, so that the keys of its `state_dict` can be read: `0.conv.weight`, `0.norm.bias`,
-`3.add.body.0.conv.weight`, `5.linear.weight`. Inside, every tensor is `(N, C, H, W)`, what a
-linear layer gives included; class scores come out as `(N, classes)`.
+The module is an `nn.Sequential` with a child for each layer. Each child is an `nn.Sequential` of
+named operations, which makes the keys of the `state_dict` readable: `0.conv.weight`,
+`0.norm.bias`, `3.add.body.0.conv.weight`, `5.linear.weight`. Inside the module every tensor is
+`(N, C, H, W)`, the output of a linear layer too. Class scores come out as `(N, classes)`.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from lightsearch.network.operations import (
 )
 from lightsearch.shapes import Shape
 
-Make: TypeAlias = Callable[[Any, Shape], nn.Module]
-_MAKERS: dict[type[Layer], Make] = {}
+ModuleMaker: TypeAlias = Callable[[Any, Shape], nn.Module]
+_MAKERS: dict[type[Layer], ModuleMaker] = {}
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "hardswish": nn.Hardswish,
 }
 
 
 def build(design: Seq, shape: Shape = (1, 28, 28)) -> nn.Sequential:
-    """The PyTorch module of `design` for images of `shape` (channels, height, width).
+    """Build the PyTorch module of `design` for images of `shape` (channels, height, width).
 
     >>> import torch
     >>> from lightsearch import conv, gap, linear, seq
@@ -61,8 +61,8 @@ def build(design: Seq, shape: Shape = (1, 28, 28)) -> nn.Sequential:
     >>> list(dict(module.named_parameters()))[:2]
     ['0.conv.weight', '0.norm.weight']
 
-    A design that ends in one pixel gives `(N, features)`; any other gives `(N, C, H, W)`. Weights
-    are PyTorch's default initial ones, drawn from its global generator.
+    The module returns `(N, features)` if the design ends in one pixel, and `(N, C, H, W)`
+    otherwise. The weights are PyTorch's default initial ones, from its global generator.
 
     Raises `DesignError`, as `cost` does, for a layer that does not fit its input.
     """
@@ -70,21 +70,21 @@ def build(design: Seq, shape: Shape = (1, 28, 28)) -> nn.Sequential:
 
 
 def assemble(costed: Cost) -> nn.Sequential:
-    """The module of layers that are lowered already."""
-    module = _stacked(costed.steps)
+    """Build the module from the lowered layers of `costed`."""
+    module = _stack(costed.steps)
     if costed.shape[1:] == (1, 1):
         module.add_module("flatten", nn.Flatten())
     return module
 
 
 def summary(design: Seq, shape: Shape = (1, 28, 28)) -> str:
-    """The torchinfo table of the built module, for one image.
+    """Return the torchinfo table of the built module, for one image.
 
     >>> from lightsearch import conv, gap, linear, seq
     >>> "Total params: 178" in summary(seq(conv(8), gap(), linear(10)))
     True
 
-    Its multiply-adds count biases and batch norm too, which `cost` does not.
+    Its multiply-adds also count biases and batch norm, unlike `cost`.
     """
     module = build(design, shape)
     columns = ("output_size", "num_params", "mult_adds")
@@ -92,13 +92,13 @@ def summary(design: Seq, shape: Shape = (1, 28, 28)) -> str:
                                  row_settings=("var_names",), device="cpu"))
 
 
-def provide_module(cls: type[Layer], make: Make) -> None:
-    """Say how the module of a user's own layer kind is made: `make(layer, shape) -> nn.Module`."""
+def register_module(cls: type[Layer], make: ModuleMaker) -> None:
+    """Set the function that makes a user's own layer: `make(layer, shape) -> nn.Module`."""
     _MAKERS[cls] = make
 
 
-def register(name: str, cls: type[Layer], *, cost: Costing, module: Make) -> None:
-    """Add a layer kind: its name in the notation, what it costs, and its module.
+def register(name: str, cls: type[Layer], *, cost: Costing, module: ModuleMaker) -> None:
+    """Add a layer kind: its name in the notation, its cost and its module.
 
     >>> from dataclasses import dataclass
     >>> from torch import nn
@@ -115,13 +115,13 @@ def register(name: str, cls: type[Layer], *, cost: Costing, module: Make) -> Non
       (shuffle): ChannelShuffle(groups=4)
     )
 
-    `cls` is a frozen, slotted dataclass derived from `Layer`; `cost(layer, shape)` gives a `Local`
-    and `module(layer, shape)` an `nn.Module`, for an input of shape (channels, height, width).
-    A layer takes both along when it is pickled, so they may be defined in a script or a notebook
-    and are known to the workers of a search.
+    `cls` is a frozen, slotted dataclass derived from `Layer`. `cost(layer, shape)` returns a
+    `Local` and `module(layer, shape)` an `nn.Module`, for an input of shape (channels, height,
+    width). A pickled layer carries both functions, so a script or a notebook may define them and
+    the workers of a search know them.
 
-    Raises `DesignError` for a name that is taken, `ArgumentError` for a class that is no `Layer`;
-    `build` raises `DesignError` for a module with other than the parameters that its cost says.
+    Raises `DesignError` for a name that is taken, and `ArgumentError` for a class that is no
+    `Layer`. `build` raises `DesignError` if a module has other parameters than its cost states.
     """
     if not (isinstance(cls, type) and issubclass(cls, Layer)):
         raise ArgumentError(f"`cls` must be a class derived from Layer, but got cls={cls!r}")
@@ -130,18 +130,18 @@ def register(name: str, cls: type[Layer], *, cost: Costing, module: Make) -> Non
             raise ArgumentError(f"`{label}` must be callable, but got {label}={value!r}")
     register_kind(name, cls)
     register_cost(cls, cost)
-    provide_module(cls, module)
-    copyreg.pickle(cls, functools.partial(_sent, name, cost, module))
+    register_module(cls, module)
+    copyreg.pickle(cls, functools.partial(_pickle_layer, name, cost, module))
 
 
-def _sent(name: str, cost: Costing, module: Make, layer: Layer) -> tuple[Any, ...]:
-    """How a layer of a user's kind is pickled: with its registration, which workers lack."""
+def _pickle_layer(name: str, cost: Costing, module: ModuleMaker, layer: Layer) -> tuple[Any, ...]:
+    """Pickle a layer of a user's kind with its registration, which workers lack."""
     values = tuple(getattr(layer, spec.name) for spec in specs(type(layer)))
-    return _received, (name, type(layer), cost, module, values)
+    return _unpickle_layer, (name, type(layer), cost, module, values)
 
 
-def _received(name: str, cls: type[Layer], cost: Costing, module: Make,
-              values: tuple[Any, ...]) -> Layer:
+def _unpickle_layer(name: str, cls: type[Layer], cost: Costing, module: ModuleMaker,
+                    values: tuple[Any, ...]) -> Layer:
     if cls not in _MAKERS:
         register(name, cls, cost=cost, module=module)
     return cls(*values)
@@ -151,21 +151,24 @@ def _received(name: str, cls: type[Layer], cost: Costing, module: Make,
 
 
 class FlatLinear(nn.Linear):
-    """A linear layer on the flattened input; gives `(N, features, 1, 1)`: anything may follow."""
+    """A linear layer on the flattened input.
+
+    It returns `(N, features, 1, 1)`, so that any layer may follow.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input.flatten(1))[:, :, None, None]
 
 
 class GlobalGate(nn.Module):
-    """Each channel times the sigmoid of its global average."""
+    """Multiplies each channel by the sigmoid of its global average."""
 
     def forward(self, input: Tensor) -> Tensor:
         return input * torch.sigmoid(input.mean((2, 3), keepdim=True))
 
 
 class SqueezeExcitation(nn.Module):
-    """Channels weighted by a two-layer network on their global averages (Hu et al. 2018)."""
+    """Weights the channels with a two-layer network on their global averages (Hu et al. 2018)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -178,7 +181,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class ResidualAdd(nn.Module):
-    """`body` plus its input, which is resized to `size` and projected where these are given."""
+    """The output of `body` plus the input, resized to `size` and projected if these are given."""
 
     def __init__(self, body: nn.Sequential, size: tuple[int, int] | None,
                  project: nn.Conv2d | None) -> None:
@@ -199,16 +202,16 @@ class ResidualAdd(nn.Module):
         return "" if self.size is None else f"size={self.size}"
 
 
-def _stacked(steps: Iterable[Step]) -> nn.Sequential:
-    """One child a layer, each with its operations by name."""
-    layers = (nn.Sequential(OrderedDict((name, _module(op)) for name, op in step.ops))
+def _stack(steps: Iterable[Step]) -> nn.Sequential:
+    """Build a child for each layer, which holds its operations by name."""
+    layers = (nn.Sequential(OrderedDict((name, _build_operation(op)) for name, op in step.ops))
               for step in steps)
     return nn.Sequential(OrderedDict((str(index), layer) for index, layer in enumerate(layers)))
 
 
-def _module(op: Op) -> nn.Module:
+def _build_operation(op: Op) -> nn.Module:
     if isinstance(op, Conv2d):
-        return _conv(op)
+        return _build_conv(op)
     if isinstance(op, BatchNorm):
         return nn.BatchNorm2d(op.channels)
     if isinstance(op, Activation):
@@ -227,17 +230,17 @@ def _module(op: Op) -> nn.Module:
     if isinstance(op, Squeeze):
         return SqueezeExcitation(op.channels, op.hidden)
     if isinstance(op, Add):
-        project = _conv(op.project) if op.project else None
-        return ResidualAdd(_stacked(op.body), op.size, project)
-    return _custom(op)
+        project = _build_conv(op.project) if op.project else None
+        return ResidualAdd(_stack(op.body), op.size, project)
+    return _build_custom(op)
 
 
-def _conv(op: Conv2d) -> nn.Conv2d:
+def _build_conv(op: Conv2d) -> nn.Conv2d:
     return nn.Conv2d(op.inputs, op.outputs, op.kernel, op.stride, op.padding,
                      groups=op.groups, bias=op.bias)
 
 
-def _custom(op: Custom) -> nn.Module:
+def _build_custom(op: Custom) -> nn.Module:
     kind = type(op.layer)
     if kind not in _MAKERS:
         raise DesignError(f"the layer kind {kind_of(kind)!r} must be registered with its module")
@@ -245,9 +248,9 @@ def _custom(op: Custom) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise DesignError(f"the module of layer kind {kind_of(kind)!r} must be an nn.Module, "
                           f"but got {module!r}")
-    found = sum(p.numel() for p in module.parameters())
+    actual = sum(p.numel() for p in module.parameters())
     stated = lower(op.layer, op.shape).params
-    if found != stated:  # the budget was checked by what is stated
+    if actual != stated:  # the check of the budget used the stated number
         raise DesignError(f"the module of layer kind {kind_of(kind)!r} must have as many "
-                          f"parameters as its cost says, {stated}, but has {found}")
+                          f"parameters as its cost says, {stated}, but has {actual}")
     return module

@@ -1,4 +1,4 @@
-"""What each operation does to a shape, and what it costs."""
+"""The output shape and the cost of each operation."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from lightsearch.network.operations import (
 from lightsearch.shapes import Shape, elements, slide
 
 
-def summed(layer: Layer, ops: Ops, source: Shape) -> Step:
-    """The layer at its place, with what its operations cost together."""
+def sum_costs(layer: Layer, ops: Ops, source: Shape) -> Step:
+    """Return the layer with its operations and their total cost on an input of `source`."""
     shape, params, macs, extent, stride, whole, padding = source, 0, 0, 1, 1, False, 0
     held = peak = kept = elements(source)
     for index, (_, op) in enumerate(ops):
-        local = _local(op, shape)
+        local = _cost_operation(op, shape)
         kept = max(kept, held + (local.peak or elements(shape)) if index else local.kept)
         extent += (local.extent - 1) * stride
         padding += local.padding * stride
@@ -43,7 +43,7 @@ def summed(layer: Layer, ops: Ops, source: Shape) -> Step:
                 kept)
 
 
-def _local(op: Op, source: Shape) -> Local:
+def _cost_operation(op: Op, source: Shape) -> Local:
     channels, height, width = source
     size = elements(source)
     if isinstance(op, Conv2d):
@@ -75,15 +75,15 @@ def _local(op: Op, source: Shape) -> Local:
         return Local(source, macs + op.channels + op.hidden, macs, whole=True, peak=peak,
                      kept=size + peak)
     assert isinstance(op, Add)
-    return _added(op, source)
+    return _cost_residual(op, source)
 
 
 def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
     return slide(size, op.kernel, op.stride, op.padding)
 
 
-def _added(op: Add, source: Shape) -> Local:
-    """A residual addition: the input stays alive, and as it is, while the body runs."""
+def _cost_residual(op: Add, source: Shape) -> Local:
+    """Return the cost of a residual addition. Its input stays alive while the body runs."""
     held, extent, stride, padding, peak, fresh = elements(source), 1, 1, 0, 0, False
     for step in op.body:
         peak = max(peak, held + step.peak if fresh else step.kept)
@@ -101,16 +101,16 @@ def _added(op: Add, source: Shape) -> Local:
     params = sum(step.params for step in op.body)
     macs = sum(step.macs for step in op.body)
     if op.project:
-        added = _local(op.project, (source[0], shape[1], shape[2]))
+        added = _cost_operation(op.project, (source[0], shape[1], shape[2]))
         params, macs = params + added.params, macs + added.macs
     whole = any(step.whole for step in op.body)
-    low, high = _joined(source, shape, extent, stride, padding)
+    low, high = _join_windows(source, shape, extent, stride, padding)
     return Local(shape, params, macs, high - low + 1, stride, whole, peak, padding - low, kept)
 
 
-def _joined(source: Shape, shape: Shape, extent: int, stride: int,
-            padding: int) -> tuple[int, int]:
-    """The ends of the body's window, widened where the resized input lies outside of it.
+def _join_windows(source: Shape, shape: Shape, extent: int, stride: int,
+                  padding: int) -> tuple[int, int]:
+    """Return the ends of the body's window, widened if the resized input lies outside of it.
 
     Both move evenly over the image, so they are farthest apart at its first or last pixel.
     """
@@ -123,12 +123,12 @@ def _joined(source: Shape, shape: Shape, extent: int, stride: int,
 
 
 def nearest(index: int, before: int, after: int) -> int:
-    """The pixel, of `before`, that nearest-neighbour resizing takes pixel `index` of `after` from.
+    """Return the source of pixel `index` if nearest neighbour resizes `before` pixels to `after`.
 
-    PyTorch multiplies in single precision, which is one pixel less here and there: 26 to 22.
+    PyTorch multiplies in single precision, so a few pixels come out one lower: 26 to 22.
     """
-    return min(int(_single(index * _single(before / after))), before - 1)
+    return min(int(_round_to_float32(index * _round_to_float32(before / after))), before - 1)
 
 
-def _single(value: float) -> float:
+def _round_to_float32(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])

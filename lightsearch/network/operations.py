@@ -1,4 +1,4 @@
-"""The primitive operations that layers are made of, as values. No torch in here."""
+"""The primitive operations that make up layers, as values. This file does not need torch."""
 
 from __future__ import annotations
 
@@ -71,7 +71,11 @@ class Squeeze:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """`body` plus its input, resized (nearest neighbour) to `size` and projected where given."""
+    """The output of `body` plus its input.
+
+    If `size` is given, the input is resized to it (nearest neighbour). If `project` is given, the
+    input then passes through it.
+    """
 
     body: tuple[Step, ...]
     size: tuple[int, int] | None
@@ -80,7 +84,7 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Custom:
-    """A layer of a kind that a user registered: its module is made by the kind itself."""
+    """A layer of a user's own kind. The registered function makes its module."""
 
     layer: Layer
     shape: Shape
@@ -95,13 +99,17 @@ Op: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What one layer does to an input of a known shape, as a user's own kind states it.
+    """The cost of one layer on an input of a known shape, as a user's own kind states it.
 
-    `extent` and `stride` are those of its window on its input, in pixels; `whole` says that it
-    also depends on the whole image (a gate); `peak` is the largest number of values alive at once
-    while it runs, input and output included (0: input plus output); `macs` counts one for each
-    multiplication of a convolution or linear layer. `padding` is how far its first window begins
-    before its input; `kept` is `peak` where the input must outlive it unchanged (0: `peak`).
+    - `shape`: its output, (channels, height, width).
+    - `params`: its parameters.
+    - `macs`: one for each multiplication of a convolution or linear layer.
+    - `extent`, `stride`: its window on its input, in pixels.
+    - `whole`: whether it also depends on the whole image, as a gate does.
+    - `peak`: the largest number of values alive at once while it runs, input and output included;
+      0 stands for input plus output.
+    - `padding`: how many pixels before its input its first window begins.
+    - `kept`: `peak` if the input must stay unchanged after the layer; 0 stands for `peak`.
     """
 
     shape: Shape
@@ -117,7 +125,7 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A layer lowered at its place: its operations, by name, and what they cost together."""
+    """A layer on its input's shape, `source`: its named operations and their total cost."""
 
     layer: Layer = field(compare=False)
     ops: Ops

@@ -1,8 +1,8 @@
-"""From a design to Python source: a module of plain PyTorch that stands alone. No torch in here.
+"""From a design to Python source: a module in plain PyTorch that stands alone.
 
-The blocks have names, and the tensors have those of `lightsearch.build`: block 0's convolution is
-`0.conv.weight` in both, so the weights of the one load into the other. Lines are broken as
-`ruff format` leaves them.
+Writing it does not need torch. Tensors have the same names as in `lightsearch.build`: the
+convolution of block 0 is `0.conv.weight` in both, so the weights of one load into the other.
+`ruff format` leaves the lines as they are.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from lightsearch.network.operations import (
 )
 from lightsearch.shapes import Shape, format_shape
 
-WIDTH = 88  # of a line, as ruff has it by default
+WIDTH = 88  # characters a line, ruff's default
 _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Hardswish"}
-_TAKEN = ("block", "nn", "Gate", "OrderedDict", "Residual", "SqueezeExcitation", "Tensor")
+_RESERVED = ("block", "nn", "Gate", "OrderedDict", "Residual", "SqueezeExcitation", "Tensor")
 
 
 def to_source(design: Design, name: str = "Net", shape: Shape = (1, 28, 28),
               note: str = "") -> str:
-    """Python source of `design` as the class `name`, for images of (channels, height, width).
+    """Return Python source of `design` as a class, for images of (channels, height, width).
 
     >>> from lightsearch import conv, gap, linear, seq, to_source
     >>> source = to_source(seq(conv(8), gap(), linear(10)))
@@ -68,30 +68,30 @@ def to_source(design: Design, name: str = "Net", shape: Shape = (1, 28, 28),
             )
             super().__init__(conv, gap, linear)
 
-    It needs torch and nothing else. The comment of a block is its output, (channels x height x
-    width), and its receptive field in pixels of the image. `note` is put into the docstring of
-    the file, as it is.
+    The source needs torch alone. The comment of a block states its output (channels x height x
+    width) and its receptive field in pixels of the image. `note` goes unchanged into the docstring
+    of the file.
 
-    Raises `DesignError`, as `cost` does, for a layer that does not fit its input, and for a layer
-    kind of the user's own, whose code is the user's; `ArgumentError` for a `name` that no class
-    can have here.
+    Raises `DesignError` for a layer that does not fit its input, as `cost` does, and for a user's
+    own layer kind, whose code lightsearch does not have. Raises `ArgumentError` for a `name` that
+    this class cannot have.
     """
     return source_of(cost(design, shape), str(design), name, shape=shape, note=note)
 
 
 def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape,
               note: str = "") -> str:
-    """The same of lowered layers; `text` says in the docstring what they are."""
-    if not name.isidentifier() or keyword.iskeyword(name) or name in _TAKEN:
+    """Return the source of lowered layers. `text` describes them in the class's docstring."""
+    if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED:
         raise ArgumentError("`name` must be a name for a class, and none of "
-                            f"{', '.join(_TAKEN)}, but got name={name!r}")
-    body = "\n".join(_blocks(costed))
+                            f"{', '.join(_RESERVED)}, but got name={name!r}")
+    body = "\n".join(_write_blocks(costed))
     helpers = [text for word, text in _HELPERS.items() if f"{word}(" in body]
     needs = "\n".join(helpers)
     imports = ["from collections import OrderedDict", ""] if "OrderedDict(" in needs else []
     imports.append(f"from torch import {'Tensor, ' if 'Tensor' in needs else ''}nn")
-    said = f"A network of {costed.params:,} parameters, in PyTorch alone."
-    head = f'"""{said}\n\n{note.strip()}\n"""' if note else f'"""{said}"""'
+    title = f"A network of {costed.params:,} parameters, in PyTorch alone."
+    head = f'"""{title}\n\n{note.strip()}\n"""' if note else f'"""{title}"""'
     scores = format_shape(costed.shape if costed.shape[1:] != (1, 1) else costed.shape[:1])
     about = (f"{costed.params:,} parameters; a {format_shape(shape)} image to {scores} "
              f"{'class scores' if costed.shape[1:] == (1, 1) else 'values'}.")
@@ -106,7 +106,7 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape,
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call as it is written; `comments` stand before its arguments, where there are any."""
+    """A call in the source. `comments` stand on lines before its arguments."""
 
     head: str
     arguments: tuple[tuple[str, _Expression], ...] = ()
@@ -117,50 +117,52 @@ class _Call:
 _Expression: TypeAlias = "str | _Call"
 
 
-def _blocks(costed: Cost) -> Iterator[str]:
-    """The lines of the constructor."""
+def _write_blocks(costed: Cost) -> Iterator[str]:
+    """Yield the lines of the constructor."""
     rows = {row.place: row for row in costed.rows}
-    names = _names(costed.steps)
+    names = _name_blocks(costed.steps)
     last = len(costed.steps) - 1
     for index, (step, name) in enumerate(zip(costed.steps, names, strict=True)):
-        yield f"        # {_comment(rows[f'[{index}]'])}"
-        block = _block(step, f"[{index}]", rows, final=index == last)
-        yield from _written(f"{name} = ", block, "", 8)
+        yield f"        # {_format_comment(rows[f'[{index}]'])}"
+        block = _make_block(step, f"[{index}]", rows, final=index == last)
+        yield from _write_lines(f"{name} = ", block, "", 8)
     flat = costed.shape[1:] == (1, 1)
-    ends = [("", "nn.Flatten()")] if flat and not _ends_flat(costed.steps) else []
-    whole = _Call("super().__init__", (*(("", name) for name in names), *ends))
-    yield from _written("", whole, "", 8)
+    ends = [("", "nn.Flatten()")] if flat and not _ends_in_linear(costed.steps) else []
+    call = _Call("super().__init__", (*(("", name) for name in names), *ends))
+    yield from _write_lines("", call, "", 8)
 
 
-def _names(steps: Iterable[Step]) -> list[str]:
-    """What the blocks are called: their kind, numbered where there are several of it."""
+def _name_blocks(steps: Iterable[Step]) -> list[str]:
+    """Return the names of the blocks: their kinds, numbered if a kind occurs several times."""
     kinds = [kind_of(type(step.layer)) for step in steps]
-    totals, seen, names = Counter(kinds), Counter[str](), []
+    totals, numbers, names = Counter(kinds), Counter[str](), []
     for kind in kinds:
-        seen[kind] += 1
-        names.append(kind if totals[kind] == 1 else f"{kind}{seen[kind]}")
+        numbers[kind] += 1
+        names.append(kind if totals[kind] == 1 else f"{kind}{numbers[kind]}")
     return names
 
 
-def _comment(row: Row) -> str:
-    whole = " and the whole image" if row.whole_image else ""
-    return f"{format_shape(row.shape)}, receptive field {row.receptive_field}{whole}"
+def _format_comment(row: Row) -> str:
+    suffix = " and the whole image" if row.whole_image else ""
+    return f"{format_shape(row.shape)}, receptive field {row.receptive_field}{suffix}"
 
 
-def _ends_flat(steps: tuple[Step, ...]) -> bool:
+def _ends_in_linear(steps: tuple[Step, ...]) -> bool:
     return bool(steps) and any(isinstance(op, Dense) for _, op in steps[-1].ops)
 
 
-def _block(step: Step, place: str, rows: dict[str, Row], *, final: bool = False) -> _Expression:
-    """A layer's operations by name; one without weights needs none.
+def _make_block(step: Step, place: str, rows: dict[str, Row], *,
+                final: bool = False) -> _Expression:
+    """Return a layer's operations by name; a single one without weights needs no name.
 
-    A linear layer takes and gives vectors; where more follows, that is made an image again.
+    A linear layer takes and returns vectors. If another layer follows, `Unflatten` makes the
+    vector an image again.
     """
     named: list[tuple[str, _Expression]] = []
     for name, op in step.ops:
         if isinstance(op, Dense):
             named.append(("flatten", "nn.Flatten()"))
-        named.append((name, _operation(op, place, rows)))
+        named.append((name, _make_operation(op, place, rows)))
         if isinstance(op, Dense) and not final:
             named.append(("unflatten", f"nn.Unflatten(1, ({op.outputs}, 1, 1))"))
     if len(named) == 1 and not step.params:
@@ -168,52 +170,52 @@ def _block(step: Step, place: str, rows: dict[str, Row], *, final: bool = False)
     return _Call("block", tuple(named), broken=len(named) > 1)
 
 
-def _operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
+def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
     if isinstance(op, Conv2d):
-        return _convolution(op)
+        return _make_convolution(op)
     if isinstance(op, BatchNorm):
-        return _call("nn.BatchNorm2d", op.channels)
+        return _make_call("nn.BatchNorm2d", op.channels)
     if isinstance(op, Activation):
         return f"nn.{_ACTIVATIONS[op.name]}()"
     if isinstance(op, Drop):
-        return _call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
+        return _make_call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
     if isinstance(op, Pool):
-        return _call("nn.MaxPool2d" if op.by == "max" else "nn.AvgPool2d", op.kernel,
-                     stride=(op.stride, op.kernel), padding=(op.padding, 0))
+        return _make_call("nn.MaxPool2d" if op.by == "max" else "nn.AvgPool2d", op.kernel,
+                          stride=(op.stride, op.kernel), padding=(op.padding, 0))
     if isinstance(op, GlobalPool):
         return "nn.AdaptiveAvgPool2d(1)"
     if isinstance(op, Dense):
-        return _call("nn.Linear", op.inputs, op.outputs, bias=(op.bias, True))
+        return _make_call("nn.Linear", op.inputs, op.outputs, bias=(op.bias, True))
     if isinstance(op, ChannelGate):
         return "Gate()"
     if isinstance(op, Squeeze):
-        return _call("SqueezeExcitation", op.channels, op.hidden)
+        return _make_call("SqueezeExcitation", op.channels, op.hidden)
     if isinstance(op, Add):
-        return _residual(op, place, rows)
+        return _make_residual(op, place, rows)
     assert isinstance(op, Custom)
     raise DesignError("source can be written for the library's own layer kinds, but got "
                       f"{kind_of(type(op.layer))!r} at {place}: its code is yours")
 
 
-def _convolution(op: Conv2d) -> _Call:
-    return _call("nn.Conv2d", op.inputs, op.outputs, op.kernel, stride=(op.stride, 1),
-                 padding=(op.padding, 0), groups=(op.groups, 1), bias=(op.bias, True))
+def _make_convolution(op: Conv2d) -> _Call:
+    return _make_call("nn.Conv2d", op.inputs, op.outputs, op.kernel, stride=(op.stride, 1),
+                      padding=(op.padding, 0), groups=(op.groups, 1), bias=(op.bias, True))
 
 
-def _residual(op: Add, place: str, rows: dict[str, Row]) -> _Call:
+def _make_residual(op: Add, place: str, rows: dict[str, Row]) -> _Call:
     places = [f"{place}.body[{index}]" for index in range(len(op.body))]
     arguments: list[tuple[str, _Expression]] = [
-        ("", _block(step, at, rows)) for step, at in zip(op.body, places, strict=True)]
+        ("", _make_block(step, at, rows)) for step, at in zip(op.body, places, strict=True)]
     if op.size is not None:
         arguments.append(("size", f"({op.size[0]}, {op.size[1]})"))
     if op.project is not None:
-        arguments.append(("project", _convolution(op.project)))
-    return _Call("Residual", tuple(arguments), tuple(_comment(rows[at]) for at in places),
+        arguments.append(("project", _make_convolution(op.project)))
+    return _Call("Residual", tuple(arguments), tuple(_format_comment(rows[at]) for at in places),
                  broken=True)
 
 
-def _call(head: str, *values: Any, **more: tuple[Any, Any]) -> _Call:
-    """A call with `more` arguments, pairs of a value and the default that need not be written."""
+def _make_call(head: str, *values: Any, **more: tuple[Any, Any]) -> _Call:
+    """Make a call. `more` are pairs of a value and a default; it leaves out equal ones."""
     named = [(name, repr(value)) for name, (value, default) in more.items() if value != default]
     return _Call(head, (*(("", repr(value)) for value in values), *named))
 
@@ -221,10 +223,10 @@ def _call(head: str, *values: Any, **more: tuple[Any, Any]) -> _Call:
 # Lines -------------------------------------------------------------------------------------------
 
 
-def _written(before: str, value: _Expression, after: str, indent: int) -> Iterator[str]:
-    """`before`, the value and `after`, on one line if it may be, else an argument a line."""
+def _write_lines(before: str, value: _Expression, after: str, indent: int) -> Iterator[str]:
+    """Yield the lines of a value between two texts: one if it fits, else one per argument."""
     margin = " " * indent
-    line = f"{margin}{before}{_flat(value)}{after}"
+    line = f"{margin}{before}{_format_inline(value)}{after}"
     if isinstance(value, str) or not (_is_broken(value) or len(line) > WIDTH):
         yield line
         return
@@ -232,7 +234,7 @@ def _written(before: str, value: _Expression, after: str, indent: int) -> Iterat
     for index, (name, argument) in enumerate(value.arguments):
         if index < len(value.comments):
             yield f"{margin}    # {value.comments[index]}"
-        yield from _written(f"{name}=" if name else "", argument, ",", indent + 4)
+        yield from _write_lines(f"{name}=" if name else "", argument, ",", indent + 4)
     yield f"{margin}){after}"
 
 
@@ -241,15 +243,15 @@ def _is_broken(value: _Expression) -> bool:
         value.broken or any(_is_broken(argument) for _, argument in value.arguments))
 
 
-def _flat(value: _Expression) -> str:
+def _format_inline(value: _Expression) -> str:
     if isinstance(value, str):
         return value
-    parts = (f"{name}={_flat(argument)}" if name else _flat(argument)
+    parts = (f"{name}={_format_inline(argument)}" if name else _format_inline(argument)
              for name, argument in value.arguments)
     return f"{value.head}({', '.join(parts)})"
 
 
-# What a file has besides its class, where it is used --------------------------------------------
+# Definitions that a file needs beside its class -------------------------------------------------
 
 _HELPERS = {"block": '''\
 def block(**parts: nn.Module) -> nn.Sequential:
@@ -272,7 +274,7 @@ class SqueezeExcitation(nn.Module):
         hidden = self.reduce(images.mean((2, 3), keepdim=True)).relu()
         return images * self.expand(hidden).sigmoid()''', "Residual": '''\
 class Residual(nn.Module):
-    """What the body gives plus its input, which is brought to its size and channels."""
+    """The output of the body plus the input, brought to its size and channels."""
 
     def __init__(
         self,

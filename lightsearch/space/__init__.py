@@ -1,4 +1,4 @@
-"""A space as a whole: how many designs it has, how many are within a budget, uniform draws."""
+"""Counting the designs of a space, within a budget or not, and drawing from them uniformly."""
 
 from lightsearch.space.counting import Survey, survey
 from lightsearch.space.sampling import Sampler

@@ -1,4 +1,4 @@
-"""The default space: what is drawn from where nothing else is said."""
+"""The space that a search uses by default."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from lightsearch.shapes import Shape, check_shape
 STEM = (8, 10, 12, 16)
 WIDTHS = (8, 10, 12, 16, 20, 24, 32, 40)
 PLAIN = (8, 10, 12, 14, 16, 20)  # a 3x3 convolution costs nine times a 1x1 one
-SMALL = 40  # the largest side, in pixels, that one pooling is enough for
+SMALL = 40  # pixels; larger images get more than one pooling
 
 
 def default_space(shape: Shape = (1, 28, 28), classes: int = 10) -> Space:
-    """A space of small CNNs for images of `shape` (channels, height, width).
+    """Make a space of small CNNs for images of `shape` (channels, height, width).
 
     >>> from lightsearch import default_space, survey
     >>> survey(default_space(), (1, 28, 28), 10).smallest_params < 1000
     True
 
-    A stem, one or two blocks at full resolution, a pooling, two to five blocks, global average,
-    linear. A block is a separable convolution, a plain 3x3 one (the source documents' stacks), a
-    1x1 transition, or a residual addition with projection (document 004); batch norm and ReLU
-    come in either order, the same throughout. Images of more than 40 pixels are pooled once more
-    after the stem for each halving that they need.
+    A design has a stem, one or two blocks at full resolution, a pooling, two to five blocks, an
+    optional gate, a global average and a linear layer. A block is a separable convolution, a plain
+    3x3 one (the source documents' stacks), a 1x1 transition, or a residual addition with
+    projection (document 004). Batch norm and ReLU come in one of the two orders throughout.
+    Images of more than 40 pixels get one more pooling after the stem for each halving they need.
     """
     check_shape(shape)
     integer("classes", classes, 1, 10**6)

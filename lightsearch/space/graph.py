@@ -1,9 +1,9 @@
-"""The states that a space can be in while it is decoded, and what leads from one to the next.
+"""The graph of a space: its nodes are the states of decoding, its edges the steps between them.
 
-A state is (point, shape, what the named choices that still matter were decided to be, inputs of
-the residuals that are open). Paths from the start to the end are the assignments of active
-decisions, one for one, so all counting is done on this graph. States from which the same can
-follow, at the same cost, share one class: far fewer of them, and tables are made for classes.
+A state has a point, a shape, the decisions of the named choices that still matter, and the inputs
+of the open residuals. Each path from the start to the end is one assignment of active decisions,
+so all counting uses this graph. States with equal steps ahead, at equal cost, share a class.
+There are far fewer classes than states, and the tables are per class.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from lightsearch.space.transitions import Decisions, Explorer, State, TooLargeEr
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A step to another node: `count` ways to take it, all with the same parameters.
+    """A step to another node. There are `count` ways to take it, all with the same parameters.
 
-    A way is one of `ways` together with one option of each of the `free` choices, which are given
-    by key and number of options.
+    A way is one of `ways` and one option of each of the `free` choices. `free` has the key and
+    the number of options of each.
     """
 
     target: int
@@ -34,7 +34,7 @@ class Edge:
     free: Decisions
 
     def decisions(self, path: str, number: int) -> Iterator[tuple[str, int]]:
-        """What way `number` decides, as a record has it."""
+        """Yield the decisions of way `number`, as a record has them."""
         number, index = divmod(number, len(self.ways))
         for key, option in self.ways[index]:
             yield (key if key[:1].isalpha() else path + key), option
@@ -45,13 +45,11 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes with their edges, and their classes.
+    """The nodes of a graph, their edges and their classes. Node 0 is the start, class 0 the end.
 
-    Per node: `paths`, `edges` (none to dead ends) and `classes` (-1 for a dead end). Per class:
-    `steps` (class, parameters, count; to lower classes only), `totals` (paths to the end), `low`
-    and `high` (fewest and most parameters of those paths).
-
-    Class 0 is the end; node 0 is the start.
+    - Per node: `paths`, `edges` (none to dead ends) and `classes` (-1 for a dead end).
+    - Per class: `steps` (class, parameters, count; to lower classes only), `totals` (paths to the
+      end), `low` and `high` (fewest and most parameters of those paths).
     """
 
     paths: list[str]
@@ -64,7 +62,7 @@ class Graph:
 
     @property
     def start(self) -> int:
-        """The class of the start, -1 if no path leads to the end."""
+        """The class of the start, or -1 if no path leads to the end."""
         return self.classes[0]
 
     @property
@@ -72,15 +70,15 @@ class Graph:
         return self.totals[self.start] if self.start >= 0 else 0
 
 
-def explored(program: Program, shape: Shape, classes: int | None, limit: int) -> Graph:
-    """The graph of a program on inputs of `shape`.
+def build_graph(program: Program, shape: Shape, classes: int | None, limit: int) -> Graph:
+    """Build the graph of a program on inputs of `shape`.
 
-    Raises `TooLargeError` when it would have more than `limit` edges.
+    Raises `TooLargeError` if it would have more than `limit` edges.
     """
     explorer = Explorer(program, limit)
     first = State(program.start, shape, (), ())
     numbers, states, edges, order = {first: 0}, [first], {}, []
-    waiting, queue, made = {first.point.index: [0]}, [-first.point.index], 0
+    waiting, queue, edge_count = {first.point.index: [0]}, [-first.point.index], 0
     while queue:
         for node in waiting.pop(-heapq.heappop(queue)):
             order.append(node)
@@ -98,39 +96,39 @@ def explored(program: Program, shape: Shape, classes: int | None, limit: int) ->
             edges[node] = tuple(
                 Edge(target, params, len(ways) * math.prod(n for _, n in free), tuple(ways), free)
                 for (target, params, free), ways in merged.items())
-            made += len(merged)
-            if made > limit:
+            edge_count += len(merged)
+            if edge_count > limit:
                 raise TooLargeError
     ends = {node for node, state in enumerate(states) if isinstance(state.point, End)
             and (program.shapeless or classes is None or state.shape == (classes, 1, 1))}
-    return _classified([state.point.path for state in states], edges, order, ends)
+    return _classify([state.point.path for state in states], edges, order, ends)
 
 
-def _classified(paths: list[str], edges: dict[int, tuple[Edge, ...]], order: list[int],
-                ends: set[int]) -> Graph:
+def _classify(paths: list[str], edges: dict[int, tuple[Edge, ...]], order: list[int],
+              ends: set[int]) -> Graph:
     graph = Graph(paths, [()] * len(paths), [-1] * len(paths), [()], [1], [0], [0])
     known: dict[Any, int] = {}
     for node in reversed(order):
         if node in ends:
             graph.classes[node] = 0
             continue
-        alive = tuple(edge for edge in edges[node] if graph.classes[edge.target] >= 0)
-        if not alive:
+        live_edges = tuple(edge for edge in edges[node] if graph.classes[edge.target] >= 0)
+        if not live_edges:
             continue
-        graph.edges[node] = alive
+        graph.edges[node] = live_edges
         steps: dict[tuple[int, int], int] = {}
-        for edge in alive:
+        for edge in live_edges:
             key = graph.classes[edge.target], edge.params
             steps[key] = steps.get(key, 0) + edge.count
-        same = tuple(sorted((*key, count) for key, count in steps.items()))
-        if len(same) == 1 and same[0][1:] == (0, 1):  # nothing happens here
-            graph.classes[node] = same[0][0]
+        class_steps = tuple(sorted((*key, count) for key, count in steps.items()))
+        if len(class_steps) == 1 and class_steps[0][1:] == (0, 1):  # one free way on
+            graph.classes[node] = class_steps[0][0]
             continue
-        if same not in known:
-            known[same] = len(graph.steps)
-            graph.steps.append(same)
-            graph.totals.append(sum(count * graph.totals[to] for to, _, count in same))
-            graph.low.append(min(params + graph.low[to] for to, params, _ in same))
-            graph.high.append(max(params + graph.high[to] for to, params, _ in same))
-        graph.classes[node] = known[same]
+        if class_steps not in known:
+            known[class_steps] = len(graph.steps)
+            graph.steps.append(class_steps)
+            graph.totals.append(sum(count * graph.totals[to] for to, _, count in class_steps))
+            graph.low.append(min(params + graph.low[to] for to, params, _ in class_steps))
+            graph.high.append(max(params + graph.high[to] for to, params, _ in class_steps))
+        graph.classes[node] = known[class_steps]
     return graph

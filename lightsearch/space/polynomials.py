@@ -1,8 +1,8 @@
-"""Counts by parameters, as polynomials packed into Python's integers.
+"""Counts of designs by parameters, as polynomials packed into Python's integers.
 
-The number of designs with p parameters is the coefficient of x^p. With a fixed number of bytes a
-coefficient, a polynomial is one long integer: adding is one addition, multiplying by x^p one
-shift, whatever the size of the counts (Kronecker substitution). It is exact and as fast as memory.
+The number of designs with p parameters is the coefficient of x^p. Each coefficient takes a fixed
+number of bytes, so a polynomial is one long integer (Kronecker substitution). A sum is then one
+addition, and a product with x^p is one shift. This is exact, and as fast as the memory.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from lightsearch.space.graph import Graph
 
 WORK = 10_000_000_000
-"""The most bytes to be shifted and added for one set of tables: about 5 seconds (measured)."""
+"""The most bytes to shift and add for one set of tables: about 5 seconds (measured)."""
 
 MEMORY = 1_500_000_000
 """The most bytes that a sampler's tables may take."""
 
 
-def width(graph: Graph) -> int:
-    """Bytes that hold any coefficient: no class has more paths than the start."""
+def coefficient_size(graph: Graph) -> int:
+    """Return the bytes for a coefficient. No class has more paths than the start."""
     return max(1, (graph.total.bit_length() + 7) // 8)
 
 
-def polynomial(graph: Graph, cap: int) -> list[tuple[int, int]]:
-    """(parameters, number of designs) of all designs with at most `cap` parameters."""
-    size = width(graph)
+def count_by_params(graph: Graph, cap: int) -> list[tuple[int, int]]:
+    """Return (parameters, number of designs) of all designs with at most `cap` parameters."""
+    size = coefficient_size(graph)
     uses = [0] * len(graph.steps)
     for steps in graph.steps:
         for to, _, _ in steps:
@@ -34,24 +34,24 @@ def polynomial(graph: Graph, cap: int) -> list[tuple[int, int]]:
     for number in range(1, graph.start + 1):
         row = 0
         for to, params, count in graph.steps[number]:
-            row += _shifted(rows[to], params, count, size)
+            row += _shift(rows[to], params, count, size)
             uses[to] -= 1
             if not uses[to] and to != graph.start:
                 del rows[to]
-        rows[number] = _cut(row, cap + 1, size) if graph.high[number] > cap else row
-    return _unpacked(rows[graph.start], size)
+        rows[number] = _truncate(row, cap + 1, size) if graph.high[number] > cap else row
+    return _unpack(rows[graph.start], size)
 
 
-def affordable(graph: Graph, cap: int) -> bool:
-    """Whether `polynomial` up to `cap` stays within `WORK`."""
-    size = width(graph)
+def is_affordable(graph: Graph, cap: int) -> bool:
+    """Whether `count_by_params` up to `cap` stays within `WORK`."""
+    size = coefficient_size(graph)
     return sum(size * (min(cap, graph.high[to]) + 1)
                for steps in graph.steps for to, _, _ in steps) <= WORK
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
-    """For each class, how many paths to the end have at most r parameters, for each r."""
+class CountTables:
+    """For each class and each r, how many paths to the end have at most r parameters."""
 
     rows: list[bytes]
     size: int
@@ -63,9 +63,9 @@ class Within:
         return int.from_bytes(self.rows[number][start:start + self.size], "little")
 
 
-def within(graph: Graph, cap: int) -> Within | None:
-    """The tables for paths of at most `cap` parameters, or None where they would be too large."""
-    size, room = width(graph), [-1] * len(graph.steps)
+def tabulate(graph: Graph, cap: int) -> CountTables | None:
+    """Return the tables for paths of at most `cap` parameters, or None if they are too large."""
+    size, room = coefficient_size(graph), [-1] * len(graph.steps)
     room[graph.start] = cap
     for number in range(graph.start, 0, -1):
         for to, params, _ in graph.steps[number]:
@@ -78,17 +78,17 @@ def within(graph: Graph, cap: int) -> Within | None:
         row = 0
         for to, params, count in graph.steps[number]:
             if params <= room[number]:
-                row += _shifted(rows[to], params, count, size)
-        rows.append(_cut(row, room[number] + 1, size))
-    return Within([row.to_bytes(size * (r + 1), "little")
-                   for row, r in zip(rows, room, strict=True)], size)
+                row += _shift(rows[to], params, count, size)
+        rows.append(_truncate(row, room[number] + 1, size))
+    return CountTables([row.to_bytes(size * (r + 1), "little")
+                        for row, r in zip(rows, room, strict=True)], size)
 
 
-def _shifted(row: int, params: int, count: int, size: int) -> int:
+def _shift(row: int, params: int, count: int, size: int) -> int:
     return (row if count == 1 else row * count) << (8 * size * params)
 
 
-def _cut(row: int, entries: int, size: int) -> int:
+def _truncate(row: int, entries: int, size: int) -> int:
     return row & ((1 << (8 * size * max(0, entries))) - 1)
 
 
@@ -96,7 +96,7 @@ def _ones(entries: int, size: int) -> int:
     return int.from_bytes((b"\1" + b"\0" * (size - 1)) * max(0, entries), "little")
 
 
-def _unpacked(row: int, size: int) -> list[tuple[int, int]]:
+def _unpack(row: int, size: int) -> list[tuple[int, int]]:
     data = row.to_bytes((row.bit_length() + 7) // 8 + size, "little")
     counts = ((start // size, int.from_bytes(data[start:start + size], "little"))
               for start in range(0, len(data) - size + 1, size))

@@ -1,8 +1,8 @@
-"""A space as a program: the points between which its decisions are made.
+"""A space as a program: points, and the decisions between them.
 
-Decoding walks through a space from left to right. Each place where it stands still is a point,
-and a point knows the points that can follow it, so that counting needs no recursion over
-sequences, choices, repeats and residual bodies: they all become edges that lead forward.
+Decoding walks through a space from left to right and stops at points. Each point holds the points
+that can follow it. So sequences, choices, repeats and residual bodies all become edges that lead
+forward, and counting needs no recursion over them.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from lightsearch.design.fields import specs
 from lightsearch.design.layers import Conv, Depthwise, Dropout, Linear, Residual, Separable
 from lightsearch.design.parts import Layer, Part, Repeat, Seq, Space, is_decided
 
-_CONVOLVING = frozenset({"act", "order", "dropout", "per"})
+_CONVOLUTION_FIELDS = frozenset({"act", "order", "dropout", "per"})
 FREE: dict[type[Layer], frozenset[str]] = {
-    Conv: _CONVOLVING, Depthwise: _CONVOLVING, Separable: _CONVOLVING,
+    Conv: _CONVOLUTION_FIELDS, Depthwise: _CONVOLUTION_FIELDS, Separable: _CONVOLUTION_FIELDS,
     Linear: frozenset({"act"}), Dropout: frozenset({"rate", "per"}), Residual: frozenset({"act"}),
 }
-"""Fields that change neither the shape nor the parameters of a layer, nor whether it fits: their
-options are counted and never tried one by one."""
+"""Fields that affect neither the shape nor the parameters of a layer, nor whether it fits. Their
+options are counted without trying each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
-    """A place in a space. Points that can follow have a lower `index`.
+    """A place in a space. The points that can follow have a lower `index`.
 
-    `live` has the names that are asked for here or further on: what has been decided for them
-    must be remembered, what has been decided for the others can be forgotten.
+    `live` has the names of the choices that are made here or later. Only their decisions must be
+    remembered.
     """
 
     index: int
@@ -44,7 +44,7 @@ class End(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take(Point):
-    """A layer; with `closes`, the end of a residual whose body has been walked through."""
+    """A layer. With `closes`, it is a residual whose body ends here."""
 
     layer: Layer
     closes: bool
@@ -60,7 +60,7 @@ class Enter(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fork(Point):
-    """A choice between sequences; `ways` has where each of them starts."""
+    """A choice between sequences. `ways` has the first point of each."""
 
     choice: Choice
     ways: tuple[Point, ...]
@@ -68,7 +68,7 @@ class Fork(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Turn(Point):
-    """Before round `turn` of a repeat: it ends here, or goes on with its body."""
+    """The point before round `turn` of a repeat, which ends here or continues with its body."""
 
     choice: Choice
     turn: int
@@ -80,104 +80,105 @@ class Turn(Point):
 class Program:
     """The points of a space.
 
-    `weighty` has the named choices whose options must be told apart. Of the others it matters
-    only whether they have been asked for: then they count as many times as they have options.
-    With `shapeless`, only the structure is looked at, as if every layer fitted everywhere.
+    `decisive` has the named choices whose options lead to different shapes, parameters or points.
+    Of the others it matters only whether they are active: each option counts once then.
+    With `shapeless`, only the structure counts, as if every layer fitted everywhere.
     """
 
     shapeless: bool
     names: dict[str, Choice]
-    weighty: set[str] = field(default_factory=set)
-    made: int = 0
+    decisive: set[str] = field(default_factory=set)
+    point_count: int = 0
     start: Point = field(init=False)
 
     def free(self, layer: Layer) -> frozenset[str]:
-        """The fields of `layer` whose values need not be told apart."""
+        """Return the fields of `layer` whose options need not be tried one by one."""
         if self.shapeless:
             return frozenset(spec.name for spec in specs(type(layer)))
         return FREE.get(type(layer), frozenset())
 
 
-def compiled(space: Space, *, shapeless: bool = False) -> Program:
-    """The program of `space`.
+def compile_space(space: Space, *, shapeless: bool = False) -> Program:
+    """Compile `space` into its program.
 
     Raises `DesignError` if a name stands for two different choices.
     """
     program = Program(shapeless, named_choices(space))
     end = End(0, frozenset(), "")
-    program.start = _sequence(program, space, "", end)
+    program.start = _add_sequence(program, space, "", end)
     return program
 
 
 def field_choices(layer: Layer) -> list[tuple[str, Choice]]:
-    """The fields of a layer that hold a choice, in the order in which they are asked for."""
+    """Return the fields of a layer that hold a choice, in the order of decoding."""
     values = ((spec.name, getattr(layer, spec.name)) for spec in specs(type(layer)))
     return [(name, value) for name, value in values if isinstance(value, Choice)]
 
 
 def open_bodies(layer: Layer) -> list[tuple[str, Seq]]:
-    """The fields of a layer that are sequences with something left to choose."""
+    """Return the fields of a layer that are sequences with choices."""
     values = ((spec.name, getattr(layer, spec.name)) for spec in specs(type(layer)))
     return [(name, value) for name, value in values
             if isinstance(value, Seq) and not is_decided(value)]
 
 
-def is_opaque(layer: Layer) -> bool:
-    """Whether a layer has an open body and may do anything with it: a kind that a user added."""
+def has_opaque_body(layer: Layer) -> bool:
+    """Whether a layer of a user's own kind has a body with choices. It may use it in any way."""
     return type(layer) is not Residual and bool(open_bodies(layer))
 
 
-def _sequence(program: Program, space: Seq, path: str, after: Point) -> Point:
-    """The point before `space`; points are made from the last to the first."""
+def _add_sequence(program: Program, space: Seq, path: str, after: Point) -> Point:
+    """Return the point before `space`. Points are made from the last to the first."""
     for index in reversed(range(len(space.parts))):
-        after = _part(program, space.parts[index], f"{path}[{index}]", after)
+        after = _add_part(program, space.parts[index], f"{path}[{index}]", after)
     return after
 
 
-def _part(program: Program, part: Part, path: str, after: Point) -> Point:
+def _add_part(program: Program, part: Part, path: str, after: Point) -> Point:
     if isinstance(part, Repeat):
-        return _rounds(program, part, path, after)
+        return _add_rounds(program, part, path, after)
     if isinstance(part, Choice):
-        ways = tuple(_sequence(program, option, f"{path}/{number}", after)
+        ways = tuple(_add_sequence(program, option, f"{path}/{number}", after)
                      for number, option in enumerate(part.options))
-        used = _weigh(program, part)
-        return Fork(*_next(program, used, path, *ways), part, ways)
-    return _layer(program, part, path, after)
+        used = _mark_decisive(program, part)
+        return Fork(*_make_fields(program, used, path, *ways), part, ways)
+    return _add_layer(program, part, path, after)
 
 
-def _rounds(program: Program, part: Repeat, path: str, after: Point) -> Point:
-    used, last = _weigh(program, part.times), max(part.times.options)
-    point = Turn(*_next(program, used, path, after), part.times, last, None, after)
+def _add_rounds(program: Program, part: Repeat, path: str, after: Point) -> Point:
+    used, last = _mark_decisive(program, part.times), max(part.times.options)
+    point = Turn(*_make_fields(program, used, path, after), part.times, last, None, after)
     for turn in reversed(range(last)):
-        body = _sequence(program, part.body, f"{path}#{turn}", point)
-        point = Turn(*_next(program, used, path, after, body), part.times, turn, body, after)
+        body = _add_sequence(program, part.body, f"{path}#{turn}", point)
+        fields = _make_fields(program, used, path, after, body)
+        point = Turn(*fields, part.times, turn, body, after)
     return point
 
 
-def _layer(program: Program, layer: Layer, path: str, after: Point) -> Point:
+def _add_layer(program: Program, layer: Layer, path: str, after: Point) -> Point:
     used, free = set(), program.free(layer)
     for name, choice in field_choices(layer):
-        used |= {choice.name} if name in free and choice.name else _weigh(program, choice)
+        used |= {choice.name} if name in free and choice.name else _mark_decisive(program, choice)
     bodies = open_bodies(layer)
-    if bodies and is_opaque(layer) and not program.shapeless:
+    if bodies and has_opaque_body(layer) and not program.shapeless:
         inner = named_choices(layer)
-        program.weighty |= inner.keys()
+        program.decisive |= inner.keys()
         used |= inner.keys()
         bodies = []
-    point: Point = Take(*_next(program, used, path, after), layer, bool(bodies), after)
+    point: Point = Take(*_make_fields(program, used, path, after), layer, bool(bodies), after)
     for name, body in reversed(bodies):
-        start = _sequence(program, body, f"{path}.{name}", point)
-        point = Enter(*_next(program, set(), path, start), start)
+        start = _add_sequence(program, body, f"{path}.{name}", point)
+        point = Enter(*_make_fields(program, set(), path, start), start)
     return point
 
 
-def _weigh(program: Program, choice: Choice) -> set[str]:
+def _mark_decisive(program: Program, choice: Choice) -> set[str]:
     used = {choice.name} if choice.name else set()
-    program.weighty |= used
+    program.decisive |= used
     return used
 
 
-def _next(program: Program, used: set[str], path: str,
-          *ahead: Point) -> tuple[int, frozenset[str], str]:
-    program.made += 1
-    return program.made, frozenset(used).union(*(point.live for point in ahead)), path
+def _make_fields(program: Program, used: set[str], path: str,
+                 *ahead: Point) -> tuple[int, frozenset[str], str]:
+    program.point_count += 1
+    return program.point_count, frozenset(used).union(*(point.live for point in ahead)), path

@@ -1,5 +1,6 @@
 """Published networks to compare with."""
 
-from lightsearch.zoo.networks import Entry, Published, Zoo, zoo
+from lightsearch.zoo.entries import Entry, PublishedLayer, Zoo
+from lightsearch.zoo.networks import zoo
 
-__all__ = ["Entry", "Published", "Zoo", "zoo"]
+__all__ = ["Entry", "PublishedLayer", "Zoo", "zoo"]

@@ -1,138 +1,21 @@
-"""The twelve networks whose layers the source documents publish, as designs. No torch in here.
+"""The twelve networks whose layers the source documents publish, as designs.
 
-`zoo["s1-final"].design` is a design like any other. What a document does not give is assumed, and
-each entry says what. All figures are the documents' own: one run each, test accuracy in percent
-of the 10,000 MNIST test images.
+`zoo["s1-final"].design` is a design like any other. Each entry names what it assumes because its
+document does not give it. All figures are the documents' own, of one run each: test accuracy in
+percent of the 10,000 MNIST test images. This file does not need torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
-from lightsearch.errors import ArgumentError, suggestion
-from lightsearch.notation.parser import parse
-from lightsearch.shapes import Shape
-
-_AUGMENTATION = ("rotation", "shift", "scale", "shear", "erasing", "brightness", "contrast")
-_ALWAYS = ("optimizer", "lr", "schedule", "batch_size", "weight_decay", *_AUGMENTATION,
-           "smoothing", "ema")
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """One row of a published layer table: a layer's own parameters, and its batch norm's."""
-
-    kind: str
-    params: int
-    norm_params: int
-    shape: Shape
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A network of the zoo, with what its document publishes.
-
-    - `published`: the document's layer table, a row for each row of `cost(design).rows`.
-    - `accuracies`: test accuracy after each epoch, empty where only the best is given (`best`).
-    - `epochs`: epochs trained in the document.
-    - `recipe`: the document's, completed; `assumed` names its fields that the document does not
-      give (those without effect left out), and `dropout` or `epochs` where that is assumed too.
-    """
-
-    name: str
-    source: str
-    design: Design
-    params: int
-    published: tuple[Published, ...]
-    accuracies: tuple[float, ...]
-    best: float
-    epochs: int
-    recipe: Recipe
-    assumed: tuple[str, ...]
-    note: str
-
-
-class Zoo(Mapping[str, Entry]):
-    """The entries by name, in the order of the documents.
-
-    >>> from lightsearch import zoo
-    >>> zoo["s1-final"].params
-    8546
-
-    Raises `ArgumentError` for a name that is not there.
-    """
-
-    __slots__ = ("_entries",)
-
-    def __init__(self, entries: Iterable[Entry]) -> None:
-        self._entries = {entry.name: entry for entry in entries}
-
-    def __getitem__(self, name: str) -> Entry:
-        if name in self._entries:
-            return self._entries[name]
-        raise ArgumentError(f"a zoo name must be one of {', '.join(self._entries)}, "
-                            f"but got {name!r}{suggestion(name, self._entries)}")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._entries
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The entry of that name, or `default`."""
-        return self._entries.get(name, default)
-
-    def __repr__(self) -> str:
-        return f"Zoo({', '.join(self._entries)})"
-
-
-def _published(text: str) -> tuple[Published, ...]:
-    """The rows of a table written as `conv 90+20 10x26x26, maxpool 0 10x13x13, ...`."""
-    rows = []
-    for row in text.replace("\n", " ").split(","):
-        kind, counts, sizes = row.split()
-        params, _, norm = counts.partition("+")
-        channels, height, width = map(int, sizes.split("x"))
-        rows.append(Published(kind, int(params), int(norm or 0), (channels, height, width)))
-    return tuple(rows)
-
-
-def _percent(text: str) -> tuple[float, ...]:
-    return tuple(map(float, text.split()))
-
-
-def _assumed(recipe: Recipe, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The fields that matter to `recipe` and are not `given`."""
-    momentum = ("momentum",) if recipe.optimizer == "sgd" else ()
-    step = ("step_size", "gamma") if recipe.schedule == "step" else ()
-    return tuple(name for name in (*_ALWAYS, *momentum, *step) if name not in given)
-
-
-def _entry(name: str, params: int, *, design: str, published: str, note: str = "",
-           accuracies: str = "", best: float | None = None, epochs: int | None = None,
-           recipe: Recipe, given: tuple[str, ...], assumed: tuple[str, ...] = ()) -> Entry:
-    measured = _percent(accuracies)
-    return Entry(
-        name, f"document 00{name[1]}", parse(design), params, _published(published), measured,
-        max(measured) if best is None else best, epochs or len(measured), recipe,
-        (*_assumed(recipe, given), *assumed), note,
-    )
-
+from lightsearch.zoo.entries import Entry, PublishedLayer, Zoo, make_entry
 
 _CONSTANT = Recipe(lr=0.01, schedule="constant")
 _CONSTANT_64 = Recipe(lr=0.01, schedule="constant", batch_size=64)
 
 # Document 000 ------------------------------------------------------------------------------------
 
-_S0_LARGE = _entry(
+_S0_LARGE = make_entry(
     "s0-large", 6_379_786,
     design="""conv(32,bias,norm=none) conv(64,bias,norm=none) maxpool conv(128,bias,norm=none)
         conv(256,bias,norm=none) maxpool conv(512,p=0,bias,norm=none)
@@ -146,7 +29,7 @@ _S0_LARGE = _entry(
     note="The ReLU on the ten class scores kills classes: the published run sticks at 90.",
 )
 
-_S0_SMALL = _entry(
+_S0_SMALL = make_entry(
     "s0-small", 72_890,
     design="""conv(16,bias) conv(16,bias) maxpool conv(32,bias) conv(32,bias) maxpool
         conv(64,p=0,bias) conv(64,p=0,bias) gap dropout(0.5) linear(10)""",
@@ -161,7 +44,7 @@ _S0_SMALL = _entry(
 
 # Document 001 ------------------------------------------------------------------------------------
 
-_S1_FINAL = _entry(
+_S1_FINAL = make_entry(
     "s1-final", 8_546,
     design="""conv(10,p=0,act-norm) conv(16,p=0,act-norm) conv(10,k=1) maxpool
         conv(10,p=0,act-norm) conv(32,k=1) conv(10,k=1,act-norm) conv(10,p=0,act-norm)
@@ -181,7 +64,7 @@ _S1_FINAL = _entry(
 
 # Document 002 ------------------------------------------------------------------------------------
 
-_S2_FINAL = _entry(
+_S2_FINAL = make_entry(
     "s2-final", 7_904,
     design="""conv(32,p=0,act-norm,dropout=0.1,channel) conv(8,k=1,act-norm,dropout=0.1,channel)
         conv(10,p=0,act-norm,dropout=0.1,channel) maxpool
@@ -198,10 +81,10 @@ _S2_FINAL = _entry(
          "it. The rate of the dropout of channels is not given: 0.1 is assumed.",
 )
 
-# Document 003; in its printed summaries the second convolution of models 2 to 5 has no activation
-_TRAINED = ("optimizer", "momentum", "lr", "batch_size")
+# Document 003. Its summaries print no activation after the second convolution of models 2 to 5.
+_GIVEN = ("optimizer", "momentum", "lr", "batch_size")
 
-_S3_MODEL1 = _entry(
+_S3_MODEL1 = make_entry(
     "s3-model1", 14_620,
     design="""conv(8,p=0,norm=none,dropout=0.1) conv(16,p=0,norm=none,dropout=0.1)
         conv(24,p=0,norm=none,dropout=0.1) maxpool conv(8,k=1,norm=none,act=none)
@@ -211,10 +94,10 @@ _S3_MODEL1 = _entry(
         conv 192 8x11x11, conv 1152 16x9x9, conv 3456 24x7x7, conv 240 10x7x7, conv 4900 10x1x1""",
     accuracies="""95.68 97.65 98.29 98.33 98.44 98.68 98.68 98.76 98.83 98.80 98.81 98.87 98.88
         98.97 98.98""",
-    recipe=_CONSTANT, given=_TRAINED,
+    recipe=_CONSTANT, given=_GIVEN,
 )
 
-_S3_MODEL2 = _entry(
+_S3_MODEL2 = make_entry(
     "s3-model2", 14_796,
     design="""conv(8,p=0,act-norm,dropout=0.1) conv(16,p=0,act=none,dropout=0.1)
         conv(24,p=0,act-norm,dropout=0.1) maxpool conv(8,k=1,norm=none,act=none)
@@ -225,10 +108,10 @@ _S3_MODEL2 = _entry(
         conv 240 10x7x7, conv 4900 10x1x1""",
     accuracies="""98.29 98.68 99.09 98.81 99.19 99.05 99.14 99.24 99.02 99.23 99.08 99.23 99.22
         99.29 99.29""",
-    recipe=_CONSTANT, given=_TRAINED,
+    recipe=_CONSTANT, given=_GIVEN,
 )
 
-_S3_MODEL3 = _entry(
+_S3_MODEL3 = make_entry(
     "s3-model3", 3_928,
     design="""conv(8,p=0,act-norm,dropout=0.1) conv(8,p=0,act=none,dropout=0.1)
         conv(16,p=0,act-norm,dropout=0.1) maxpool conv(8,k=1,norm=none,act=none)
@@ -242,7 +125,7 @@ _S3_MODEL3 = _entry(
     note="No log and no recipe: those of models 1 and 2 are assumed.",
 )
 
-_S3_MODEL4 = _entry(
+_S3_MODEL4 = make_entry(
     "s3-model4", 7_416,
     design="""conv(8,p=0,act-norm,dropout=0.15) conv(16,p=0,act=none,dropout=0.15)
         conv(16,p=0,act-norm,dropout=0.15) maxpool conv(8,k=1,norm=none,act=none)
@@ -257,7 +140,7 @@ _S3_MODEL4 = _entry(
     note="99.13 at best with dropout 0.075. Optimizer and rate are those of models 1 and 2.",
 )
 
-_S3_MODEL5 = _entry(
+_S3_MODEL5 = make_entry(
     "s3-model5", 8_018,
     design="""conv(6,p=0,act-norm,dropout=0.1) conv(16,p=0,act=none,dropout=0.1)
         conv(20,p=0,act-norm,dropout=0.1) maxpool conv(6,k=1,norm=none,act=none)
@@ -275,7 +158,7 @@ _S3_MODEL5 = _entry(
 
 # Document 004 ------------------------------------------------------------------------------------
 
-_S4_MODEL1 = _entry(
+_S4_MODEL1 = make_entry(
     "s4-model1", 13_808,
     design="""conv(16,p=0,act-norm,dropout=0.1) conv(32,p=0,act-norm,dropout=0.1)
         conv(10,k=1,norm=none,act=none) maxpool conv(16,p=0,act-norm,dropout=0.1)
@@ -289,7 +172,7 @@ _S4_MODEL1 = _entry(
     recipe=_CONSTANT_64, given=("batch_size",),
 )
 
-_S4_MODEL2 = _entry(
+_S4_MODEL2 = make_entry(
     "s4-model2", 5_048,
     design="""conv(8,p=0,act-norm,dropout=0.1) conv(16,p=0,act-norm,dropout=0.1)
         conv(8,k=1,norm=none,act=none) maxpool conv(12,p=0,act-norm,dropout=0.1)
@@ -303,7 +186,7 @@ _S4_MODEL2 = _entry(
     recipe=_CONSTANT_64, given=("batch_size",),
 )
 
-_S4_MODEL3 = _entry(
+_S4_MODEL3 = make_entry(
     "s4-model3", 7_902,
     design="""conv(10,p=0,gelu,act-norm,dropout=0.03) conv(14,p=0,gelu,act-norm,dropout=0.03)
         conv(10,k=1,norm=none,act=none) maxpool
@@ -328,3 +211,5 @@ zoo = Zoo((
     _S3_MODEL5, _S4_MODEL1, _S4_MODEL2, _S4_MODEL3,
 ))
 """The twelve networks of the source documents, by name."""
+
+__all__ = ["Entry", "PublishedLayer", "Zoo", "zoo"]

@@ -1,9 +1,13 @@
 """Published networks for MNIST within 15,000 parameters, as their authors report them.
 
-The rows are those of `published_designs.csv`, which ships with the package: parameters, percent of
-MNIST's 10,000 test images at the best epoch of one run, the last three epochs where a log gives
-them, the epochs trained, the recipe, the layers in words, the source (a repository, or one of the
-source documents of `docs/zoo.md`), and the evidence: weights, a log, or a claim alone.
+The package ships the rows as `published_designs.csv`. Its columns:
+
+- parameters;
+- accuracy at the best epoch of one run, in percent of MNIST's 10,000 test images;
+- accuracy at the last three epochs, if a log gives them;
+- epochs, recipe, and the layers in words;
+- source: a repository, or one of the source documents of `docs/zoo.md`;
+- evidence: weights, a log, or a claim alone.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ DATASET = "mnist"
 
 @dataclass(frozen=True, slots=True)
 class PublishedDesign:
-    """One row. `accuracy` and `last3` are shares of the test images, from 0 to 1."""
+    """A row of the table. `accuracy` and `last3` are shares of the test images, from 0 to 1."""
 
     params: int
     accuracy: float
@@ -33,7 +37,7 @@ class PublishedDesign:
 
 @cache
 def published_designs() -> tuple[PublishedDesign, ...]:
-    """All rows, by rising parameters.
+    """Return all rows, by rising parameters.
 
     >>> from lightsearch.zoo.published import published_designs
     >>> [row.source for row in published_designs() if row.params == 8546]
@@ -53,23 +57,25 @@ def _share(percent: str) -> float:
 
 
 def published_front() -> tuple[PublishedDesign, ...]:
-    """The rows than which no other has as few parameters and as high an accuracy."""
+    """Return the Pareto front: no other row has as few parameters and as high an accuracy."""
     rows = published_designs()
     return tuple(rows[n] for n in front((row.params, row.accuracy) for row in rows))
 
 
 def front(points: Iterable[tuple[float, float]]) -> tuple[int, ...]:
-    """Which of (cost, gain) are not dominated, as indices by rising cost; of equals the first.
+    """Return the indices of the Pareto front of (cost, gain), by rising cost.
+
+    Of equal points, the first one counts.
 
     >>> from lightsearch.zoo.published import front
     >>> front([(3, 5), (1, 1), (2, 1), (4, 9)])
     (1, 0, 3)
     """
-    kept: list[int] = []
+    indices: list[int] = []
     best = float("-inf")
     for cost, minus_gain, index in sorted((c, -g, n) for n, (c, g) in enumerate(points)):
         assert cost == cost and minus_gain == minus_gain
         if -minus_gain > best:
-            kept.append(index)
+            indices.append(index)
             best = -minus_gain
-    return tuple(kept)
+    return tuple(indices)

@@ -38,7 +38,7 @@ from lightsearch.network import lowering
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.network.lowering import register_cost
-from lightsearch.network.modules import build, provide_module, register, summary
+from lightsearch.network.modules import build, register, register_module, summary
 from lightsearch.network.operations import Local
 from lightsearch.shapes import Shape
 
@@ -274,7 +274,7 @@ def test_a_kind_needs_a_module_to_be_built() -> None:
     with pytest.raises(DesignError, match="'lonely' must be registered with its module"):
         build(seq(Lonely()))
     wrong: Any = lambda layer, shape: 3  # noqa: E731
-    provide_module(Lonely, wrong)
+    register_module(Lonely, wrong)
     with pytest.raises(DesignError, match=r"the module of layer kind 'lonely' must be an "
                                           r"nn\.Module, but got 3"):
         build(seq(Lonely()))

@@ -233,10 +233,10 @@ def test_survey_and_draws_equal_brute_force(space: Seq, data: st.DataObject) -> 
     assert cost(told.smallest, SHAPE, CLASSES).params == min(sizes)
     assert decode(space, replay(dict(told.decisions))) == told.smallest
     sampler = Sampler(space, SHAPE, CLASSES, Budget(params=cap))
-    drawn = [sampler.member(number) for number in range(len(inside))]
+    drawn = [sampler.get_candidate(number) for number in range(len(inside))]
     assert sampler.total == len(inside)
     # Each assignment within the budget has one number, in the order of its record.
-    assert {tuple(record.items()): design for record, design, *_ in drawn} \
+    assert {tuple(one.decisions.items()): one.design for one in drawn} \
         == {tuple(record.items()): design for record, design in inside}
 
 
