@@ -1,4 +1,4 @@
-"""Data sets. What needs torch is loaded when it is first used, as in the package itself."""
+"""Data sets. Names that need torch are loaded at their first use, as in the package itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'lightsearch.data' has no attribute {name!r}")
     value = getattr(import_module(f"lightsearch.data.{_LAZY[name]}"), name)
-    globals()[name] = value  # asked for once; no file of this room bears a lazy name
+    globals()[name] = value  # cached; no file of this room has a lazy name
     return value
 
 

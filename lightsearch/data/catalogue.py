@@ -1,4 +1,4 @@
-"""The data sets with a name: what is known of them without having them. No torch in here."""
+"""The data sets that have a name, and their properties. This file needs neither them nor torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IMAGES: dict[str, tuple[Shape, int]] = {
     "emnist-balanced": ((1, 28, 28), 47), "emnist-digits": ((1, 28, 28), 10),
     "emnist-letters": ((1, 28, 28), 26), "digits": ((1, 8, 8), 10),
 }
-"""Image shape and classes of the data sets with a name, known without having them."""
+"""Image shape and number of classes, by name."""
 
 LAYOUT = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST",
           "qmnist": "QMNIST", "qmnist-test50k": "QMNIST", "emnist-balanced": "EMNIST",

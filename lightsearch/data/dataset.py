@@ -1,4 +1,4 @@
-"""A data set in memory, as uint8, and the checks that images and labels must pass."""
+"""A data set in memory, as uint8, and the checks of images and labels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DataSet:
         for part, pair in (("train", self.train), ("test", self.test)):
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
                 raise ArgumentError(f"`{part}` must be a tensor of images and one of labels, but "
-                                    f"got {_short(pair)}: see make_dataset")
+                                    f"got {_abbreviate(pair)}: see make_dataset")
             images, labels = pair
             if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64 \
                     or labels.shape != images.shape[:1] or not images.numel():
@@ -57,16 +57,16 @@ class DataSet:
 
     @functools.cached_property
     def mean_std(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of the training images, by channel, on the scale 0 to 1."""
+        """Mean and standard deviation of the training images, by channel, on a scale of 0 to 1."""
         counts = torch.zeros(self.shape[0], 256, dtype=torch.int64)
-        for some in torch.split(self.train[0], 4096):  # a count takes eight bytes a pixel
-            for channel, pixels in enumerate(some.transpose(0, 1).flatten(1)):
+        for chunk in torch.split(self.train[0], 4096):  # `bincount` needs eight bytes per pixel
+            for channel, pixels in enumerate(chunk.transpose(0, 1).flatten(1)):
                 counts[channel] += torch.bincount(pixels, minlength=256)
         levels = torch.arange(256, dtype=torch.float64) / 255
         share = counts.double() / counts.sum(1, keepdim=True)
         mean = (share * levels).sum(1)
         variance = (share * (levels - mean[:, None]) ** 2).sum(1)
-        std = variance.sqrt().clamp(min=1e-3)  # an empty channel stays finite
+        std = variance.sqrt().clamp(min=1e-3)  # no division by zero for a constant channel
         return (mean.float(), std.float())
 
     @functools.cached_property
@@ -81,21 +81,24 @@ class DataSet:
 
 
 def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "own") -> DataSet:
-    """A data set of one's own from (images, labels) pairs of tensors or arrays.
+    """Make a data set of your own from (images, labels) pairs of tensors or arrays.
 
-    Images: (N, H, W) or (N, C, H, W), C of 1 or 3, up to 96x96; uint8, or floating point from 0
-    to 1, which is rounded to 1/255. Labels: integers from 0, at most 200 classes. Both are copied.
+    - Images: (N, H, W) or (N, C, H, W), C of 1 or 3, up to 96x96 pixels; uint8, or floating point
+      from 0 to 1, which is rounded to 1/255.
+    - Labels: integers from 0, at most 200 classes.
 
-    Raises `DataError` for what does not fit, and `ArgumentError` for a `name` that `load` knows.
+    Both are copied. Raises `DataError` for images or labels that break these rules, and
+    `ArgumentError` for a `name` that `load` knows.
     """
     kind("name", name, str, "a string")
-    if name in NAMES:  # a worker would look for the public data set
+    if name in NAMES:  # a worker would load the public data set instead
         raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
     return assemble(train, test, name)
 
 
 def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
-    pairs = [_checked(part, *_pair(part, given))
+    """Make a data set as `make_dataset` does, under any name."""
+    pairs = [_check_split(part, *_check_pair(part, given))
              for part, given in (("train", train), ("test", test))]
     shapes = [tuple(images.shape[1:]) for images, _ in pairs]
     if shapes[0] != shapes[1]:
@@ -115,19 +118,20 @@ def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSe
     return DataSet(name, pairs[0], pairs[1], classes)
 
 
-def _pair(part: str, given: Any) -> tuple[Any, Any]:
+def _check_pair(part: str, given: Any) -> tuple[Any, Any]:
     if not isinstance(given, tuple | list) or len(given) != 2:
-        raise DataError(f"`{part}` must be a pair of images and labels, but got {_short(given)}")
+        raise DataError(f"`{part}` must be a pair of images and labels, but got "
+                        f"{_abbreviate(given)}")
     return given[0], given[1]
 
 
-def _short(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+def _abbreviate(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _checked(part: str, images: Any, labels: Any) -> Split:
-    pixels, classes = _tensor(part, "images", images), _tensor(part, "labels", labels)
+def _check_split(part: str, images: Any, labels: Any) -> Split:
+    pixels, classes = _copy_tensor(part, "images", images), _copy_tensor(part, "labels", labels)
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or max(pixels.shape[2:]) > 96:
@@ -151,13 +155,13 @@ def _checked(part: str, images: Any, labels: Any) -> Split:
     return pixels, classes
 
 
-def _tensor(part: str, noun: str, values: Any) -> Tensor:
-    """A tensor of its own, so that nobody changes it under a checksum."""
+def _copy_tensor(part: str, noun: str, values: Any) -> Tensor:
+    """Return a copy, so that later changes of `values` cannot make the checksum wrong."""
     try:
         if isinstance(values, np.ndarray):  # with any strides and byte order
             values = np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
-        found = torch.as_tensor(values).detach().cpu()
+        tensor = torch.as_tensor(values).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{part} {noun} must be a tensor or an array of numbers, but: "
                         f"{error}") from error
-    return found.clone(memory_format=torch.contiguous_format)
+    return tensor.clone(memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""Which training images are held out, to select on them instead of the test images."""
+"""Holding out training images, so that a search selects on them instead of the test images."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from lightsearch.randomness import key, permutation
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """Training images that are kept from training and stand in for the test images.
+    """A stratified sample of `size` training images, used in place of the test set.
 
-    `size` of them, of each class as large a share as in the whole, drawn with `seed`.
+    `seed` determines the sample.
 
     >>> from lightsearch.data.holdout import Holdout
     >>> str(Holdout(10_000, seed=0))
@@ -31,30 +31,30 @@ class Holdout:
 
 
 def holdout_of(text: str) -> Holdout | None:
-    """What a record's `selected_on` says: `test`, or what `str` of a `Holdout` gives.
+    """Parse a record's `selected_on`: `test` gives None, other texts are `str` of a `Holdout`.
 
     Raises `ArgumentError` for anything else.
     """
     if text == "test":
         return None
-    found = re.fullmatch(r"val\(size=(\d{1,18}),seed=(-?\d{1,20})\)", text)
-    if found is None:
+    match = re.fullmatch(r"val\(size=(\d{1,18}),seed=(-?\d{1,20})\)", text)
+    if match is None:
         raise ArgumentError("`selected_on` must be test, or like val(size=10000,seed=0), "
                             f"but got {text[:80]!r}")
-    return Holdout(int(found[1]), int(found[2]))
+    return Holdout(int(match[1]), int(match[2]))
 
 
-def chosen_mask(labels: Tensor, classes: int, holdout: Holdout) -> Tensor:
-    """A boolean mask of the held-out ones among images with these labels.
+def make_holdout_mask(labels: Tensor, classes: int, holdout: Holdout) -> Tensor:
+    """Return a boolean mask of the held-out images among those with these labels.
 
-    Classes keep their shares, to within one image. Raises `DataError` where a class would have no
-    image left on one side.
+    Classes keep their shares, to within one image. Raises `DataError` if a class would have no
+    image on one side.
     """
     counts = torch.bincount(labels, minlength=classes)
     parts = counts.double() * holdout.size / len(labels)
     sizes = parts.long()
     for index in torch.argsort(sizes - parts, stable=True)[:holdout.size - int(sizes.sum())]:
-        sizes[index] += 1  # to those with the largest remainders
+        sizes[index] += 1  # the largest remainders get the images that rounding left over
     if not 0 < holdout.size < len(labels) or bool(((sizes < 1) | (sizes >= counts)).any()):
         raise DataError(f"`val_size` must leave images of every class on both sides, but got "
                         f"val_size={holdout.size} of {len(labels)} training images, of which the "

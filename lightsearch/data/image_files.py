@@ -1,4 +1,4 @@
-"""Images in files as data sets: folders by class, and the classification sets of torchvision."""
+"""Data sets from image files: folders by class, and torchvision's classification sets."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = np.ndarray[Any, Any]
 
 def open_dataset(what: str | Path, data: str | Path | None = None, *, size: int = 32,
                  gray: bool = False) -> DataSet:
-    """The data set of a name or of a folder of images: whatever `search` takes as `dataset`.
+    """Return the data set of a name, or of a folder of images, as `search` accepts them.
 
-    `data` is where a named set lies or is downloaded to. `size` and `gray` are for folders and
-    for torchvision's sets of files; see `folder_dataset`.
+    `data` is the folder of a named set, or the folder to download it to. `size` and `gray` are
+    for folders and torchvision's sets, as in `folder_dataset`.
 
-    Raises `ArgumentError` for what is neither, and `DataError` as the readers do.
+    Raises `ArgumentError` for an unknown name, and `DataError` as the readers do.
     """
     if what in NAMES:
         return load(str(what), data)
@@ -40,17 +40,17 @@ def open_dataset(what: str | Path, data: str | Path | None = None, *, size: int 
 
 def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, test: float = 0.2,
                    seed: int = 0, name: str | None = None) -> DataSet:
-    """A data set from a folder with a folder of image files for each class.
+    """Read a data set from a folder that has a folder of image files for each class.
 
         leaves/train/oak/1.png  leaves/train/elm/7.jpg  ...  leaves/test/oak/2.png  ...
 
-    Classes are numbered in the order of their names. Where there is no `train` and `test` (or
-    `val`) inside, the folder itself has the classes, and a share `test` of each is held out as
-    test images, drawn with `seed`. Images are cut to a square about their middle, brought to
-    `size` x `size` pixels (at most 96), and to gray or RGB.
+    Classes are numbered in the order of their names. If the folder has no `train` and `test` (or
+    `val`), it must hold the classes itself; a random share `test` of each class, drawn with
+    `seed`, becomes the test images. Images are cropped to a central square, resized to `size` x
+    `size` pixels (at most 96), and converted to gray or RGB.
 
     Raises `ArgumentError` for a value out of range, and `DataError` for a folder without classes
-    or a file that is no image.
+    or a file that is not an image.
     """
     _check(size, gray, test, seed)
     root = path("folder", folder)
@@ -60,9 +60,9 @@ def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, te
     parts = [root / "train", next((root / p for p in ("test", "val") if (root / p).is_dir()),
                                   root / "test")]
     if not all(part.is_dir() for part in parts):
-        return _split(_read_classes(root, _classes(root), size, gray), test, seed, title)
-    classes = _classes(parts[0])
-    unknown = set(_classes(parts[1])) - set(classes)
+        return _split(_read_classes(root, _list_classes(root), size, gray), test, seed, title)
+    classes = _list_classes(parts[0])
+    unknown = set(_list_classes(parts[1])) - set(classes)
     if unknown:
         raise DataError(f"test classes must be among the training ones, but {parts[1]} has "
                         f"{', '.join(sorted(unknown))} too")
@@ -73,26 +73,26 @@ def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, te
 def torchvision_dataset(name: str, folder: str | Path | None = None, *, size: int = 32,
                         gray: bool = False, test: float = 0.2, seed: int = 0,
                         download: bool = True) -> DataSet:
-    """A classification set of torchvision by its name, such as "CIFAR10" or "gtsrb".
+    """Read a classification set of torchvision by its name, such as "CIFAR10" or "gtsrb".
 
-    It is read from `folder`, or downloaded to it, else to the user's cache folder. Images of
-    `size` pixels already stay as they are; others are brought to it as `folder_dataset` does. A
-    set without test images is split as there.
+    The set is read from `folder`, or downloaded to it. Without `folder`, that is the user's cache
+    folder. Images of `size` pixels stay as they are; others are cropped and resized as in
+    `folder_dataset`. A set without test images is split as there.
 
-    Raises `ArgumentError` for an unknown name, and `DataError` where the set can be neither read
-    nor downloaded.
+    Raises `ArgumentError` for an unknown name, and `DataError` if the set can be neither read nor
+    downloaded.
     """
     _check(size, gray, test, seed)
     kind("name", name, str, "a name")
     if name.lower() not in TORCHVISION:
         raise ArgumentError(f"`name` must be one of {', '.join(TORCHVISION)}, "
                             f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}")
-    from torchvision import datasets  # takes a second: only when it is needed
+    from torchvision import datasets  # here, since this import takes a second
 
     maker = getattr(datasets, TORCHVISION[name.lower()])
     title = f"{name.lower()}-{size}{'-gray' if gray else ''}"
     parts = [_read_set(maker, part, Path(folder or cache_folder()), download, size, gray)
-             for part in _parts(maker)]
+             for part in _list_part_arguments(maker)]
     if len(parts) == 1:
         return _split(parts[0], test, seed, title)
     return make_dataset(parts[0], parts[1], name=title)
@@ -109,12 +109,12 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
 # Folders ----------------------------------------------------------------------------------------
 
 
-def _classes(folder: Path) -> list[str]:
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if len(found) < 2:
+def _list_classes(folder: Path) -> list[str]:
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if len(names) < 2:
         raise DataError(f"a folder of images must have a folder for each of two classes or more, "
-                        f"but {folder} has {len(found)}")
-    return found
+                        f"but {folder} has {len(names)}")
+    return names
 
 
 def _read_classes(folder: Path, classes: list[str], size: int, gray: bool) -> tuple[Array, Array]:
@@ -137,28 +137,28 @@ def _read_image(file: Path, size: int, gray: bool) -> Array:
 
     try:
         with Image.open(file) as image:
-            return _fitted(image, size, gray)
+            return _fit(image, size, gray)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError,
             ValueError) as error:
         raise DataError(f"an image file must be readable, but {file} is not: {error}") from error
 
 
-def _fitted(image: Any, size: int, gray: bool) -> Array:
-    """uint8 of shape (C, size, size) from a Pillow image."""
+def _fit(image: Any, size: int, gray: bool) -> Array:
+    """Return a Pillow image as uint8 of shape (C, size, size)."""
     from PIL import Image, ImageOps
 
-    whole = image.convert("L" if gray else "RGB")
-    if whole.size != (size, size):
-        whole = ImageOps.fit(whole, (size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(whole, dtype=np.uint8)
+    image = image.convert("L" if gray else "RGB")
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, dtype=np.uint8)
     return pixels[None] if gray else pixels.transpose(2, 0, 1)
 
 
 # Torchvision ------------------------------------------------------------------------------------
 
 
-def _parts(maker: Any) -> list[dict[str, Any]]:
-    """How the training and the test part of a set are asked for; one where it has one."""
+def _list_part_arguments(maker: Any) -> list[dict[str, Any]]:
+    """Return the arguments for the training part and the test part, or for the only part."""
     takes = inspect.signature(maker).parameters
     if "train" in takes:
         return [{"train": True}, {"train": False}]
@@ -172,24 +172,24 @@ def _read_set(maker: Any, part: dict[str, Any], root: Path, download: bool, size
               gray: bool) -> tuple[Array, Array]:
     more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
     try:
-        found: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
-        pairs = [(_fitted(image, size, gray), int(label)) for image, label in found]
-    except Exception as error:  # whatever its own reader raises
+        samples: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
+        pairs = [(_fit(image, size, gray), int(label)) for image, label in samples]
+    except Exception as error:  # torchvision's readers raise many kinds
         raise DataError(f"torchvision's {maker.__name__} must be readable in {root} or "
                         f"downloadable, but: {error}") from error
     images, labels = zip(*pairs, strict=True)
     return np.stack(images), np.array(labels)
 
 
-def _split(whole: tuple[Array, Array], test: float, seed: int, name: str) -> DataSet:
-    """Hold out a share of each class."""
+def _split(pair: tuple[Array, Array], test: float, seed: int, name: str) -> DataSet:
+    """Make a random share of each class the test images."""
     from sklearn.model_selection import train_test_split
 
-    images, labels = whole
+    images, labels = pair
     try:
-        a, b, c, d = train_test_split(images, labels, test_size=test, stratify=labels,
-                                      random_state=seed)
+        train_x, test_x, train_y, test_y = train_test_split(
+            images, labels, test_size=test, stratify=labels, random_state=seed)
     except ValueError as error:
         raise DataError(f"each class must have images enough to hold some out, but: {error}"
                         ) from error
-    return make_dataset((a, c), (b, d), name=name)
+    return make_dataset((train_x, train_y), (test_x, test_y), name=name)

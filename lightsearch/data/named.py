@@ -1,7 +1,7 @@
-"""Data sets in memory, as uint8: by name through torchvision, the digits of scikit-learn, or own.
+"""Data sets by name, read through torchvision, and the digits of scikit-learn.
 
-Names are found in the folder that is given, in `LIGHTSEARCH_DATA`, or in the user's cache folder;
-else they are downloaded to the latter.
+`load` looks into the folder that it is given, into `LIGHTSEARCH_DATA` and into the user's cache
+folder. It downloads a missing data set to the cache folder, unless it was given a folder.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from lightsearch.errors import ArgumentError, DataError, suggestion
 
 
 def load(name: str, folder: str | Path | None = None) -> DataSet:
-    """The data set `name`: mnist, fashion-mnist, kmnist, qmnist, qmnist-test50k (the 50,000 test
-    images of QMNIST that are not MNIST's), emnist-balanced, emnist-digits, emnist-letters, or
-    digits (8x8, comes with scikit-learn, needs no network).
+    """Load a data set by its name.
 
-    Raises `ArgumentError` for an unknown name and `DataError` where the files can be neither
-    found nor downloaded.
+    Names: mnist, fashion-mnist, kmnist, qmnist, qmnist-test50k (the 50,000 test images of QMNIST
+    that are not MNIST's), emnist-balanced, emnist-digits, emnist-letters, and digits (8x8, part
+    of scikit-learn, needs no network).
+
+    Raises `ArgumentError` for an unknown name, and `DataError` if the files can be neither found
+    nor downloaded.
     """
     if name not in NAMES:
         raise ArgumentError(f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
@@ -41,47 +43,48 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
 @functools.lru_cache(maxsize=4)
 def _load(name: str, folder: str | None, environment: str | None) -> DataSet:
     if name == "digits":
-        return _digits()
-    dataset, _ = _found(name, folder, environment)
+        return _read_digits()
+    dataset, _ = _find(name, folder, environment)
     if dataset is None and folder is None:
         dataset = _read(name, Path(cache_folder()), download=True)
     if dataset is None:
-        raise DataError(_not_found(name, _roots(folder, environment), downloads=folder is None))
+        folders = _list_folders(folder, environment)
+        raise DataError(_format_missing(name, folders, downloads=folder is None))
     return dataset
 
 
 def found(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, str]:
-    """The data set of a name and the folder where it is, without downloading; None where not.
+    """Return a data set and its folder, or None and "" if it is not on this machine.
 
-    Raises `DataError` where it is damaged.
+    Raises `DataError` if it is damaged.
     """
     if name == "digits":
         return load(name), "scikit-learn"
-    return _found(name, None if folder is None else str(Path(folder).resolve()),
-                  os.environ.get("LIGHTSEARCH_DATA"))
+    return _find(name, None if folder is None else str(Path(folder).resolve()),
+                 os.environ.get("LIGHTSEARCH_DATA"))
 
 
-def _found(name: str, folder: str | None, environment: str | None) -> tuple[DataSet | None, str]:
-    for root in _roots(folder, environment):
+def _find(name: str, folder: str | None, environment: str | None) -> tuple[DataSet | None, str]:
+    for root in _list_folders(folder, environment):
         dataset = _read(name, root, download=False)
         if dataset is not None:
             return dataset, str(root)
     return None, ""
 
 
-def _roots(folder: str | None, environment: str | None) -> list[Path]:
+def _list_folders(folder: str | None, environment: str | None) -> list[Path]:
     return [Path(f) for f in (folder, environment, cache_folder()) if f]
 
 
 def cache_folder() -> str:
-    """Where data sets are downloaded to, and shared between workers."""
+    """Return the folder for downloads, and for data sets that workers share."""
     return str(Path(platformdirs.user_cache_dir("lightsearch")) / "data")
 
 
-def _not_found(name: str, tried: list[Path], downloads: bool) -> str:
-    places = ", ".join(map(str, tried))
-    missed = " and could not be downloaded" if downloads else ""
-    return (f"the data set {name!r} was not found in {places}{missed}. Either line works:\n"
+def _format_missing(name: str, folders: list[Path], downloads: bool) -> str:
+    places = ", ".join(map(str, folders))
+    failure = " and could not be downloaded" if downloads else ""
+    return (f"the data set {name!r} was not found in {places}{failure}. Either line works:\n"
             f"  lightsearch search --dataset {name} --data FOLDER     "
             f"(FOLDER as torchvision lays it out, with {LAYOUT[name]}/raw inside)\n"
             "  lightsearch search --dataset digits --target 0.95     "
@@ -92,17 +95,18 @@ def _not_found(name: str, tried: list[Path], downloads: bool) -> str:
 
 
 def _read(name: str, root: Path, download: bool) -> DataSet | None:
-    """The data set as torchvision finds it under `root`; None where it does not."""
-    from torchvision import datasets  # takes a second: only when it is needed
+    """Return the data set that torchvision finds under `root`, or None."""
+    from torchvision import datasets  # here, since this import takes a second
 
-    more: tuple[dict[str, Any], dict[str, Any]] = ({"train": True}, {"train": False})
+    arguments: tuple[dict[str, Any], dict[str, Any]] = ({"train": True}, {"train": False})
     if name.startswith("emnist-"):
-        more = tuple({**m, "split": name.removeprefix("emnist-")} for m in more)  # type: ignore
+        split = name.removeprefix("emnist-")
+        arguments = tuple({**m, "split": split} for m in arguments)  # type: ignore
     if name.startswith("qmnist"):  # test10k are MNIST's test images, test50k all the others
-        more = ({"what": "train"}, {"what": "test10k" if name == "qmnist" else "test50k"})
+        arguments = ({"what": "train"}, {"what": "test10k" if name == "qmnist" else "test50k"})
     maker: Callable[..., Any] = getattr(datasets, LAYOUT[name])
     try:
-        train, test = (maker(root=str(root), download=download, **m) for m in more)
+        train, test = (maker(root=str(root), download=download, **m) for m in arguments)
     except (RuntimeError, OSError, HTTPException) as error:
         if download or "not found" in str(error).lower():
             return None
@@ -121,14 +125,14 @@ def _split(name: str, part: Any) -> Split:
         labels = labels[:, 0]
     if name == "emnist-letters":
         labels = labels - 1
-    if name.startswith("emnist-"):  # the files hold the images on their side
+    if name.startswith("emnist-"):  # the images in the files are transposed
         images = images.transpose(1, 2)
     return images[:, None].contiguous(), labels.long()
 
 
-def _digits() -> DataSet:
-    """The 1,797 digits of scikit-learn, 8x8: a fixed stratified split of 1,437 and 360."""
-    from sklearn.datasets import load_digits  # takes a second: only when it is needed
+def _read_digits() -> DataSet:
+    """Return the 1,797 digits of scikit-learn, 8x8, in a fixed stratified split: 1,437 and 360."""
+    from sklearn.datasets import load_digits  # here, since this import takes a second
     from sklearn.model_selection import train_test_split
 
     images, labels = load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""References to data sets: part of a task, followed by workers, checked by checksum."""
+"""References to data sets. A task holds one, a worker fetches it, and a checksum checks it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from torch import Tensor
 from lightsearch.data import named
 from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet
-from lightsearch.data.holdout import Holdout, chosen_mask
+from lightsearch.data.holdout import Holdout, make_holdout_mask
 from lightsearch.errors import ArgumentError, DataError
 
 
 @dataclass(frozen=True, slots=True)
 class DataRef:
-    """A data set by name and checksum: part of a task. `where` is only a hint to find it.
+    """A data set by name and checksum. `where` only helps to find it.
 
-    With `holdout` it is the data set that `held_out` makes; the checksum stays the whole one's.
+    With `holdout` it stands for the data set that `held_out` makes. The checksum is that of the
+    full data set.
     """
 
     name: str
@@ -43,25 +44,28 @@ def save(dataset: DataSet, path: Path) -> None:
     save_file(tensors, part, metadata={"name": dataset.name})
     with part.open("rb") as file:
         os.fsync(file.fileno())
-    part.replace(path)  # whole, or not there
+    part.replace(path)  # atomic, so no reader sees half a file
 
 
 def share(dataset: DataSet) -> None:
-    """Write a public data set to the user's cache folder, for workers of this machine to map:
-    they hold it once between them, and read neither its own files nor torchvision."""
-    path = _shared(dataset.name, dataset.checksum)
+    """Write a public data set to the user's cache folder, so that workers can map it.
+
+    The workers of a machine then share one copy, and load neither the original files nor
+    torchvision.
+    """
+    path = _get_shared_path(dataset.name, dataset.checksum)
     if dataset.name in NAMES and not path.exists():
-        with contextlib.suppress(OSError, SafetensorError):  # else they read what is there
+        with contextlib.suppress(OSError, SafetensorError):  # workers then read the originals
             path.parent.mkdir(parents=True, exist_ok=True)
             save(dataset, path)
 
 
-def _shared(name: str, checksum: str) -> Path:
+def _get_shared_path(name: str, checksum: str) -> Path:
     return Path(named.cache_folder()) / f"{name}-{checksum}.safetensors"
 
 
-def _mapped(name: str, path: Path) -> DataSet:
-    """A data set from a file, in memory that processes share. Its checksum is still to be seen."""
+def _map_file(name: str, path: Path) -> DataSet:
+    """Map a data set from a file, in memory that processes share. The caller checks its sum."""
     try:
         tensors = load_file(path)
         train, test = ((tensors[f"{part}.images"], tensors[f"{part}.labels"])
@@ -72,12 +76,12 @@ def _mapped(name: str, path: Path) -> DataSet:
                         f"{error}") from error
 
 
-_LENT: dict[str, DataSet] = {}
+_IN_PROCESS: dict[str, DataSet] = {}
 
 
 def lend(dataset: DataSet) -> DataRef:
-    """A reference to a data set that stays in this process."""
-    _LENT[dataset.checksum] = dataset
+    """Return a reference to a data set that stays in this process."""
+    _IN_PROCESS[dataset.checksum] = dataset
     return DataRef(dataset.name, dataset.checksum)
 
 
@@ -94,9 +98,9 @@ def lent(dataset: DataSet) -> Iterator[None]:
 
 
 def fetch(ref: DataRef) -> DataSet:
-    """The data set that a reference names, checked against its checksum.
+    """Return the data set of a reference, after a check of its checksum.
 
-    Raises `DataError` where it is not found or has changed, or has too few images to hold out.
+    Raises `DataError` if it is missing, has changed, or has too few images to hold out.
     """
     with _FETCHING:  # two threads at once would make two copies
         return _fetch(ref)
@@ -109,16 +113,16 @@ _FETCHING = threading.RLock()
 def _fetch(ref: DataRef) -> DataSet:
     if ref.holdout is not None:
         return held_out(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
-    if ref.checksum in _LENT:
-        return _LENT[ref.checksum]
+    if ref.checksum in _IN_PROCESS:
+        return _IN_PROCESS[ref.checksum]
     if ref.name in NAMES:
         with contextlib.suppress(DataError):  # not shared here, or damaged
-            dataset = _mapped(ref.name, _shared(ref.name, ref.checksum))
+            dataset = _map_file(ref.name, _get_shared_path(ref.name, ref.checksum))
             if dataset.checksum == ref.checksum:
                 return dataset
         dataset = named.load(ref.name, ref.where or None)
     else:
-        dataset = _mapped(ref.name, Path(ref.where))
+        dataset = _map_file(ref.name, Path(ref.where))
     if dataset.checksum != ref.checksum:
         raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
                         f"the one found has {dataset.checksum}: give the folder of the one that "
@@ -126,30 +130,30 @@ def _fetch(ref: DataRef) -> DataSet:
     return dataset
 
 
-# Other images to evaluate on --------------------------------------------------------------------
+# Evaluation on other images ---------------------------------------------------------------------
 
 
 def held_out(dataset: DataSet, holdout: Holdout) -> DataSet:
-    """The data set without `holdout` in its training images, and with it as its test images.
+    """Return the data set with the held-out training images as its test images.
 
-    Raises `DataError` where a class would have no image left on one side.
+    Raises `DataError` if a class would have no image on one side.
     """
     images, labels = dataset.train
-    chosen = chosen_mask(labels, dataset.classes, holdout)
-    rest, held = ((images[mask], labels[mask]) for mask in (~chosen, chosen))
-    return DataSet(dataset.name, rest, held, dataset.classes)
+    is_held = make_holdout_mask(labels, dataset.classes, holdout)
+    train, test = ((images[mask], labels[mask]) for mask in (~is_held, is_held))
+    return DataSet(dataset.name, train, test, dataset.classes)
 
 
 def overlap(images: Tensor, *others: Tensor) -> int:
-    """How many of `images` are, pixel for pixel, among the `others`."""
+    """Return how many of `images` are also in `others`, pixel for pixel."""
     known = {row.tobytes() for other in others for row in other.contiguous().numpy()}
     return sum(row.tobytes() in known for row in images.contiguous().numpy())
 
 
 def tested_on(ref: DataRef, other: DataRef) -> DataSet:
-    """The training images of one reference with the test images of another.
+    """Return the training images of one reference with the test images of another.
 
-    Raises `DataError` where their shapes or classes differ.
+    Raises `DataError` if their shapes or classes differ.
     """
     with _FETCHING:
         return _tested_on(ref, other)

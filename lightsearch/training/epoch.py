@@ -39,14 +39,14 @@ THREADS = 1  # of torch: sums depend on their number
 
 
 def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
-    """Train `task` for one more epoch (from 1) and evaluate it on all test images, or on those
-    held out of its training images where `task.data` says so.
+    """Train `task` for one epoch (from 1), and evaluate it on all test images.
 
-    `state` is what the epoch before gave, and None before the first; it is not changed. If PyTorch
-    trains, it is held to one thread meanwhile, since sums depend on their number.
+    If `task.data` holds out training images, they take the place of the test images. `state` is
+    the state after the epoch before, or None at epoch 1. It does not change. If PyTorch trains, it
+    runs on one thread meanwhile, since sums depend on the number of threads.
 
-    Raises `ArgumentError` for an epoch that the task does not have or the state does not fit, and
-    `DesignError` for a design that does not fit the images or their classes.
+    Raises `ArgumentError` for an epoch that the task does not have or that does not fit the
+    state, and `DesignError` for a design that does not fit the images or their classes.
     """
     kind("task", task, Task, "a Task, as `rebuild` makes")
     integer("epoch", epoch, 1, task.epochs)

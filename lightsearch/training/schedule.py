@@ -1,4 +1,4 @@
-"""Learning rates and averaging decays as pure functions of the step. No torch in here."""
+"""Learning rates and averaging decays as pure functions of the step. No torch is needed."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ THRESHOLD = 1e-4  # relative, as in torch.optim.lr_scheduler.ReduceLROnPlateau
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """What the plateau schedule remembers: the factor so far, the best loss, epochs without it."""
+    """The state of the plateau schedule: factor, best loss, and epochs without a better one."""
 
     factor: float = 1.0
     best: float = math.inf
-    bad: int = 0
+    bad_epochs: int = 0
 
     def after(self, loss: float, recipe: Recipe) -> Plateau:
-        """The memory after an epoch with this training loss."""
+        """Return the state after an epoch with this training loss."""
         if loss < self.best * (1 - THRESHOLD):
             return Plateau(self.factor, loss, 0)
-        if self.bad + 1 > recipe.patience:
+        if self.bad_epochs + 1 > recipe.patience:
             return Plateau(self.factor * recipe.gamma, self.best, 0)
-        return Plateau(self.factor, self.best, self.bad + 1)
+        return Plateau(self.factor, self.best, self.bad_epochs + 1)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, epochs: int,
                   plateau: Plateau = Plateau()) -> float:
-    """The learning rate of `step` (from 0) of `steps` in all, over `epochs` epochs.
+    """Return the learning rate of `step` (from 0) of `steps` in all, over `epochs` epochs.
 
-    `onecycle` is what `OneCycleLR(max_lr, total_steps, pct_start=warmup, div_factor=div,
-    final_div_factor=final_div)` gives.
+    `onecycle` equals `OneCycleLR(max_lr, total_steps, pct_start=warmup, div_factor=div,
+    final_div_factor=final_div)`.
     """
     if recipe.schedule == "onecycle":
         return _onecycle(recipe, step, steps)
@@ -48,11 +48,11 @@ def _onecycle(recipe: Recipe, step: int, steps: int) -> float:
     start, end = recipe.lr / recipe.div, recipe.lr / recipe.div / recipe.final_div
     peak = recipe.warmup * steps - 1
     if step <= peak:
-        return _between(start, recipe.lr, step / peak if peak > 0 else 1.0)
-    return _between(recipe.lr, end, (step - peak) / (steps - 1 - peak))
+        return _interpolate(start, recipe.lr, step / peak if peak > 0 else 1.0)
+    return _interpolate(recipe.lr, end, (step - peak) / (steps - 1 - peak))
 
 
-def _between(first: float, last: float, share: float) -> float:
+def _interpolate(first: float, last: float, share: float) -> float:
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
@@ -60,9 +60,9 @@ def _cosine(recipe: Recipe, step: int, steps: int) -> float:
     warm = recipe.warmup * steps
     if step < warm:
         return recipe.lr * (step + 1) / (warm + 1)
-    return _between(recipe.lr, 0.0, (step - warm) / max(1.0, steps - warm))
+    return _interpolate(recipe.lr, 0.0, (step - warm) / max(1.0, steps - warm))
 
 
 def decay(recipe: Recipe, step: int) -> float:
-    """The decay of the moving average at `step` (from 0): short memory at first."""
+    """Return the decay of the moving average at `step` (from 0). It is smaller at first."""
     return min(recipe.ema, (1 + step) / (10 + step))

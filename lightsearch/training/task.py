@@ -1,4 +1,4 @@
-"""What an epoch depends on, and what it showed, as values."""
+"""The inputs and the results of an epoch, as values."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that an epoch depends on: on one kind of machine, equal tasks train alike to the bit.
+    """All inputs of an epoch. On one kind of machine, equal tasks train to equal bits.
 
-    `engine` is "native", "torch" or "auto", which is native where it can be; `precision`, of the
-    training steps, is "float32", "bf16" (torch) or "tf32" (torch on CUDA): see
-    `lightsearch.engines`. `tested_on` are other images whose test part is looked at once, after
-    the last epoch.
+    - `engine`: "native", "torch" or "auto", which is native if it can train the design.
+    - `precision` of the training steps: "float32", "bf16" (torch) or "tf32" (torch on CUDA). See
+      `lightsearch.engines`.
+    - `tested_on`: another data set, whose test images are evaluated once, after the last epoch.
     """
 
     design: Design
@@ -54,14 +54,16 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """What one epoch showed. Epochs count from 1.
+    """The results of one epoch. Epochs count from 1.
 
-    `correct` of `total` test images, by the averaged weights where the recipe averages and by the
-    raw ones otherwise; `raw_correct` always by the raw ones. Training loss and accuracy are those
-    met on the way, in training mode, on augmented images. `learning_rate` is the last step's.
-    `engine` is what trained: `torch`, with the precision behind it where that is not float32, or
-    `native-` with its build; `device_kind` on what, with so many `threads`. `test_correct` of
-    `test_total` are the images of the task's `tested_on`, at the last epoch, if it has any.
+    - `correct` of `total`: test images that are right, by the averaged weights if the recipe
+      averages, else by the raw ones. `raw_correct` is always by the raw weights.
+    - `train_loss`, `train_correct` of `train_total`: measured during training, in training mode,
+      on augmented images.
+    - `learning_rate`: that of the last step.
+    - `engine`: `torch`, followed by the precision if that is not float32, or `native-` and its
+      build. It trained on a `device_kind`, with `threads` threads.
+    - `test_correct` of `test_total`: on the task's `tested_on`, if any, after the last epoch.
     """
 
     epoch: int
@@ -81,14 +83,14 @@ class EpochResult:
 
     @property
     def test_accuracy(self) -> float | None:
-        """Share of the right ones among the images of the task's `tested_on`, where looked at."""
+        """Share of the images of the task's `tested_on` that are right; None before the end."""
         if self.test_correct is None or self.test_total is None:
             return None
         return self.test_correct / self.test_total
 
     @property
     def accuracy(self) -> float:
-        """Share of the test images that were right, from 0 to 1."""
+        """Share of the test images that are right, from 0 to 1."""
         return self.correct / self.total
 
     @property

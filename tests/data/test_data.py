@@ -33,13 +33,13 @@ Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 
 def some(count: int, classes: int, seed: int = 0, size: int = 28) -> Arrays:
-    """Random images, and labels that go round the classes."""
+    """Make random images, and labels that cycle through the classes."""
     draw = np.random.default_rng(seed)
     return draw.integers(0, 256, (count, size, size), dtype=np.uint8), np.arange(count) % classes
 
 
 def idx(path: Path, values: np.ndarray[Any, Any], kind: int = 8) -> None:
-    """Write an IDX file as LeCun's page gives the format: big-endian, a magic, then the sizes."""
+    """Write an IDX file in LeCun's format: big-endian, a magic number, then the sizes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     head = struct.pack(f">HBB{values.ndim}I", 0, kind, values.ndim, *values.shape)
     path.write_bytes(head + values.astype(">i4" if kind == 12 else np.uint8).tobytes())
@@ -66,7 +66,7 @@ def write_qmnist(raw: Path, train: Arrays, test: Arrays) -> None:
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No environment, an empty cache folder, and no network."""
+    """Unset the environment variable, empty the cache folder, and block the network."""
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
     monkeypatch.setattr(named, "cache_folder", lambda: str(tmp_path / "cache"))
 
@@ -115,7 +115,7 @@ def test_the_split_of_the_digits_is_stratified() -> None:
 
 @pytest.mark.parametrize(("name", "folder"), [
     ("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
-def test_mnist_and_its_likes(tmp_path: Path, name: str, folder: str) -> None:
+def test_mnist_and_similar_sets(tmp_path: Path, name: str, folder: str) -> None:
     train, test = some(30, 10, 1), some(20, 10, 2)
     write_mnist(tmp_path / folder / "raw", train, test)
     found = load(name, tmp_path)
@@ -206,7 +206,7 @@ def test_a_relative_folder_is_one_of_the_working_directory(
         assert np.array_equal(load("mnist", "data").train[0][:, 0].numpy(), some(20, 10, seed)[0])
 
 
-def test_what_is_nowhere_is_downloaded_to_the_cache(
+def test_a_missing_data_set_is_downloaded_to_the_cache(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def arrive(self: Any) -> None:
         write_mnist(Path(self.raw_folder), some(20, 10), some(10, 10))
@@ -340,7 +340,7 @@ def own(count: int = 12, channels: int = 3, height: int = 5, width: int = 7,
     return images.to(torch.uint8), torch.arange(count) % classes
 
 
-def test_ones_own_tensors_and_arrays() -> None:
+def test_own_tensors_and_arrays() -> None:
     train, test = own(), own(6)
     made = make_dataset(train, test)
     assert (made.name, made.classes, made.shape) == ("own", 3, (3, 5, 7))
@@ -453,7 +453,7 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused_of_ones_own(case: str) -> None:
+def test_invalid_images_and_labels_are_refused(case: str) -> None:
     train, test, message = REFUSED[case]
     with pytest.raises(DataError, match=message):
         make_dataset(train or (IMAGES, LABELS), test or (IMAGES, LABELS))
@@ -521,15 +521,15 @@ def test_the_checksum_sees_every_change_but_the_name() -> None:
 # References -------------------------------------------------------------------------------------
 
 
-def unlent(made: DataSet, path: Path) -> DataRef:
-    """A reference to a data set that was saved, as another process sees it."""
+def save_reference(made: DataSet, path: Path) -> DataRef:
+    """Save a data set. Return a reference to the file, as another process has it."""
     save(made, path)
     return DataRef(made.name, made.checksum, str(path))
 
 
 def test_a_saved_data_set_comes_back(tmp_path: Path) -> None:
     made = make_dataset(own(30), own(6), name="mine")
-    back = fetch(unlent(made, tmp_path / "data.safetensors"))
+    back = fetch(save_reference(made, tmp_path / "data.safetensors"))
     assert back is not made
     assert (back.name, back.classes, back.checksum) == ("mine", 3, made.checksum)
     for mine, theirs in zip((*made.train, *made.test), (*back.train, *back.test), strict=True):
@@ -538,15 +538,15 @@ def test_a_saved_data_set_comes_back(tmp_path: Path) -> None:
 
 
 def test_training_and_test_images_may_be_the_same_tensor(tmp_path: Path) -> None:
-    """Tensors that share memory are refused by safetensors."""
+    """Safetensors refuses tensors that share memory."""
     pair = own(31)
     made = make_dataset(pair, pair)
-    back = fetch(unlent(made, tmp_path / "data.safetensors"))
+    back = fetch(save_reference(made, tmp_path / "data.safetensors"))
     assert torch.equal(back.train[0], back.test[0])
 
 
 def test_another_data_set_in_the_files_place_is_refused(tmp_path: Path) -> None:
-    reference = unlent(make_dataset(own(32), own(6)), tmp_path / "data.safetensors")
+    reference = save_reference(make_dataset(own(32), own(6)), tmp_path / "data.safetensors")
     other = make_dataset(own(33), own(6))
     save(other, tmp_path / "data.safetensors")
     with pytest.raises(DataError, match=rf"'own' must have the checksum {reference.checksum}, but "
@@ -604,7 +604,7 @@ def test_the_digits_can_be_fetched_by_threads_at_once() -> None:
 
 @pytest.fixture
 def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The digits, shared by their process and seen by one that has not read them."""
+    """Share the digits. Return the file, as a process that has not loaded them finds it."""
     monkeypatch.setattr(named, "cache_folder", lambda: str(tmp_path))
     share(load("digits"))
     (path,) = tmp_path.iterdir()
@@ -615,7 +615,7 @@ def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_worker_maps_what_its_parent_shared(
         shared_digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = named._digits()
+    expected = named._read_digits()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # cannot be read from its source
     found = fetch(DataRef("digits", expected.checksum))
     for mine, theirs in zip((*expected.train, *expected.test), (*found.train, *found.test),
@@ -633,12 +633,12 @@ def test_a_damaged_shared_file_is_passed_over(shared_digits: Path, damage: str) 
     shared_digits.write_bytes(content if damage == "a pixel" else b"\xff" * 100)
     if damage == "missing":
         shared_digits.unlink()
-    reference = DataRef("digits", named._digits().checksum)
+    reference = DataRef("digits", named._read_digits().checksum)
     assert fetch(reference).checksum == reference.checksum
     _fetch.cache_clear()
 
 
-def test_own_images_are_not_shared_in_thecache_folder(
+def test_own_images_are_not_shared_in_the_cache_folder(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named, "cache_folder", lambda: str(tmp_path))
     share(make_dataset(own(35), own(6)))
@@ -686,7 +686,7 @@ def test_too_few_or_too_many_held_out_images_are_refused(size: int) -> None:
         held_out(load("digits"), Holdout(size))
 
 
-def test_what_is_held_out_is_written_and_read() -> None:
+def test_a_holdout_is_written_and_read() -> None:
     for holdout in (Holdout(5000, 0), Holdout(1, -7)):
         assert holdout_of(str(holdout)) == holdout
     assert holdout_of("test") is None

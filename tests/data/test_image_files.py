@@ -20,14 +20,14 @@ from lightsearch.errors import ArgumentError, DataError
 
 
 def draw(path: Path, shade: int, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> None:
-    """A file of one colour; PNG keeps it exact."""
+    """Write an image of one colour. PNG keeps it exact."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new(mode, size, shade if mode == "L" else (shade, 0, 255)).save(path)
 
 
 @pytest.fixture
 def leaves(tmp_path: Path) -> Path:
-    """Two classes, in train and test; shades tell the images apart."""
+    """Make a folder of two classes in train and test. Each image has its own shade."""
     for part, count in (("train", 4), ("test", 2)):
         for label, name in enumerate(("elm", "oak")):
             for number in range(count):
@@ -136,7 +136,7 @@ def test_every_name_is_a_set_of_torchvision() -> None:
 def test_usps_has_a_training_and_a_test_part(tmp_path: Path) -> None:
     for name, count in (("usps.bz2", 30), ("usps.t.bz2", 20)):
         rows = "".join(f"{1 + n % 10} " + " ".join(f"{k + 1}:{(n * k % 200) / 100 - 1:.2f}"
-                                                  for k in range(256)) + "\n"
+                                                   for k in range(256)) + "\n"
                        for n in range(count))
         (tmp_path / name).write_bytes(bz2.compress(rows.encode()))
     made = torchvision_dataset("USPS", tmp_path, size=16, gray=True, download=False)

@@ -25,7 +25,7 @@ def optimizer(lr: float) -> torch.optim.SGD:
 
 
 def stepped(scheduler: Any, count: int) -> list[float]:
-    """The learning rates that a PyTorch scheduler gives to `count` steps."""
+    """Return the learning rates of a PyTorch scheduler for `count` steps."""
     found = []
     for _ in range(count):
         found.append(float(scheduler.optimizer.param_groups[0]["lr"]))
@@ -55,7 +55,7 @@ def ours(recipe: Recipe, steps: int, epochs: int = 1) -> list[float]:
 @example(0.3, 1 - 2**-53, 100, 10.0, 100.0)
 def test_onecycle_is_pytorchs(lr: float, warmup: float, steps: int, div: float,
                               final: float) -> None:
-    """PyTorch divides by zero where the peak, or the end after it, falls on the first step."""
+    """PyTorch divides by zero if the peak, or the end after it, falls on the first step."""
     assume(warmup * steps != 1)
     recipe = Recipe(lr=lr, schedule="onecycle", warmup=warmup, div=div, final_div=final)
     try:
@@ -68,7 +68,7 @@ def test_onecycle_is_pytorchs(lr: float, warmup: float, steps: int, div: float,
 
 
 def test_onecycle_where_the_warm_up_is_exactly_one_step() -> None:
-    """Not PyTorch's, which divides by zero: the first step is the peak."""
+    """The first step is the peak. PyTorch divides by zero here."""
     recipe = Recipe(lr=0.5, warmup=0.25, div=10, final_div=100)
     found = ours(recipe, 4)
     assert found[0] == 0.5
@@ -77,7 +77,7 @@ def test_onecycle_where_the_warm_up_is_exactly_one_step() -> None:
 
 
 def test_onecycle_by_hand() -> None:
-    """11 steps, peak at step 0.5 * 11 - 1 = 4.5, which is not a step; the ends are."""
+    """11 steps. The peak is at 0.5 * 11 - 1 = 4.5, between two steps."""
     found = ours(Recipe(lr=1.0, warmup=0.5, div=4, final_div=5), 11)
     assert found[0] == pytest.approx(0.25)
     assert found[-1] == pytest.approx(0.05)
@@ -166,7 +166,7 @@ def test_plateau_is_pytorchs(seen: list[float], patience: int, gamma: float) -> 
         if gamma < 1:
             scheduler.step(loss)
             assert memory.best == scheduler.best
-            assert memory.bad == scheduler.num_bad_epochs
+            assert memory.bad_epochs == scheduler.num_bad_epochs
         expected = made.param_groups[0]["lr"]
         assert learning_rate(recipe, 5, 10, 2, memory) == pytest.approx(expected, rel=1e-9)
 
@@ -184,7 +184,7 @@ def test_plateau_by_hand() -> None:
 
 @pytest.mark.parametrize("schedule", ["onecycle", "cosine", "step", "constant"])
 def test_only_the_plateau_schedule_heeds_the_memory(schedule: str) -> None:
-    """Training keeps the memory for every schedule, so the others must not look at it."""
+    """Training updates the plateau for every schedule, so the others must ignore it."""
     low, recipe = Plateau(0.5, 0.1, 1), Recipe(schedule=schedule)
     assert learning_rate(recipe, 3, 10, 2, low) == learning_rate(recipe, 3, 10, 2)
 

@@ -64,7 +64,7 @@ only_torch = pytest.mark.parametrize("engine", ["torch"], indirect=True)
 
 @pytest.fixture(autouse=True, params=["torch", "native"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What trains wherever a test does not say it: every test here holds for both engines."""
+    """The engine of a test that does not choose one. Every test here runs with both engines."""
     name = str(request.param)
     if name == "native" and not available():
         pytest.skip("the package was installed without a C++ compiler")
@@ -74,7 +74,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def few(train_count: int = 203, test_count: int = 60) -> DataSet:
-    """Some of the digits: 203 are six batches of 32 and one of 11."""
+    """Return some of the digits: 203 are six batches of 32 and one of 11."""
     digits = load("digits")
     (x, y), (u, v) = digits.train, digits.test
     return make_dataset((x[:train_count], y[:train_count]),
@@ -82,7 +82,7 @@ def few(train_count: int = 203, test_count: int = 60) -> DataSet:
 
 
 def numbered(count: int) -> DataSet:
-    """Any number of images, of ten classes in turn."""
+    """Make any number of images, of ten classes in turn."""
     images = (torch.arange(count * 64) % 251).reshape(count, 8, 8).to(torch.uint8)
     pair = (images, torch.arange(count) % 10)
     return make_dataset(pair, pair, name="numbered")
@@ -221,17 +221,17 @@ print(json.dumps([*shown, result.learning_rate.hex()]))
 
 def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int,
                         engine: str) -> None:
-    """Each epoch in a process of its own, the state in a file, against one uninterrupted run."""
+    """Compare one run with epochs that each run in a process, with the state in a file."""
     digits = load("digits")
     save(make_dataset(digits.train, digits.test, name="saved"), tmp_path / "data.safetensors")
     a = Task(parse(design), parse_recipe(recipe), DIGITS, epochs, 5)
     state, results = trained(a)
     for epoch, result in enumerate(results, 1):
-        told = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-c", ONE_EPOCH, design, recipe, str(epochs), str(tmp_path),
              str(epoch), str(epoch), engine], cwd=ROOT, check=True, capture_output=True, text=True,
             env={**os.environ, "PYTHONHASHSEED": str(epoch)}).stdout
-        assert json.loads(told) == [
+        assert json.loads(output) == [
             result.train_loss.hex(), result.train_correct, result.correct, result.raw_correct,
             result.learning_rate.hex()]
     assert same(load_file(tmp_path / f"{epochs}.safetensors"), state)
@@ -306,7 +306,7 @@ def plain_optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
 
 def plain_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int,
                     epochs: int) -> Any:
-    """By the step."""
+    """Return the learning rate of a step."""
     if recipe.schedule == "onecycle":
         return lr_scheduler.OneCycleLR(
             optimizer, recipe.lr, total_steps=steps, pct_start=recipe.warmup,
@@ -318,7 +318,7 @@ def plain_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int
 
 @dataclass
 class Plain:
-    """What the plain loop ends with."""
+    """The final state of the plain loop."""
 
     model: nn.Module
     average: nn.Module
@@ -328,7 +328,7 @@ class Plain:
 
 
 def plain_loop(a: Task, data: DataSet, upto: int) -> Plain:
-    """Nothing but PyTorch; only the initial weights and the order of images are ours."""
+    """Train with PyTorch alone. Only the initial weights and the order of images are ours."""
     recipe, model = a.recipe, plain_net()
     fill(model, drawn(a.design, a.seed))
     optimizer = plain_optimizer(recipe, model)
@@ -424,7 +424,7 @@ def test_training_is_a_plain_pytorch_loop(case: str, epochs: int) -> None:
 
 
 def test_the_first_step_of_sgd_by_hand() -> None:
-    """One batch of everything: w - lr * (1 + momentum) * (gradient + decay * w), Nesterov's."""
+    """One batch of all images. Nesterov: w - lr * (1 + momentum) * (gradient + decay * w)."""
     data = few(40)
     recipe = Recipe(lr=0.5, batch_size=64, momentum=0.8, weight_decay=0.1, schedule="constant")
     state, _ = trained(task(recipe=recipe, epochs=1, data=data))
@@ -500,7 +500,7 @@ def test_training_starts_from_the_initial_weights() -> None:
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, int]]:
-    """The batches as augmentation gets them, and its keys."""
+    """Return the batches and keys that augmentation gets."""
     seen: list[tuple[Tensor, int]] = []
 
     def augment(images: Tensor, recipe: Recipe, stream: int) -> Tensor:
@@ -685,7 +685,7 @@ def test_an_epoch_that_the_task_does_not_have(epoch: int) -> None:
         run_epoch(task(epochs=2), None, epoch)
 
 
-def test_a_state_where_there_is_none_and_none_where_there_is_one() -> None:
+def test_a_missing_or_a_superfluous_state_is_refused() -> None:
     a = task(epochs=3)
     message = r"^`state` must be None at epoch 1 and only there, but got epoch={}$"
     with pytest.raises(ArgumentError, match=message.format(2)):
@@ -730,7 +730,7 @@ def test_a_diverged_epoch_says_so_and_does_not_fail() -> None:
 
 
 def test_the_plateau_remembers_from_epoch_to_epoch() -> None:
-    """At a rate of 1e-8 the loss stays: the first epoch is the best, each after it a bad one."""
+    """At a rate of 1e-8 the loss stays constant: no later epoch is better than the first."""
     recipe = Recipe(lr=1e-8, batch_size=300, momentum=0, schedule="plateau", gamma=0.1, patience=1)
     design = seq(conv(4, norm="none"), gap(), linear(10))
     _, results = trained(task(design, recipe, epochs=7))
@@ -747,7 +747,7 @@ def test_seconds_per_epoch_is_a_plausible_number() -> None:
 
 
 def test_the_time_is_scaled_to_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that ticks once a reading: six of 45 batches, 360 of 360 test images."""
+    """The clock ticks once per reading. Timed are six of 45 batches, 360 of 360 test images."""
     clock = iter(range(100))
     monkeypatch.setattr(room.time, "perf_counter", lambda: float(next(clock)))
     data = load("digits")
@@ -762,7 +762,7 @@ def test_the_time_is_scaled_to_all_images(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
+    """Remove the layer kinds that a test registers."""
     for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (lowering, "_COSTINGS"),
                         (modules, "_MAKERS")):
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
@@ -826,7 +826,7 @@ def test_the_weights_of_a_users_own_layer_do_not_depend_on_other_threads(mixed: 
 
 
 def test_the_oracle_can_tell_models_apart() -> None:
-    """A check of the checks: `close` and `same` do fail."""
+    """`close` and `same` fail if they should."""
     state, _ = trained(task())
     wrong = {k: v + 1e-2 if "conv" in k else v for k, v in state.items()}
     assert not same(state, wrong)
@@ -841,7 +841,7 @@ def test_the_oracle_can_tell_models_apart() -> None:
     ({"design": parse("gap linear(12)")}, "the output must be 10x1x1, .* but got 12x1x1"),
     ({"engine": "jax"}, "`engine` must be one of auto, native, torch, but got engine='jax'"),
 ])
-def test_what_cannot_be_trained_is_refused(change: dict[str, Any], message: str) -> None:
+def test_an_invalid_task_is_refused(change: dict[str, Any], message: str) -> None:
     good = Task(parse("gap linear(10)"), parse_recipe("recipe()"), DIGITS, 1, 0)
     with pytest.raises((ArgumentError, DesignError), match=message):
         run_epoch(dataclasses.replace(good, **change), None, 1)
