@@ -1,7 +1,7 @@
 """Every error that lightsearch raises on purpose.
 
 All derive from `LightsearchError`, so one `except` at a boundary is enough. A message has the
-rule, the value received and the place: "`kernel` must be odd, but got kernel=4 at [2]".
+rule, the value and the place: "`kernel` must be odd, but got kernel=4 at [2]".
 """
 
 import difflib
@@ -17,7 +17,7 @@ class DesignError(LightsearchError, ValueError):
 
 
 class NotationError(LightsearchError, ValueError):
-    """Text that is not in the notation. Shows the text with a mark under the place.
+    """Text that is not in the notation. The message shows the text with a mark under the place.
 
     Attributes: `text`, `position` (index of the first character that does not fit), `expected`.
     """
@@ -26,14 +26,14 @@ class NotationError(LightsearchError, ValueError):
         self.text = text
         self.position = position
         self.expected = expected
-        super().__init__(f"{expected}\n{_marked(text, position)}")
+        super().__init__(f"{expected}\n{_point_at(text, position)}")
 
     def __reduce__(self) -> tuple[type["NotationError"], tuple[str, int, str]]:
         return NotationError, (self.text, self.position, self.expected)
 
 
 class ArgumentError(LightsearchError, ValueError):
-    """An argument of the public interface that is out of range or of the wrong kind."""
+    """An argument of the public interface that is out of range or of the wrong type."""
 
 
 class BudgetError(LightsearchError, ValueError):
@@ -41,28 +41,27 @@ class BudgetError(LightsearchError, ValueError):
 
 
 class DataError(LightsearchError):
-    """A data set that can be neither found nor downloaded, or whose content is unusable."""
+    """A data set that cannot be found, downloaded or used."""
 
 
 class EngineError(LightsearchError):
-    """A training engine that cannot be loaded, or was not built."""
+    """A training engine that is not built or cannot be loaded."""
 
 
 class ExportError(LightsearchError):
-    """A network that cannot be written as asked, or a file that does not compute what it should;
-    also a package that is needed for it and is not there."""
+    """A network that cannot be exported, a file with wrong outputs, or a missing dependency."""
 
 
 class StudyError(LightsearchError):
-    """A study folder that cannot be used: locked, damaged, or made for another question."""
+    """A study folder that is locked, damaged, or made with other settings."""
 
 
 class WorkerError(LightsearchError):
-    """A worker process that died or could not be started, more often than is tolerated."""
+    """A worker process that died or failed to start too often."""
 
 
 def suggestion(value: object, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, where one is near.
+    """Return the end of a message about an unknown name: a similar known name, or "".
 
     >>> from lightsearch.errors import suggestion
     >>> suggestion("mnits", ["mnist", "digits"])
@@ -75,11 +74,11 @@ def suggestion(value: object, known: Iterable[str]) -> str:
 _WINDOW = 60
 
 
-def _marked(text: str, position: int) -> str:
-    """The part of `text` around `position`, with a caret under it."""
+def _point_at(text: str, position: int) -> str:
+    """Return the part of `text` around `position`, with a caret under it."""
     start = max(0, position - _WINDOW)
     end = min(len(text), position + _WINDOW)
     head = "..." if start else ""
     tail = "..." if end < len(text) else ""
-    shown = "".join(c if c.isprintable() else "?" for c in text[start:end])
-    return f"  {head}{shown}{tail}\n  {' ' * (len(head) + position - start)}^"
+    excerpt = "".join(c if c.isprintable() else "?" for c in text[start:end])
+    return f"  {head}{excerpt}{tail}\n  {' ' * (len(head) + position - start)}^"

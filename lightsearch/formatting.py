@@ -1,4 +1,4 @@
-"""How figures are written for people: percentages, durations, large numbers, short lines."""
+"""Figures as text for people: percentages, durations, large numbers, short lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lightsearch.network.cost import BYTES, Budget
 
 
 def percent(share: float | Fraction, digits: int = 2) -> str:
-    """An accuracy from 0 to 1 as a percentage, rounded down: a miss never reads like a hit.
+    """Return an accuracy from 0 to 1 as a percentage. It rounds down: a miss never reads as a hit.
 
     >>> from lightsearch.formatting import percent
     >>> percent(0.994), percent(17871 / 17979)
@@ -20,27 +20,27 @@ def percent(share: float | Fraction, digits: int = 2) -> str:
 
 
 def duration(seconds: float) -> str:
-    """About how long, in the two largest units.
+    """Return a duration in its two largest units, rounded up.
 
     >>> from lightsearch.formatting import duration
     >>> [duration(s) for s in (0.2, 75, 4000, 200_000)]
     ['1 s', '1 min 15 s', '1 h 7 min', '2 d 8 h']
     """
-    whole = max(1, math.ceil(seconds))
-    if whole >= 3600:  # rounded up to what is shown
-        unit = 60 if whole < 86_400 else 3600
-        whole = unit * math.ceil(whole / unit)
+    rest = max(1, math.ceil(seconds))
+    if rest >= 3600:  # rounds up to the smaller of the two units
+        unit = 60 if rest < 86_400 else 3600
+        rest = unit * math.ceil(rest / unit)
     units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
     parts = []
     for name, size in units:
-        count, whole = divmod(whole, size)
+        count, rest = divmod(rest, size)
         parts.append((count, name))
     first = next(index for index, (count, _) in enumerate(parts) if count)
     return " ".join(f"{count} {name}" for count, name in parts[first:first + 2] if count)
 
 
 def large(number: float) -> str:
-    """A count: in full up to a million millions, else by its magnitude.
+    """Return a count in full if it is below 10**12, else in scientific notation.
 
     >>> from lightsearch.formatting import large
     >>> large(1234567), large(10**30)
@@ -53,7 +53,7 @@ def large(number: float) -> str:
 
 
 def caps_text(budget: Budget) -> str:
-    """The caps of a budget, empty where there is none.
+    """Return the caps of a budget, or "" if it has none.
 
     >>> from lightsearch import Budget
     >>> from lightsearch.formatting import caps_text
@@ -66,7 +66,7 @@ def caps_text(budget: Budget) -> str:
 
 
 def activation_text(size: int) -> str:
-    """What a number of activation bytes is of.
+    """Return the unit of a number of activation bytes.
 
     >>> from lightsearch.formatting import activation_text
     >>> activation_text(31360)
@@ -76,15 +76,15 @@ def activation_text(size: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, without control characters."""
+    """Return the text on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def shortened(text: str, width: int) -> str:
-    """The text cut to `width` characters, with three dots where something is missing."""
+    """Return the text, cut to `width` characters with three dots if it is longer."""
     return text if len(text) <= width else text[:max(0, width - 3)] + "..."[:max(0, width)]
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun: `1 trial`, `2 trials`."""
+    """Return a count with its noun: `1 trial`, `2 trials`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")

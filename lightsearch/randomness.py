@@ -1,10 +1,10 @@
 """One counter-based generator for shuffling, augmentation, dropout and initial weights.
 
-Value `i` of the stream with key `k` is `mix(k + (i + 1) * GOLDEN)`: SplitMix64 (Steele, Lea and
-Flood 2014, with Stafford's 13th mixer) read at any place. It has no state, so it is the same in
-every process and thread, and in any engine that can multiply 64-bit integers. Torch's own
-generators are never touched. A stream's key may be a tensor (int64, of no dimension) on the device
-that draws: a captured CUDA graph reads its keys anew at each replay.
+Value `i` of the stream with key `k` is `mix(k + (i + 1) * GOLDEN)`. This is SplitMix64 (Steele,
+Lea and Flood 2014, with Stafford's 13th mixer) at any position. It has no state, so it is equal in
+every process and thread, and in every engine that can multiply 64-bit integers. It does not use
+torch's own generators. A stream's key may be a tensor (int64, without dimensions) on the device
+that draws, since a captured CUDA graph reads its keys at each replay.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _SECOND = 0x94D049BB133111EB
 
 
 def key(seed: int, *parts: int | str) -> int:
-    """The key of the stream for one purpose, such as `key(seed, "dropout", epoch, step, layer)`.
+    """Return the key of a stream for a purpose: `key(seed, "dropout", epoch, step, layer)`.
 
-    64 bits; any integer is taken as a seed, modulo 2**64.
+    A key has 64 bits. The seed is any integer, modulo 2**64.
     """
     state = mix(seed)
     for part in parts:
-        number = part if isinstance(part, int) else _hashed(part)
+        number = part if isinstance(part, int) else _hash_text(part)
         state = mix((state + GOLDEN) ^ mix(number))
     return state
 
 
 def keys(streams: Tensor, part: int | str) -> Tensor:
     """`key(stream, part)` of each of some streams; keys are int64, as `signed` gives them."""
-    number = part if isinstance(part, int) else _hashed(part)
+    number = part if isinstance(part, int) else _hash_text(part)
     return _mixed(_mixed(streams.clone()).add_(signed(GOLDEN)).bitwise_xor_(signed(mix(number))))
 
 
@@ -46,7 +46,7 @@ def indexed_keys(count: int, seed: int, *parts: int | str) -> list[int]:
 
 
 def mix(value: int) -> int:
-    """SplitMix64's finalizer on a Python integer, modulo 2**64."""
+    """Return SplitMix64's finalizer of a Python integer, modulo 2**64."""
     value &= _MASK
     value = ((value ^ (value >> 30)) * _FIRST) & _MASK
     value = ((value ^ (value >> 27)) * _SECOND) & _MASK
@@ -54,18 +54,18 @@ def mix(value: int) -> int:
 
 
 @functools.cache  # a dozen purposes, asked for at each step
-def _hashed(text: str) -> int:
+def _hash_text(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
 def signed(value: int) -> int:
-    """A key as int64 holds it: the same 64 bits."""
+    """Return the int64 that has the same 64 bits as a key."""
     value &= _MASK
     return value - (1 << 64) if value >> 63 else value
 
 
 def bits(stream: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """The first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
+    """Return the first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
     z = torch.arange(1, count + 1, dtype=torch.int64, device=device)
     return _mixed(z.mul_(signed(GOLDEN)).add_(
         signed(stream) if isinstance(stream, int) else stream))
@@ -79,7 +79,7 @@ def _mixed(z: Tensor) -> Tensor:
 
 
 def uniform(stream: int | Tensor, *shape: int, device: torch.device | str = "cpu") -> Tensor:
-    """Float32 in [0, 1), on a grid of 2**-24, of the given shape."""
+    """Return a float32 tensor of the given shape, in [0, 1), on a grid of 2**-24."""
     count = 1
     for size in shape:
         count *= size
@@ -88,26 +88,26 @@ def uniform(stream: int | Tensor, *shape: int, device: torch.device | str = "cpu
 
 
 def permutation(stream: int, count: int, device: torch.device | str = "cpu") -> Tensor:
-    """A permutation of `range(count)`, int64."""
+    """Return a permutation of `range(count)`, int64."""
     return torch.sort(bits(stream, count, device), stable=True).indices
 
 
 def keep(stream: int | Tensor, rate: float, count: int,
          device: torch.device | str = "cpu") -> Tensor:
-    """A boolean mask of `count` values, each False with probability `rate`.
+    """Return a boolean mask of `count` values, each False with probability `rate`.
 
-    Sixteen bits decide about each value, so `rate` is rounded to a multiple of 2**-16
-    (`rounded`); four values share one 64-bit draw, lowest bits first.
+    Each value uses sixteen bits, so `rate` is rounded to a multiple of 2**-16 (`rounded`). Four
+    values share one 64-bit draw, lowest bits first.
     """
     words = bits(stream, (count + 3) // 4, device).view(torch.int16)[:count]
     return words >= threshold(rate) - 32768
 
 
 def rounded(rate: float) -> float:
-    """The rate that `keep` really has."""
+    """Return the exact drop rate of `keep`."""
     return threshold(rate) / 65536
 
 
 def threshold(rate: float) -> int:
-    """Of 65,536 equally likely values, how many stand for a drop."""
+    """Return how many of 65,536 equally likely values mean a drop."""
     return min(round(rate * 65536), 65535)

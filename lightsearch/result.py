@@ -1,4 +1,4 @@
-"""What a study holds, as a value: `SearchResult`, and how to load it from its folder."""
+"""The result of a study, and loading it from the study's folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lightsearch.study.trial import Counts, Trial
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a study holds: the hits, all trials, and what the gate did not let through."""
+    """The result of a study: the leaderboard, all trials, and the counts of rejected designs."""
 
     folder: Path
     identity: Identity
@@ -36,24 +36,24 @@ class SearchResult:
 
     @property
     def leaderboard(self) -> pd.DataFrame:
-        """The designs that reached the target, by accuracy; see `ranked` for other orders."""
+        """The designs that reached the target, by accuracy. `ranked` has other orders."""
         return self.ranked()
 
     def ranked(self, by: str = "accuracy") -> pd.DataFrame:
-        """The leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
+        """Return the leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
         frame = tables.leaderboard(self.records, self.identity, by=by,
                                    confirmed=self.confirmations)
-        frame.attrs["study"] = str(self.folder)  # where `confirm` keeps what it trains
+        frame.attrs["study"] = str(self.folder)  # `confirm` stores its runs there
         return frame
 
     @property
     def trials(self) -> pd.DataFrame:
-        """Every trial, the pruned ones too."""
+        """All trials, also the pruned ones."""
         return tables.trials_table(self.records, self.identity, self.confirmations)
 
     @property
     def counts(self) -> Counts:
-        """Candidates drawn up to the latest trial, and those rejected or met again."""
+        """The numbers of candidates, rejects and duplicates up to the latest trial."""
         return self.records[-1].candidate.counts if self.records else Counts()
 
     @property
@@ -62,20 +62,20 @@ class SearchResult:
         name = self.identity.dataset
         if name in IMAGES:
             return IMAGES[name]
-        where = str(self.folder / "data.safetensors")
-        own = references.fetch(DataRef(name, self.identity.checksum, where))
-        return own.shape, own.classes
+        file = str(self.folder / "data.safetensors")
+        dataset = references.fetch(DataRef(name, self.identity.checksum, file))
+        return dataset.shape, dataset.classes
 
     @property
     def plot(self) -> Plots:
-        """Pictures of the study: `result.plot.pareto()` and others, as matplotlib axes."""
+        """The plots of the study, such as `result.plot.pareto()`. Each returns matplotlib axes."""
         return Plots(self)
 
 
 def load_result(study: str | Path, reason: str = "") -> SearchResult:
-    """What the study in a folder holds, without continuing it (also while it runs).
+    """Load the result of the study in a folder. The study may still be running.
 
-    Raises `StudyError` where there is none.
+    Raises `StudyError` if there is no study.
     """
     folder = path("study", study)
     identity = read_identity(folder)
@@ -88,9 +88,9 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 
 
 def load_weights(study: str | Path, trial: int) -> State:
-    """The weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
+    """Load the weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
 
-    The file is safetensors: reading it runs nothing. Raises `StudyError` where there is none.
+    The file is safetensors, so reading it runs no code. Raises `StudyError` if it is missing.
     """
     integer("trial", trial, 0, 10**9)
     file = path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"

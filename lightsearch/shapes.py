@@ -10,12 +10,12 @@ Shape: TypeAlias = tuple[int, int, int]
 
 
 def elements(shape: Shape) -> int:
-    """The number of values of a shape."""
+    """Return the number of values of a shape."""
     return shape[0] * shape[1] * shape[2]
 
 
 def format_shape(shape: tuple[int, ...]) -> str:
-    """A shape as people write it.
+    """Return a shape as people write it.
 
     >>> format_shape((3, 32, 32))
     '3x32x32'
@@ -24,7 +24,7 @@ def format_shape(shape: tuple[int, ...]) -> str:
 
 
 def slide(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tuple[int, int]:
-    """The output size of a window that slides over an image of `size`, (height, width).
+    """Return the output size, (height, width), of a window that slides over an image of `size`.
 
     >>> slide((28, 28), kernel=3, stride=2, padding=1)
     (14, 14)

@@ -1,7 +1,7 @@
-"""What accuracies over several seeds say about a design: bounds of the mean and of the share.
+"""Statistics of a design's accuracy over several seeds: bounds of the mean and of the hit rate.
 
-Accuracies are kept as numbers of right images, so that means are exact and a mean that equals the
-target is at the target.
+Accuracies are stored as numbers of right images, so means are exact. A mean that equals the target
+reaches it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from fractions import Fraction
 
 from scipy.special import betaincinv, stdtr, stdtrit
 
-ERROR = 0.05  # of calling something confirmed that is not
+ERROR = 0.05  # probability of confirming a design that is not good enough
 FEWEST = 3  # seeds before a design may be given up
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The number of right images of `total`, by seed.
+    """The number of right images of `total`, for each seed.
 
     >>> from lightsearch.statistics import Sample
     >>> sample = Sample((9941, 9946, 9944, 9949), 10_000)
@@ -35,12 +35,12 @@ class Sample:
 
     @property
     def mean(self) -> Fraction:
-        """Mean accuracy, exactly."""
+        """The exact mean accuracy."""
         return Fraction(sum(self.correct), len(self.correct) * self.total)
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the accuracy (n - 1); not a number for a single seed."""
+        """The standard deviation of the accuracy (n - 1); NaN for a single seed."""
         count = len(self.correct)
         if count < 2:
             return math.nan
@@ -48,30 +48,30 @@ class Sample:
         return math.sqrt(squares / (count * (count - 1))) / self.total
 
     def hits(self, target: Fraction) -> int:
-        """How many seeds reached the target."""
+        """Return the number of seeds that reached the target."""
         return sum(Fraction(c, self.total) >= target for c in self.correct)
 
     def _margin(self, error: float) -> float:
-        """How far the one-sided bound is from the mean; infinite for a single seed."""
+        """Return the distance of the one-sided bound from the mean; infinite for a single seed."""
         count = len(self.correct)
         if count < 2:
             return math.inf
         return float(stdtrit(count - 1, 1 - error)) * self.sd / math.sqrt(count)
 
     def bound(self, error: float = ERROR) -> float:
-        """The one-sided lower t bound of the mean, at confidence `1 - error`."""
+        """Return the one-sided lower t bound of the mean, at confidence `1 - error`."""
         return float(self.mean) - self._margin(error)
 
     def above(self, target: Fraction, error: float = ERROR) -> bool:
-        """Whether that bound is at or above the target."""
+        """Whether the lower bound of the mean is at or above the target."""
         return float(self.mean - target) >= self._margin(error)
 
     def below(self, target: Fraction, error: float = ERROR) -> bool:
-        """Whether the one-sided upper t bound is below the target, for enough seeds."""
+        """Whether there are enough seeds and the upper t bound of the mean is below the target."""
         return len(self) >= FEWEST and float(target - self.mean) > self._margin(error)
 
     def p_value(self, target: Fraction) -> float:
-        """Of the one-sided t test that the mean is at most the target."""
+        """Return the p value of the one-sided t test that the mean is at most the target."""
         count, above = len(self.correct), float(self.mean - target)
         if count < 2:
             return 1.0
@@ -81,19 +81,19 @@ class Sample:
 
 
 def share_bound(hits: int, count: int, error: float = ERROR) -> float:
-    """The one-sided lower bound of a share at confidence `1 - error`.
+    """Return the one-sided lower bound of a share (Clopper and Pearson 1934).
 
-    Clopper and Pearson 1934: never less sure than it says.
+    Its confidence is at least `1 - error`.
     """
     return float(betaincinv(hits, count - hits + 1, error)) if hits else 0.0
 
 
 def holm(p_values: Sequence[float], error: float = ERROR) -> list[float]:
-    """The level that each of several tests must meet, so that all of them together are wrong
-    with a probability of at most `error` (Holm 1979).
+    """Return the level of each of several tests (Holm 1979).
 
-    The smallest p value is held against `error / m`, the next against `error / (m - 1)`, and so
-    on up to the first that fails, whose level is also that of all larger ones.
+    The probability of any wrong rejection is then at most `error`. The level of the smallest of m
+    p values is `error / m`, the next is `error / (m - 1)`, and so on. The first p value above its
+    level fails, and all larger ones get the same level.
 
     >>> from lightsearch.statistics import holm
     >>> holm([0.01, 0.04, 0.03, 0.005])

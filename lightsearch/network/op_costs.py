@@ -27,10 +27,10 @@ from lightsearch.shapes import Shape, elements, slide
 def sum_costs(layer: Layer, ops: Ops, source: Shape) -> Step:
     """Return the layer with its operations and their total cost on an input of `source`."""
     shape, params, macs, extent, stride, whole, padding = source, 0, 0, 1, 1, False, 0
-    held = peak = kept = elements(source)
+    input_size = peak = kept = elements(source)
     for index, (_, op) in enumerate(ops):
         local = _cost_operation(op, shape)
-        kept = max(kept, held + (local.peak or elements(shape)) if index else local.kept)
+        kept = max(kept, input_size + (local.peak or elements(shape)) if index else local.kept)
         extent += (local.extent - 1) * stride
         padding += local.padding * stride
         stride *= local.stride
@@ -84,20 +84,20 @@ def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
 
 def _cost_residual(op: Add, source: Shape) -> Local:
     """Return the cost of a residual addition. Its input stays alive while the body runs."""
-    held, extent, stride, padding, peak, fresh = elements(source), 1, 1, 0, 0, False
+    input_size, extent, stride, padding, peak, past_input = elements(source), 1, 1, 0, 0, False
     for step in op.body:
-        peak = max(peak, held + step.peak if fresh else step.kept)
-        fresh = fresh or bool(step.ops)
+        peak = max(peak, input_size + step.peak if past_input else step.kept)
+        past_input = past_input or bool(step.ops)
         extent += (step.extent - 1) * stride
         padding += step.padding * stride
         stride *= step.stride
     shape = op.body[-1].shape
     size = elements(shape)
     resized = source[0] * shape[1] * shape[2] if op.size else 0
-    peak = max(peak, held + size + resized)
-    kept = max(peak, held + size + resized + (size if op.project else 0))
+    peak = max(peak, input_size + size + resized)
+    kept = max(peak, input_size + size + resized + (size if op.project else 0))
     if op.project:
-        peak = max(peak, 2 * size + (resized or held))
+        peak = max(peak, 2 * size + (resized or input_size))
     params = sum(step.params for step in op.body)
     macs = sum(step.macs for step in op.body)
     if op.project:
@@ -117,8 +117,8 @@ def _join_windows(source: Shape, shape: Shape, extent: int, stride: int,
     low, high = 0, extent - 1
     for before, after in zip(source[1:], shape[1:], strict=True):
         for index in (0, after - 1):
-            seen = nearest(index, before, after) - index * stride + padding
-            low, high = min(low, seen), max(high, seen)
+            position = nearest(index, before, after) - index * stride + padding
+            low, high = min(low, position), max(high, position)
     return low, high
 
 

@@ -79,8 +79,8 @@ def survey(space: Space, shape: Shape = (1, 28, 28), classes: int | None = 10,
 
     >>> from lightsearch import Budget, conv, gap, linear, oneof, seq
     >>> from lightsearch.space import survey
-    >>> found = survey(seq(conv(oneof(8, 16, 99)), gap(), linear(10)), budget=Budget(params=400))
-    >>> found.designs, found.within, str(found.smallest), found.smallest_params
+    >>> result = survey(seq(conv(oneof(8, 16, 99)), gap(), linear(10)), budget=Budget(params=400))
+    >>> result.designs, result.within, str(result.smallest), result.smallest_params
     (3, 2, 'conv(8) gap linear(10)', 178)
 
     Dynamic programming over (position, shape, parameters) gives an exact count by parameters, as
