@@ -30,7 +30,7 @@ quick = settings(deadline=None, database=None, derandomize=True, max_examples=60
 
 
 def splitmix64(state: int, count: int) -> list[int]:
-    """Vigna's splitmix64.c, line by line: a state that is stepped, then mixed."""
+    """Vigna's splitmix64.c, line by line: step the state, then mix it."""
     found = []
     for _ in range(count):
         state = (state + 0x9E3779B97F4A7C15) % WHOLE
@@ -90,24 +90,24 @@ def test_each_part_of_a_key_matters() -> None:
     assert all(0 <= k < WHOLE for k in keys)
 
 
-def finalized(value: int) -> int:
-    """SplitMix64's output for a given state: one step of the reference, from one step before."""
+def finalize(value: int) -> int:
+    """Return SplitMix64's output at `state`: one step of the reference from the state before."""
     return splitmix64(value - 0x9E3779B97F4A7C15, 1)[0]
 
 
 @quick
 @given(seeds, st.lists(st.integers(0, WHOLE - 1) | st.text(max_size=8), max_size=4))
 def test_keys_are_chained_through_the_finalizer(seed: int, parts: list[int | str]) -> None:
-    state = finalized(seed)
+    state = finalize(seed)
     for part in parts:
         if isinstance(part, str):
             part = int.from_bytes(hashlib.sha256(part.encode()).digest()[:8], "little")
-        state = finalized((state + 0x9E3779B97F4A7C15) % WHOLE ^ finalized(part))
+        state = finalize((state + 0x9E3779B97F4A7C15) % WHOLE ^ finalize(part))
     assert key(seed, *parts) == state
 
 
 def test_keys_are_fixed_for_ever() -> None:
-    """Every study stands on these figures: whoever changes them changes all its numbers."""
+    """Every study depends on these figures: a change of them changes all its numbers."""
     assert key(0) == 0
     assert key(0, 0) == 0xE220A8397B1DCDAF
     assert key(3, "shuffle", 1) == 0xFF94E74616E78BAF

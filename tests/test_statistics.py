@@ -76,15 +76,15 @@ def _one(correct: np.ndarray) -> Confirmation:
     return gathered(("design", "recipe"), SEEDS, [int(c) for c in correct], 10_000, TARGET)
 
 
-def _drawn(generator: np.random.Generator, mean: float, *shape: int) -> np.ndarray:
-    """Right images of 10,000 by seed: runs vary by 0.055 points around the design's own mean."""
+def _draw(generator: np.random.Generator, mean: float, *shape: int) -> np.ndarray:
+    """Draw the right images of 10,000 by seed: a standard deviation of 0.055 points."""
     return np.rint(generator.normal(10_000 * mean, 5.5, (*shape, len(SEEDS)))).clip(0, 10_000)
 
 
 def test_false_confirmations_are_at_most_one_in_twenty() -> None:
     generator = np.random.default_rng(0)
     tries = 4000
-    runs = _drawn(generator, 0.994, tries)
+    runs = _draw(generator, 0.994, tries)
     rate = np.mean([judged([_one(correct)])[0].confirmed for correct in runs])
     spread = 3 * math.sqrt(0.05 * 0.95 / tries)  # of the simulation, not of the rule
     assert rate <= 0.05 + spread
@@ -97,7 +97,7 @@ def test_false_confirmations_are_at_most_one_in_twenty() -> None:
 def test_false_confirmations_of_several_designs_together_are_at_most_one_in_twenty() -> None:
     generator = np.random.default_rng(1)
     tries = 1500
-    families = _drawn(generator, 0.994, tries, 3)
+    families = _draw(generator, 0.994, tries, 3)
     together = [judged([_one(correct) for correct in family]) for family in families]
     rate = np.mean([any(one.confirmed for one in family) for family in together])
     assert rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tries)
@@ -108,9 +108,9 @@ def test_false_confirmations_of_several_designs_together_are_at_most_one_in_twen
 
 def test_a_good_design_is_confirmed_and_a_bad_one_is_given_up_early() -> None:
     generator = np.random.default_rng(2)
-    good = [judged([_one(correct)])[0] for correct in _drawn(generator, 0.9946, 300)]
+    good = [judged([_one(correct)])[0] for correct in _draw(generator, 0.9946, 300)]
     assert np.mean([one.confirmed for one in good]) > 0.9
-    bad = [judged([_one(correct)])[0] for correct in _drawn(generator, 0.9932, 300)]
+    bad = [judged([_one(correct)])[0] for correct in _draw(generator, 0.9932, 300)]
     assert not any(one.confirmed for one in bad)
     assert np.mean([len(one.sample) for one in bad]) < 5
 

@@ -121,7 +121,7 @@ BAD: list[tuple[Callable[[], Any], str]] = [
 
 
 @pytest.mark.parametrize(("call", "message"), BAD, ids=[str(i) for i in range(len(BAD))])
-def test_what_breaks_a_rule_is_refused_when_it_is_made(
+def test_an_invalid_value_is_refused_when_it_is_made(
     call: Callable[[], Any], message: str
 ) -> None:
     with pytest.raises(DesignError, match=message):
@@ -158,7 +158,7 @@ SAME: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=[repr(other) for _, other in SAME])
-def test_two_ways_to_the_same_are_one_value(one: Any, other: Any) -> None:
+def test_two_ways_to_write_a_network_are_one_value(one: Any, other: Any) -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert repr(one) == repr(other)
@@ -175,7 +175,7 @@ def test_different_values_differ(one: Any, other: Any) -> None:
     assert one != other
 
 
-def test_a_field_that_may_yet_matter_is_kept() -> None:
+def test_a_field_that_may_have_an_effect_is_kept() -> None:
     layer = conv(8, act=oneof("none", "gelu"), order="act-norm")
     assert layer.order == "act-norm"
     assert decode(seq(layer), lambda path, options: 0) == seq(conv(8, act="none"))
@@ -183,7 +183,7 @@ def test_a_field_that_may_yet_matter_is_kept() -> None:
         seq(conv(8, act="gelu", order="act-norm"))
 
 
-def test_derived_values_wait_for_what_they_derive_from() -> None:
+def test_derived_values_wait_for_undecided_fields() -> None:
     space = seq(conv(8, oneof(3, 5)), maxpool(oneof(2, 3)))
     assert (space.parts[0].padding, space.parts[1].stride) == ("same", "kernel")  # type: ignore
     design = decode(space, lambda path, options: 1)

@@ -59,7 +59,7 @@ def test_the_default_of_a_search_is_a_decided_recipe_with_an_average() -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("name", OTHER_VALUES)
-def test_what_a_schedule_does_not_read_goes_back_to_its_default(schedule: str, name: str) -> None:
+def test_a_field_that_the_schedule_does_not_read_is_reset(schedule: str, name: str) -> None:
     value = OTHER_VALUES[name]
     recipe = Recipe(schedule=schedule, **{name: value})
     read = name in READ_BY_SCHEDULE[schedule]
@@ -144,14 +144,14 @@ REFUSED: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("name", "value", "message"), REFUSED,
                          ids=[f"{name}={value!r}" for name, value, _ in REFUSED])
-def test_what_is_refused_and_how(name: str, value: Any, message: str) -> None:
+def test_an_invalid_field_is_refused_with_its_rule(name: str, value: Any, message: str) -> None:
     with pytest.raises(DesignError, match=f"^recipe: `{name}` must be ") as caught:
         Recipe(**{name: value})
     assert str(caught.value) == f"recipe: `{name}` {message}"
     assert isinstance(caught.value, LightsearchError)
 
 
-def test_every_field_has_a_refusal() -> None:
+def test_every_field_has_an_invalid_value_above() -> None:
     assert {name for name, _, _ in REFUSED} == {f.name for f in dataclasses.fields(Recipe)}
 
 

@@ -33,18 +33,18 @@ def _check(folder: Path, case: dict[str, Any]) -> None:
 
 
 def main(folder: Path) -> None:
-    """Check each case of the folder: what is wrong with it, by name; nothing where it is right."""
+    """Check each case of the folder. Print the faults by name; "" is none."""
     sys.meta_path.insert(0, _Blocked())
     torch.set_num_threads(1)
-    found = {}
+    faults = {}
     for case in torch.load(folder / "cases.pt"):
         try:
             _check(folder, case)
-            found[case["name"]] = ""
+            faults[case["name"]] = ""
         except Exception as error:
-            found[case["name"]] = f"{case['design']}: {type(error).__name__}: {error}"
+            faults[case["name"]] = f"{case['design']}: {type(error).__name__}: {error}"
     assert "lightsearch" not in sys.modules
-    print(json.dumps(found))
+    print(json.dumps(faults))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ bare_conv = partial(conv, norm="none", act="none")
 
 
 def _check_against_torch(design: Seq, shape: tuple[int, int, int]) -> None:
-    """Totals and layers against the module, `FlopCounterMode` and torchinfo."""
+    """Compare totals and layers with the module, `FlopCounterMode` and torchinfo."""
     note(f"{design} on {shape}")
     costed, module = cost(design, shape), build(design, shape).eval()
     assert sum(p.numel() for p in module.parameters()) == costed.params
@@ -101,44 +101,44 @@ def test_many_designs_cost_what_torch_says(make: Make, data: st.DataObject) -> N
 # Receptive field and jump, from gradients --------------------------------------------------------
 
 
-def _positive(module: nn.Module) -> nn.Module:
-    """All weights positive, max pooling replaced by average, gates left out."""
+def _make_positive(module: nn.Module) -> nn.Module:
+    """Make all weights positive, replace max pooling by average pooling, leave gates out."""
     for name, child in module.named_children():
         if isinstance(child, nn.MaxPool2d):
             setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride, child.padding))
         elif isinstance(child, GlobalGate | SqueezeExcitation):
             setattr(module, name, nn.Identity())
         else:
-            _positive(child)
+            _make_positive(child)
     for parameter in module.parameters(recurse=False):
         nn.init.constant_(parameter, 1 / max(1, parameter[0].numel()))
     return module.eval().double()
 
 
-def _seen(output: Tensor, images: Tensor, axis: int, index: int) -> tuple[int, int]:
-    """First and last input row (axis 2) or column (axis 3) that an output row or column sees."""
+def _find_span(output: Tensor, images: Tensor, axis: int, index: int) -> tuple[int, int]:
+    """Return the first and last input row (axis 2) or column (axis 3) that an output sees."""
     (gradient,) = torch.autograd.grad(output.select(axis, index).sum(), images, retain_graph=True)
     rows = gradient.abs().sum(tuple(i for i in range(4) if i != axis)).nonzero().flatten()
     return (int(rows[0]), int(rows[-1])) if len(rows) else (0, -1)
 
 
-def _measured(design: Seq, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
-    module = _positive(build(design, shape))
+def _run_positive(design: Seq, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    module = _make_positive(build(design, shape))
     images = torch.ones(1, *shape, dtype=torch.double, requires_grad=True)
     return module(images).reshape(1, *cost(design, shape).shape), images
 
 
 def _check_field(design: Seq, shape: tuple[int, int, int]) -> None:
-    """Exact at the middle of the output, where that sees no border of the image."""
+    """Compare exactly at the middle of the output, if no border of the image reaches it."""
     costed = cost(design, shape)
     note(f"{design} on {shape}: {costed.receptive_field}, jump {costed.jump}")
-    output, images = _measured(design, shape)
+    output, images = _run_positive(design, shape)
     for axis in (2, 3):
         middle, border = output.shape[axis] // 2, shape[axis - 1] - 1
         if not design.parts or output.shape[axis] == 1:
             continue
-        first, last = _seen(output, images, axis, middle - 1)
-        after, _ = _seen(output, images, axis, middle)
+        first, last = _find_span(output, images, axis, middle - 1)
+        after, _ = _find_span(output, images, axis, middle)
         wide = costed.receptive_field - 1  # padding may hide the pixel at either end of it
         if last - wide < 0 or after + wide > border:
             assert last - first + 1 <= costed.receptive_field
@@ -148,19 +148,20 @@ def _check_field(design: Seq, shape: tuple[int, int, int]) -> None:
 
 
 def _check_last_field(design: Seq, shape: tuple[int, int, int]) -> None:
-    """Without padding nothing is clipped, so even the last layer's field can be measured."""
+    """Measure the last layer's field too: without padding, no border clips it."""
     note(f"{design} on {shape}")
-    output, images = _measured(design, shape)
-    sizes = [last - first + 1 for first, last in (_seen(output, images, a, 0) for a in (2, 3))]
+    output, images = _run_positive(design, shape)
+    spans = [_find_span(output, images, axis, 0) for axis in (2, 3)]
+    sizes = [last - first + 1 for first, last in spans]
     assert max(sizes) == cost(design, shape).receptive_field
 
 
 def _check_no_wider(design: Seq, shape: tuple[int, int, int]) -> None:
-    """With strides and any padding in the bodies of residuals the field depends on the place."""
+    """Check an upper bound: strides and padding in residual bodies vary the field by place."""
     note(f"{design} on {shape}")
-    output, images = _measured(design, shape)
+    output, images = _run_positive(design, shape)
     for index in {0, output.shape[2] // 2, output.shape[2] - 1}:
-        first, last = _seen(output, images, 2, index)
+        first, last = _find_span(output, images, 2, index)
         assert last - first + 1 <= cost(design, shape).receptive_field
 
 
@@ -178,7 +179,7 @@ def test_receptive_field_of_an_average_or_linear_layer(one: Drawn) -> None:
 
 @few
 @given(drawn(loose))
-def test_no_receptive_field_is_wider_than_said(one: Drawn) -> None:
+def test_no_receptive_field_is_wider_than_computed(one: Drawn) -> None:
     _check_no_wider(*one)
 
 
@@ -199,8 +200,8 @@ def test_receptive_fields_of_many_designs(make: Make, check: Any, data: st.DataO
 ])
 def test_a_resized_shortcut_may_reach_beyond_its_body(body: Any, size: int, field: int) -> None:
     design, shape = seq(residual(seq(body))), (1, size, size)
-    output, images = _measured(design, shape)
-    spans = [_seen(output, images, 2, index) for index in range(output.shape[2])]
+    output, images = _run_positive(design, shape)
+    spans = [_find_span(output, images, 2, index) for index in range(output.shape[2])]
     assert max(last - first + 1 for first, last in spans) == field
     assert cost(design, shape).receptive_field == field
 
@@ -215,7 +216,7 @@ def test_gates_see_the_whole_image_and_are_flagged() -> None:
         module = build(design, (1, 20, 20))
         for weight in module.parameters():
             nn.init.constant_(weight, 0.1)
-        assert _seen(module(images), images, 2, 10) == (0, 19)
+        assert _find_span(module(images), images, 2, 10) == (0, 19)
     assert cost(seq(residual(seq(gate())))).whole_image
     assert not cost(seq(conv(4), gap())).whole_image
 
@@ -224,7 +225,7 @@ def test_gates_see_the_whole_image_and_are_flagged() -> None:
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of floating-point storages alive, weights aside, and keeps the most."""
+    """Counts the bytes of live floating-point storages without the weights. Keeps the maximum."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -436,7 +437,7 @@ def test_fingerprint_depends_on_the_shape_and_not_on_the_run() -> None:
 
 
 def test_equal_fingerprints_mean_equal_outputs() -> None:
-    """Every pair that collides among all short designs of a menu full of near-synonyms."""
+    """Compare every pair with one fingerprint, among all short designs of a menu of synonyms."""
     menu = (conv(2, kernel=1), conv(2, kernel=3, padding=0), depthwise(kernel=1, norm="none",
             act="none"), separable(2, kernel=1), maxpool(1), maxpool(2), avgpool(2),
             maxpool(2, stride=1), avgpool(3, stride=2), gap(), linear(2),
@@ -477,7 +478,7 @@ def test_equal_fingerprints_mean_equal_outputs() -> None:
     (seq(conv(8), conv(oneof(8, 16))), r"must have no choices left .* at \[1\]$"),
     (seq(oneof(conv(8), conv(16))), r"must have no choices left, .* at \[0\]$"),
 ])
-def test_what_does_not_fit_is_refused_with_the_place(design: Seq, message: str) -> None:
+def test_a_layer_that_does_not_fit_is_refused_with_its_place(design: Seq, message: str) -> None:
     for judge in (cost, build, fingerprint):
         with pytest.raises(DesignError, match=message):
             judge(design, (2, 6, 8))
@@ -497,7 +498,7 @@ def test_output_that_is_not_the_class_count(design: Seq, message: str) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 28), (0, 28, 28), (1, 28.0, 28), (1, 28, 28, 1),
                                    (True, 2, 2), None])
-def test_shapes_that_are_none(shape: Any) -> None:
+def test_invalid_shapes_are_refused(shape: Any) -> None:
     with pytest.raises(ArgumentError, match="`shape` must be three integers >= 1"):
         cost(seq(conv(8)), shape)
 
@@ -539,7 +540,7 @@ def test_budget_caps_are_inclusive_and_named() -> None:
 
 @pytest.mark.parametrize("name", ["params", "macs", "activation_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 8e3, True, "8000"])
-def test_budget_refuses_what_is_no_cap(name: str, value: Any) -> None:
+def test_budget_refuses_invalid_caps(name: str, value: Any) -> None:
     with pytest.raises(ArgumentError, match=rf"`budget.{name}` must be an integer >= 1 or None, "
                                             rf"but got {name}={value!r}"):
         Budget(**{name: value})

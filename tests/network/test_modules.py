@@ -184,14 +184,14 @@ def test_summary_is_the_table_of_torchinfo() -> None:
     (seq(conv(3, groups=2)), r"`groups` must divide the output channels, .* at \[0\]"),
     (seq(residual(seq(conv(9)))), r"`shortcut` must be 'project' .* at \[0\]"),
 ])
-def test_what_does_not_fit_is_refused(design: Seq, message: str) -> None:
+def test_a_layer_that_does_not_fit_is_refused(design: Seq, message: str) -> None:
     with pytest.raises(DesignError, match=message):
         build(design, (4, 7, 9))
     with pytest.raises(DesignError, match=message):
         summary(design, (4, 7, 9))
 
 
-def test_shape_that_is_none() -> None:
+def test_an_invalid_shape_is_refused() -> None:
     bad: Any = (28, 28)
     with pytest.raises(ArgumentError, match="`shape` must be three integers >= 1"):
         build(seq(conv(8)), bad)
@@ -249,7 +249,7 @@ class Lonely(Layer):
 
 
 @pytest.mark.usefixtures("registry")
-def test_registering_what_cannot_be_registered() -> None:
+def test_invalid_registrations_are_refused() -> None:
     wrong: Any = dict
     with pytest.raises(ArgumentError, match=r"`cls` must be a class derived from Layer, but got "
                                             r"cls=<class 'dict'>"):
@@ -290,7 +290,7 @@ def test_a_module_must_have_the_parameters_that_its_cost_says() -> None:
 
 
 @pytest.mark.usefixtures("registry")
-def test_a_layer_of_the_users_own_takes_its_registration_along() -> None:
+def test_a_pickled_layer_of_a_users_kind_carries_its_registration() -> None:
     register("scaled", Scaled, cost=_scaled_cost, module=ScaledModule)
     sent = pickle.dumps(seq(conv(4), Scaled(8, times=3)))
     registered = (parts._KINDS, lowering._COSTINGS,

@@ -39,7 +39,7 @@ def _odd_ones() -> list[Drawn]:
 
 
 def _case(name: str, drawn: Drawn) -> dict[str, Any]:
-    """What `build` gives in both modes; the randomness of dropouts comes from one seed."""
+    """Return the outputs of `build` in both modes. One seed determines the dropouts."""
     design, shape = drawn
     torch.manual_seed(len(name))
     module = build(design, shape)
@@ -57,8 +57,8 @@ def _case(name: str, drawn: Drawn) -> dict[str, Any]:
             "training_outputs": training, "weights_after": dict(module.state_dict())}
 
 
-def _checked(folder: Path, designs: list[Drawn], faulty: dict[str, str]) -> dict[str, str]:
-    """What is wrong with the source of each design, and with faulty ones, by name."""
+def _find_faults(folder: Path, designs: list[Drawn], faulty: dict[str, str]) -> dict[str, str]:
+    """Return the fault in the source of each design, and of faulty ones, by name."""
     cases = []
     for index, drawn in enumerate(designs):
         name = f"net_{index:03}"
@@ -73,34 +73,34 @@ def _checked(folder: Path, designs: list[Drawn], faulty: dict[str, str]) -> dict
     assert run.returncode == 0, run.stderr
     for name in faulty:
         (folder / f"{name}.py").unlink()
-    found: dict[str, str] = json.loads(run.stdout)
-    assert len(found) == len(cases)
-    return found
+    faults: dict[str, str] = json.loads(run.stdout)
+    assert len(faults) == len(cases)
+    return faults
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A folder of written networks, and what is wrong with each where lightsearch is not."""
+    """Return a folder of written networks, and their faults in a process without lightsearch."""
     folder = tmp_path_factory.mktemp("written")
     published: list[Drawn] = [(entry.design, (1, 28, 28)) for entry in zoo.values()]
     source = to_source(parse("conv(4,gelu) gap linear(3)"), shape=FAULTY[1])
-    return folder, _checked(
+    return folder, _find_faults(
         folder, [*published, *_odd_ones(), *_random_designs(range(10))],
         {"wrong": source, "needy": f"import lightsearch\n\n{source}"})
 
 
 def test_zoo_and_random_designs_run_without_lightsearch(written: Any) -> None:
-    found = {name: wrong for name, wrong in written[1].items() if name.startswith("net_")}
-    assert len(found) >= 12 + 40
-    assert not [wrong for wrong in found.values() if wrong]
+    faults = {name: wrong for name, wrong in written[1].items() if name.startswith("net_")}
+    assert len(faults) >= 12 + 40
+    assert not [wrong for wrong in faults.values() if wrong]
 
 
 @pytest.mark.slow
 def test_many_random_designs_run_without_lightsearch(tmp_path: Path) -> None:
-    found = _checked(tmp_path, _random_designs(range(10, 85)), {})
-    assert len(found) == 300 and not [wrong for wrong in found.values() if wrong]
+    faults = _find_faults(tmp_path, _random_designs(range(10, 85)), {})
+    assert len(faults) == 300 and not [wrong for wrong in faults.values() if wrong]
     for line in RUFF:
-        test_files_are_as_ruff_leaves_them((tmp_path, found), line)
+        test_files_are_as_ruff_leaves_them((tmp_path, faults), line)
 
 
 def test_a_network_that_differs_is_noticed(written: Any) -> None:

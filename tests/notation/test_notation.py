@@ -202,7 +202,7 @@ def test_the_type_of_a_named_choice_is_kept_where_its_options_only_look_equal() 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Shake(Layer):
-    """Defaults that must be denied, negative numbers, words that mean two things."""
+    """A kind with flags that default to true, negative numbers, and ambiguous words."""
 
     left: str = word("none", ("none", "both", "wide"))
     right: str = word("none", ("none", "both"))
@@ -413,7 +413,7 @@ def test_recipe_errors(text: str, position: int, message: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 3, b"gap", ["gap"], gap(), seq(gap())])
-def test_what_is_not_text_is_refused(value: Any) -> None:
+def test_a_value_that_is_not_text_is_refused(value: Any) -> None:
     with pytest.raises(ArgumentError, match="`text` must be a string, but got text="):
         parse(value)
     with pytest.raises(ArgumentError, match="`text` must be a string, but got text="):
@@ -421,7 +421,7 @@ def test_what_is_not_text_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["gap", None, oneof(1, 2), [gap()]])
-def test_what_has_no_notation_is_refused(value: Any) -> None:
+def test_a_value_without_notation_is_refused(value: Any) -> None:
     with pytest.raises(ArgumentError, match="`value` must be a design, space, layer or recipe"):
         format_text(value)
 
@@ -478,7 +478,7 @@ def test_a_text_with_a_mistake_is_read_or_refused(text: str, generator: random.R
     "gap" + "*(0|1)" * MAX_DEPTH,
     "[" * 25 + "gap" + "??]" * 25,
 ])
-def test_what_nests_as_deep_as_allowed_comes_back(nested: str) -> None:
+def test_the_deepest_allowed_nesting_comes_back(nested: str) -> None:
     space = parse(nested)
     assert parse(str(space)) == space
 

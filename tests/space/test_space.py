@@ -52,26 +52,26 @@ MOST = 800  # assignments of a space that is checked by brute force
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Widen(Layer):
-    """A user's own kind: more channels, at one parameter each."""
+    """A user's own kind that adds channels, at one parameter each."""
 
     by: int = integer()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Twice(Layer):
-    """A user's own kind with a body, which runs twice with shared weights."""
+    """A user's own kind that runs its body twice, with shared weights."""
 
     inner: Seq = body()
     scale: int = integer(1)
 
 
-def _widened(layer: Any, shape: tuple[int, int, int]) -> Local:
+def _cost_of_widen(layer: Any, shape: tuple[int, int, int]) -> Local:
     if shape[0] + layer.by > 6:
         raise DesignError("`by` must give at most 6 channels")
     return Local((shape[0] + layer.by, shape[1], shape[2]), params=shape[0] + layer.by)
 
 
-def _doubled(layer: Any, shape: tuple[int, int, int]) -> Local:
+def _cost_of_twice(layer: Any, shape: tuple[int, int, int]) -> Local:
     once = lower_all(layer.inner, shape)
     out = once[-1].shape if once else shape
     again = lower_all(layer.inner, out)
@@ -80,18 +80,18 @@ def _doubled(layer: Any, shape: tuple[int, int, int]) -> Local:
 
 
 register_kind("widen_test", Widen)
-register_cost(Widen, _widened)
+register_cost(Widen, _cost_of_widen)
 register_kind("twice_test", Twice)
-register_cost(Twice, _doubled)
+register_cost(Twice, _cost_of_twice)
 
 
 class TooManyError(Exception):
-    """More assignments than brute force should look at."""
+    """The space has too many assignments for brute force."""
 
 
 def brute(space: Seq, shape: Any = SHAPE, classes: int = CLASSES, most: int = 10_000,
           ) -> list[tuple[dict[str, int], Seq, Cost]]:
-    """Every assignment of active decisions that gives a valid design."""
+    """Return every assignment of active decisions that gives a valid design."""
 
     def make(choose: Choose) -> Any:
         try:
@@ -100,13 +100,13 @@ def brute(space: Seq, shape: Any = SHAPE, classes: int = CLASSES, most: int = 10
         except DesignError:
             return None
 
-    found = []
-    for number, (record, made) in enumerate(enumerate_choices(make)):
+    members = []
+    for number, (record, member) in enumerate(enumerate_choices(make)):
         if number >= most:
             raise TooManyError
-        if made is not None:
-            found.append((record, *made))
-    return found
+        if member is not None:
+            members.append((record, *member))
+    return members
 
 
 # Random spaces ----------------------------------------------------------------------------------
@@ -121,13 +121,13 @@ class Maker:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        self.left = 7  # choices
+        self.choices_left = 7  # choices
 
     def value(self, *options: Any, name: str = "") -> Any:
-        """A value, an unnamed choice of some, or a named choice."""
-        if not self.left or self.random.random() < 0.6:
+        """Make a value, an unnamed choice of two, or a named choice."""
+        if not self.choices_left or self.random.random() < 0.6:
             return self.random.choice(options)
-        self.left -= 1
+        self.choices_left -= 1
         if name and self.random.random() < 0.6:
             return oneof(*NAMED[name], name=name)
         return oneof(*self.random.sample(options, 2))
@@ -169,9 +169,9 @@ class Maker:
                 continue
 
     def attempt(self, deep: int) -> Any:
-        if not deep or not self.left or self.random.random() < 0.4:
+        if not deep or not self.choices_left or self.random.random() < 0.4:
             return self.layer()
-        self.left -= 1
+        self.choices_left -= 1
         kind = self.random.choice(["oneof", "maybe", "repeat", "residual", "residual", "twice"])
         if kind == "residual":
             return residual(self.several(1, 2, deep - 1), act=self.value("relu", "none"),
@@ -179,7 +179,7 @@ class Maker:
         if kind == "twice":
             return Twice(self.several(0, 2, deep - 1), self.value(1, 2, name="width"))
         if kind == "repeat":
-            self.left -= 1
+            self.choices_left -= 1
             return repeat(self.several(1, 1, deep - 1), self.value(0, 1, 2, name="turns"))
         if kind == "maybe":
             return maybe(self.part(deep - 1))
@@ -217,21 +217,21 @@ def usable(space: Seq) -> list[tuple[dict[str, int], Seq, Cost]]:
 @CHECKED
 @given(SPACES, st.data())
 def test_survey_and_draws_equal_brute_force(space: Seq, data: st.DataObject) -> None:
-    found = usable(space)
-    if not found:
+    members = usable(space)
+    if not members:
         with pytest.raises(DesignError, match="at least one design of a space must fit"):
             survey(space, SHAPE, CLASSES)
         return
-    sizes = Counter(price.params for *_, price in found)
+    sizes = Counter(price.params for *_, price in members)
     cap = data.draw(st.integers(max(1, min(sizes)), max(sizes) + 2))
-    told = survey(space, SHAPE, CLASSES, Budget(params=cap))
-    inside = [(record, design) for record, design, price in found if price.params <= cap]
-    assert told.exact and told.method == "exact" and told.interval is None
-    assert (told.designs, told.within) == (len(found), len(inside))
-    assert dict(told.counts) == sizes and told.beyond == 0
-    assert told.smallest_params == min(sizes)
-    assert cost(told.smallest, SHAPE, CLASSES).params == min(sizes)
-    assert decode(space, replay(dict(told.decisions))) == told.smallest
+    result = survey(space, SHAPE, CLASSES, Budget(params=cap))
+    inside = [(record, design) for record, design, price in members if price.params <= cap]
+    assert result.exact and result.method == "exact" and result.interval is None
+    assert (result.designs, result.within) == (len(members), len(inside))
+    assert dict(result.counts) == sizes and result.beyond == 0
+    assert result.smallest_params == min(sizes)
+    assert cost(result.smallest, SHAPE, CLASSES).params == min(sizes)
+    assert decode(space, replay(dict(result.decisions))) == result.smallest
     sampler = Sampler(space, SHAPE, CLASSES, Budget(params=cap))
     drawn = [sampler.get_candidate(number) for number in range(len(inside))]
     assert sampler.total == len(inside)
@@ -243,14 +243,14 @@ def test_survey_and_draws_equal_brute_force(space: Seq, data: st.DataObject) -> 
 @settings(CHECKED, max_examples=40)
 @given(SPACES)
 def test_assignments_count_what_does_not_fit_too(space: Seq) -> None:
-    """Where decoding never fails, every assignment is enumerated, fitting or not."""
+    """If decoding never fails, enumeration reaches every assignment, fitting or not."""
     usable(space)
     try:
         every = sum(1 for _ in enumerate_choices(lambda choose: decode(space, choose)))
-        told = survey(space, SHAPE, CLASSES)
+        result = survey(space, SHAPE, CLASSES)
     except DesignError:
         assume(False)
-    assert told.assignments == every
+    assert result.assignments == every
 
 
 # By hand ----------------------------------------------------------------------------------------
@@ -262,9 +262,9 @@ def small() -> Seq:
 
 def test_counts_by_hand() -> None:
     # conv: 9 * out, batch norm: 2 * out, linear: 10 * out + 10.
-    told = survey(small(), budget=Budget(params=346))
-    assert told.counts == ((178, 1), (346, 1), (2089, 1))
-    assert (told.designs, told.within, told.assignments) == (3, 2, 3)
+    result = survey(small(), budget=Budget(params=346))
+    assert result.counts == ((178, 1), (346, 1), (2089, 1))
+    assert (result.designs, result.within, result.assignments) == (3, 2, 3)
     assert survey(small(), budget=Budget(params=345)).within == 1
     assert survey(small()).within == 3
 
@@ -309,18 +309,18 @@ def test_a_name_inside_a_users_own_body_is_the_one_outside(first: bool) -> None:
 def test_exact_beyond_64_bits() -> None:
     space = seq(*[conv(oneof(2, 3, 4, 5), kernel=1, act=oneof("relu", "gelu", "silu", "none"))
                   for _ in range(20)], gap(), linear(10))
-    told = survey(space, budget=Budget(params=500))
-    assert told.designs == 16**20 == sum(count for _, count in told.counts)
-    assert told.exact and 0 < told.within < told.designs
-    assert told.within == sum(count for params, count in told.counts if params <= 500)
+    result = survey(space, budget=Budget(params=500))
+    assert result.designs == 16**20 == sum(count for _, count in result.counts)
+    assert result.exact and 0 < result.within < result.designs
+    assert result.within == sum(count for params, count in result.counts if params <= 500)
 
 
 def test_histogram_sums_the_counts() -> None:
-    told = survey(small())
-    assert told.histogram(2) == ((178, 1133, 2), (1134, 2089, 1))
-    assert sum(count for *_, count in told.histogram(7)) == 3
+    result = survey(small())
+    assert result.histogram(2) == ((178, 1133, 2), (1134, 2089, 1))
+    assert sum(count for *_, count in result.histogram(7)) == 3
     with pytest.raises(ArgumentError, match=r"`bins` must be an integer .* got bins=0"):
-        told.histogram(0)
+        result.histogram(0)
 
 
 # Errors -----------------------------------------------------------------------------------------
@@ -362,21 +362,21 @@ def medium_costs() -> list[Cost]:
     return [price for *_, price in brute(medium(), (1, 28, 28), 10)]
 
 
-def test_few_designs_are_all_looked_at_for_other_caps() -> None:
+def test_few_designs_are_all_checked_for_other_caps() -> None:
     budget = Budget(params=2500, macs=600_000, activation_bytes=60_000)
     inside = [price for price in medium_costs() if budget.exceeded(price) is None]
-    told = survey(medium(), budget=budget)
-    assert told.exact and told.within == len(inside) > 0
+    result = survey(medium(), budget=budget)
+    assert result.exact and result.within == len(inside) > 0
 
 
 def test_many_designs_are_estimated_for_other_caps() -> None:
     budget = Budget(params=2500, macs=600_000)
     inside = sum(budget.exceeded(price) is None for price in medium_costs())
-    told = survey(medium(), budget=budget, draws=400)
-    assert not told.exact and told.interval is not None and "Wilson" in told.method
-    assert told.interval[0] <= inside <= told.interval[1]
-    assert told.interval[1] - told.interval[0] < 0.15 * told.designs
-    assert told.designs == len(medium_costs())
+    result = survey(medium(), budget=budget, draws=400)
+    assert not result.exact and result.interval is not None and "Wilson" in result.method
+    assert result.interval[0] <= inside <= result.interval[1]
+    assert result.interval[1] - result.interval[0] < 0.15 * result.designs
+    assert result.designs == len(medium_costs())
 
 
 def test_macs_that_no_design_meets() -> None:
@@ -392,37 +392,37 @@ def test_too_large_a_graph_is_estimated_from_its_structure() -> None:
     prices = medium_costs()
     budget = Budget(params=1500)
     inside = sum(price.params <= 1500 for price in prices)
-    told = survey(medium(), budget=budget, limit=40, draws=1500)
-    assert not told.exact and told.method == "Wilson's 95% intervals from 1500 uniform draws"
-    assert told.designs_interval is not None and told.interval is not None
-    assert told.designs_interval[0] <= len(prices) <= told.designs_interval[1]
-    assert told.interval[0] <= inside <= told.interval[1]
-    assert told.smallest_params == cost(told.smallest, classes=10).params
-    assert decode(medium(), replay(dict(told.decisions))) == told.smallest
+    result = survey(medium(), budget=budget, limit=40, draws=1500)
+    assert not result.exact and result.method == "Wilson's 95% intervals from 1500 uniform draws"
+    assert result.designs_interval is not None and result.interval is not None
+    assert result.designs_interval[0] <= len(prices) <= result.designs_interval[1]
+    assert result.interval[0] <= inside <= result.interval[1]
+    assert result.smallest_params == cost(result.smallest, classes=10).params
+    assert decode(medium(), replay(dict(result.decisions))) == result.smallest
 
 
 def test_too_large_a_structure_is_estimated_by_knuth() -> None:
     prices = medium_costs()
-    told = survey(medium(), budget=Budget(params=1500), limit=2, draws=3000)
-    assert told.assignments is None and told.method.startswith("Knuth's estimator")
-    assert told.designs_interval is not None and told.interval is not None
-    assert told.designs_interval[0] <= len(prices) <= told.designs_interval[1]
-    assert told.interval[0] <= sum(p.params <= 1500 for p in prices) <= told.interval[1]
+    result = survey(medium(), budget=Budget(params=1500), limit=2, draws=3000)
+    assert result.assignments is None and result.method.startswith("Knuth's estimator")
+    assert result.designs_interval is not None and result.interval is not None
+    assert result.designs_interval[0] <= len(prices) <= result.designs_interval[1]
+    assert result.interval[0] <= sum(p.params <= 1500 for p in prices) <= result.interval[1]
 
 
-def test_tables_that_are_too_dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The total stays exact; the histogram ends early; the budget is met by rejection."""
+def test_too_large_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The total stays exact, the histogram ends early, and draws over the budget are rejected."""
     sizes = Counter(price.params for price in medium_costs())
     inside = sum(count for params, count in sizes.items() if params <= 1500)
     monkeypatch.setattr("lightsearch.space.polynomials.WORK", 50_000)
-    told = survey(medium(), budget=Budget(params=1500), draws=1000)
-    assert told.designs == sum(sizes.values()) and not told.exact
-    assert told.interval is not None and told.interval[0] <= inside <= told.interval[1]
-    assert 0 < told.beyond < told.designs
-    assert all(sizes[params] == count for params, count in told.counts)
-    assert sum(count for _, count in told.counts) + told.beyond == told.designs
+    result = survey(medium(), budget=Budget(params=1500), draws=1000)
+    assert result.designs == sum(sizes.values()) and not result.exact
+    assert result.interval is not None and result.interval[0] <= inside <= result.interval[1]
+    assert 0 < result.beyond < result.designs
+    assert all(sizes[params] == count for params, count in result.counts)
+    assert sum(count for _, count in result.counts) + result.beyond == result.designs
     sampler = Sampler(medium(), budget=Budget(params=1500))
-    assert sampler.valid and not sampler.within_params and sampler.total == told.designs
+    assert sampler.valid and not sampler.within_params and sampler.total == result.designs
     assert all(cost(sampler.draw(random.Random(seed))[1], classes=10).params <= 1500
                for seed in range(20))
 

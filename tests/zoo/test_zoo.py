@@ -35,7 +35,7 @@ def _norm_params(layer: dict[str, Any]) -> int:
 
 
 def _rows(name: str) -> list[tuple[int, tuple[int, ...]]]:
-    """Parameters and shape of each published layer; a dropout on its own is one too."""
+    """Return parameters and shape of each published layer, a dropout layer included."""
     rows = []
     for layer in FACTS[name]["layers"]:
         shape = tuple(layer["shape"]) if len(layer["shape"]) == 3 else (layer["shape"][0], 1, 1)
@@ -298,7 +298,7 @@ def s4_model2() -> nn.Module:
 
 
 class S4Model3(nn.Module):
-    """As printed in document 004; the attributes stand in the order of its forward pass."""
+    """The network as document 004 prints it, with attributes in the order of its forward pass."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -342,7 +342,7 @@ BY_HAND: dict[str, Callable[[], nn.Module]] = {
 
 
 def _same_weights(name: str) -> tuple[nn.Module, nn.Module]:
-    """The hand-written and the built module with the same random weights and statistics."""
+    """Make the hand-written and the built module with equal random weights and statistics."""
     ours, theirs = build(zoo[name].design), BY_HAND[name]()
     generator = torch.Generator().manual_seed(0)
     for module in theirs.modules():
