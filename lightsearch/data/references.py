@@ -76,12 +76,12 @@ def _map_file(name: str, path: Path) -> DataSet:
                         f"{error}") from error
 
 
-_IN_PROCESS: dict[str, DataSet] = {}
+_LENT: dict[str, DataSet] = {}
 
 
 def lend(dataset: DataSet) -> DataRef:
     """Return a reference to a data set that stays in this process."""
-    _IN_PROCESS[dataset.checksum] = dataset
+    _LENT[dataset.checksum] = dataset
     return DataRef(dataset.name, dataset.checksum)
 
 
@@ -113,8 +113,8 @@ _FETCHING = threading.RLock()
 def _fetch(ref: DataRef) -> DataSet:
     if ref.holdout is not None:
         return held_out(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
-    if ref.checksum in _IN_PROCESS:
-        return _IN_PROCESS[ref.checksum]
+    if ref.checksum in _LENT:
+        return _LENT[ref.checksum]
     if ref.name in NAMES:
         with contextlib.suppress(DataError):  # not shared here, or damaged
             dataset = _map_file(ref.name, _get_shared_path(ref.name, ref.checksum))
