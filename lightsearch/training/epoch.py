@@ -158,7 +158,7 @@ class _Run:
         self.step = int(state[STEP])
 
     def state(self) -> State:
-        memory = (self.plateau.factor, self.plateau.best, self.plateau.bad)
+        memory = (self.plateau.factor, self.plateau.best, self.plateau.bad_epochs)
         return self.engine.state() | {
             PLATEAU: torch.tensor(memory, dtype=torch.float64),
             STEP: torch.tensor(self.step)}
