@@ -9,7 +9,7 @@ import pandas as pd
 
 from lightsearch.checks import integer, path
 from lightsearch.data import references
-from lightsearch.data.catalogue import IMAGES
+from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.references import DataRef
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
@@ -60,11 +60,11 @@ class SearchResult:
     def images(self) -> tuple[Shape, int]:
         """(channels, height, width) of an image, and the number of classes."""
         name = self.identity.dataset
-        if name in IMAGES:
+        file = images_file(name, self.folder)
+        if file is None:
             return IMAGES[name]
-        file = str(self.folder / "data.safetensors")
-        dataset = references.fetch(DataRef(name, self.identity.checksum, file))
-        return dataset.shape, dataset.classes
+        own = references.fetch(DataRef(name, self.identity.checksum, str(file)))
+        return own.shape, own.classes
 
     @property
     def plot(self) -> Plots:

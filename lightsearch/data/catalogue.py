@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lightsearch.shapes import Shape
 
 IMAGES: dict[str, tuple[Shape, int]] = {
@@ -22,3 +24,14 @@ TORCHVISION = {name.lower(): name for name in (
     "Food101", "DTD", "FGVCAircraft", "OxfordIIITPet", "PCAM", "RenderedSST2", "StanfordCars",
     "Imagenette", "SEMEION", "Caltech101", "CLEVRClassification")}
 """Classification sets of at most 200 classes, beside those of `NAMES`, by lower-case name."""
+
+
+def images_file(dataset: str, study: Path) -> Path | None:
+    """Return the file in a study's folder that holds its images, or None if `dataset` is public.
+
+    >>> images_file("mnist", Path("study")) is None
+    True
+    >>> images_file("my-signs", Path("study")).name
+    'data.safetensors'
+    """
+    return None if dataset in NAMES else study / "data.safetensors"

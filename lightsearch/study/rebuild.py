@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from lightsearch.data.references import DataRef
 from lightsearch.engines.selection import engine_named, precision_named
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.training.task import Task
+from lightsearch.training.task import Task, hold_out
 
 
 def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None = None,
@@ -50,11 +49,7 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
     if dataset is not None:
         kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
         whole = references.lend(dataset)
-    task = Task(design, recipe, whole, epochs, seed, engine, device, precision)
-    if holdout is None:
-        return task
-    held = dataclasses.replace(whole, holdout=holdout)
-    return dataclasses.replace(task, data=held, tested_on=whole)
+    return hold_out(Task(design, recipe, whole, epochs, seed, engine, device, precision), holdout)
 
 
 def _whole(value: Any) -> int:

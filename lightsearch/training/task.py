@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightsearch.checks import integer, kind
+from lightsearch.data.holdout import Holdout
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Seq, is_decided
 from lightsearch.design.recipe import Recipe
@@ -50,6 +51,16 @@ class Task:
         if self.engine not in ENGINES:
             raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
                                 f"but got engine={self.engine!r}")
+
+
+def hold_out(task: Task, holdout: Holdout | None) -> Task:
+    """Return the task with `holdout` in place of the test images; with None, `task` itself.
+
+    The test images become those of `tested_on`.
+    """
+    if holdout is None:
+        return task
+    return replace(task, data=replace(task.data, holdout=holdout), tested_on=task.data)
 
 
 @dataclass(frozen=True, slots=True)
