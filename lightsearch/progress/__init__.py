@@ -1,1 +1,1 @@
-"""What a search shows while it runs: its status, its lines, where they go."""
+"""The progress of a running search: its status, lines of text about it, and displays."""

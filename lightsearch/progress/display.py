@@ -1,8 +1,8 @@
-"""What a search shows while it runs: a plan, then how far it is, then what it found.
+"""Show a running search: first its plan, then its progress, then its results.
 
-In a terminal the running trials are drawn by rich and lines that stay go above them. In a notebook
-(Jupyter, Colab) they are an output of their own that is replaced, and lines that stay go below it.
-Elsewhere (a pipe, a log file) everything is plain lines, at most one an epoch.
+In a terminal, rich draws the running trials and prints permanent lines above them. In a notebook
+(Jupyter, Colab), the running trials are one output that is replaced, with permanent lines below
+it. Elsewhere (a pipe, a log file) there are plain lines, at most one an epoch.
 """
 
 from __future__ import annotations
@@ -41,37 +41,37 @@ BAR = 15  # columns of a running trial's bar
 _WIDTHS = {"trial": 5, "epoch": 5, "accuracy": 8, "best": 7, "params": 7}
 
 
-# What is drawn -----------------------------------------------------------------------------------
+# The live picture --------------------------------------------------------------------------------
 
 
 def picture(status: Status, width: int, height: int = 40) -> RenderableType:
-    """Counts, the running trials, the best so far and the time left, to be drawn over."""
+    """Return the live picture: the counts, the running trials, the best trial, the time left."""
     return Group(
         Text(count_line(status), style="bold"),
-        _running(status, width, max(1, height - 8)),
+        _running_table(status, width, max(1, height - 8)),
         Text(best_line(status), no_wrap=True, overflow="ellipsis"),
         Text(left_line(status), style="dim"),
     )
 
 
-def _running(status: Status, width: int, rows: int) -> RenderableType:
+def _running_table(status: Status, width: int, rows: int) -> RenderableType:
     bar = BAR if width >= 100 else 0
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     for name, wide in _WIDTHS.items():
-        said = f"{status.images} acc" if name == "accuracy" else name
-        table.add_column(said, justify="right", no_wrap=True, min_width=wide)
+        head = f"{status.images} acc" if name == "accuracy" else name
+        table.add_column(head, justify="right", no_wrap=True, min_width=wide)
         if name == "trial" and bar:
             table.add_column("", width=bar)
     table.add_column("design", no_wrap=True)
     room = width - sum(wide + 2 for wide in (*_WIDTHS.values(), bar, 0))
     for trial in status.running[:rows]:
-        table.add_row(*_row(trial, status, bar, max(8, room)))
+        table.add_row(*_cells(trial, status, bar, max(8, room)))
     if len(status.running) <= rows:
         return table
     return Group(table, Text(f"... and {len(status.running) - rows} more", style="dim"))
 
 
-def _row(trial: Trial, status: Status, bar: int, room: int) -> Iterator[RenderableType]:
+def _cells(trial: Trial, status: Status, bar: int, room: int) -> Iterator[RenderableType]:
     done, of = len(trial.epochs), status.question.identity.epochs
     yield Text(f"#{trial.number}")
     if bar:
@@ -85,7 +85,7 @@ def _row(trial: Trial, status: Status, bar: int, room: int) -> Iterator[Renderab
     yield Text(shortened(trial.candidate.design, room))
 
 
-# Where it is shown -------------------------------------------------------------------------------
+# Displays ----------------------------------------------------------------------------------------
 
 
 class _Display(Protocol):
@@ -121,16 +121,16 @@ class _Lines:
 class _Cell(_Lines):
     """A notebook's cell: one output that is replaced at each epoch, and plain lines below it.
 
-    It needs nothing but IPython's own display, so it looks the same in Jupyter and Colab, and in a
-    notebook that was executed without anybody looking on.
+    It needs only IPython's own display, so it looks the same in Jupyter, in Colab, and in a
+    notebook that was executed without a viewer.
     """
 
     def __init__(self, console: Console) -> None:
         from IPython.display import display
 
         super().__init__(Console(file=sys.stdout))
-        shown = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
-        self._output: Any = shown
+        handle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._output: Any = handle
 
     def show(self, event: Event, status: Status) -> None:
         if isinstance(event, Stopped):
@@ -148,15 +148,15 @@ class _Cell(_Lines):
         self._output.update({"text/plain": text}, raw=True)
 
 
-def _as_text(drawn: RenderableType) -> str:
+def _as_text(renderable: RenderableType) -> str:
     console = Console(file=io.StringIO(), width=CELL, color_system=None, record=True,
                       force_jupyter=False)
-    console.print(drawn)
+    console.print(renderable)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
 
-class _Drawing:
-    """What stays is printed, what changes is drawn below it."""
+class _Terminal:
+    """A terminal: permanent lines are printed, and the live picture is drawn below them."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -179,25 +179,25 @@ class _Drawing:
 
 def shown(events: Iterator[Event], question: Question, *,
           console: Console | None = None) -> Iterator[Event]:
-    """The same events, shown as they come: on standard output, unless told otherwise."""
+    """Yield the same events, each after it is shown on `console`: by default standard output."""
     where = console or Console()
     status = Status(question)
     with contextlib.ExitStack() as stack:
         display: _Display = _Cell(where) if where.is_jupyter else _Lines(where)
         if _can_draw(where):
-            display = _Drawing(where)
-            live = Live(get_renderable=lambda: _drawn(status, where), console=where,
+            display = _Terminal(where)
+            live = Live(get_renderable=lambda: _live_picture(status, where), console=where,
                         refresh_per_second=2, transient=True)
             stack.enter_context(live)
         for event in events:
             status = after(status, event)
             if isinstance(event, Stopped):
-                stack.close()  # what is drawn goes before the summary comes
+                stack.close()  # clears the live picture before the summary
             display.show(event, status)
             yield event
 
 
-def _drawn(status: Status, console: Console) -> RenderableType:
+def _live_picture(status: Status, console: Console) -> RenderableType:
     if status.planned is None:
         return Text("timing an epoch here ...", style="dim")
     return Padding(picture(status, console.width, console.height), (1, 0, 0, 0))

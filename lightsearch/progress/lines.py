@@ -1,4 +1,4 @@
-"""What a search says, line by line: the plan, the trials, the summary."""
+"""Lines of text about a search: the plan, the trials, the summary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STYLES = {"hit": "bold green", "pruned": "dim", "diverged": "yellow", "failed": 
 
 
 def plan_lines(status: Status) -> tuple[str, ...]:
-    """What will be trained at most, about how long that takes here, and where it goes."""
+    """Return the plan: the most that will be trained, the time it takes here, the folder."""
     plan, question = status.planned, status.question
     assert plan is not None
     caps = caps_text(question.identity.budget)
@@ -55,26 +55,26 @@ def _time_line(status: Status) -> str:
     seconds, limit = status.planned.seconds, status.question.settings.timeout
     if seconds is None:
         return "nothing is left to train" if not status.epochs_left() else "not estimated"
-    said = f"about {duration(seconds)} here at most, less with pruning"
-    return said if limit is None else f"{said}; stops after {duration(limit)}"
+    estimate = f"about {duration(seconds)} here at most, less with pruning"
+    return estimate if limit is None else f"{estimate}; stops after {duration(limit)}"
 
 
 def count_line(status: Status) -> str:
-    """The counts of candidates and trials so far."""
+    """Return the counts of candidates and trials so far."""
     counts, plan = status.counts, status.planned
     total = f"/{max(plan.trials, len(status.outcomes))}" if plan else ""
-    said = [f"{len(status.outcomes)}{total} trials over", f"{counts.drawn:,} drawn"]
-    said += [f"{count:,} {name}" for count, name in (
+    parts = [f"{len(status.outcomes)}{total} trials over", f"{counts.drawn:,} drawn"]
+    parts += [f"{count:,} {name}" for count, name in (
         (counts.over_budget, "over budget"), (counts.invalid, "invalid"),
         (counts.duplicate, "duplicate"))]
-    said += [f"{status.tally(name)} {name}" for name in ("diverged", "failed")
-             if status.tally(name)]
-    return ", ".join([*said, f"{status.tally('pruned')} pruned",
+    parts += [f"{status.tally(name)} {name}" for name in ("diverged", "failed")
+              if status.tally(name)]
+    return ", ".join([*parts, f"{status.tally('pruned')} pruned",
                       plural(len(status.hits), "hit")])
 
 
 def best_line(status: Status) -> str:
-    """The best design so far, and what is left."""
+    """Return the best design so far, in words."""
     if status.best is None or status.best.best is None:
         return "no epoch is over yet"
     best, candidate = status.best.best, status.best.candidate
@@ -83,14 +83,15 @@ def best_line(status: Status) -> str:
 
 
 def left_line(status: Status) -> str:
+    """Return an upper estimate of the time left, or "" if there is none."""
     seconds = status.seconds_left(time.monotonic())
     return "" if seconds is None else f"at most {duration(seconds)} left"
 
 
 def event_line(event: Event, images: str) -> tuple[str, str]:
-    """A line that stays, and its style, for what is worth one; else two empty strings.
+    """Return a permanent line about an event and its style, or two empty strings.
 
-    `images` says what accuracies are of: test or val.
+    `images` names the images that accuracies are measured on: test or val.
     """
     if isinstance(event, EpochDone) and event.hit:
         return _trial_line("hit", event.trial, f"at epoch {event.result.epoch}",
@@ -110,29 +111,29 @@ def event_line(event: Event, images: str) -> tuple[str, str]:
 
 
 def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None, images: str) -> str:
-    shown_as = "-" if accuracy is None else f"{percent(accuracy)} {images}"
-    return (f"{word:<9} #{trial.number:<4} {shown_as:>12} {when:<17} "
+    score = "-" if accuracy is None else f"{percent(accuracy)} {images}"
+    return (f"{word:<9} #{trial.number:<4} {score:>12} {when:<17} "
             f"{trial.candidate.params:>7,} parameters  {trial.candidate.design}")
 
 
 def epoch_line(event: EpochDone, status: Status) -> str:
-    """A line for an epoch, where nothing can be drawn over."""
-    trial, result, epochs = event.trial, event.result, status.question.identity.epochs
-    said = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{epochs}  "
+    """Return a line about an epoch, for displays without a live picture."""
+    trial, result = event.trial, event.result
+    line = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{status.question.identity.epochs}  "
             f"{percent(result.accuracy):>7} {status.images}")
     if event.hit:
-        said += "  hit"
+        line += "  hit"
     if result.epoch == 1:
-        said += f"  {trial.candidate.params:,} parameters: {trial.candidate.design}"
+        line += f"  {trial.candidate.params:,} parameters: {trial.candidate.design}"
     left = left_line(status)
-    return f"{said}  ({left})" if left else said
+    return f"{line}  ({left})" if left else line
 
 
 # At the end --------------------------------------------------------------------------------------
 
 
 def summary_lines(status: Status, width: int) -> Iterator[str]:
-    """The leaderboard's first rows, or what to try where there is none, and where the file is."""
+    """Yield the leaderboard's first rows and its file, or advice if it has no rows."""
     folder = status.question.folder
     frame = tables.leaderboard(read_trials(folder), status.question.identity,
                                confirmed=read_confirmations(folder))
