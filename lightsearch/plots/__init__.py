@@ -1,4 +1,4 @@
-"""Pictures of a study and of a design, drawn by matplotlib, which is loaded with the first one."""
+"""Plots of a study and of a design. The first plot loads matplotlib."""
 
 from lightsearch.plots.plots import Plots, plot_design
 

@@ -1,4 +1,4 @@
-"""A design drawn: a row a layer, its output as a bar as wide as its side, what it sees beside."""
+"""Plot a design: a row a layer, with a bar as wide as its output and its receptive field."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lightsearch.shapes import Shape
 
 _HEADS = ((0.0, "left", "layer"), (4.75, "center", "output"), (7.1, "right", "parameters"),
           (8.4, "center", "sees, in pixels"))
-WIDEST = 1.2  # of a bar
-NAME = 44  # characters of a layer, at most
+WIDEST = 1.2  # bar of a receptive field
+NAME = 44  # characters of a layer at most
 
 
 def draw(design: Design, shape: Shape, ax: Axes | None) -> Axes:
     """See `lightsearch.plots.plots.plot_design`."""
-    spent = cost(design, shape)
-    rows = spent.rows
+    costs = cost(design, shape)
+    rows = costs.rows
     image = Row("", "image", shape, 0, 0, 0, 1, 1, False)
     ax = axes(ax, (8.8, 1.0 + 0.32 * (len(rows) + 1)))
     ax.set(xlim=(-0.1, 9.6), ylim=(len(rows) + 1.2, -1.2))
@@ -34,9 +34,9 @@ def draw(design: Design, shape: Shape, ax: Axes | None) -> Axes:
         _row(ax, number, row, shape, most)
     for start, end, depth in _residuals(rows):
         _skip(ax, start, end, depth)
-    whole = " and the whole image" if spent.whole_image else ""
-    ax.set_title(f"{spent.params:,} parameters, {spent.macs:,} MACs, receptive field "
-                 f"{spent.receptive_field}{whole}", loc="left", fontsize="medium")
+    whole = " and the whole image" if costs.whole_image else ""
+    ax.set_title(f"{costs.params:,} parameters, {costs.macs:,} MACs, receptive field "
+                 f"{costs.receptive_field}{whole}", loc="left", fontsize="medium")
     return ax
 
 
@@ -52,10 +52,10 @@ def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
     ax.text(4.75, y, f"{channels}x{height}x{width}", ha="center", va="center", fontsize="small")
     ax.text(7.1, y, f"{row.params:,}" if row.params else "-", ha="right", va="center",
             fontsize="small")
-    seen = WIDEST * min(1.0, row.receptive_field / full)
+    field = WIDEST * min(1.0, row.receptive_field / full)
     ax.add_patch(Rectangle((7.6, y - 0.2), WIDEST, 0.4, facecolor="none", edgecolor=MISS,
                            linewidth=0.6))
-    ax.add_patch(Rectangle((7.6 + (WIDEST - seen) / 2, y - 0.2), seen, 0.4, facecolor=MISS))
+    ax.add_patch(Rectangle((7.6 + (WIDEST - field) / 2, y - 0.2), field, 0.4, facecolor=MISS))
     ax.text(8.95, y, f"{row.receptive_field}{'+' if row.whole_image else ''}", va="center",
             fontsize="small")
 
@@ -65,18 +65,18 @@ def _depth(row: Row) -> int:
 
 
 def _residuals(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
-    """(row of the input, row of the addition, depth) of each residual; row 0 is the image."""
-    found = []
+    """Return (input's row, addition's row, depth) of each residual. Row 0 is the image."""
+    residuals = []
     for number, row in enumerate(rows):
         inside = [n for n, other in enumerate(rows[:number])
                   if other.place.startswith(f"{row.place}.body")]
         if inside:
-            found.append((inside[0], number + 1, _depth(row)))
-    return found
+            residuals.append((inside[0], number + 1, _depth(row)))
+    return residuals
 
 
 def _skip(ax: Axes, start: int, end: int, depth: int) -> None:
-    """A line past the layers of a residual's body, from its input to its addition."""
-    x, top, bottom = 6.0 - 0.12 * depth, start + 0.18, end - 0.18  # the next one may start at once
+    """Draw a line past the layers of a residual's body, from its input to its addition."""
+    x, top, bottom = 6.0 - 0.12 * depth, start + 0.18, end - 0.18  # apart from the next residual
     ax.plot([5.75, x, x, 5.75], [top, top, bottom, bottom], color=ink(), linewidth=0.9)
     ax.plot([5.75], [bottom], marker="<", color=ink(), markersize=4)

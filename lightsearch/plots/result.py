@@ -1,4 +1,4 @@
-"""What is drawn, as the pictures see it."""
+"""What the plots read of a search's result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightsearch.study.trial import Trial
 
 
 class Result(Protocol):
-    """What is drawn: a `lightsearch.SearchResult`."""
+    """The part of a `lightsearch.SearchResult` that the plots read."""
 
     @property
     def folder(self) -> Path: ...

@@ -1,4 +1,4 @@
-"""The space: which of its decisions matter, and how its designs spread over parameters."""
+"""Plots of the space: which of its decisions matter, and its designs by parameters."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from lightsearch.space import survey
 from lightsearch.study.importances import importances
 
 NAME = 40  # characters of a decision's name, at most
-BROAD = 4.0  # inches, from which on a name has one line
+BROAD = 4.0  # inches at which a name fits on one line
 _TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
 
 
 def choices(result: Result, ax: Axes | None, most: int) -> Axes:
     """See `Plots.choices`."""
-    found = importances(result.records)
+    importance = importances(result.records)
     whole = parse(result.identity.space)
-    shown = list(found.shares.items())[:most]
-    ax = axes(ax, (SIZE[0], 1.8 + 0.28 * len(shown)))
-    rows = range(len(shown))
-    chance = [found.chance[name] for name, _ in shown]
-    colours = [HIT if share > by else "none" for (_, share), by in zip(shown, chance, strict=True)]
-    ax.barh(rows, [share for _, share in shown], color=colours, height=0.65, edgecolor=HIT,
+    bars = list(importance.shares.items())[:most]
+    ax = axes(ax, (SIZE[0], 1.8 + 0.28 * len(bars)))
+    rows = range(len(bars))
+    chance = [importance.chance[name] for name, _ in bars]
+    colours = [HIT if share > by else "none" for (_, share), by in zip(bars, chance, strict=True)]
+    ax.barh(rows, [share for _, share in bars], color=colours, height=0.65, edgecolor=HIT,
             label="importance, filled if above chance")
     ax.plot(chance, rows, "|", color=LIMIT, markersize=11, markeredgewidth=1.6,
             label="exceeded by chance 1 in 20 times")
     broad = inches(ax) > BROAD
-    names = [shortened(named(whole, name), NAME) for name, _ in shown]
+    names = [shortened(decision_name(whole, name), NAME) for name, _ in bars]
     ax.set_yticks(rows, names if broad else [name.replace(", ", "\n") for name in names],
                   fontsize="small" if broad else "x-small")
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
-    ax.set_xlabel(f"accuracy after epoch {found.epoch}, {plural(found.trials, 'trial')}")
-    more = len(found.shares) - len(shown)
+    ax.set_xlabel(f"accuracy after epoch {importance.epoch}, {plural(importance.trials, 'trial')}")
+    more = len(importance.shares) - len(bars)
     title(ax, "Which decisions matter" + (f"\n({more} smaller ones not shown)" if more else ""))
     legend(ax, columns=1)
     return ax
 
 
-def named(space: Space, path: str) -> str:
-    """A decision's path with what is decided there: `separable out, [4]/0[0]`.
+def decision_name(space: Space, path: str) -> str:
+    """Return a decision's path with its subject in front: `separable out, [4]/0[0]`.
 
-    What leads nowhere in `space` (a recipe's path, a choice's own name) stays as it is.
+    A path that is not in `space` (a recipe's path, a choice's own name) is returned as it is.
     """
     here: Any = space
     place = ""
@@ -82,12 +82,12 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     found = survey(parse(result.identity.space), shape, classes, budget)
     ax = axes(ax, (SIZE[0], 3.6))
     cap, wide = budget.params, _width(found.counts, bins)
-    classes_by_low = _classes(found.counts, cap, bins)
-    whole = sum(classes_by_low.values())
+    histogram = _histogram(found.counts, cap, bins)
+    total = sum(histogram.values())
     for label, within in (("within the budget", True), ("over the budget", False)):
-        lows = [low for low in classes_by_low if (cap is None or low <= cap) is within]
+        lows = [low for low in histogram if (cap is None or low <= cap) is within]
         if lows:
-            ax.bar(lows, [float(Fraction(classes_by_low[low], whole)) for low in lows], wide,
+            ax.bar(lows, [float(Fraction(histogram[low], total)) for low in lows], wide,
                    align="edge", color=HIT if within else "none", hatch="" if within else "////",
                    edgecolor=MISS, linewidth=0.5, label=label if cap else "designs")
     if cap is not None:
@@ -105,9 +105,9 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     return ax
 
 
-def _classes(counts: tuple[tuple[int, int], ...], cap: int | None,
-             bins: int) -> dict[int, int]:
-    """Designs by the fewest parameters of their class; a class ends at the cap, if any."""
+def _histogram(counts: tuple[tuple[int, int], ...], cap: int | None,
+               bins: int) -> dict[int, int]:
+    """Return counts of designs by their bin's fewest parameters. A bin ends at the cap, if any."""
     first = counts[0][0] if cap is None else cap + 1
     wide = _width(counts, bins)
     sums: dict[int, int] = {}

@@ -1,8 +1,8 @@
-"""What the pictures share: colours and marks, the axis of accuracies, labels that never overlap.
+"""The style of all plots: colours and marks, the axis of accuracies, labels that never overlap.
 
-Marks differ in shape and filling, so that they are told apart in grey. Their colours are of middle
-lightness and all else is drawn in matplotlib's own text colour: a picture has matplotlib's white
-ground, which stands on any page, and `plt.style.use("dark_background")` gives it a dark one.
+Marks also differ in shape and filling, for prints in grey. Their colours are of middle lightness,
+and all else has matplotlib's own text colour. So plots are legible on matplotlib's white
+background and on the dark one of `plt.style.use("dark_background")`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from matplotlib.transforms import Bbox, ScaledTranslation
 HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
 SIZE = (7.2, 4.5)  # inches
 _TICKS = (90.0, 99.0, 99.9, 99.5, 50.0, 98.0, 95.0, 99.8, 80.0, 99.7, 20.0, 99.6, 99.4, 99.2, 97.0,
-          99.3, 98.5, 99.95, 70.0, 92.0, 96.0, 94.0, 99.1, 0.0)  # the first ones come first
+          99.3, 98.5, 99.95, 70.0, 92.0, 96.0, 94.0, 99.1, 0.0)  # by priority
 _AROUND = ((-6, 5, "right", "bottom"), (6, 5, "left", "bottom"), (6, -5, "left", "top"),
            (-6, -5, "right", "top"), (0, 8, "center", "bottom"), (0, -8, "center", "top"))
 
 
 def ink() -> str:
-    """The colour of text, as matplotlib is set."""
+    """Return matplotlib's current colour of text."""
     return str(mpl.rcParams["text.color"])
 
 
 def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
-    """The axes to draw on: those given, or new ones of a pyplot figure, which a notebook shows."""
+    """Return the axes to draw on: `ax`, or new ones of a pyplot figure, for notebooks to show."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -43,19 +43,19 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
 
 
 def inches(ax: Axes) -> float:
-    """About how wide the axes are."""
+    """Return the approximate width of the axes."""
     figure = ax.get_figure(root=True)
     assert figure is not None
     return float(ax.get_window_extent().width / figure.dpi)
 
 
 def ticks(ax: Axes, apart: float = 0.75) -> MaxNLocator:
-    """Whole numbers on an axis, at least `apart` inches from each other."""
+    """Return a locator of whole numbers that are at least `apart` inches apart."""
     return MaxNLocator(max(2, int(inches(ax) / apart)), integer=True)
 
 
 def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
-    """A legend below the axes, where it hides nothing, with what `others` have drawn too."""
+    """Add a legend below the axes, where it hides nothing. It also names what `others` show."""
     handles, labels = [], []
     for one in (ax, *others):
         more = one.get_legend_handles_labels()
@@ -64,14 +64,14 @@ def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
     figure = ax.get_figure(root=True)
     assert figure is not None
     below = ScaledTranslation(0, -0.5, figure.dpi_scale_trans)  # inches: past the axis' label
-    made = ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, 0),
-                     ncols=columns or max(1, int(inches(ax) / 1.8)),
-                     bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
-                     borderaxespad=0, handlelength=2.2)
-    for handle in made.legend_handles:
-        if isinstance(handle, Line2D):  # many faint lines are still read in the legend
+    box = ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, 0),
+                    ncols=columns or max(1, int(inches(ax) / 1.8)),
+                    bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
+                    borderaxespad=0, handlelength=2.2)
+    for handle in box.legend_handles:
+        if isinstance(handle, Line2D):  # faint lines stay legible in the legend
             handle.set(linewidth=max(1.1, handle.get_linewidth()), alpha=1)
-    figure.draw_without_rendering()  # a layout knows of a legend only once it was drawn
+    figure.draw_without_rendering()  # the layout knows a legend only after a drawing
 
 
 def title(ax: Axes, text: str) -> None:
@@ -83,18 +83,18 @@ def title(ax: Axes, text: str) -> None:
 # The axis of accuracies -------------------------------------------------------------------------
 
 
-def stretched(accuracy: float, total: int) -> float:
-    """A share as percent, to be drawn on an axis of accuracies: all right is half an image wrong,
-    since the axis is logarithmic in what is wrong."""
+def axis_percent(accuracy: float, total: int) -> float:
+    """Return an accuracy from 0 to 1 as percent for the axis of accuracies. An error of 0 becomes
+    half an image of `total`, since the axis is logarithmic in the error."""
     return 100 * min(accuracy, 1 - 0.5 / total)
 
 
 def accuracy_axis(ax: Axes, values: Iterable[float], total: int, label: str) -> None:
-    """A vertical axis of percent, logarithmic in what is wrong: 90, 99 and 99.9 are equally far
-    apart. It spans `values` (percent)."""
+    """Make the vertical axis one of percent, logarithmic in the error: 90, 99 and 99.9 are equally
+    far apart. It spans `values` (percent)."""
     ax.set_yscale("function", functions=(_forward, _backward))
-    spanned = list(values)
-    low, high = _forward(np.array([min(spanned), max(spanned)]))
+    numbers = list(values)
+    low, high = _forward(np.array([min(numbers), max(numbers)]))
     pad = max(0.07 * (high - low), 0.02)
     ax.set_ylim(*_backward(np.array([low - pad, high + pad])))
     every = 100 - 50 / total
@@ -115,7 +115,7 @@ def _backward(value: Any) -> Any:
 
 
 class _Percents(Locator):
-    """Round percentages that keep their distance on the axis."""
+    """A locator of round percentages that keep a minimum distance on the axis."""
 
     def __init__(self, ticks: tuple[float, ...]) -> None:
         self.ticks = ticks
@@ -139,16 +139,16 @@ class _Percents(Locator):
 
 def label_points(ax: Axes, points: Iterable[tuple[float, float, str]],
                  marks: Iterable[tuple[float, float]], **more: Any) -> tuple[str, ...]:
-    """Write a label beside each point where there is room; gives those that were written.
+    """Label each point that has room, and return the labels that were drawn.
 
-    Earlier points come first. A label that would leave the axes, or meet another label or one of
-    the `marks`, is left out: call it when all else is drawn, the legend too.
+    Earlier points come first. A label that would leave the axes, or overlap another label or one
+    of the `marks`, is left out. So draw all else before, the legend too.
     """
-    wanted, written = list(points), []
-    taken = [_around(point, 4) for point in ax.transData.transform(list(marks))]
-    taken += [text.get_window_extent() for text in ax.texts]
+    labels = []
+    occupied = [_around(point, 4) for point in ax.transData.transform(list(marks))]
+    occupied += [text.get_window_extent() for text in ax.texts]
     inside = ax.get_window_extent()
-    for x, y, text in wanted:
+    for x, y, text in points:
         for dx, dy, ha, va in _AROUND:
             label = ax.annotate(text, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va,
                                 fontsize="small", **more)
@@ -156,12 +156,12 @@ def label_points(ax: Axes, points: Iterable[tuple[float, float, str]],
             box = label.get_window_extent()
             within = (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0
                       and box.y1 <= inside.y1)
-            if within and not any(box.overlaps(other) for other in taken):
-                taken.append(box)
-                written.append(text)
+            if within and not any(box.overlaps(other) for other in occupied):
+                occupied.append(box)
+                labels.append(text)
                 break
             label.remove()
-    return tuple(written)
+    return tuple(labels)
 
 
 def _around(point: Any, radius: float) -> Bbox:

@@ -1,4 +1,4 @@
-"""Trials: the Pareto picture, the curves, and how a search went on."""
+"""Plots of trials: the Pareto plot, the curves, the progress of a search."""
 
 from __future__ import annotations
 
@@ -20,44 +20,45 @@ from lightsearch.plots.style import (
     MISS,
     accuracy_axis,
     axes,
+    axis_percent,
     ink,
     label_points,
     legend,
-    stretched,
     ticks,
     title,
 )
 from lightsearch.study.trial import Trial
 from lightsearch.zoo.published import DATASET, front, published_designs, published_front
 
-LABELS = 12  # of hits, at most
-BEYOND = 1.35  # times the budget that published designs are shown up to
+LABELS = 12  # of hits at most
+BEYOND = 1.35  # times the budget: the largest published designs that are drawn
 
 
 def pareto(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.pareto`."""
-    trials, total, goal = _trained(result), _total(result), _goal(result)
+    trials, total, goal = _trials(result), _total(result), _goal(result)
     ax = axes(ax)
     hits = [t for t in trials if t.first_hit(goal) is not None]
     cut = [t for t in trials if t.outcome in ("pruned", "diverged", "failed") and t not in hits]
     rest = [t for t in trials if t not in hits and t not in cut]
-    _marks(ax, hits, total, "hit", marker="o", s=30, color=HIT, edgecolors="none", zorder=4,
-           alpha=0.9 if len(hits) < 100 else 0.6)
-    _marks(ax, rest, total, "missed the target", marker="o", s=24, facecolors="none",
-           edgecolors=MISS, linewidths=1.1, zorder=3)
-    _marks(ax, cut, total, "pruned or failed", marker="x", s=16, color=MISS, alpha=0.45,
-           linewidths=0.8)
+    _scatter(ax, hits, total, "hit", marker="o", s=30, color=HIT, edgecolors="none", zorder=4,
+             alpha=0.9 if len(hits) < 100 else 0.6)
+    _scatter(ax, rest, total, "missed the target", marker="o", s=24, facecolors="none",
+             edgecolors=MISS, linewidths=1.1, zorder=3)
+    _scatter(ax, cut, total, "pruned or failed", marker="x", s=16, color=MISS, alpha=0.45,
+             linewidths=0.8)
     budget = result.identity.budget.params
     sizes = [t.candidate.params for t in trials] + ([budget] if budget else [])
-    known = _published(ax, result, max([BEYOND * budget if budget else 0, *sizes]), total)
-    sizes += [int(x) for x, _, _ in known]
-    means = _confirmed(ax, result.leaderboard, total)
-    _target(ax, goal, total)
+    published = _draw_published(ax, result, max([BEYOND * budget if budget else 0, *sizes]), total)
+    sizes += [int(x) for x, _, _ in published]
+    means = _draw_means(ax, result.leaderboard, total)
+    _draw_target(ax, goal, total)
     if budget:
         ax.axvline(budget, color=LIMIT, linewidth=1.1, linestyle=(0, (1, 1.5)),
                    label=f"budget, {budget:,}")
-    shown = [_best(t, total) for t in [*hits, *rest] or cut] + [y for _, y, _ in known] + means
-    accuracy_axis(ax, [*shown, stretched(float(goal), total)], total, _label(result, "best epoch"))
+    heights = [_best(t, total) for t in [*hits, *rest] or cut]
+    heights += [*(y for _, y, _ in published), *means, axis_percent(float(goal), total)]
+    accuracy_axis(ax, heights, total, _label(result, "best epoch"))
     room = 0.05 * max(1, max(sizes) - min(sizes))
     ax.set_xlim(min(sizes) - room, max(sizes) + room)
     ax.set_xlabel("parameters")
@@ -68,28 +69,31 @@ def pareto(result: Result, ax: Axes | None) -> Axes:
         f" ({plural(below, 'trial')} below the axis)" if below else ""))
     legend(ax)
     best = front((t.candidate.params, _best(t, total)) for t in hits)
-    drawn = [(x, y) for x, y, _ in known]
-    drawn += [(t.candidate.params, _best(t, total)) for t in [*hits, *rest]]
+    marks = [(x, y) for x, y, _ in published]
+    marks += [(t.candidate.params, _best(t, total)) for t in [*hits, *rest]]
     label_points(ax, [(hits[n].candidate.params, _best(hits[n], total), f"#{hits[n].number}")
-                      for n in reversed(best[-LABELS:])], drawn, weight="bold")
-    label_points(ax, [one for one in known if one[2]], drawn, alpha=0.8)
+                      for n in reversed(best[-LABELS:])], marks, weight="bold")
+    label_points(ax, [one for one in published if one[2]], marks, alpha=0.8)
     return ax
 
 
-def _published(ax: Axes, result: Result, limit: float,
-               total: int) -> list[tuple[float, float, str]]:
-    """Draw the published designs of up to `limit` parameters; the front's ones have a name."""
+def _draw_published(ax: Axes, result: Result, limit: float,
+                    total: int) -> list[tuple[float, float, str]]:
+    """Draw the published designs of up to `limit` parameters.
+
+    Returns (parameters, percent, label) of each. Those outside the front have an empty label.
+    """
     if result.identity.dataset != DATASET:
         return []
     rows = [row for row in published_designs() if row.params <= limit]
     best = [row for row in published_front() if row.params <= limit]
-    ax.plot([r.params for r in best], [stretched(r.accuracy, total) for r in best],
+    ax.plot([r.params for r in best], [axis_percent(r.accuracy, total) for r in best],
             drawstyle="steps-post", color=ink(), linewidth=0.8, alpha=0.7, zorder=5,
             label="published front")
-    ax.scatter([r.params for r in rows], [stretched(r.accuracy, total) for r in rows],
+    ax.scatter([r.params for r in rows], [axis_percent(r.accuracy, total) for r in rows],
                marker="D", s=22, facecolors="none", edgecolors=ink(), linewidths=0.9, zorder=5,
                label="published, one run each")
-    return [(row.params, stretched(row.accuracy, total),
+    return [(row.params, axis_percent(row.accuracy, total),
              (row.source.split("/")[0] + _other_epochs(row.epochs, result)) if row in best else "")
             for row in (*reversed(best), *(r for r in rows if r not in best))]
 
@@ -98,24 +102,25 @@ def _other_epochs(epochs: int, result: Result) -> str:
     return "" if epochs == result.identity.epochs else f", {epochs} epochs"
 
 
-def _confirmed(ax: Axes, board: pd.DataFrame, total: int) -> list[float]:
-    """Draw means over fresh seeds with their intervals, where the leaderboard has them."""
+def _draw_means(ax: Axes, board: pd.DataFrame, total: int) -> list[float]:
+    """Draw means over fresh seeds with their intervals, and return the ends of the intervals."""
     if not {"confirmed_n", "confirmed_mean", "confirmed_sd"} <= set(board.columns):
         return []
     rows = board[board["confirmed_n"].fillna(0).astype(float) >= 2]
-    spanned: list[float] = []
+    ends: list[float] = []
     for number, (_, row) in enumerate(rows.iterrows()):
         seeds, mean = int(row["confirmed_n"]), float(row["confirmed_mean"])
         half = float(stdtrit(seeds - 1, 0.975)) * float(row["confirmed_sd"]) / math.sqrt(seeds)
-        low, at, high = (stretched(min(1.0, y), total) for y in (mean - half, mean, mean + half))
+        low, at, high = (axis_percent(min(1.0, mean + shift), total)
+                         for shift in (-half, 0.0, half))
         ax.errorbar(row["params"], at, [[at - low], [high - at]], fmt="s", color=ink(),
                     markersize=4.5, markerfacecolor="none", elinewidth=1.1, capsize=3, zorder=6,
                     label="" if number else "mean of fresh seeds, 95% interval")
-        spanned += [low, high]
-    return spanned
+        ends += [low, high]
+    return ends
 
 
-def _marks(ax: Axes, trials: list[Trial], total: int, label: str, **more: object) -> None:
+def _scatter(ax: Axes, trials: list[Trial], total: int, label: str, **more: object) -> None:
     if trials:
         ax.scatter([t.candidate.params for t in trials], [_best(t, total) for t in trials],
                    label=f"{label} ({len(trials):,})", **more)  # type: ignore[arg-type]
@@ -126,25 +131,26 @@ def _marks(ax: Axes, trials: list[Trial], total: int, label: str, **more: object
 
 def curves(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.curves`."""
-    trials, total, goal = _trained(result), _total(result), _goal(result)
+    trials, total, goal = _trials(result), _total(result), _goal(result)
     ax = axes(ax)
     hits = [t for t in trials if t.first_hit(goal) is not None]
     cut = [t for t in trials if t.outcome in ("pruned", "diverged", "failed") and t not in hits]
     rest = [t for t in trials if t not in hits and t not in cut]
     thin, faint = (1.1, 0.9) if len(trials) <= 60 else (0.6, 0.5)
-    _lines(ax, hits, total, "hit", color=HIT, linewidth=thin, alpha=faint, zorder=3)
-    _lines(ax, rest, total, "missed the target", color=MISS, linewidth=thin, alpha=faint,
-           linestyle=(0, (1, 1)))
-    _lines(ax, cut, total, "pruned or failed, cut at the x", color=MISS, linewidth=thin,
-           linestyle="--", alpha=0.6 * faint)
+    _draw_curves(ax, hits, total, "hit", color=HIT, linewidth=thin, alpha=faint, zorder=3)
+    _draw_curves(ax, rest, total, "missed the target", color=MISS, linewidth=thin, alpha=faint,
+                 linestyle=(0, (1, 1)))
+    _draw_curves(ax, cut, total, "pruned or failed, cut at the x", color=MISS, linewidth=thin,
+                 linestyle="--", alpha=0.6 * faint)
     ax.plot([len(t.epochs) for t in cut], [_at(t, -1, total) for t in cut], "x", color=MISS,
             markersize=4, markeredgewidth=0.8)
     top = max(trials, key=lambda t: (_best(t, total), -t.number))
-    _lines(ax, [top], total, f"the best, #{top.number}", color=ink(), linewidth=2.2, zorder=4)
-    _target(ax, goal, total)
-    shown = [_at(t, n, total) for t in [*hits, *rest] or trials for n in range(len(t.epochs))]
-    floor = max(min(shown), min(_at(t, 0, total) for t in [top]) - 20)
-    accuracy_axis(ax, [floor, max(shown), stretched(float(goal), total)], total,
+    _draw_curves(ax, [top], total, f"the best, #{top.number}", color=ink(), linewidth=2.2,
+                 zorder=4)
+    _draw_target(ax, goal, total)
+    heights = [_at(t, n, total) for t in [*hits, *rest] or trials for n in range(len(t.epochs))]
+    floor = max(min(heights), min(_at(t, 0, total) for t in [top]) - 20)
+    accuracy_axis(ax, [floor, max(heights), axis_percent(float(goal), total)], total,
                   _label(result, "each epoch"))
     ax.set_xlim(0.7, result.identity.epochs + 0.3)
     ax.xaxis.set_major_locator(ticks(ax, 0.35))
@@ -154,8 +160,9 @@ def curves(result: Result, ax: Axes | None) -> Axes:
     return ax
 
 
-def _lines(ax: Axes, trials: Iterable[Trial], total: int, label: str, **more: object) -> None:
-    """Many curves as one line with gaps: drawn at once, one entry in the legend."""
+def _draw_curves(ax: Axes, trials: Iterable[Trial], total: int, label: str,
+                 **more: object) -> None:
+    """Draw many curves as one line with gaps: in one call, with one entry in the legend."""
     xs: list[float] = []
     ys: list[float] = []
     for trial in trials:
@@ -172,9 +179,9 @@ def _lines(ax: Axes, trials: Iterable[Trial], total: int, label: str, **more: ob
 
 def progress(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.progress`."""
-    trials, total, goal = _trained(result), _total(result), _goal(result)
+    trials, total, goal = _trials(result), _total(result), _goal(result)
     ax = axes(ax)
-    # the order in which the study took its epochs: that of its clock (see `searching.loop`)
+    # epochs in the order of the study's virtual clock (see `searching.loop`)
     order = sorted((t.candidate.start + e.epoch * t.candidate.work, t.candidate.slot, t.number, n)
                    for t in trials for n, e in enumerate(t.epochs))
     by_number = {t.number: t for t in trials}
@@ -185,11 +192,11 @@ def progress(result: Result, ax: Axes | None) -> Axes:
         so_far.append(best)
         if trial.first_hit(goal) == trial.epochs[index].epoch:
             hits.append(spent)
-    counts = _hits(ax, hits, len(so_far))
+    counts = _draw_hits(ax, hits, len(so_far))
     ax.plot(range(1, len(so_far) + 1), so_far, drawstyle="steps-post", color=ink(), linewidth=1.8,
             label="best so far")
-    _target(ax, goal, total)
-    accuracy_axis(ax, [*so_far, stretched(float(goal), total)], total, _label(result, "so far"))
+    _draw_target(ax, goal, total)
+    accuracy_axis(ax, [*so_far, axis_percent(float(goal), total)], total, _label(result, "so far"))
     ax.set_xlim(0, len(so_far) * 1.02 + 1)
     ax.set_xlabel("epochs trained, all trials together")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -199,8 +206,8 @@ def progress(result: Result, ax: Axes | None) -> Axes:
     return ax
 
 
-def _hits(ax: Axes, hits: list[int], spent: int) -> Axes:
-    """The number of hits so far as steps behind the picture, on an axis at the right."""
+def _draw_hits(ax: Axes, hits: list[int], spent: int) -> Axes:
+    """Draw the number of hits as steps behind the curve. Returns their axes, at the right."""
     counts = ax.twinx()
     counts.spines["top"].set_visible(False)
     xs, ys = [0, *hits, spent], [0, *range(1, len(hits) + 1), len(hits)]
@@ -218,12 +225,12 @@ def _hits(ax: Axes, hits: list[int], spent: int) -> Axes:
 # What they share --------------------------------------------------------------------------------
 
 
-def _trained(result: Result) -> list[Trial]:
-    found = [t for t in result.records if t.epochs]
-    if not found:
+def _trials(result: Result) -> list[Trial]:
+    trials = [t for t in result.records if t.epochs]
+    if not trials:
         raise StudyError(f"a study must have a trial with an epoch to be drawn, but "
                          f"{result.folder} has none yet")
-    return found
+    return trials
 
 
 def _total(result: Result) -> int:
@@ -236,15 +243,15 @@ def _goal(result: Result) -> Fraction:
 
 def _best(trial: Trial, total: int) -> float:
     assert trial.best is not None
-    return stretched(trial.best.accuracy, total)
+    return axis_percent(trial.best.accuracy, total)
 
 
 def _at(trial: Trial, index: int, total: int) -> float:
-    return stretched(trial.epochs[index].accuracy, total)
+    return axis_percent(trial.epochs[index].accuracy, total)
 
 
-def _target(ax: Axes, goal: Fraction, total: int) -> None:
-    ax.axhline(stretched(float(goal), total), color=LIMIT, linewidth=1.1, linestyle="--",
+def _draw_target(ax: Axes, goal: Fraction, total: int) -> None:
+    ax.axhline(axis_percent(float(goal), total), color=LIMIT, linewidth=1.1, linestyle="--",
                label=f"target, {percent(goal)}")
 
 

@@ -20,7 +20,7 @@ from scipy import stats
 from lightsearch import cost, default_space, plot_design, zoo
 from lightsearch.errors import DesignError, StudyError
 from lightsearch.plots.plots import Plots
-from lightsearch.plots.space import named
+from lightsearch.plots.space import decision_name
 from lightsearch.plots.style import HIT, LIMIT, MISS
 from lightsearch.result import SearchResult
 from lightsearch.study.importances import importances
@@ -256,7 +256,7 @@ def test_importances_need_trials_that_differ(few) -> None:
     ("order", "order"), ("lr", "lr"), ("[99].out", "[99].out"),
 ])
 def test_a_decision_is_named_by_what_it_decides(path: str, said: str) -> None:
-    assert named(default_space(), path) == said
+    assert decision_name(default_space(), path) == said
 
 
 @pytest.mark.parametrize("name", ["s1-final", "s4-model3"])
