@@ -1,4 +1,4 @@
-"""What a study holds, for people: one HTML page, Markdown, one design in full, event files."""
+"""Reports of a study: one HTML page, Markdown, one design in full, TensorBoard event files."""
 
 from lightsearch.report.design import design_text, write_design
 from lightsearch.report.study import write_html, write_markdown

@@ -1,6 +1,6 @@
-"""One design in the course's own form: Target, Results, Analysis, then all that shows it.
+"""A report of one design in the course's own form: Target, Results, Analysis, then the evidence.
 
-The figures are the record's; nothing is said that it does not hold.
+All figures are those of the study's records.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from lightsearch.network.cost import Row, cost
 from lightsearch.network.modules import summary
 from lightsearch.network.source import to_source
 from lightsearch.notation.parser import parse
-from lightsearch.report.facts import OUTCOMES, asked_line, protocol
-from lightsearch.report.study import template, written
+from lightsearch.report.facts import OUTCOMES, protocol, question_line
+from lightsearch.report.study import template, write_text
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
 from lightsearch.study.trial import Trial
@@ -28,31 +28,31 @@ from lightsearch.training.task import EpochResult
 
 
 def write_design(result: SearchResult, number: int, path: Path) -> Path:
-    """Write `design_text` to a file; gives `path`.
+    """Write `design_text` to a file, and return `path`.
 
-    Raises `ArgumentError` as `design_text` does, and where the file cannot be written.
+    Raises `ArgumentError` as `design_text` does, and if the file cannot be written.
     """
-    return written(path, design_text(result, number))
+    return write_text(path, design_text(result, number))
 
 
 def design_text(result: SearchResult, number: int) -> str:
-    """A trial's design as Markdown, ready for a README.
+    """Return a report of a trial's design as Markdown, ready for a README.
 
-    Raises `ArgumentError` for a trial that is not there or has no epoch yet.
+    Raises `ArgumentError` if there is no such trial, or if it has no epoch yet.
     """
     trial = next((t for t in result.records if t.number == number), None)
     if trial is None or not trial.epochs:
-        known = [t.number for t in result.records if t.epochs]
-        rule = f"a trial with an epoch, from {known[0]} to {known[-1]}" if known else \
+        numbers = [t.number for t in result.records if t.epochs]
+        rule = f"a trial with an epoch, from {numbers[0]} to {numbers[-1]}" if numbers else \
             f"a trial with an epoch, and {result.folder} has none"
         raise ArgumentError(f"`design` must be the number of {rule}, but got design={number}")
     design, (shape, _) = parse(trial.candidate.design), result.images
     best, on = _best(trial), result.identity.selected_on
     return template("design.md").render(
-        trial=trial, target=asked_line(result), results=tuple(_results(trial, on)),
+        trial=trial, target=question_line(result), results=tuple(_results(trial, on)),
         analysis=tuple(_analysis(trial, result)), summary=summary(design, shape).strip(),
         input=format_shape(shape), rows=[_layer(r) for r in cost(design, shape).rows],
-        log=[_log(e) for e in trial.epochs], again=_again(trial, result),
+        log=[_log(e) for e in trial.epochs], again=_command(trial, result),
         code=to_source(design, shape=shape, note=(
             f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
             f"{on} images of {result.identity.dataset} at epoch {best.epoch}.")).strip(),
@@ -99,12 +99,12 @@ def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
     gap = _train(best) - Fraction(best.correct, best.total)
     yield (f"Train minus {result.identity.selected_on} accuracy at epoch {best.epoch}: "
            f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
-           "images and with dropout, where the recipe and the design have these.)")
-    yield from _change(trial, result)
+           "images and with dropout, if the recipe and the design have these.)")
+    yield from _comparison(trial, result)
 
 
-def _change(trial: Trial, result: SearchResult) -> Iterable[str]:
-    """What is different from the best of the trials before it."""
+def _comparison(trial: Trial, result: SearchResult) -> Iterable[str]:
+    """Yield the differences from the best of the earlier trials."""
     before = [t for t in result.records if t.number < trial.number and t.epochs]
     if not before:
         yield "It was the first one: there is nothing to compare it with."
@@ -114,26 +114,26 @@ def _change(trial: Trial, result: SearchResult) -> Iterable[str]:
     yield (f"Against the best of the {len(before)} before it, #{other.number} "
            f"({percent(_best(other).accuracy)}, {other.candidate.params:,} parameters): "
            f"{_points(gain)}, {trial.candidate.params - other.candidate.params:+,} parameters.")
-    gone, come = _layers_changed(other, trial)
-    if gone or come:
+    removed, added = _layers_changed(other, trial)
+    if removed or added:
         yield "Layers: " + "; ".join(
             f"{word} " + ", ".join(f"`{layer}`" for layer in layers)
-            for word, layers in (("without", gone), ("with", come)) if layers) + "."
+            for word, layers in (("without", removed), ("with", added)) if layers) + "."
     if trial.candidate.recipe != other.candidate.recipe:
         yield f"Recipe: `{other.candidate.recipe}` before, `{trial.candidate.recipe}` now."
 
 
 def _layers_changed(one: Trial, other: Trial) -> tuple[list[str], list[str]]:
-    """The layers that only the first design has, and those that only the second one has."""
+    """Return the layers that only the first design has, and those that only the second has."""
     old, new = ([str(part) for part in parse(t.candidate.design)] for t in (one, other))
-    gone: list[str] = []
-    come: list[str] = []
+    removed: list[str] = []
+    added: list[str] = []
     matched = difflib.SequenceMatcher(None, old, new, autojunk=False)
     for word, a, b, c, d in matched.get_opcodes():
         if word != "equal":
-            gone += old[a:b]
-            come += new[c:d]
-    return gone, come
+            removed += old[a:b]
+            added += new[c:d]
+    return removed, added
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,8 @@ def _log(epoch: EpochResult) -> str:
             f"{epoch.seconds:.1f} s")
 
 
-def _again(trial: Trial, result: SearchResult) -> str:
-    """The command that trains it again, hit or not."""
+def _command(trial: Trial, result: SearchResult) -> str:
+    """Return the command that trains the design again, hit or not, or "" if there is none."""
     candidate, identity = trial.candidate, result.identity
     if identity.dataset in IMAGES:
         return (f"lightsearch train {shlex.quote(candidate.design)} --recipe "
@@ -171,4 +171,4 @@ def _again(trial: Trial, result: SearchResult) -> str:
     for rank in board.index[board["trial"] == trial.number]:
         return (f"lightsearch train --row {rank} --leaderboard "
                 + shlex.quote(str(result.folder / "leaderboard.csv")))
-    return ""  # a miss on images of one's own: only Python has them
+    return ""  # a miss on one's own images, which only Python can load

@@ -1,4 +1,4 @@
-"""What a report says, gathered from a study's records: no layout, and no figure of its own."""
+"""The content of a report, from a study's records: no layout, and no other figures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PRUNERS = {
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A row of the leaderboard, in words."""
+    """A row of the leaderboard as text."""
 
     rank: int
     trial: int
@@ -51,24 +51,24 @@ HEADS = ("best", "at epoch", "first hit", "last", "params", "MACs", "field")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A study in words."""
+    """The content of a study's report as text."""
 
     title: str
     summary: str
-    asked: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
     space: str
     recipe: str
-    drawn: tuple[tuple[str, str, str], ...]
-    trained: tuple[tuple[str, str, str], ...]
+    candidates: tuple[tuple[str, str, str], ...]
+    trials: tuple[tuple[str, str, str], ...]
     hits: tuple[Hit, ...]
-    missed: tuple[str, ...]  # where there is no hit
-    again: tuple[str, str]  # at the shell, in Python
+    misses: tuple[str, ...]  # the best ones, if there is no hit
+    commands: tuple[str, str]  # to train a row again: at the shell, in Python
     protocol: tuple[str, ...]
-    made_by: str
+    version: str
 
 
 def facts(result: SearchResult) -> Facts:
-    """All that a report says about a study."""
+    """Return all that a report says about a study."""
     identity, trials = result.identity, result.records
     goal = identity.target
     board = result.leaderboard
@@ -76,17 +76,17 @@ def facts(result: SearchResult) -> Facts:
     return Facts(
         title=f"Study {folder.name or folder.resolve().name}",
         summary=_summary(result, goal, board),
-        asked=tuple(_asked(result, goal)), space=identity.space, recipe=identity.recipe,
-        drawn=tuple(_drawn(result)), trained=tuple(_trained(trials, goal)),
+        settings=tuple(_settings(result, goal)), space=identity.space, recipe=identity.recipe,
+        candidates=tuple(_candidates(result)), trials=tuple(_trials(trials, goal)),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
-        missed=() if len(board) else tuple(_missed(trials)),
-        again=(f"lightsearch train --row 1 --leaderboard {_path(result)}",
-               f"from lightsearch import read, rebuild, train\n\n"
-               f"row = read({str(folder / 'leaderboard.csv')!r}).loc[1]\n"
-               f"for epoch in train(rebuild(row)):\n"
-               f"    print(epoch.epoch, epoch.accuracy)"),
+        misses=() if len(board) else tuple(_misses(trials)),
+        commands=(f"lightsearch train --row 1 --leaderboard {_path(result)}",
+                  f"from lightsearch import read, rebuild, train\n\n"
+                  f"row = read({str(folder / 'leaderboard.csv')!r}).loc[1]\n"
+                  f"for epoch in train(rebuild(row)):\n"
+                  f"    print(epoch.epoch, epoch.accuracy)"),
         protocol=tuple(protocol(result)),
-        made_by=f"lightsearch {versions()['lightsearch']}",
+        version=f"lightsearch {versions()['lightsearch']}",
     )
 
 
@@ -94,8 +94,8 @@ def _path(result: SearchResult) -> str:
     return shlex.quote(str(result.folder / "leaderboard.csv"))
 
 
-def asked_line(result: SearchResult) -> str:
-    """The question in one sentence."""
+def question_line(result: SearchResult) -> str:
+    """Return the question of a study as one phrase."""
     identity = result.identity
     caps = caps_text(identity.budget)
     return (f"{percent(identity.target)} of the {identity.selected_on} images of "
@@ -124,7 +124,7 @@ def _accuracy(trial: Trial) -> Fraction:
     return Fraction(trial.best.correct, trial.best.total)
 
 
-def _asked(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
+def _settings(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
     identity = result.identity
     yield "Budget", caps_text(identity.budget) or "none"
     yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
@@ -136,12 +136,12 @@ def _asked(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
     yield "Pruning", identity.pruner
     yield "Workers", str(identity.workers)
     yield "Engine", f"{identity.engine} on {identity.device}"
-    found = {" ".join(f"{k} {v}" for k, v in t.candidate.versions.items()) for t in result.records}
-    yield "Versions", "; ".join(sorted(found)) or "-"
+    texts = {" ".join(f"{k} {v}" for k, v in t.candidate.versions.items()) for t in result.records}
+    yield "Versions", "; ".join(sorted(texts)) or "-"
     yield "Folder", str(result.folder)
 
 
-def _drawn(result: SearchResult) -> Iterable[tuple[str, str, str]]:
+def _candidates(result: SearchResult) -> Iterable[tuple[str, str, str]]:
     counts = result.counts
     yield "drawn", f"{counts.drawn:,}", "candidates, up to the latest trial"
     yield "over budget", f"{counts.over_budget:,}", "rejected before anything was built"
@@ -149,12 +149,12 @@ def _drawn(result: SearchResult) -> Iterable[tuple[str, str, str]]:
     yield "duplicate", f"{counts.duplicate:,}", "rejected: trained in this study already"
 
 
-def _trained(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, str, str]]:
+def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, str, str]]:
     epochs = [e for t in trials for e in t.epochs]
-    took = sum(e.seconds for e in epochs)
-    said = f"in {plural(len(epochs), 'epoch')}" + (
-        f", {duration(took)} of the workers' time" if epochs else "")
-    yield "trials", f"{len(trials):,}", said
+    seconds = sum(e.seconds for e in epochs)
+    note = f"in {plural(len(epochs), 'epoch')}" + (
+        f", {duration(seconds)} of the workers' time" if epochs else "")
+    yield "trials", f"{len(trials):,}", note
     for outcome, what in OUTCOMES.items():
         count = sum(t.outcome == outcome for t in trials)
         if count or outcome in ("complete", "pruned"):
@@ -168,11 +168,11 @@ def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
                percent(row["last_accuracy"]), f"{row['params']:,}", f"{row['macs']:,}",
                str(row["receptive_field"]))
     return Hit(rank, int(row["trial"]), figures, str(row["design"]), str(row["recipe"]),
-               f"lightsearch train --row {rank} --leaderboard {_path(result)}", _confirmed(row))
+               f"lightsearch train --row {rank} --leaderboard {_path(result)}", _fresh_seeds(row))
 
 
-def _confirmed(row: pd.Series[Any]) -> str:
-    """What fresh seeds showed, where the leaderboard has that."""
+def _fresh_seeds(row: pd.Series[Any]) -> str:
+    """Return the results of fresh seeds as text, or "" if the leaderboard has none."""
     seeds = row.get("confirmed_n")
     if seeds is None or pd.isna(seeds) or not int(seeds):
         return ""
@@ -181,8 +181,8 @@ def _confirmed(row: pd.Series[Any]) -> str:
     return f"{plural(int(seeds), 'fresh seed')}: mean {100 * mean:.3f}%{spread}"
 
 
-def _missed(trials: tuple[Trial, ...]) -> Iterable[str]:
-    """The best trials of a study without a hit."""
+def _misses(trials: tuple[Trial, ...]) -> Iterable[str]:
+    """Yield the best trials of a study without a hit."""
     for trial in sorted((t for t in trials if t.epochs), key=_accuracy, reverse=True)[:5]:
         assert trial.best is not None
         yield (f"#{trial.number}, {percent(trial.best.accuracy)} at epoch {trial.best.epoch}, "
@@ -193,7 +193,7 @@ def _missed(trials: tuple[Trial, ...]) -> Iterable[str]:
 
 
 def protocol(result: SearchResult) -> Iterable[str]:
-    """How the numbers came about, in plain words."""
+    """Yield sentences on how the numbers came about."""
     identity = result.identity
     first = next((t.epochs[0] for t in result.records if t.epochs), None)
     on = identity.selected_on
@@ -202,8 +202,9 @@ def protocol(result: SearchResult) -> Iterable[str]:
     yield (f"Each design was trained once, with one seed of its own, on {training} for at most "
            f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}.")
     if first and any(parse_recipe(r).ema for r in {t.candidate.recipe for t in result.records}):
-        yield ("What is evaluated is the exponential moving average of the weights, where the "
-               "recipe has one (ema). Training accuracy is of augmented images, met on the way.")
+        yield ("What is evaluated is the exponential moving average of the weights, if the "
+               "recipe has one (ema). Training accuracy is that of augmented images, during "
+               "training.")
     yield (f"A hit is a design with an epoch at or above the target. Hits, the best epoch, the "
            f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
            "images.")

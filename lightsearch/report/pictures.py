@@ -1,4 +1,4 @@
-"""The pictures of a report: SVG that follows the page's light or dark, or PNG."""
+"""The plots of a report: SVG that adapts to a light or dark page, or PNG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lightsearch.errors import LightsearchError
 from lightsearch.plots.plots import Plots
 from lightsearch.plots.result import Result
 
-_INK = "#010203"  # stands for the page's own colour of text, and is used for nothing else
+_INK = "#010203"  # stands for the page's colour of text; nothing else has it
 _THEME = """<style>svg{color:#1c1c1c}
 @media (prefers-color-scheme:dark){svg{color:#e8e8e8}}</style>"""
 _PLAIN: dict[str, str] = {"figure.facecolor": "none", "axes.facecolor": "none", **dict.fromkeys(
@@ -23,7 +23,7 @@ _PLAIN: dict[str, str] = {"figure.facecolor": "none", "axes.facecolor": "none", 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A picture by its name in `result.plot`, with its words and its height in inches."""
+    """A plot: its name in `result.plot`, its title and caption, its height in inches."""
 
     name: str
     title: str
@@ -48,18 +48,18 @@ WIDE, NARROW = 7.2, 3.7  # inches
 
 
 def figure(result: Result, kind: Kind, width: float = WIDE) -> Figure:
-    """A picture in a figure of its own: no window, and nothing that pyplot would keep.
+    """Draw a plot in a figure of its own, which pyplot neither shows nor keeps.
 
-    Raises `LightsearchError` where it cannot be drawn.
+    Raises `LightsearchError` if it cannot be drawn.
     """
-    made = Figure(figsize=(width, kind.height + (0.6 if width < WIDE else 0)),
-                  layout="constrained")
-    getattr(Plots(result), kind.name)(ax=made.subplots())
-    return made
+    canvas = Figure(figsize=(width, kind.height + (0.6 if width < WIDE else 0)),
+                    layout="constrained")
+    getattr(Plots(result), kind.name)(ax=canvas.subplots())
+    return canvas
 
 
 def svg(result: Result, kind: Kind, width: float) -> str:
-    """A picture as an SVG in a data URI, whose ink is dark on a light page and light on a dark."""
+    """Return a plot as a data URI of SVG: dark ink on a light page, light ink on a dark one."""
     out = io.StringIO()
     with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]):
         figure(result, kind, width).savefig(out, format="svg", metadata={"Date": None})
@@ -71,13 +71,13 @@ def svg(result: Result, kind: Kind, width: float) -> str:
 
 
 def png(result: Result, kind: Kind) -> bytes:
-    """A picture as a PNG on a white ground of its own."""
+    """Return a plot as a PNG on a white background."""
     out = io.BytesIO()
     with style.context("default"):
         figure(result, kind).savefig(out, format="png", dpi=130)
     return out.getvalue()
 
 
-def why_not(error: LightsearchError) -> str:
-    """What is said in a picture's place."""
+def failure_text(error: LightsearchError) -> str:
+    """Return the text in place of a plot that cannot be drawn."""
     return f"Not drawn: {error}."

@@ -1,4 +1,4 @@
-"""A study's report: one HTML page that needs nothing else, or Markdown with PNGs."""
+"""A study's report: one HTML page without other files, or Markdown with PNGs."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from lightsearch.result import SearchResult
 
 
 def write_html(result: SearchResult, path: Path) -> Path:
-    """Write the page, with its pictures inside and without any script; gives `path`.
+    """Write the page, with its plots inside and without scripts, and return `path`.
 
-    Raises `ArgumentError` where the file cannot be written.
+    Raises `ArgumentError` if the file cannot be written.
     """
-    shown = []
+    plots = []
     for kind in pictures.KINDS:
         try:
             wide, narrow = (pictures.svg(result, kind, width)
                             for width in (pictures.WIDE, pictures.NARROW))
-            shown.append((kind, wide, narrow, ""))
+            plots.append((kind, wide, narrow, ""))
         except LightsearchError as error:
-            shown.append((kind, "", "", pictures.why_not(error)))
-    return written(path, template("study.html").render(
-        facts=facts(result), heads=HEADS, pictures=shown))
+            plots.append((kind, "", "", pictures.failure_text(error)))
+    return write_text(path, template("study.html").render(
+        facts=facts(result), heads=HEADS, pictures=plots))
 
 
 def write_markdown(result: SearchResult, path: Path) -> Path:
-    """Write the same as Markdown, with PNGs in a folder that bears the file's name; gives `path`.
+    """Write the same as Markdown, with PNGs in a folder named as the file, and return `path`.
 
-    Raises `ArgumentError` where a file cannot be written.
+    Raises `ArgumentError` if a file cannot be written.
     """
     folder = path.with_suffix("")
     if folder == path:
         folder = path.with_name(path.name + "-pictures")
-    shown = []
+    plots = []
     for kind in pictures.KINDS:
         try:
             image = pictures.png(result, kind)
         except LightsearchError as error:
-            shown.append((kind, "", pictures.why_not(error)))
+            plots.append((kind, "", pictures.failure_text(error)))
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{kind.name}.png").write_bytes(image)
         except OSError as error:
             raise ArgumentError(_unwritable(folder, error)) from None
-        shown.append((kind, f"{folder.name}/{kind.name}.png", ""))
-    return written(path, template("study.md").render(
-        facts=facts(result), heads=HEADS, pictures=shown))
+        plots.append((kind, f"{folder.name}/{kind.name}.png", ""))
+    return write_text(path, template("study.md").render(
+        facts=facts(result), heads=HEADS, pictures=plots))
 
 
 def template(name: str) -> jinja2.Template:
-    """A page to be filled in; what is put into HTML is escaped."""
+    """Load a template. It escapes what is put into HTML."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lightsearch.report"), trim_blocks=True, lstrip_blocks=True,
         autoescape=jinja2.select_autoescape(["html"]), undefined=jinja2.StrictUndefined,
@@ -64,8 +64,8 @@ def template(name: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def written(path: Path, text: str) -> Path:
-    """Write a file; gives its path."""
+def write_text(path: Path, text: str) -> Path:
+    """Write a file, and return its path. Raises `ArgumentError` if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A study as TensorBoard event files, written from its records, during the run or after it."""
+"""Write a study's records as TensorBoard event files, during the search or after it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import Any
 from lightsearch.errors import ArgumentError
 from lightsearch.study.trial import Trial
 
-_OURS = ".lightsearch"  # how the names of our files end
+_OURS = ".lightsearch"  # the suffix of our files
 
 
 def write_events(trials: Iterable[Trial], folder: Path) -> int:
-    """Write a run for each trial with an epoch: accuracies, loss and learning rate by epoch.
+    """Write a run for each trial with an epoch, and return the number of runs.
 
-    What an earlier call wrote there is replaced, so it can be called again while a study runs;
-    other files stay. Times are those of the trials' own epochs, from 0. Gives the number of runs.
+    A run has accuracies, loss and learning rate by epoch. Its times are the seconds of the trial's
+    own epochs, from 0. A call replaces the files of earlier ones, so it can be repeated while a
+    study runs. Other files stay.
 
-    Raises `ArgumentError` where the package tensorboard is not there or a file cannot be written.
+    Raises `ArgumentError` if the package tensorboard is missing or a file cannot be written.
     """
-    writer_of = _writer()
+    writer_class = _writer_class()
     count = 0
     for trial in trials:
         if not trial.epochs:
@@ -31,7 +32,7 @@ def write_events(trials: Iterable[Trial], folder: Path) -> int:
         try:
             for old in run.glob(f"events.out.tfevents.*{_OURS}"):
                 old.unlink()
-            with contextlib.closing(writer_of(str(run), filename_suffix=_OURS)) as writer:
+            with contextlib.closing(writer_class(str(run), filename_suffix=_OURS)) as writer:
                 _write(writer, trial)
         except OSError as error:
             raise ArgumentError(f"`tensorboard` must be a folder that can be written, but "
@@ -40,7 +41,7 @@ def write_events(trials: Iterable[Trial], folder: Path) -> int:
     return count
 
 
-def _writer() -> Any:
+def _writer_class() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -88,8 +88,8 @@ def test_a_study_without_a_hit_and_one_without_a_trial_are_reported(tmp_path: Pa
     best = max(few.records, key=lambda t: t.best.correct)
     said = facts(few)
     assert said.summary.startswith("None of 4 trained designs reached the target. The best ")
-    assert said.missed[0].startswith(f"#{best.number}, {percent(best.best.accuracy)} at epoch ")
-    assert len(said.missed) == 4 and not said.hits
+    assert said.misses[0].startswith(f"#{best.number}, {percent(best.best.accuracy)} at epoch ")
+    assert len(said.misses) == 4 and not said.hits
     empty = dataclasses.replace(few, records=())
     text = write_html(empty, tmp_path / "a.html").read_text("utf-8")
     assert "Nothing has been trained yet." in text and "No design has reached" in text
