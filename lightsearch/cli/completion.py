@@ -1,4 +1,4 @@
-"""`lightsearch completion`, and what completes names."""
+"""`lightsearch completion`, and the completion of names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from click.shell_completion import CompletionItem, get_completion_class
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def completing(known: Iterable[str]) -> Completer:
-    """A `shell_complete` that offers these names."""
-    def complete(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-        return [CompletionItem(name) for name in known if name.startswith(begun)]
+def completing(names: Iterable[str]) -> Completer:
+    """Return a `shell_complete` that offers these names."""
+    def complete(_: click.Context, __: click.Parameter, prefix: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in names if name.startswith(prefix)]
 
     return complete
 

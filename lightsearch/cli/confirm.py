@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def confirm(context: click.Context, /, design: str | None, row: int | None,
             leaderboard: str | None, study: str | None, top: int | None, as_json: bool,
-            **given: Any) -> None:
+            **options: Any) -> None:
     """Train designs again with fresh seeds, unpruned: is the mean of the last epoch at the target?
 
     Either the best hits of a --study, a row of a --leaderboard, or a DESIGN (notation, @FILE, or a
@@ -78,18 +78,18 @@ def confirm(context: click.Context, /, design: str | None, row: int | None,
             raise click.UsageError("--top must be given with --study alone")
         picked = pick(design, row, leaderboard)
         designs = picked.design if picked.row is None else picked.row
-    from lightsearch.confirming.confirm import confirm as confirmed
+    from lightsearch.confirming.confirm import confirm as confirm_designs
 
-    arguments = {name: value for name, value in given.items() if value is not None}
+    arguments = {name: value for name, value in options.items() if value is not None}
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        table = confirmed(designs, study=study, **arguments)
+        table = confirm_designs(designs, study=study, **arguments)
     if as_json:
         print_json(records(table))
     context.exit(0 if table["confirmed"].any() else NO_HIT)
 
 
 def _hits(study: str, top: int) -> pd.DataFrame:
-    """The first hits of a study, in the order of the search."""
+    """Return the first hits of a study, in the order of the search."""
     from lightsearch.checks import integer
     from lightsearch.result import load_result
     from lightsearch.study.leaderboard import leaderboard

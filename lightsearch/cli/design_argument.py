@@ -1,4 +1,4 @@
-"""Which design a command is about: notation, an entry of the zoo, or a leaderboard's row."""
+"""The design argument of a command: notation, a name of the zoo, or a leaderboard's row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Picked:
 
 
 def design_options(function: F) -> F:
-    """`DESIGN`, or `--row` of `--leaderboard`."""
+    """Add `DESIGN`, `--row` and `--leaderboard`."""
     function = click.option("--leaderboard", metavar="CSV", type=click.Path(), help=(
         "The file of --row, or the folder of its study.  [default: leaderboard.csv]"))(function)
     function = click.option("--row", type=int, metavar="RANK", help=(
@@ -46,9 +46,9 @@ def design_options(function: F) -> F:
 
 
 def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked:
-    """The design that is meant.
+    """Return the design that these arguments name.
 
-    Raises `ArgumentError` or `NotationError` for one that is none.
+    Raises `ArgumentError` or `NotationError` if they name none.
     """
     if (design is None) == (row is None):
         raise click.UsageError("a design must be given, or --row RANK of a --leaderboard, and not "

@@ -1,4 +1,4 @@
-"""`lightsearch doctor`: what is there, what is missing, and what to do about it."""
+"""`lightsearch doctor`: what is installed, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORKER_BYTES = 0.65 * GIB  # of a worker with MNIST loaded (docs/benchmarks/spee
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
-    """What was found about one thing, and what to do where that is not well."""
+    """The state of one thing, and advice if something is wrong with it."""
 
     what: str
     state: State
@@ -89,7 +89,7 @@ def _packages() -> Iterator[Check]:
 
 
 def _training() -> Iterator[Check]:
-    """The native engine, and the device."""
+    """Check the native engine and the device."""
     import torch
 
     from lightsearch.engines.native.library import trouble
@@ -113,24 +113,24 @@ def _threads() -> Check:
     from lightsearch.workers.devices import cores
 
     count = cores()
-    said = f"{plural(count, 'core')}: {plural(count, 'trial')} at once, a thread each"
+    text = f"{plural(count, 'core')}: {plural(count, 'trial')} at once, a thread each"
     memory = _free_memory()
     if memory is not None and memory < count * WORKER_BYTES:
         fit = max(1, int(memory / WORKER_BYTES))
-        return Check("workers", "note", f"{said}, but {memory / GIB:.1f} GiB of memory are free",
+        return Check("workers", "note", f"{text}, but {memory / GIB:.1f} GiB of memory are free",
                      f"A worker takes about {WORKER_BYTES / GIB:.2f} GiB: search with "
                      f"--workers {fit}.")
-    return Check("workers", "ok", said)
+    return Check("workers", "ok", text)
 
 
 def _free_memory() -> int | None:
-    """Bytes of memory that programs could have; None where the system does not say."""
+    """Return the bytes of memory that are available, or None if the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    found = dict(line.split(":", 1) for line in lines)
-    return int(found["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in found else None
+    sizes = dict(line.split(":", 1) for line in lines)
+    return int(sizes["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in sizes else None
 
 
 def _images(name: str, data: str | None) -> Check:
@@ -152,21 +152,21 @@ def _images(name: str, data: str | None) -> Check:
 
 
 def _places() -> Iterator[Check]:
-    """Where studies and downloads go: whether they can, and whether there is room."""
+    """Check that the folders of studies and downloads are writable and have room."""
     from lightsearch.data.named import cache_folder
 
     for what, folder, needed in (("studies", Path.cwd(), 0.1 * GIB),
                                  ("cache", Path(cache_folder()), 0.2 * GIB)):
         there = next(p for p in (folder, *folder.parents) if p.exists())
         free = shutil.disk_usage(there).free
-        said = f"{folder}, {free / GIB:.1f} GiB free"
+        text = f"{folder}, {free / GIB:.1f} GiB free"
         if not os.access(there, os.W_OK):
             advice = ("Change to a folder that you may write to, or give --study FOLDER."
                       if what == "studies" else "Give --data FOLDER with the data set in it.")
             yield Check(what, "missing" if what == "studies" else "note",
                         f"{folder} cannot be written", advice)
         elif free < needed:
-            yield Check(what, "note", said, "Free some space: a study of a hundred trials takes "
+            yield Check(what, "note", text, "Free some space: a study of a hundred trials takes "
                         "about 20 MB, MNIST 120 MB.")
         else:
-            yield Check(what, "ok", said)
+            yield Check(what, "ok", text)

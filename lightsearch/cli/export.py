@@ -32,7 +32,7 @@ def export(file: str, row: int | None, leaderboard: str | None, weights: str | N
            int8: bool, data: str | None, as_json: bool) -> None:
     """Write a trained network to FILE, which ends in .onnx, .pt2, .safetensors or .py.
 
-    The weights are those of the row's best epoch, which its study keeps; where there is only the
+    The weights are those of the row's best epoch, which its study keeps. If there is only the
     CSV file, the row is trained again. A .py comes with its weights in a .safetensors beside it.
     The file is read back and compared with PyTorch on all test images. ONNX needs the packages
     of `pip install 'lightsearch[export]'`.
@@ -43,41 +43,41 @@ def export(file: str, row: int | None, leaderboard: str | None, weights: str | N
     lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv
     lightsearch export best.onnx --weights best.safetensors --fold
     """
-    from lightsearch.exporting import export as written
+    from lightsearch.exporting import export as write_network
 
     if weights is not None and (row is not None or leaderboard is not None):
         raise click.UsageError("--weights must not be given with --row or --leaderboard")
     options: dict[str, Any] = {"fold": fold, "int8": int8, "data": data}
     if weights is not None:
-        found = written(weights, file, **options)
+        result = write_network(weights, file, **options)
     else:
         picked = pick(None, row or 1, leaderboard)
         assert picked.row is not None and picked.path is not None
         study = picked.path.parent
-        known = (study / "study.json").exists()
-        told = None if as_json else _told(picked.row["best_epoch"])
-        found = written(picked.row, file, study=study if known else None, told=told, **options)
+        folder = study if (study / "study.json").exists() else None
+        show = None if as_json else _epoch_printer(picked.row["best_epoch"])
+        result = write_network(picked.row, file, study=folder, told=show, **options)
     if as_json:
-        print_json({**dataclasses.asdict(found), "path": str(found.path),
-                    "accuracy": found.accuracy})
+        print_json({**dataclasses.asdict(result), "path": str(result.path),
+                    "accuracy": result.accuracy})
     else:
-        click.echo(str(found))
+        click.echo(str(result))
 
 
-def _told(last: int) -> Any:
-    def told(result: EpochResult) -> None:
+def _epoch_printer(last: int) -> Any:
+    def show(result: EpochResult) -> None:
         if result.epoch == 1:
             click.echo("its study is not here: the row is trained again, up to its best epoch")
         click.echo(f"epoch {result.epoch:>2}/{int(last)}  {percent(result.accuracy):>7}")
 
-    return told
+    return show
 
 
 @click.command(short_help="Classify images by an exported network.")
 @click.argument("net", type=click.Path())
 @click.argument("images", type=click.Path())
 @click.option("--invert/--no-invert", default=None, help=(
-    "Whether dark and bright are exchanged.  [default: where the border of a grey image is dark "
+    "Whether dark and bright are exchanged.  [default: if the border of a grey image is dark "
     "and that of the training images bright, or the other way round]"))
 @json_option
 def predict(net: str, images: str, invert: bool | None, as_json: bool) -> None:
@@ -91,12 +91,12 @@ def predict(net: str, images: str, invert: bool | None, as_json: bool) -> None:
     lightsearch predict net.onnx digit.png
     lightsearch predict net.onnx scans --no-invert
     """
-    from lightsearch.exporting.predicting import predict as predicted
+    from lightsearch.exporting.predicting import predict as predict_classes
 
-    found = predicted(net, images, invert=invert)
+    predictions = predict_classes(net, images, invert=invert)
     if as_json:
-        print_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in found])
+        print_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in predictions])
         return
     rows = ([str(one.path), one.label, percent(one.probability),
-             "inverted" if one.inverted else ""] for one in found)
+             "inverted" if one.inverted else ""] for one in predictions)
     print_table(table_of(["image", "class", "probability", ""], rows, left=("image", "")))

@@ -65,25 +65,26 @@ def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
 
 
 def print_board(frame: pd.DataFrame) -> None:
-    every = "outcome" in frame.columns
+    """Print a leaderboard, or the table of all trials."""
+    all_trials = "outcome" in frame.columns
     if not len(frame):
-        click.echo("no trial yet" if every else "no design has reached the target yet; "
+        click.echo("no trial yet" if all_trials else "no design has reached the target yet; "
                    "--all shows all trials")
         return
     images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
     short = "val" if "val" in images else "test"
-    tried = bool(frame["confirmation"].notna().any())
-    heads = ["trial" if every else "rank", f"{short} acc", "epoch", "last",
+    rerun = bool(frame["confirmation"].notna().any())
+    heads = ["trial" if all_trials else "rank", f"{short} acc", "epoch", "last",
              *(["test last"] if short == "val" else []), "first hit",
-             *(["confirmed", "n", "mean", "bound"] if tried else []), "params", "MACs", "field",
-             *(["outcome"] if every else ["trial"]), "design"]
-    rows = ([number, *_accuracies(row, short == "val"), *(_confirmed(row) if tried else []),
+             *(["confirmed", "n", "mean", "bound"] if rerun else []), "params", "MACs", "field",
+             *(["outcome"] if all_trials else ["trial"]), "design"]
+    rows = ([number, *_accuracies(row, short == "val"), *(_confirmation(row) if rerun else []),
              f"{row['params']:,}", f"{row['macs']:,}", str(row["receptive_field"]),
-             row["outcome"] if every else row["trial"], row["design"]]
+             row["outcome"] if all_trials else row["trial"], row["design"]]
             for number, row in frame.iterrows())
     print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
-    click.echo(f"{plural(len(frame), 'trial' if every else 'design')}, selected on {images}, "
-               "one run each" + (f"; confirmed on {_images(frame)}" if tried else ""))
+    click.echo(f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
+               "one run each" + (f"; confirmed on {_images(frame)}" if rerun else ""))
 
 
 def _images(frame: pd.DataFrame) -> str:
@@ -91,21 +92,20 @@ def _images(frame: pd.DataFrame) -> str:
 
 
 def _accuracies(row: pd.Series[Any], val: bool) -> list[str]:
-    """Best accuracy and its epoch, last accuracy, that of the test images if they did not select,
-    and the first hit."""
-    tested = [_said(row, "test_accuracy", percent)] if val else []
-    return [_said(row, "best_accuracy", percent), _count(row["best_epoch"]),
-            _said(row, "last_accuracy", percent), *tested, _count(row["first_hit_epoch"])]
+    """Return best accuracy and its epoch, last accuracy, test accuracy if `val`, first hit."""
+    tested = [_cell(row, "test_accuracy", percent)] if val else []
+    return [_cell(row, "best_accuracy", percent), _count(row["best_epoch"]),
+            _cell(row, "last_accuracy", percent), *tested, _count(row["first_hit_epoch"])]
 
 
-def _confirmed(row: pd.Series[Any]) -> list[str]:
-    """Whether it is confirmed, the seeds, their mean and its lower bound."""
-    return [_said(row, "confirmation", str), _count(row["confirmed_n"]),
-            *(_said(row, f"confirmed_{name}", lambda share: percent(share, 3))
+def _confirmation(row: pd.Series[Any]) -> list[str]:
+    """Return the confirmation's outcome, its number of seeds, their mean and its lower bound."""
+    return [_cell(row, "confirmation", str), _count(row["confirmed_n"]),
+            *(_cell(row, f"confirmed_{name}", lambda share: percent(share, 3))
               for name in ("mean", "bound"))]
 
 
-def _said(row: pd.Series[Any], name: str, form: Any) -> str:
+def _cell(row: pd.Series[Any], name: str, form: Any) -> str:
     return "-" if row[name] != row[name] or row[name] is None else form(row[name])
 
 

@@ -1,4 +1,4 @@
-"""What commands print: tables and JSON."""
+"""Print tables and JSON."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def print_table(table: Table) -> None:
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 10_000)
-    with console.capture() as printed:
+    with console.capture() as capture:
         console.print(table)
-    for line in printed.get().splitlines():
+    for line in capture.get().splitlines():
         click.echo(line.rstrip())
 
 
 def table_of(heads: Iterable[str], rows: Iterable[Iterable[object]], left: Iterable[str] = (),
              title: str | None = None) -> Table:
-    """A table of text without lines; columns named in `left` are left-aligned and may wrap."""
+    """Make a table of text without lines. The columns `left` are left-aligned and may wrap."""
     from rich.table import Table
     from rich.text import Text
 
@@ -43,12 +43,12 @@ def table_of(heads: Iterable[str], rows: Iterable[Iterable[object]], left: Itera
 
 
 def print_json(value: Any) -> None:
-    """Print JSON, indented; what is not a number is null."""
+    """Print indented JSON. Raises `ValueError` for NaN, which JSON does not have."""
     click.echo(json.dumps(value, indent=1, default=_plain, allow_nan=False))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table with their index, for JSON."""
+    """Return the rows of a table with their index, for JSON. Missing values are None."""
     whole = frame.reset_index().astype(object)
     return [{str(name): value for name, value in row.items()}
             for row in whole.where(whole.notna(), None).to_dict("records")]

@@ -1,4 +1,4 @@
-"""The command `lightsearch`. Torch and the like are loaded by the commands that need them."""
+"""The command `lightsearch`. Its commands load torch and the like only if they need them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lightsearch.cli.space import space
 from lightsearch.cli.train import train
 
 
-def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
+def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
         from lightsearch.study.trial import versions
 
-        said = versions()
-        click.echo(f"lightsearch {said['lightsearch']} (torch {said['torch']}, "
-                   f"Python {said['python']})")
+        numbers = versions()
+        click.echo(f"lightsearch {numbers['lightsearch']} (torch {numbers['torch']}, "
+                   f"Python {numbers['python']})")
         context.exit()
 
 

@@ -47,44 +47,44 @@ def show(design: str | None, row: int | None, leaderboard: str | None, dataset: 
     if dataset is None and picked.row is not None and shape is None:
         dataset = str(picked.row["dataset"])
     sizes, _ = images_of(dataset, shape)
-    spent = cost(picked.design, sizes)
+    costs = cost(picked.design, sizes)
     if as_json:
-        print_json(_described(picked, spent, sizes))
+        print_json(_as_json(picked, costs, sizes))
     elif torchinfo:
         from lightsearch.network.modules import summary
 
         click.echo(summary(picked.design, sizes))
     else:
         click.echo(f"{picked.design}\n")
-        print_table(_layers(spent, sizes))
-        click.echo(f"\n{_totals(spent)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
+        print_table(_layers(costs, sizes))
+        click.echo(f"\n{_totals(costs)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
                    f"images of {format_shape(sizes)}")
 
 
-def _layers(spent: Cost, shape: Shape) -> Table:
+def _layers(costs: Cost, shape: Shape) -> Table:
     heads = ["place", "layer", "output", "params", "MACs", "field", "jump"]
     rows = ([row.place, row.layer, format_shape(row.shape), f"{row.params:,}", f"{row.macs:,}",
              f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump]
-            for row in spent.rows)
+            for row in costs.rows)
     return table_of(heads, [["", "image", format_shape(shape), "", "", 1, 1], *rows],
                     left=("place", "layer"))
 
 
-def _totals(spent: Cost) -> str:
-    whole = " (and the whole image)" if spent.whole_image else ""
-    return (f"{spent.params:,} parameters, {spent.macs:,} MACs, {spent.activation_bytes:,} "
-            f"{activation_text(spent.activation_bytes)}, "
-            f"receptive field {spent.receptive_field}{whole}")
+def _totals(costs: Cost) -> str:
+    whole = " (and the whole image)" if costs.whole_image else ""
+    return (f"{costs.params:,} parameters, {costs.macs:,} MACs, {costs.activation_bytes:,} "
+            f"{activation_text(costs.activation_bytes)}, "
+            f"receptive field {costs.receptive_field}{whole}")
 
 
-def _described(picked: Picked, spent: Cost, shape: Shape) -> dict[str, Any]:
+def _as_json(picked: Picked, costs: Cost, shape: Shape) -> dict[str, Any]:
     totals = ("params", "macs", "activation_bytes", "activation_bytes_int8", "receptive_field",
               "jump", "whole_image")
     return {
         "design": str(picked.design), "name": picked.entry.name if picked.entry else None,
-        "fingerprint": fingerprint(picked.design, shape), "input": shape, "output": spent.shape,
-        **{name: getattr(spent, name) for name in totals},
-        "layers": [dataclasses.asdict(row) for row in spent.rows],
+        "fingerprint": fingerprint(picked.design, shape), "input": shape, "output": costs.shape,
+        **{name: getattr(costs, name) for name in totals},
+        "layers": [dataclasses.asdict(row) for row in costs.rows],
     }
 
 
@@ -116,16 +116,16 @@ def zoo(name: str | None, as_json: bool) -> None:
 
 
 def _line(entry: Entry) -> list[object]:
-    spent = cost(entry.design)
-    return [entry.name, f"{spent.params:,}", f"{spent.macs:,}", spent.receptive_field,
-            len(spent.rows), entry.epochs, f"{entry.best:.2f}%", entry.source]
+    costs = cost(entry.design)
+    return [entry.name, f"{costs.params:,}", f"{costs.macs:,}", costs.receptive_field,
+            len(costs.rows), entry.epochs, f"{entry.best:.2f}%", entry.source]
 
 
 def _show(entry: Entry) -> None:
-    spent = cost(entry.design)
+    costs = cost(entry.design)
     click.echo(f"{entry.name}, {entry.source}\n{entry.design}\n")
-    print_table(_layers(spent, (1, 28, 28)))
-    click.echo(f"\n{_totals(spent)}")
+    print_table(_layers(costs, (1, 28, 28)))
+    click.echo(f"\n{_totals(costs)}")
     click.echo(f"published  {entry.best:.2f}% at best within {entry.epochs} epochs")
     if entry.accuracies:
         click.echo("by epoch   " + " ".join(f"{one:.2f}" for one in entry.accuracies))
@@ -137,10 +137,10 @@ def _show(entry: Entry) -> None:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    spent = cost(entry.design)
+    costs = cost(entry.design)
     return {
         "name": entry.name, "source": entry.source, "design": str(entry.design),
-        "params": spent.params, "macs": spent.macs, "receptive_field": spent.receptive_field,
+        "params": costs.params, "macs": costs.macs, "receptive_field": costs.receptive_field,
         "best": entry.best, "accuracies": entry.accuracies, "epochs": entry.epochs,
         "recipe": str(entry.recipe), "assumed": entry.assumed, "note": entry.note,
     }

@@ -60,22 +60,22 @@ def space(text: str | None, budget: int | str | None, budget_macs: int | None,
     if as_notation and as_json:
         raise click.UsageError("--notation and --json must not be given together")
     sizes, labels = images_of(dataset, shape, classes)
-    asked = default_space(sizes, labels) if text is None else parse(text)
+    search_space = default_space(sizes, labels) if text is None else parse(text)
     if as_notation:
-        click.echo(str(asked))
+        click.echo(str(search_space))
         return
     caps = budget_of(budget, budget_macs, budget_activation_bytes,
                      budget_activation_bytes_int8)
-    found = survey(asked, sizes, labels, caps)
+    found = survey(search_space, sizes, labels, caps)
     if as_json:
-        print_json(_described(asked, found, bins))
+        print_json(_as_json(search_space, found, bins))
     else:
-        _show(asked, found, bins)
+        _show(search_space, found, bins)
 
 
-def _show(asked: Space, found: Survey, bins: int) -> None:
+def _show(space: Space, found: Survey, bins: int) -> None:
     about = "" if found.exact else "about "
-    click.echo(f"{asked}\n")
+    click.echo(f"{space}\n")
     click.echo(f"designs   {about}{large(found.designs)}{_interval(found.designs_interval)}")
     caps = caps_text(found.budget)
     click.echo(f"within    {about}{large(found.within)}{_interval(found.interval)}{_share(found)}"
@@ -113,9 +113,9 @@ def _bars(found: Survey, bins: int) -> list[str]:
     return lines
 
 
-def _described(asked: Space, found: Survey, bins: int) -> dict[str, Any]:
+def _as_json(space: Space, found: Survey, bins: int) -> dict[str, Any]:
     return {
-        "space": str(asked), "budget": dataclasses.asdict(found.budget),
+        "space": str(space), "budget": dataclasses.asdict(found.budget),
         "designs": found.designs, "within": found.within, "exact": found.exact,
         "method": found.method, "designs_interval": found.designs_interval,
         "interval": found.interval, "smallest": str(found.smallest),

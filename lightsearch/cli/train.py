@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def train(context: click.Context, /, design: str | None, row: int | None, leaderboard: str | None,
-          save: str | None, as_json: bool, **given: Any) -> None:
-    """Train one design, and show the accuracy after each epoch: of the test images, or of those
-    that were held out where a row was selected on them (val).
+          save: str | None, as_json: bool, **options: Any) -> None:
+    """Train one design, and show the accuracy after each epoch: of the test images, or of the
+    held-out images (val) if a row was selected on them.
 
     DESIGN is notation, @FILE, or a name of the zoo. With --row, the row's training is done again,
     and its accuracies are compared at the end: on the same kind of machine and with the same
-    versions they are the same. (Not compared where an option changes what is trained.)
+    versions they are the same. (Not compared if an option changes the training.)
 
     \b
     lightsearch train s1-final --recipe published
@@ -64,19 +64,19 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
     picked = pick(design, row, leaderboard)
     if save is not None and not Path(save).resolve().parent.is_dir():
         raise ArgumentError(f"`save` must be a file in a folder that exists, but got save={save}")
-    task = _task(picked, **given)
+    task = _task(picked, **options)
     last = task.epochs
     compare = picked.row is not None and not any(
-        given[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine",
-                                           "precision"))
+        options[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine",
+                                             "precision"))
     if picked.row is not None and compare:
         last = min(last, int(picked.row["epochs_trained"]))
-    results, state = _trained(task, last, quiet=as_json)
+    results, state = _train(task, last, quiet=as_json)
     if save is not None:
         _save(save, task, results, state)
     differences = _differences(picked, results) if compare else []
     if as_json:
-        print_json(_described(task, results, differences if compare else None))
+        print_json(_as_json(task, results, differences if compare else None))
     elif compare:
         click.echo("the same as the row" if not differences
                    else f"different: {'; '.join(differences)}")
@@ -96,7 +96,7 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
         checked("epochs", epochs)
     how, whole = _recipe(picked, recipe)
     if picked.row is not None and dataset is None:
-        task = _of_row(picked, data)
+        task = _task_of_row(picked, data)
     else:
         found = named.load(dataset or str(DEFAULTS.dataset), data)
         reference = DataRef(found.name, found.checksum, data or "")
@@ -114,7 +114,7 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
 
 
 def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:
-    """The recipe that was asked for and the epochs that go with it; None for the default."""
+    """Return the recipe of the option and the epochs that belong to it; None for the default."""
     from lightsearch.notation.parser import parse_recipe
 
     if recipe is None:
@@ -127,30 +127,30 @@ def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | No
     return picked.entry.recipe, picked.entry.epochs
 
 
-def _of_row(picked: Picked, data: str | None) -> Task:
-    """The row's task; a data set of one's own lies beside the leaderboard of its study."""
-    from lightsearch.data.catalogue import NAMES
+def _task_of_row(picked: Picked, data: str | None) -> Task:
+    """Return the row's task, with the images of the study in whose folder its file lies."""
+    from lightsearch.data.catalogue import images_file
     from lightsearch.study.rebuild import rebuild
 
     assert picked.row is not None and picked.path is not None
-    beside = picked.path.with_name("data.safetensors")
-    if data is None and picked.row["dataset"] not in NAMES and beside.exists():
-        data = str(beside)
+    images = images_file(picked.row["dataset"], picked.path.parent)
+    if data is None and images is not None and images.exists():
+        data = str(images)
     return rebuild(picked.row, data=data)
 
 
-def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], State]:
-    """Train up to epoch `last`, a line an epoch."""
+def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], State]:
+    """Train up to epoch `last`, and print a line an epoch."""
     from lightsearch.data.references import fetch
     from lightsearch.engines.selection import engine_of
     from lightsearch.network.cost import cost
     from lightsearch.training.epoch import run_epoch
 
     data = fetch(task.data)
-    spent = cost(task.design, data.shape, data.classes)
+    costs = cost(task.design, data.shape, data.classes)
     if not quiet:
         stop = "" if last == task.epochs else f", stopping after {last} as the row did"
-        click.echo(f"{task.design}\n{task.recipe}\n{spent.params:,} parameters, {data.name}, "
+        click.echo(f"{task.design}\n{task.recipe}\n{costs.params:,} parameters, {data.name}, "
                    f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
                    f"engine {engine_of(task.engine, task.design, data.shape, task.device)}"
                    f"{'' if task.precision == 'float32' else f' in {task.precision}'}")
@@ -167,7 +167,7 @@ def _trained(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], 
     if not quiet:
         best = max(results, key=lambda r: r.correct)
         click.echo(f"best {percent(best.accuracy)} {_images(task)} at epoch {best.epoch}, last "
-                   f"{percent(results[-1].accuracy)}{_tested(results[-1])}")
+                   f"{percent(results[-1].accuracy)}{_test_text(results[-1])}")
     return results, state
 
 
@@ -175,7 +175,7 @@ def _images(task: Task) -> str:
     return "test" if task.data.holdout is None else "val"
 
 
-def _tested(result: EpochResult) -> str:
+def _test_text(result: EpochResult) -> str:
     tested = result.test_accuracy
     return "" if tested is None else f"; {percent(tested)} test after the last epoch"
 
@@ -188,37 +188,37 @@ def _line(task: Task, result: EpochResult) -> str:
 
 
 def _save(path: str, task: Task, results: list[EpochResult], state: State) -> None:
-    from lightsearch.exporting.trained import trained_now
+    from lightsearch.exporting.trained import net_of_training
     from lightsearch.exporting.writing import write_weights
 
     try:
-        write_weights(trained_now(task, results, state), Path(path))
+        write_weights(net_of_training(task, results, state), Path(path))
     except OSError as error:
         raise ArgumentError(f"`save` must be a file that can be written, but {path}: {error}") \
             from None
 
 
 def _differences(picked: Picked, results: list[EpochResult]) -> list[str]:
-    """Where the accuracies are not the row's, compared as numbers of correct images."""
+    """Return the differences from the row's accuracies, compared as numbers of correct images."""
     assert picked.row is not None
     row, total = picked.row, results[-1].total
     best = max(results, key=lambda r: r.correct)
     pairs = [("best", round(float(row["best_accuracy"]) * total), best.correct),
              ("last", round(float(row["last_accuracy"]) * total), results[-1].correct)]
-    said = [f"{name} {now}/{total} here, {then}/{total} in the row"
-            for name, then, now in pairs if then != now]
+    texts = [f"{name} {now}/{total} here, {then}/{total} in the row"
+             for name, then, now in pairs if then != now]
     last = results[-1]
     then, now = float(row["test_accuracy"]), last.test_accuracy
     if then == then and now is not None and round(then * (last.test_total or 0)) \
             != last.test_correct:
-        said.append(f"test {percent(now)} here, {percent(then)} in the row")
+        texts.append(f"test {percent(now)} here, {percent(then)} in the row")
     if int(row["best_epoch"]) != best.epoch:
-        said.append(f"best at epoch {best.epoch} here, {int(row['best_epoch'])} in the row")
-    return said
+        texts.append(f"best at epoch {best.epoch} here, {int(row['best_epoch'])} in the row")
+    return texts
 
 
-def _described(task: Task, results: list[EpochResult],
-               differences: list[str] | None) -> dict[str, Any]:
+def _as_json(task: Task, results: list[EpochResult],
+             differences: list[str] | None) -> dict[str, Any]:
     epochs = [{**dataclasses.asdict(r), "accuracy": r.accuracy} for r in results]
     for epoch in epochs:
         if epoch["train_loss"] != epoch["train_loss"] or abs(epoch["train_loss"]) == float("inf"):

@@ -1,6 +1,6 @@
-"""Taking a trained network away, as ONNX, as a PyTorch program, as weights, as source."""
+"""Export a trained network as ONNX, as a PyTorch program, as weights or as source."""
 
-from lightsearch.exporting.reading import Opened, open_net
+from lightsearch.exporting.reading import ExportedNet, open_net
 from lightsearch.exporting.writing import Exported, export
 
-__all__ = ["Exported", "Opened", "export", "open_net"]
+__all__ = ["Exported", "ExportedNet", "export", "open_net"]

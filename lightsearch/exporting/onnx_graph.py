@@ -1,4 +1,4 @@
-"""ONNX: a module as a graph, its quantisation to int8, and running one. Needs `[export]`."""
+"""ONNX: convert a module to a graph, quantise it to int8, run it. Needs `lightsearch[export]`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from lightsearch.shapes import Shape
 CALIBRATION_IMAGES = 512
 
 
-def needed(name: str) -> Any:
-    """A module of the optional extra.
+def import_extra(name: str) -> Any:
+    """Import a module of the optional extra.
 
-    Raises `ExportError`, saying how to install it, where it is not there.
+    Raises `ExportError`, with how to install it, if it is missing.
     """
     try:
         return importlib.import_module(name)
@@ -36,16 +36,16 @@ def needed(name: str) -> Any:
 
 
 def graph_of(module: nn.Module, shape: Shape) -> Any:
-    """The ONNX model of a module: normalised `images` of (batch, *shape) to `scores`.
+    """Return the ONNX model of a module, from normalised `images` (batch, *shape) to `scores`.
 
-    PyTorch's own exporter makes it. What that notes of this machine's files is taken out.
+    PyTorch's own exporter makes it. Its notes about this machine's files are removed.
     """
-    onnx = needed("onnx")
-    needed("onnxscript")
+    onnx = import_extra("onnx")
+    import_extra("onnxscript")
     batch = torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
-            _portable(module), (torch.zeros(2, *shape),), dynamo=True, verbose=False,
+            _make_portable(module), (torch.zeros(2, *shape),), dynamo=True, verbose=False,
             input_names=["images"], output_names=["scores"], dynamic_shapes=({0: batch},))
         assert program is not None
         model = program.model_proto
@@ -58,16 +58,16 @@ def graph_of(module: nn.Module, shape: Shape) -> Any:
     return model
 
 
-def quantised(model: Any, images: Tensor, normalised: Callable[[Tensor], Tensor]) -> Any:
-    """The model in int8, by onnxruntime's static quantisation.
+def quantise(model: Any, images: Tensor, normalise: Callable[[Tensor], Tensor]) -> Any:
+    """Return the model in int8, by onnxruntime's static quantisation.
 
-    Weights are int8 with a scale a channel, activations int8 with a scale a tensor, from the
-    smallest and largest values on some of the training images given.
+    Weights have a scale a channel, activations a scale a tensor. The scales follow from the
+    smallest and largest values on at most `CALIBRATION_IMAGES` of `images`.
     """
-    quantization = needed("onnxruntime.quantization")
-    onnx = needed("onnx")
+    quantization = import_extra("onnxruntime.quantization")
+    onnx = import_extra("onnx")
     order = permutation(key(0, "calibration"), len(images))[:CALIBRATION_IMAGES]
-    batches = iter(torch.split(normalised(images[order]), 64))
+    batches = iter(torch.split(normalise(images[order]), 64))
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[name-defined,misc]
         def get_next(self) -> dict[str, Any] | None:
@@ -84,59 +84,60 @@ def quantised(model: Any, images: Tensor, normalised: Callable[[Tensor], Tensor]
 
 
 def _compact(model: Any) -> Any:
-    """The model with short names inside: those that the quantiser makes are longer than a tiny
-    network's weights."""
+    """Shorten the names inside a model, in place, and return it. The quantiser's names take more
+    bytes than a tiny network's weights."""
     graph, names = model.graph, {"": "", "images": "images", "scores": "scores"}
 
-    def short(given: Any) -> list[str]:
-        return [names.setdefault(name, f"t{len(names)}") for name in given]
+    def shorten(long: Any) -> list[str]:
+        return [names.setdefault(name, f"t{len(names)}") for name in long]
 
     for node in graph.node:
         node.ClearField("name")
-        node.input[:], node.output[:] = short(node.input), short(node.output)
+        node.input[:], node.output[:] = shorten(node.input), shorten(node.output)
     for tensor in graph.initializer:
-        (tensor.name,) = short([tensor.name])
+        (tensor.name,) = shorten([tensor.name])
     del graph.value_info[:]
     return model
 
 
-def numbers(model: Any) -> tuple[int, int]:
-    """How many numbers a model stores, and in how many bytes."""
-    arrays = [needed("onnx").numpy_helper.to_array(one) for one in model.graph.initializer]
+def count_values(model: Any) -> tuple[int, int]:
+    """Count the numbers that a model stores, and their bytes."""
+    arrays = [import_extra("onnx").numpy_helper.to_array(one) for one in model.graph.initializer]
     return sum(array.size for array in arrays), sum(array.nbytes for array in arrays)
 
 
 def with_metadata(model: Any, metadata: dict[str, str]) -> Any:
-    """The model with `metadata` in place of what it had."""
-    needed("onnx").helper.set_model_props(model, metadata)
+    """Replace the metadata of a model, and return it."""
+    import_extra("onnx").helper.set_model_props(model, metadata)
     return model
 
 
 def session(model: bytes | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, str]]:
-    """What a model computes, by onnxruntime on one thread of the processor, and its metadata.
+    """Return what a model computes, by onnxruntime on one CPU thread, and its metadata.
 
-    Raises `ExportError` for a file that is no model.
+    Raises `ExportError` if the file is not a model.
     """
-    runtime = needed("onnxruntime")
+    runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        opened = runtime.InferenceSession(model if isinstance(model, bytes) else str(model),
-                                          options, providers=["CPUExecutionProvider"])
+        inference = runtime.InferenceSession(model if isinstance(model, bytes) else str(model),
+                                             options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common base
         raise ExportError(f"an ONNX file must be a model that onnxruntime runs, but: {error}") \
             from None
 
     def scores(images: Tensor) -> Tensor:
-        return torch.from_numpy(opened.run(None, {opened.get_inputs()[0].name: images.numpy()})[0])
+        name = inference.get_inputs()[0].name
+        return torch.from_numpy(inference.run(None, {name: images.numpy()})[0])
 
-    return scores, dict(opened.get_modelmeta().custom_metadata_map)
+    return scores, dict(inference.get_modelmeta().custom_metadata_map)
 
 
-class _Gathered(ResidualAdd):
-    """A residual that takes the pixels of its resized input by their index: ONNX's `Resize`
-    divides by a rounded scale, and takes other pixels than PyTorch from 28 to 16, say."""
+class _GatheringAdd(ResidualAdd):
+    """A residual that resizes its input by picking pixels by index. ONNX's `Resize` divides by a
+    rounded scale, so it picks other pixels than PyTorch, for example from 28 to 16."""
 
     def forward(self, input: Tensor) -> Tensor:
         output: Tensor = self.body(input)
@@ -149,18 +150,18 @@ class _Gathered(ResidualAdd):
         return output + input
 
 
-def _portable(module: nn.Module) -> nn.Module:
-    """The module with residuals that are the same everywhere; `module` itself is changed."""
+def _make_portable(module: nn.Module) -> nn.Module:
+    """Replace residuals by ones that are the same everywhere, in place. Returns `module`."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, ResidualAdd) and child.size is not None:
-                setattr(parent, name, _Gathered(child.body, child.size, child.project))
+                setattr(parent, name, _GatheringAdd(child.body, child.size, child.project))
     return module.eval()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings and notes of the exporter and the quantiser."""
+    """Silence the warnings and logs of the exporter and the quantiser."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

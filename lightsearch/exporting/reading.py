@@ -1,4 +1,4 @@
-"""Reading an exported file back: what it computes, and what it says of itself."""
+"""Read an exported file back: what it computes, and its metadata."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NOTE = "lightsearch.json"  # the metadata inside a .pt2
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An exported network: `scores` of images that are normalised, float32 (N, C, H, W)."""
+class ExportedNet:
+    """An exported network. `scores` takes normalised images, float32 of (N, C, H, W)."""
 
     scores: Callable[[Tensor], Tensor]
     metadata: dict[str, str]
@@ -37,18 +37,18 @@ class Opened:
         channels, height, width = map(int, self.metadata["input"].split("x"))
         return (channels, height, width)
 
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Pixels from 0 to 1, of (N, C, H, W), as the network was trained to see them."""
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Return pixels from 0 to 1, of (N, C, H, W), normalised as in training."""
         mean, std = (torch.tensor([float(value) for value in self.metadata[name].split(",")])
                      for name in ("mean", "std"))
         return (pixels - mean[:, None, None]) / std[:, None, None]
 
 
-def open_net(path: str | Path) -> Opened:
-    """The network in a `.onnx`, `.pt2` or `.safetensors` that lightsearch wrote.
+def open_net(path: str | Path) -> ExportedNet:
+    """Load the network from a `.onnx`, `.pt2` or `.safetensors` that lightsearch wrote.
 
-    Raises `ArgumentError` for another kind of file and `ExportError` for one that is damaged or
-    was not written by lightsearch.
+    Raises `ArgumentError` for another kind of file, and `ExportError` if it is damaged or
+    lightsearch did not write it.
     """
     path = checked("net", path)
     readers = {".onnx": _onnx, ".pt2": _pt2, ".safetensors": _safetensors}
@@ -57,37 +57,37 @@ def open_net(path: str | Path) -> Opened:
                             f"but got {path}")
     if not path.is_file():
         raise ArgumentError(f"a network must be a file, but there is no {path}")
-    opened = readers[path.suffix](path)
-    missing = {"input", "mean", "std", "background", "dataset"} - opened.metadata.keys()
+    network = readers[path.suffix](path)
+    missing = {"input", "mean", "std", "background", "dataset"} - network.metadata.keys()
     if missing:
         raise ExportError(f"a network must say how its images are normalised, but {path} has no "
                           f"{', '.join(sorted(missing))} in its metadata: was it written by "
                           "lightsearch?")
-    return opened
+    return network
 
 
-def _onnx(path: Path) -> Opened:
+def _onnx(path: Path) -> ExportedNet:
     from lightsearch.exporting.onnx_graph import session
 
-    return Opened(*session(path))
+    return ExportedNet(*session(path))
 
 
-def _pt2(path: Path) -> Opened:
+def _pt2(path: Path) -> ExportedNet:
     files: dict[str, Any] = {NOTE: ""}
     try:
-        with zipfile.ZipFile(path):  # torch's own messages are long, and warn
+        with zipfile.ZipFile(path):  # torch's own message is long, with a warning
             pass
         program = torch.export.load(path, extra_files=files)
         metadata = json.loads(files[NOTE] or "{}")
     except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, OSError) as error:
         raise ExportError(f"a .pt2 must be a program that torch.export wrote, but {path} is not: "
                           f"{error}") from None
-    return Opened(running(program.module()), metadata)
+    return ExportedNet(scorer(program.module()), metadata)
 
 
-def _safetensors(path: Path) -> Opened:
+def _safetensors(path: Path) -> ExportedNet:
     weights, metadata = read_weights(path)
-    shape = Opened(lambda images: images, metadata).shape
+    shape = ExportedNet(lambda images: images, metadata).shape
     costed = cost(parse(metadata["design"]), shape)
     if metadata["batch_norm"] == "folded":
         costed, _ = fold(costed, dict(assemble(costed).state_dict()))
@@ -96,15 +96,15 @@ def _safetensors(path: Path) -> Opened:
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise ExportError(f"the weights in {path} must be of its design, but: {error}") from None
-    return Opened(running(module.eval()), metadata)
+    return ExportedNet(scorer(module.eval()), metadata)
 
 
-def running(module: nn.Module) -> Callable[[Tensor], Tensor]:
-    """What a module in evaluation mode computes, without gradients."""
+def scorer(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return the function that a module in evaluation mode computes, without gradients."""
 
     @torch.no_grad()
     def scores(images: Tensor) -> Tensor:
-        found: Tensor = module(images)
-        return found
+        output: Tensor = module(images)
+        return output
 
     return scores

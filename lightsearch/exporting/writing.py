@@ -1,4 +1,4 @@
-"""`export`: a trained network as a file, read back and checked on the test images."""
+"""`export`: write a trained network to a file, read it back, check it on the test images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting import folding
-from lightsearch.exporting.reading import NOTE, open_net, running
-from lightsearch.exporting.trained import Source, Told, Trained, trained
+from lightsearch.exporting.reading import NOTE, open_net, scorer
+from lightsearch.exporting.trained import Source, Told, TrainedNet, find_net
 from lightsearch.formatting import percent, plural
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.modules import assemble
@@ -29,16 +29,16 @@ from lightsearch.study.disk import save_state
 
 SUFFIXES = (".onnx", ".pt2", ".safetensors", ".py")
 BATCH = 500
-_CLOSE = 1e-3  # of the largest score: what another order of sums may change
+_CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written, and what it does on the test images, read back; on those held out
-    of the training ones, where they selected.
+    """An exported file, and its results on the test images, or on the held-out ones if those
+    selected.
 
-    `correct` of `total` images are right by the file; `same` have PyTorch's class. `values` is how
-    many numbers it stores, in `value_bytes` of the `size` bytes that it has (with `.py`, those of
+    Read back, the file gets `correct` of `total` images right, and gives `same` of them PyTorch's
+    class. It stores `values` numbers in `value_bytes` of its `size` bytes (with `.py`, those of
     the weights beside it). `recorded` is the accuracy on record, and `origin` says where the
     weights come from.
     """
@@ -56,7 +56,7 @@ class Exported:
 
     @property
     def accuracy(self) -> float:
-        """Share of the test images that the file gets right, from 0 to 1."""
+        """Share of the images that the file gets right, from 0 to 1."""
         return self.correct / self.total
 
     def __str__(self) -> str:
@@ -75,24 +75,26 @@ def export(source: Source, path: str | Path, *, rank: int = 1, fold: bool = Fals
         result = search(budget=8000, epochs=15)
         print(export(result, "net.onnx"))
 
-    `source`, `rank`, `study`, `dataset`, `data` and `told` say which network, as in `trained`: a
-    search's result or study's folder, a leaderboard's row, or a `.safetensors` that lightsearch
-    wrote. A row whose study is not given is trained again.
+    `source` is a search's result or a study's folder, whose row at `rank` is taken; a
+    leaderboard's row; or a `.safetensors` that lightsearch wrote. A row without its `study` is
+    trained again, and `told` is called with each epoch's result. `dataset` or `data` say where
+    the images are, as in `rebuild`.
 
     - `.onnx` is a graph for onnxruntime and others; `.pt2` a program for `torch.export.load`;
       `.safetensors` the weights, with the names of `build`; `.py` the source, with its weights in
-      a `.safetensors` beside it. Each takes normalised float32 images of (N, C, H, W), N free,
-      and gives (N, classes) scores. The normalisation, the design and the accuracy with its
-      protocol are in the file's metadata.
-    - `fold` folds batch norm into the weights and leaves dropout out.
+      a `.safetensors` beside it. Each maps normalised float32 images of (N, C, H, W), for any N,
+      to (N, classes) scores. The normalisation, the design and the accuracy with its protocol are
+      in the file's metadata.
+    - `fold` folds batch norm into the weights and removes dropout.
     - `int8` quantises weights and activations (`.onnx` alone), after folding.
 
-    What was written is read back and run on all test images, and compared with PyTorch's scores.
+    The file is read back, run on all test images, and compared with PyTorch's scores.
 
-    Raises what `trained` raises; `ArgumentError` for a path or a combination that cannot be
-    written; `DesignError` for source with a layer kind of the user's own; `ExportError` where a
-    package of `lightsearch[export]` is missing, or the file does not compute what it should (it
-    is not left there then).
+    Raises `ArgumentError` for a missing row, or a path or a combination that cannot be written;
+    `StudyError` if the row is not the study's; `DataError` if the images are not found;
+    `DesignError` for source with a layer kind of the user's own; `ExportError` for a file without
+    a design, if a package of `lightsearch[export]` is missing, or if what is written does not
+    compute what it should (it is removed then).
     """
     path = checked("path", path)
     if path.suffix not in SUFFIXES:
@@ -101,19 +103,19 @@ def export(source: Source, path: str | Path, *, rank: int = 1, fold: bool = Fals
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
     if int8 and path.suffix != ".onnx":
         raise ArgumentError(f"`int8` must go with a path that ends in .onnx, but got {path}")
-    net = trained(source, rank=rank, study=study, dataset=dataset, data=data, told=told)
+    net = find_net(source, rank=rank, study=study, dataset=dataset, data=data, told=told)
     return write(net, path, fold=fold, int8=int8)
 
 
-def write(net: Trained, path: Path, *, fold: bool = False, int8: bool = False) -> Exported:
-    """Write a network that is there already; see `export`."""
+def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False) -> Exported:
+    """Write a network; see `export`."""
     costed, weights = cost(net.design, net.data.shape, net.data.classes), net.weights
-    truth = _scores(running(_loaded(costed, weights)), net.data)
+    truth = _scores(scorer(_load_module(costed, weights)), net.data)
     _check_record(net, truth)
     if fold or int8:
         costed, weights = folding.fold(costed, weights)
-    said = {**net.metadata, "batch_norm": "folded" if fold or int8 else "as trained"}
-    plan = _Plan(net, costed, weights, said)
+    metadata = {**net.metadata, "batch_norm": "folded" if fold or int8 else "as trained"}
+    plan = _Plan(net, costed, weights, metadata)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             part = Path(folder) / path.name
@@ -132,21 +134,21 @@ def write(net: Trained, path: Path, *, fold: bool = False, int8: bool = False) -
     same = int((scores.argmax(1) == truth.argmax(1)).sum())
     return Exported(path, _correct(scores, net.data), len(truth), same, values,
                     value_bytes, size,
-                    float(net.record["accuracy"]), net.origin, said)
+                    float(net.record["accuracy"]), net.origin, metadata)
 
 
-def write_weights(net: Trained, path: Path) -> None:
-    """Write the weights and what is known of them as safetensors, without any check."""
+def write_weights(net: TrainedNet, path: Path) -> None:
+    """Write the weights with their metadata as safetensors, without any check."""
     _save(net.weights, {**net.metadata, "batch_norm": "as trained"}, path)
 
 
-def normalised(data: DataSet, images: Tensor) -> Tensor:
-    """uint8 images as a network of this data set takes them."""
+def normalise(data: DataSet, images: Tensor) -> Tensor:
+    """Return uint8 images as float32, normalised as this data set's."""
     mean, std = (value[:, None, None] for value in data.mean_std)
     return (images.to(torch.float32) / 255 - mean) / std
 
 
-def _loaded(costed: Cost, weights: State) -> nn.Module:
+def _load_module(costed: Cost, weights: State) -> nn.Module:
     module = assemble(costed)
     module.load_state_dict(weights)
     return module.eval()
@@ -154,61 +156,61 @@ def _loaded(costed: Cost, weights: State) -> nn.Module:
 
 def _scores(run: Callable[[Tensor], Tensor], data: DataSet) -> Tensor:
     batches = torch.split(data.test[0], BATCH)
-    return torch.cat([run(normalised(data, batch)) for batch in batches])
+    return torch.cat([run(normalise(data, batch)) for batch in batches])
 
 
 def _correct(scores: Tensor, data: DataSet) -> int:
     return int((scores.argmax(1) == data.test[1]).sum())
 
 
-# Formats: each writes a file, and says how many values are in it, in how many bytes --------------
+# Formats: each writes a file, and returns the number of its values and their bytes --------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    net: Trained
+    net: TrainedNet
     costed: Cost
     weights: State
-    said: dict[str, str]
+    metadata: dict[str, str]
 
 
 Size: TypeAlias = tuple[int, int]
 
 
 def _size(weights: State) -> Size:
-    count = folding.stored(weights)
+    count = folding.count_values(weights)
     return count, 4 * count
 
 
 def _write_safetensors(plan: _Plan, path: Path) -> Size:
-    _save(plan.weights, plan.said, path)
+    _save(plan.weights, plan.metadata, path)
     return _size(plan.weights)
 
 
-def _save(weights: State, said: dict[str, str], path: Path) -> None:
-    save_state(path, {name: tensor.contiguous() for name, tensor in weights.items()}, said)
+def _save(weights: State, metadata: dict[str, str], path: Path) -> None:
+    save_state(path, {name: tensor.contiguous() for name, tensor in weights.items()}, metadata)
 
 
 def _write_pt2(plan: _Plan, path: Path) -> Size:
     example, batch = torch.zeros(2, *plan.net.data.shape), torch.export.Dim("batch")
-    program = torch.export.export(_loaded(plan.costed, plan.weights), (example,),
+    program = torch.export.export(_load_module(plan.costed, plan.weights), (example,),
                                   dynamic_shapes=({0: batch},))
-    torch.export.save(program, path, extra_files={NOTE: json.dumps(plan.said)})
+    torch.export.save(program, path, extra_files={NOTE: json.dumps(plan.metadata)})
     return _size(plan.weights)
 
 
 def _write_source(plan: _Plan, path: Path) -> Size:
-    said, beside = plan.said, path.with_suffix(".safetensors")
+    metadata, beside = plan.metadata, path.with_suffix(".safetensors")
     folded = "\n\nBatch norm is folded into the weights, for inference." \
-        if said["batch_norm"] == "folded" else ""
-    note = (f"{textwrap.fill(said['protocol'], WIDTH)}{folded}\n\n"
+        if metadata["batch_norm"] == "folded" else ""
+    note = (f"{textwrap.fill(metadata['protocol'], WIDTH)}{folded}\n\n"
             f"Its weights are in {beside.name}:\n\n"
             "    from safetensors.torch import load_file\n\n"
             "    net = Net().eval()\n"
             f'    net.load_state_dict(load_file("{beside.name}"))\n\n'
             "Pixels from 0 to 1 are normalised by channel, (pixels - mean) / std:\n"
-            f"mean {said['mean']}, std {said['std']}.")
-    source = source_of(plan.costed, said["design"], shape=plan.net.data.shape, note=note)
+            f"mean {metadata['mean']}, std {metadata['std']}.")
+    source = source_of(plan.costed, metadata["design"], shape=plan.net.data.shape, note=note)
     path.write_text(source, encoding="utf-8")
     return _write_safetensors(plan, beside)
 
@@ -221,32 +223,33 @@ def _write_onnx(plan: _Plan, path: Path, int8: bool) -> Size:
     from lightsearch.exporting import onnx_graph
 
     data = plan.net.data
-    model = onnx_graph.graph_of(_loaded(plan.costed, plan.weights), data.shape)
+    model = onnx_graph.graph_of(_load_module(plan.costed, plan.weights), data.shape)
     if int8:
-        model = onnx_graph.quantised(model, data.train[0], lambda images: normalised(data, images))
+        model = onnx_graph.quantise(model, data.train[0], lambda images: normalise(data, images))
         run, _ = onnx_graph.session(model.SerializeToString())
-        plan.said["int8_accuracy"] = str(_correct(_scores(run, data), data) / len(data.test[1]))
-        plan.said["int8_calibration"] = f"{onnx_graph.CALIBRATION_IMAGES} training images at most"
-    path.write_bytes(onnx_graph.with_metadata(model, plan.said).SerializeToString())
-    return onnx_graph.numbers(model)
+        plan.metadata.update(
+            int8_accuracy=str(_correct(_scores(run, data), data) / len(data.test[1])),
+            int8_calibration=f"{onnx_graph.CALIBRATION_IMAGES} training images at most")
+    path.write_bytes(onnx_graph.with_metadata(model, plan.metadata).SerializeToString())
+    return onnx_graph.count_values(model)
 
 
 def _reader(path: Path) -> Callable[[Tensor], Tensor]:
-    """What a written file computes; source is run with the weights beside it."""
+    """Return the function that a file computes. Source runs with the weights beside it."""
     if path.suffix != ".py":
         return open_net(path).scores
-    written: dict[str, Any] = {"__name__": path.stem}
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), written)
-    module = written["Net"]()
+    names: dict[str, Any] = {"__name__": path.stem}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    module = names["Net"]()
     module.load_state_dict(load_file(path.with_suffix(".safetensors")))
-    return running(module.eval())
+    return scorer(module.eval())
 
 
 # Checks ------------------------------------------------------------------------------------------
 
 
-def _check_record(net: Trained, truth: Tensor) -> None:
-    """The weights must be those that the record is of; engines round sums differently."""
+def _check_record(net: TrainedNet, truth: Tensor) -> None:
+    """Raise `ExportError` unless the accuracy is the recorded one; engines round differently."""
     right, total = _correct(truth, net.data), len(truth)
     recorded = round(float(net.record["accuracy"]) * total)
     if abs(right - recorded) > 2 + total // 1000:

@@ -19,7 +19,7 @@ from lightsearch.data.references import lend
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.exporting.predicting import predict
 from lightsearch.exporting.reading import open_net
-from lightsearch.exporting.trained import trained_now
+from lightsearch.exporting.trained import net_of_training
 from lightsearch.exporting.writing import write_weights
 from lightsearch.training.task import Task
 
@@ -34,7 +34,7 @@ def _net(data: DataSet, path: Path, epochs: int = 2) -> Path:
     for epoch in range(1, epochs + 1):
         state, result = run_epoch(task, state, epoch)
         results.append(result)
-    write_weights(trained_now(task, results, state), path)
+    write_weights(net_of_training(task, results, state), path)
     return path
 
 
@@ -114,7 +114,7 @@ def test_a_small_image_is_enlarged_smoothly(net: Path, tmp_path: Path) -> None:
     pixels = torch.from_numpy(np.asarray(small).copy())[None, None].float()
     larger = functional.interpolate(pixels, size=(8, 8), mode="bilinear").round() / 255
     opened = open_net(net)
-    scores = torch.softmax(opened.scores(opened.normalised(larger)), 1)[0]
+    scores = torch.softmax(opened.scores(opened.normalise(larger)), 1)[0]
     (one,) = predict(net, tmp_path)
     torch.testing.assert_close(torch.tensor(one.probabilities), scores, atol=0.02, rtol=0)
 
