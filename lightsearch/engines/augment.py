@@ -1,6 +1,6 @@
-"""Augmentation of a batch: a pure function of the images, the recipe and a key.
+"""Augment a batch: a pure function of the images, the recipe and a key.
 
-Every image gets its own draw. Pixels that come from outside the image are black (0).
+Each image has its own random draw. Pixels from outside the image are black (0).
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from lightsearch.design.recipe import Recipe
 from lightsearch.randomness import key, uniform
 
 Streams: TypeAlias = "int | Mapping[str, Tensor]"
-"""The key of a batch; or the keys that follow from it for each of `purposes`, as tensors."""
+"""The key of a batch, or the keys that follow from it for each of `purposes`, as tensors."""
 
 
 def purposes(recipe: Recipe) -> tuple[str, ...]:
-    """What `recipe` draws for, each from a stream of its own: `key(stream, purpose)`."""
+    """Return what `recipe` draws for. Each purpose has its own stream: `key(stream, purpose)`."""
     affine = recipe.rotation or recipe.shear or recipe.scale or recipe.shift
-    asked = {"affine": affine, "brightness": recipe.brightness, "contrast": recipe.contrast,
-             "erasing": recipe.erasing}
-    return tuple(purpose for purpose, strength in asked.items() if strength)
+    strengths = {"affine": affine, "brightness": recipe.brightness, "contrast": recipe.contrast,
+                 "erasing": recipe.erasing}
+    return tuple(purpose for purpose, strength in strengths.items() if strength)
 
 
 def augment(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
-    """`images`, float in [0, 1] of shape (N, C, H, W), transformed as `recipe` says.
+    """Transform `images`, float in [0, 1] of shape (N, C, H, W), as `recipe` says.
 
     The order is: one affine map (rotation, shear, scale, shift; bilinear), brightness, contrast,
-    erasing. Does nothing, and draws nothing, for what the recipe leaves out.
+    erasing. What the recipe leaves out changes nothing and draws nothing.
     """
     drawn = purposes(recipe)
     if "affine" in drawn:
@@ -54,7 +54,7 @@ def augment_values(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
         mean = images.mean((1, 2, 3), keepdim=True)
         images = (images * factors + mean * (1 - factors)).clamp(0, 1)
     if "erasing" in drawn:
-        images = images * _kept(images, recipe.erasing, _key(stream, "erasing"))
+        images = images * _erasing_mask(images, recipe.erasing, _key(stream, "erasing"))
     return images
 
 
@@ -63,7 +63,7 @@ def _key(stream: Streams, purpose: str) -> int | Tensor:
 
 
 def _inverse_maps(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
-    """(N, 2, 3): from output to input places, in the [-1, 1] coordinates of `affine_grid`."""
+    """Return (N, 2, 3): maps from output to input, in the [-1, 1] coordinates of `affine_grid`."""
     count, _, height, width = images.shape
     draw = 2 * uniform(_key(stream, "affine"), 5, count, device=images.device) - 1
     angle = draw[0] * math.radians(recipe.rotation)
@@ -82,8 +82,8 @@ def _factors(images: Tensor, strength: float, stream: int | Tensor) -> Tensor:
     return 1 + strength * (2 * draw - 1)
 
 
-def _kept(images: Tensor, probability: float, stream: int | Tensor) -> Tensor:
-    """(N, 1, H, W) of ones, with a rectangle of zeros in a share of the images.
+def _erasing_mask(images: Tensor, probability: float, stream: int | Tensor) -> Tensor:
+    """Return a mask (N, 1, H, W) of ones, with a rectangle of zeros in a share of the images.
 
     As in Zhong et al. 2017: area 2 to 15% of the image, aspect ratio 0.3 to 3.3 (log-uniform).
     """
@@ -98,6 +98,6 @@ def _kept(images: Tensor, probability: float, stream: int | Tensor) -> Tensor:
     columns = torch.arange(width, device=images.device)
     in_rows = (rows >= top) & (rows < top + tall)
     in_columns = (columns >= left) & (columns < left + wide)
-    gone = in_rows[:, :, None] & in_columns[:, None, :] & (hit < probability)[:, :, None]
-    kept: Tensor = (~gone)[:, None].to(images.dtype)
-    return kept
+    erased = in_rows[:, :, None] & in_columns[:, None, :] & (hit < probability)[:, :, None]
+    mask: Tensor = (~erased)[:, None].to(images.dtype)
+    return mask

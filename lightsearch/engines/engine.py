@@ -1,4 +1,4 @@
-"""What the engines have in common: the interface, a step of an epoch, the names of a state."""
+"""The interface of the engines, a step of an epoch, the names in a state."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def counts_steps(recipe: Recipe) -> bool:
 class Batch:
     """One step: the training images by index (int64), the learning rate, the random streams.
 
-    `towards` is how far the average of the weights moves to them after the step, from 0 to 1.
+    After the step, the average moves towards the weights by `towards` of the way, from 0 to 1.
     """
 
     images: Tensor
@@ -62,22 +62,22 @@ class Engine(Protocol):
     """Trains one design for one epoch, from a state or from the beginning."""
 
     def begin(self) -> None:
-        """Take the initial weights."""
+        """Set the initial weights."""
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go on from a state of this engine or the other."""
+        """Continue from a state of this engine or of the other one."""
 
     def state(self) -> dict[str, Tensor]:
-        """A copy of the weights, their average and the optimizer's memory."""
+        """Return a copy of the weights, their average and the optimizer's memory."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor of a state, by name, once a step was made."""
+        """Return the shape of each tensor in a state after a step, by name."""
 
     def train(self, batches: Sequence[Batch]) -> None:
-        """The steps of an epoch, one after the other."""
+        """Take the steps of an epoch, one after the other."""
 
     def told(self) -> tuple[float, int]:
-        """The summed loss and the number of correct images of the steps so far."""
+        """Return the summed loss and the number of correct images of the steps so far."""
 
     def evaluate(self, averaged: bool) -> int:
-        """Number of correct test images, by the averaged weights or the raw ones."""
+        """Return the number of correct test images, with the averaged or the raw weights."""

@@ -12,12 +12,12 @@ from lightsearch.network.modules import build
 from lightsearch.randomness import key, uniform
 from lightsearch.shapes import Shape
 
-_SEEDED = threading.Lock()
+_LOCK = threading.Lock()
 
 
 def seeded_module(design: Design, shape: Shape, seed: int) -> nn.Module:
-    """The module of `design`; what its layers draw as they are made depends on `seed` only."""
-    with _SEEDED, torch.random.fork_rng(devices=[]):  # a lock: all threads share the generator
+    """Build the module of `design`. What its constructors draw depends on `seed` only."""
+    with _LOCK, torch.random.fork_rng(devices=[]):  # a lock: all threads share the generator
         torch.default_generator.manual_seed(seed % 2**63)  # for users' own layers
         module: nn.Module = build(design, shape)
     return module
@@ -25,8 +25,8 @@ def seeded_module(design: Design, shape: Shape, seed: int) -> nn.Module:
 
 @torch.no_grad()
 def initialise(module: nn.Module, seed: int) -> None:
-    """Draw the weights of convolutions and linear layers by their place: uniform, within
-    1 / sqrt(fan-in), which is PyTorch's own default; batch norm starts as the identity."""
+    """Draw the weights of convolutions and linear layers by their place in the module: uniform
+    within 1 / sqrt(fan-in), PyTorch's own default. Batch norm starts as the identity."""
     weighted = (m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear))
     for index, part in enumerate(weighted):
         bound = part.weight[0].numel() ** -0.5

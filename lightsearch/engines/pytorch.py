@@ -1,8 +1,8 @@
-"""The PyTorch engine: the designs as modules, run eagerly; the judge of the other.
+"""The PyTorch engine: designs as modules, run eagerly. It is the reference for the native one.
 
-Images stay one uint8 tensor on the device (no DataLoader), tensors are channels-last, the
-optimizers are the fused-loop (`foreach`) ones, and evaluation takes large batches. On a GPU it is
-`cuda_graph.Captured`, which is this with the step made of tensors alone.
+Images stay one uint8 tensor on the device, without a DataLoader. Tensors are channels-last, the
+optimizers are the `foreach` ones, and evaluation takes large batches. On a GPU the engine is the
+subclass `cuda_graph.Captured`, whose step is a function of tensors alone.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from lightsearch.randomness import keep, key, rounded
 class Eager:
     """Trains one design with PyTorch; see `lightsearch.engines.engine.Engine`.
 
-    `precision` is of the training steps: "bf16" has PyTorch's autocast choose what is computed so;
-    weights, loss, optimizer and evaluation are float32 in any case.
+    `precision` is that of training steps. With "bf16", PyTorch's autocast chooses what is computed
+    in bfloat16. Weights, loss, optimizer and evaluation are float32 in any case.
     """
 
     evaluation_batch = 500  # small enough for the cache, large enough to hide the calls
@@ -72,13 +72,13 @@ class Eager:
     # State -----------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Take the initial weights."""
+        """Set the initial weights."""
         initialise(self.model, self.seed)
         if self.average is not None:
             self.average.load_state_dict(self.model.state_dict())
 
     def state(self) -> State:
-        """A copy of the weights, their average and the optimizer's memory."""
+        """Return a copy of the weights, their average and the optimizer's memory."""
         return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
                 for name, value in self._tensors().items()}
 
@@ -92,7 +92,7 @@ class Eager:
         return found
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each tensor of a state, by name, once a step was made."""
+        """Return the shape of each tensor in a state after a step, by name."""
         found = {name: tuple(tensor.shape) for name, tensor in self._tensors().items()}
         for index, parameter in enumerate(self.parameters):
             found |= {optimizer_key(index, name): tuple(parameter.shape)
@@ -118,14 +118,14 @@ class Eager:
     # Work ------------------------------------------------------------------------------------
 
     def train(self, batches: Sequence[Batch]) -> None:
-        """The steps of an epoch, one after the other."""
+        """Take the steps of an epoch, one after the other."""
         for batch in batches:
             self.flag.check()
             self.learn(batch.images, batch.rate, batch.augment_stream, batch.dropout_stream)
             self.follow(batch.towards)
 
     def learn(self, batch: Tensor, rate: float, augment_stream: int, dropout_stream: int) -> None:
-        """One step of the optimizer on a batch of training images, given by index."""
+        """Take a step of the optimizer on a batch of training images, given by index."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         keys = (key(dropout_stream, index) for index in range(len(self.dropouts)))
@@ -134,7 +134,7 @@ class Eager:
 
     def _gradients(self, batch: Tensor, augment_stream: Streams,
                    dropout_keys: Iterable[int | Tensor]) -> None:
-        """Fill the gradients from a batch, and count its loss and hits."""
+        """Compute the gradients of a batch, and add its loss and correct images to the totals."""
         images, labels = _on_device(self.data, "train", self.device)
         self.model.train()
         for dropout, each in zip(self.dropouts, dropout_keys, strict=True):
@@ -171,16 +171,16 @@ class Eager:
         if self.following is None:
             return
         torch._foreach_lerp_(*self.following[0], weight)
-        for mine, theirs in zip(*self.following[1], strict=True):
-            mine.copy_(theirs)
+        for average, model in zip(*self.following[1], strict=True):
+            average.copy_(model)
 
     def told(self) -> tuple[float, int]:
-        """The summed loss and the number of correct images of the steps so far."""
+        """Return the summed loss and the number of correct images of the steps so far."""
         return float(self.loss), int(self.correct)
 
     @torch.no_grad()
     def evaluate(self, averaged: bool) -> int:
-        """Number of correct test images, by the averaged weights or the raw ones."""
+        """Return the number of correct test images, with the averaged or the raw weights."""
         module = self.average if averaged and self.average is not None else self.model
         images, labels = _on_device(self.data, "test", self.device)
         module.eval()
@@ -197,31 +197,31 @@ _Pairs: TypeAlias = tuple[list[Tensor], list[Tensor]]
 
 
 def _pairs(average: nn.Module, model: nn.Module) -> tuple[_Pairs, _Pairs]:
-    """The tensors of both modules side by side: those to average, and the counters to copy."""
-    mine, theirs = average.state_dict(), model.state_dict()
-    names = ([k for k, v in mine.items() if v.is_floating_point()],
-             [k for k, v in mine.items() if not v.is_floating_point()])
-    averaged, copied = (([mine[k] for k in ks], [theirs[k] for k in ks]) for ks in names)
-    return averaged, copied
+    """Pair the tensors of both modules: first those to average, then the counters to copy."""
+    averages, values = average.state_dict(), model.state_dict()
+    names = ([k for k, v in averages.items() if v.is_floating_point()],
+             [k for k, v in averages.items() if not v.is_floating_point()])
+    floats, counters = (([averages[k] for k in ks], [values[k] for k in ks]) for ks in names)
+    return floats, counters
 
 
-_PLACED: dict[tuple[str, str, str], Split] = {}
+_CACHE: dict[tuple[str, str, str], Split] = {}
 
 
 def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
-    """Images and labels on the device; kept there for the next epoch (a cache only)."""
+    """Return images and labels on the device. They stay there, as a cache for the next epoch."""
     images, labels = data.train if part == "train" else data.test
     if device.type == "cpu":
         return images, labels
-    place = (data.checksum, part, str(device))
-    if place not in _PLACED:
-        _PLACED[place] = (images.to(device), labels.to(device))
-    return _PLACED[place]
+    entry = (data.checksum, part, str(device))
+    if entry not in _CACHE:
+        _CACHE[entry] = (images.to(device), labels.to(device))
+    return _CACHE[entry]
 
 
 def made_optimizer(recipe: Recipe, parameters: list[nn.Parameter],
                    **how: bool) -> torch.optim.Optimizer:
-    """PyTorch's optimizer of a recipe; `how` says which of its implementations."""
+    """Make PyTorch's optimizer of a recipe. `how` chooses among its implementations."""
     shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **how}
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(parameters, momentum=recipe.momentum,
@@ -231,7 +231,7 @@ def made_optimizer(recipe: Recipe, parameters: list[nn.Parameter],
 
 
 class KeyedDropout(nn.Module):
-    """Dropout whose mask is a function of its key, image by image in (height, width, channel)."""
+    """Dropout whose mask is a function of its key, drawn by image, height, width and channel."""
 
     def __init__(self, rate: float, channels: bool) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ class KeyedDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        count, channels, *places = x.shape  # inside a user's own layer, there may be no places
+        count, channels, *places = x.shape  # a user's own layer may have no places
         if self.channels:
             places = [1] * len(places)
         mask = keep(self.key, self.rate, count * math.prod(places) * channels, x.device)
