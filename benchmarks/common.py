@@ -1,4 +1,4 @@
-"""What the benchmarks share: designs that they train, and files of results, a line each."""
+"""Shared by the benchmarks: the designs that they train, and files of results, a line each."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ DESIGNS = {
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """The results so far."""
+    """Read the results so far."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def add_line(path: Path, **result: Any) -> None:
-    """One more result."""
+    """Add a result."""
     with path.open("a") as file:
         file.write(json.dumps(result) + "\n")
 
 
 def reference(root: str | None, name: str = "mnist") -> DataRef:
-    """The data set of a task: MNIST unless said otherwise, in the folder `root`."""
+    """Return the data set of a task, by default MNIST, in the folder `root`."""
     return DataRef(name, load(name, root).checksum, root or "")
 
 
 def train_missing(path: Path, runs: Iterable[tuple[dict[str, Any], Task]]) -> None:
-    """Train each task whose labels no line of the file has, and add its whole curve as a line."""
+    """Train each task whose labels are not in the file yet, and add its whole curve as a line."""
     for labels, task in runs:
         if any(labels.items() <= line.items() for line in lines(path)):
             continue

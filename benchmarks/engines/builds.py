@@ -1,12 +1,12 @@
-"""Two or more builds of the native engine against each other: a training step's processor time.
+"""Compare builds of the native engine by the processor time of a training step.
 
     python benchmarks/engines/builds.py old.so new.so --data FOLDER
 
-Builds are libraries as setup.py makes them of lightsearch/engines/native/cpp/engine.cpp, of these
-sources or of others with the same structs and functions. They take turns, a step of 128 images
-with rotation at a time, in one process on one thread. Printed for each design: milliseconds a
-step of the first build (the median), and how many times faster each of the others is (the median
-of the steps' ratios); `--evaluate` takes evaluations of 2,000 images instead of steps.
+A build is a library as setup.py makes it of lightsearch/engines/native/cpp/engine.cpp, from these
+sources or from others with the same structs and functions. The builds take turns, a step of 128
+images with rotation at a time, in one process on one thread. The table has, for each design, the
+first build's median milliseconds a step, and how many times faster each other build is (the median
+of the steps' ratios). `--evaluate` times evaluations of 2,000 images instead of steps.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Seconds a training epoch with augmentation, evaluation included, on one thread, in four ways.
+"""Time a training epoch with augmentation and evaluation, on one thread, in four ways.
 
     python benchmarks/engines/epoch.py --out epoch.json
 
-The ways take turns, a few steps at a time, and their times are scaled to an epoch of 60,000 images
-and one evaluation of 10,000. `documents` is how the source documents train: torchvision's data set
-with PIL transforms in a DataLoader, eager PyTorch. `compiled` does not count the compiling, which
-is given beside.
+The ways take turns, a few steps at a time. Their times are scaled to the seconds of an epoch of
+60,000 images and one evaluation of 10,000. `documents` trains as the source documents do: eager
+PyTorch, with torchvision's data set and PIL transforms in a DataLoader. `compiled` does not count
+the compilation, whose time is given separately.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def made(text: str, options: argparse.Namespace) -> dict[str, Callable[[int], float]]:
-    """For each way, a function that does some steps and gives seconds an epoch."""
+    """Return, for each way, a function that takes some steps and returns seconds an epoch."""
     data = load("mnist", options.data)
     design = parse(text)
 
@@ -109,7 +109,7 @@ def scaled(seconds: float, steps: int) -> float:
 
 def documents(design, options: argparse.Namespace,
               device: str = "cpu") -> Callable[[int], float]:
-    """The loop of the source documents' notebooks."""
+    """Train in the loop of the source documents' notebooks."""
     normal = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
     train = datasets.MNIST(options.data, train=True, transform=transforms.Compose(
         [transforms.RandomRotation((-7.0, 7.0), fill=(0,)), *normal]))
@@ -142,7 +142,7 @@ def documents(design, options: argparse.Namespace,
 
 
 def compiled(design, options: argparse.Namespace) -> Callable[[int], float]:
-    """torch.compile of the module, channels-last, images as one tensor."""
+    """Train with torch.compile of the module, channels-last, with images as one tensor."""
     torch.compiler.reset()  # else the designs before count against its limit of compilations
     data = load("mnist", options.data)
     images, labels = data.train

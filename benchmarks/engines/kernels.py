@@ -1,13 +1,12 @@
-"""Where the native engine's time goes: by kind of op, against what the core can do.
+"""Profile the native engine by kind of op, against the limits of the core.
 
     python benchmarks/engines/kernels.py --data FOLDER
 
-Compiles the library with its profile (needs a C++ compiler), trains some steps of each design of
-`benchmarks/engines/epoch.py` and prints, for each kind of op, its share of the time, its
-multiply-adds and the values that it must read and write at least, each a second and against the
-core's limit: multiply-adds from registers alone, and a copy between buffers as large as a batch
-of activations.
-Multiply-adds are those of the sum itself: Winograd's algorithm needs fewer.
+Compiles the library with its profile (needs a C++ compiler) and trains some steps of each design
+of `benchmarks/engines/epoch.py`. Prints, for each kind of op, its share of the time, its
+multiply-adds a second, and the least bytes a second that it must read and write. Both are compared
+with the core's limit: multiply-adds from registers alone, and a copy between buffers as large as a
+batch of activations. Multiply-adds are those of the plain sum: Winograd's algorithm needs fewer.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ def main() -> None:
 
 
 def copied() -> float:
-    """GB a second, read plus written, of a copy within the shared cache."""
+    """Return the GB a second, read plus written, of a copy within the shared cache."""
     source = torch.ones(1 << 20)
     target = torch.empty_like(source)
     best = 0.0

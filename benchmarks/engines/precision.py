@@ -1,12 +1,12 @@
-"""How far the gradients of single precision are from those of double precision.
+"""How far are the gradients of single precision from those of double precision?
 
     python benchmarks/engines/precision.py --data FOLDER
 
-For each build of the native engine that this processor runs, with the judge of
-tests/engines/test_native.py, PyTorch in double precision:
+The reference is PyTorch in double precision (`Judge` in tests/engines/test_native.py). For each
+build of the native engine that this processor runs, the benchmark prints:
 
-- over random designs, on random images: the error of a step's gradients (the norm of the
-  difference), of the error that PyTorch makes in single precision, the median;
+- over random designs, on random images: the median ratio of the error of a step's gradients (the
+  norm of the difference) to PyTorch's error in single precision;
 - over batches of 40 images of MNIST, at the initial weights: how many steps are off by a
   thousandth of the gradients' norm or more, and how many of PyTorch's are.
 """
@@ -76,7 +76,7 @@ def main() -> None:
 
 def errors(design: Seq, data: DataSet, batch: torch.Tensor, builds: dict[str, ctypes.CDLL],
            relative: bool = False) -> dict[str, float]:
-    """The norm of each one's error, of the gradients' if `relative`; the weights are initial."""
+    """Return the error's norm by engine, over the gradients' if `relative`, at initial weights."""
     exact, single = (Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32))
     exact.gradient(batch, 5)
     single.gradient(batch, 5)

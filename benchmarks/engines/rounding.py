@@ -1,10 +1,10 @@
-"""How much Winograd's algorithms round, by the points that they take: which ones, and why those.
+"""The rounding error of Winograd's algorithms by their points, which decides the points to take.
 
     python benchmarks/engines/rounding.py
 
-Convolutions of 16 to 4 channels, 3 x 3, of rectified normal numbers, in single precision with one
-rounding for a product and its addition, as the native engine has it; the root mean square of the
-error against double precision, over that of the plain sum.
+The convolutions have 16 to 4 channels, 3 x 3 weights, and rectified normal numbers as input. They
+are in single precision, with one rounding for a product and its addition, as in the native engine.
+The table has the root mean square error against double precision, over that of the plain sum.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def main() -> None:
                    (0.625, 1.625), (0.625, 1.5)):
         found = [winograd(x, w, points) for x, w in problems]
         m = 2 * len(points)
-        told = ", ".join(f"+-{p:.4g}" for p in points)
-        print(f"| {m}x{m} | {told} | {error(found, exact) / plain:.2f} |", flush=True)
+        signs = ", ".join(f"+-{p:.4g}" for p in points)
+        print(f"| {m}x{m} | {signs} | {error(found, exact) / plain:.2f} |", flush=True)
 
 
 def error(found: list[Array], exact: list[Array]) -> float:
@@ -49,7 +49,7 @@ def rounded(value: Array) -> Array:
 
 
 def summed(x: Array, w: Array, rounds: bool) -> Array:
-    """The convolution, tap by tap."""
+    """Compute the convolution, tap by tap."""
     total = np.zeros((len(w), SIDE, SIDE))
     for c in range(CHANNELS):
         for r in range(3):
@@ -60,7 +60,7 @@ def summed(x: Array, w: Array, rounds: bool) -> Array:
 
 
 def winograd(x: Array, w: Array, points: tuple[float, ...]) -> Array:
-    """The same in tiles; `points` stand for both signs."""
+    """Compute the same in tiles. Each of `points` stands for both signs."""
     a, g, b = matrices(points)
     m = len(a)
     weights = rounded(np.einsum("ai,ocij,bj->ocab", g, w, g))
@@ -79,7 +79,7 @@ def tiles(m: int) -> Iterator[tuple[int, int]]:
 
 
 def matrices(points: tuple[float, ...]) -> tuple[Array, Array, Array]:
-    """A', G and B', by solving for the interpolation; the rows of B' end in 1."""
+    """Return A', G and B', by solving for the interpolation. The rows of B' end in 1."""
     finite = [0.0] + [sign * p for p in points for sign in (1, -1)]
 
     def powers(count: int) -> Array:
@@ -93,7 +93,7 @@ def matrices(points: tuple[float, ...]) -> tuple[Array, Array, Array]:
 
 
 def along(matrix: Array, value: Array, axis: int) -> Array:
-    """The matrix times the vectors of an axis, rounding after each addition."""
+    """Multiply the matrix by the vectors of an axis, and round after each addition."""
     value = np.moveaxis(value, axis, 0)
     rows = []
     for row in matrix:

@@ -1,11 +1,11 @@
-"""Coverage-guided fuzzing of everything that reads what others wrote: only `LightsearchError` may
-come out of it.
+"""Coverage-guided fuzzing of all readers of foreign text and files: they may only raise
+`LightsearchError`.
 
     python benchmarks/faults/fuzz.py --seconds 600
     python benchmarks/faults/fuzz.py --seconds 60 --targets notation csv
 
-Needs atheris (libFuzzer for Python, Linux). The time is divided among the targets, each a process
-of its own. An input that raises anything else is written to the working directory and ends it.
+Needs atheris (libFuzzer for Python, Linux). The targets share the time; each is a process of its
+own. An input that raises anything else is written to the working directory and ends the run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONGEST = 10_000
 
 
 def notation(data: bytes, place: Path) -> None:
-    """Text: what is read is written and read again."""
+    """Text: what can be parsed is formatted and parsed again."""
     text = data.decode("utf-8", "replace")
     for reader in (parse, parse_recipe):
         with contextlib.suppress(LightsearchError):
@@ -62,7 +62,7 @@ def csv(data: bytes, place: Path) -> None:
 
 
 def study(data: bytes, place: Path) -> None:
-    """A study's files, looked at and opened to go on: the first byte says which file."""
+    """A study's files, loaded and opened to continue. The first byte says which file."""
     name = "study.json" if data[:1] == b"s" else "journal.log"
     folder = place / "study"
     whole = {file: (folder / file).read_bytes() for file in ("study.json", "journal.log")}
@@ -97,7 +97,7 @@ TARGETS: dict[str, Target] = {f.__name__: f for f in (notation, csv, study, tens
 
 @contextlib.contextmanager
 def prepared() -> Iterator[tuple[Path, dict[str, list[bytes]]]]:
-    """A folder for the targets to write in, and inputs to begin with: a real study's files."""
+    """Make a folder for the targets to write in, and first inputs from a real study's files."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         folder = place / "study"

@@ -1,10 +1,10 @@
-"""Whether each guard against faults has a test that fails without it.
+"""Does each guard against faults have a test that fails without it?
 
     python benchmarks/faults/guards.py --out guards.json
 
-Each guard is taken out of a copy of the sources, one after the other, and the tests that are to
-notice are run there: they must fail. Tests that pass, or that pass until the time is over, do not
-notice. About half a minute a guard.
+Each guard in turn is removed from a copy of the sources, and the tests that should notice run
+there: they must fail. Tests that pass, or do not fail in time, have not noticed. A guard takes
+about half a minute.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Guard(NamedTuple):
-    """A guard: what it sees to, its file, its text, the text without it, the tests."""
+    """A guard: what it ensures, its file, its text, the text without it, its tests."""
 
     what: str
     file: str
@@ -150,20 +150,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="for the tests of one guard")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    found = {}
+    results = {}
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "checkout"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "build"))
         for guard in GUARDS:
             if options.only in guard.what:
-                found[guard.what] = said = noticed(guard, copy, options.seconds)
-                print(f"{said:8} {guard.what}", flush=True)
-                options.out.write_text(json.dumps(found, indent=1))
-    print(f"{list(found.values()).count('noticed')} of {len(found)} are noticed")
+                results[guard.what] = result = run_tests(guard, copy, options.seconds)
+                print(f"{result:8} {guard.what}", flush=True)
+                options.out.write_text(json.dumps(results, indent=1))
+    print(f"{list(results.values()).count('noticed')} of {len(results)} are noticed")
 
 
-def noticed(guard: Guard, copy: Path, seconds: float) -> str:
-    """What the guard's tests say without it: noticed, missed or late."""
+def run_tests(guard: Guard, copy: Path, seconds: float) -> str:
+    """Run the guard's tests without it. Returns noticed, missed, late, broken or gone."""
     path = copy / "lightsearch" / guard.file
     whole = path.read_text()
     if guard.text not in whole:

@@ -1,4 +1,4 @@
-"""How many SIGKILLs a study survives: killed at random moments and gone on with, until it ends.
+"""Kill studies with SIGKILL at random moments, continue them, and check that nothing is lost.
 
     python benchmarks/faults/kills.py --kills 200
     python benchmarks/faults/kills.py --kills 200 --seed 7

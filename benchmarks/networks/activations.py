@@ -1,9 +1,9 @@
-"""The designs of a leaderboard with another activation everywhere: pairs, as seed and recipe stay.
+"""Train a leaderboard's designs with another activation, with the same seed and recipe each.
 
     python benchmarks/networks/activations.py --leaderboard leaderboard.csv --out a.jsonl
     python benchmarks/networks/activations.py --leaderboard leaderboard.csv --out a.jsonl --table
 
-A run that is in the file is not repeated.
+A run in the file is not repeated.
 """
 
 from __future__ import annotations

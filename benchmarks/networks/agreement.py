@@ -1,10 +1,10 @@
-"""Whether the native engine reaches the accuracies of the PyTorch engine: many seeds of each.
+"""Does the native engine reach the accuracies of the PyTorch engine? Many seeds of each.
 
     python benchmarks/networks/agreement.py --out agreement.jsonl
     python benchmarks/networks/agreement.py --out agreement.jsonl --table
 
-Seeds of the two engines are the same, but their last bits differ, so runs drift apart as two
-seeds do; what is compared are the means. A run that is in the file is not repeated.
+Both engines take the same seeds. Their last bits differ, so their runs drift apart as runs of two
+seeds do, and the means are compared. A run in the file is not repeated.
 """
 
 from __future__ import annotations

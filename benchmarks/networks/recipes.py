@@ -1,10 +1,10 @@
-"""The default recipe against variants of it, on a few designs: accuracy by epoch.
+"""Compare the default recipe with variants of it, on a few designs: accuracy by epoch.
 
     python benchmarks/networks/recipes.py --out recipes.jsonl
     python benchmarks/networks/recipes.py --out recipes.jsonl --table
 
-Every run is one line of the file; a run that is there already is not repeated, so it can be
-stopped and started again, with more seeds or designs.
+Every run is one line of the file. A run in the file is not repeated, so the benchmark can be
+stopped and continued, with more seeds or designs.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def print_table(path: Path) -> None:
         best = statistics.mean(max(r["correct"]) for r in runs) / 100
         hits = sum(max(r["correct"]) >= 9940 for r in runs)
         first = [next((i for i, c in enumerate(r["correct"], 1) if c >= 9930), None) for r in runs]
-        told = ", ".join("-" if f is None else str(f) for f in first)
+        firsts = ", ".join("-" if f is None else str(f) for f in first)
         print(f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {len(runs)} | {last(runs):.3f} "
-              f"| {best:.3f} | {hits} | {told} |")
+              f"| {best:.3f} | {hits} | {firsts} |")
 
 
 def last(runs: list[dict]) -> float:

@@ -1,10 +1,10 @@
-"""The default space against other spaces: designs drawn uniformly within the budget, all trained.
+"""Compare the default space with others: train designs drawn uniformly within the budget.
 
     python benchmarks/networks/spaces.py --designs 8 --out spaces.jsonl
     python benchmarks/networks/spaces.py --out spaces.jsonl --table
 
-Spaces take turns, so that a run that is stopped early is still even. Every training is one line
-of the file; one that is there already is not repeated.
+Spaces take turns, so that their numbers stay equal if the benchmark is stopped early. Every
+training is one line of the file, and is not repeated.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ SPACES = {
 
 
 def variants() -> dict[str, str]:
-    """The spaces by name, those that change every convolution of the default one included."""
+    """Return the spaces by name, with those that change every convolution of the default one."""
     found = dict(SPACES)
     for name, field, options in (
             ("default, with GELU and SiLU", "act", "relu|gelu|silu"),
             ("default, with dropout of 0.05 to 0.1", "dropout", "0.05|0.1")):
-        # a named choice is one decision: written out at its first place
+        # a named choice is one decision: its first place has the options
         found[name] = found["default"].replace("order=@", f"{field}=@{field},order=@").replace(
             f"=@{field},", f"=@{field}:{options},", 1)
     return {name: str(parse(text)) for name, text in found.items()}

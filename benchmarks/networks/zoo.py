@@ -4,10 +4,10 @@
     python benchmarks/networks/zoo.py s1-final --recipes ours --seeds 20 --out zoo.jsonl
     python benchmarks/networks/zoo.py --out zoo.jsonl --table
 
-The second line is the noise of the seed. Each run is one line of the file, with its whole curve; a
-run that is there is not repeated. By default the networks of at most 15,000 parameters; the
-published recipe only where the document gives its optimizer and learning rate, the rest of it
-being assumed as the zoo says.
+The second line measures the noise of the seed. Each run is one line of the file, with its whole
+curve, and is not repeated. By default the networks have at most 15,000 parameters. The published
+recipe is only trained if the document gives its optimizer and learning rate; the zoo says which of
+its other fields are assumed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
-    """Seed by seed, so that a run that is stopped early is even."""
+    """Yield the runs seed by seed, so that a benchmark that is stopped early has equal numbers."""
     data = reference(options.data)
     for seed in range(options.seeds):
         for name in options.ids:
@@ -68,7 +68,7 @@ def print_table(path: Path) -> None:
     kinds = dict.fromkeys((line["net"], line["which"]) for line in found)
     for name, which in sorted(kinds, key=lambda kind: order.index(kind[0])):
         every = [line for line in found if (line["net"], line["which"]) == (name, which)]
-        # weights that are no numbers name class 0 for every image: means are of the others
+        # weights of NaN give class 0 for every image: means are over the other runs
         curves = [line for line in every if line["correct"][-1] > CHANCE]
         best = [max(line["correct"]) / 100 for line in curves]
         entry = zoo[name]
