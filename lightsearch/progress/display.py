@@ -177,8 +177,8 @@ class _Terminal:
         self.console.print(Text(text, style=style, overflow="fold"))
 
 
-def shown(events: Iterator[Event], question: Question, *,
-          console: Console | None = None) -> Iterator[Event]:
+def show_progress(events: Iterator[Event], question: Question, *,
+                  console: Console | None = None) -> Iterator[Event]:
     """Yield the same events, each after it is shown on `console`: by default standard output."""
     where = console or Console()
     status = Status(question)

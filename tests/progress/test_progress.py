@@ -14,7 +14,7 @@ from tiny import arguments
 
 from lightsearch.api import run
 from lightsearch.formatting import duration, large, percent, shortened
-from lightsearch.progress.display import picture, shown
+from lightsearch.progress.display import picture, show_progress
 from lightsearch.progress.lines import count_line, plan_lines
 from lightsearch.progress.status import NONE, Status, after
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Retried, Started
@@ -39,14 +39,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Question, list[Eve
 
 def _lines(events: list[Event], question: Question) -> list[str]:
     out = io.StringIO()
-    list(shown(iter(events), question, console=Console(file=out)))
+    list(show_progress(iter(events), question, console=Console(file=out)))
     return out.getvalue().splitlines()
 
 
 def _drawn(events: list[Event], question: Question, width: int) -> str:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=width, height=30, _environ={})
-    list(shown(iter(events), question, console=console))
+    list(show_progress(iter(events), question, console=console))
     return out.getvalue()
 
 
@@ -90,7 +90,7 @@ def test_the_events_go_through_as_they_are(played) -> None:
     question, events = played
     for console in (Console(file=io.StringIO()),
                     Console(file=io.StringIO(), force_terminal=True, width=80)):
-        assert [id(e) for e in shown(iter(events), question, console=console)] \
+        assert [id(e) for e in show_progress(iter(events), question, console=console)] \
             == [id(e) for e in events]
 
 
@@ -106,7 +106,7 @@ def test_closing_it_closes_the_search_and_shows_the_cursor_again(played) -> None
 
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, _environ={})
-    view = shown(source(), question, console=console)
+    view = show_progress(source(), question, console=console)
     next(view)
     view.close()
     del view
@@ -158,7 +158,7 @@ def test_a_stream_that_knows_few_characters_gets_no_others(played) -> None:
     question = dataclasses.replace(question, folder=Path("st\u00fcdy\x1b[2J"))
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding="ascii")
-    list(shown(iter([_planned(question)]), question, console=Console(file=file)))
+    list(show_progress(iter([_planned(question)]), question, console=Console(file=file)))
     file.flush()
     assert b"st\\xfcdy?[2J\n" in raw.getvalue()
 
@@ -289,7 +289,7 @@ def test_terminals_that_cannot_draw_get_plain_lines(played) -> None:
     question, events = played
     out = io.StringIO()
     dumb = Console(file=out, force_terminal=True, _environ={"TERM": "dumb"})
-    list(shown(iter(events), question, console=dumb))
+    list(show_progress(iter(events), question, console=dumb))
     assert "\x1b" not in out.getvalue() and "\ntrial #0 " in out.getvalue()
 
 
