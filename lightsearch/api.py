@@ -117,11 +117,13 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
                             environments=worker_environments(workers, identity.device))
     stop = threading.Event()
     try:
-        events = _written(run_loop(question, slots, stop, timed=show is not None), question)
+        loop = run_loop(question, slots, stop, timed=show is not None)
+        events = _written(loop, question)
         # Images of one's own are read from the study's folder, so that damage there is noticed.
         own = question.data.name not in catalogue.NAMES
         lending = contextlib.nullcontext() if own else references.lent(question.data)
-        with lending, contextlib.closing(events):
+        # The loop too: Ctrl-C while the leaderboard is written is not raised in it.
+        with lending, contextlib.closing(loop), contextlib.closing(events):
             yield from heeding(show(events, question) if show is not None else events, stop)
     finally:
         for slot in slots:

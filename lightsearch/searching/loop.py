@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -43,7 +43,7 @@ FAILURES = 5  # of trials in a row, before the search is given up
 
 
 def run_loop(question: Question, slots: Sequence[Slot], stop: threading.Event | None = None,
-             *, timed: bool = False) -> Iterator[Event]:
+             *, timed: bool = False) -> Generator[Event, None, None]:
     """Run a search, or continue it, and yield its events. Closing the generator stops it.
 
     Once `stop` is set, the loop finishes the epochs that run. It begins others only if they end

@@ -427,6 +427,26 @@ def test_a_second_ctrl_c_stops_at_once(undisturbed: dict[str, Path], tmp_path: P
     same(folder, undisturbed["target"])
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_an_error_while_the_leaderboard_is_written_ends_the_search_before_it_is_raised(
+        undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        error: type[BaseException]) -> None:
+    """A second Ctrl-C, or a full disk. What the loop does at its end was done as the interpreter
+    ended, where it hung."""
+    folder = tmp_path / "s"
+
+    def broken(*_: Any) -> None:
+        raise error("in between")
+
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, StudyError)) as raised:
+        patch.setattr("lightsearch.api.tables.write", broken)
+        searched(folder)
+    assert not (folder / "holder").exists()  # while the error keeps every frame alive
+    searched(folder)
+    same(folder, undisturbed["target"])
+    assert raised.value is not None
+
+
 def test_ctrl_c_while_the_caller_looks_at_a_trial_is_the_callers(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "local_slots", inline)
