@@ -139,8 +139,8 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
                 if name in ("eval", "exec", "compile", "__import__") or name.endswith(
                         (".loads", ".load", "read_pickle", "Unpickler")):
                     found.add((path.relative_to(ROOT).as_posix(), name))
-    known = {("slots.py", "pickle.loads"), ("worker.py", "pickle.loads"),
-             ("forking.py", "json.load"), ("study/identity.py", "json.loads"),
+    known = {("workers/process.py", "pickle.loads"), ("workers/process_slot.py", "pickle.loads"),
+             ("study/identity.py", "json.loads"),
              ("study/ledger.py", "json.loads"), ("study/log.py", "json.loads"),
              ("exporting/reading.py", "json.loads"),
              ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written
