@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from lightsearch.confirming.confirm import confirm as confirm_designs
 from lightsearch.data import catalogue, references
 from lightsearch.errors import ArgumentError
-from lightsearch.progress.display import shown
+from lightsearch.progress.display import show_progress
 from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Stopped
 from lightsearch.searching.interrupts import heeding
@@ -49,7 +49,7 @@ def search(settings: SearchSettings) -> SearchResult:
     `KeyboardInterrupt`. Either way the same line continues it.
     """
     question = resolve(settings)
-    last = run_to_end(question, settings, None if settings.quiet else shown)
+    last = run_to_end(question, settings, None if settings.quiet else show_progress)
     return load_result(question.folder, last.reason)
 
 
@@ -94,7 +94,7 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
 def run(question: Question, show: Show | None = None) -> Generator[Event, None, None]:
     """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date.
 
-    An epoch is timed first if the events are shown. Ctrl-C means what it means to `search`.
+    An epoch is timed first if the events are show_progress. Ctrl-C means what it means to `search`.
 
     Raises `ArgumentError` unless there are as many `slots` as the question has workers, if any
     are given.

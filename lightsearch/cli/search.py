@@ -107,13 +107,13 @@ def _searched(given: dict[str, Any], *, quiet: bool,
     console = Console(stderr=to_stderr, quiet=quiet)
     with console.status("looking at the data and the space ..."):
         from lightsearch.api import run_to_end
-        from lightsearch.progress.display import shown
+        from lightsearch.progress.display import show_progress
         from lightsearch.result import load_result
         from lightsearch.searching.question import resolve
 
         settings = _settings(given, quiet=quiet)
         question = resolve(settings)
-    show = None if quiet else functools.partial(shown, console=console)
+    show = None if quiet else functools.partial(show_progress, console=console)
     with contextlib.redirect_stdout(sys.stderr if to_stderr else sys.stdout):
         last = run_to_end(question, settings, show)
     return load_result(question.folder, last.reason), last.asked
