@@ -5,6 +5,7 @@ Everything else about the package stands in pyproject.toml.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import platform
 from pathlib import Path
@@ -22,6 +23,16 @@ X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 class SharedLibraries(build_ext):
     """Libraries that ctypes loads: no Python in their names or inside."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or True  # as many at once as there are processors
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one library in a folder of its own, since all have one source file's name."""
+        alone = copy.copy(self)
+        alone.build_temp = str(Path(self.build_temp, ext.name))
+        build_ext.build_extension(alone, ext)
 
     def get_ext_filename(self, name: str) -> str:
         return name.replace(".", "/") + (".dll" if platform.system() == "Windows" else ".so")
