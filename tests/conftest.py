@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
@@ -23,6 +24,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Data sets that searches share with their workers stay out of the user's cache folder.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="lightsearch-tests-")
 atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked `needs("package")` is skipped without it, or fails if none may be missing."""
+    missing = [name for mark in item.iter_markers("needs") for name in mark.args
+               if find_spec(name) is None]
+    if missing:
+        end = pytest.fail if os.environ.get("LIGHTSEARCH_TEST_ALL") else pytest.skip
+        end(f"needs {', '.join(missing)}: pip install -e '.[dev]'")
 
 
 @pytest.fixture

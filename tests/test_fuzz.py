@@ -69,8 +69,8 @@ def test_what_is_damaged_is_read_or_refused(prepared: tuple[Path, dict[str, list
 
 
 @pytest.mark.slow
+@pytest.mark.needs("atheris")
 def test_a_short_run_of_the_fuzzer() -> None:
-    pytest.importorskip("atheris", reason="atheris has wheels for Linux and some Pythons only")
     script = Path(fuzz.__file__)
     ran = subprocess.run([sys.executable, script, "--seconds", "12"], check=False, text=True,
                          capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT.parent)})

@@ -6,8 +6,6 @@ import base64
 import os
 from pathlib import Path
 
-import nbclient
-import nbformat
 import pytest
 
 CELLS = ("""from tiny import arguments
@@ -17,7 +15,11 @@ result = search(**arguments(study="notebook", quiet=False))""",
 
 
 @pytest.mark.slow
+@pytest.mark.needs("ipykernel", "nbclient", "nbformat")
 def test_a_search_is_shown_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbclient
+    import nbformat
+
     here = Path(__file__).parent
     paths = [str(here / "support"), str(here.parent), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

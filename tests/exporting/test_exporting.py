@@ -10,8 +10,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import onnx
-import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -38,6 +36,7 @@ from lightsearch.searching.settings import SearchSettings
 from lightsearch.shapes import Shape
 from lightsearch.workers.slot import InlineSlot
 
+onnx_needed = pytest.mark.needs("onnx", "onnxruntime", "onnxscript")
 SPACE = ("conv(6,act-norm) residual([conv(8,p=0,gelu)],project) maxpool separable(8|12,inner) "
          "gate gap linear(10)")
 EVERY_KIND = (  # from 28 pixels to 16, where ONNX's own resizing takes others than PyTorch's
@@ -75,8 +74,10 @@ def _images(data: DataSet) -> Tensor:
     return ((data.test[0].double() / 255 - mean) / std).float()
 
 
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+def _session(model: Path | bytes) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
 def _said(path: Path) -> dict[str, str]:
@@ -210,25 +211,29 @@ def _agrees(design: Any, shape: Shape, folded: bool = False) -> None:
         module.load_state_dict(weights)
     model = graph_of(module, shape).SerializeToString()
     assert b"site-packages" not in model and b".py" not in model  # nothing of this machine
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    (scores,) = session.run(["scores"], {"images": images.numpy()})
+    (scores,) = _session(model).run(["scores"], {"images": images.numpy()})
     scale = float(expected.abs().max())
     torch.testing.assert_close(torch.from_numpy(scores), expected, atol=1e-4 * scale, rtol=1e-4)
 
 
 @pytest.mark.slow
+@onnx_needed
 def test_every_kind_as_a_graph() -> None:
     _agrees(parse(EVERY_KIND), (2, 28, 28))
 
 
 @pytest.mark.slow
+@onnx_needed
 def test_random_designs_as_graphs() -> None:
     for seed in range(300, 312):
         design, shape = nasty(Random(seed))
         _agrees(design, shape, folded=seed % 2 == 0)
 
 
+@onnx_needed
 def test_onnx_has_the_same_predictions_and_says_what_it_is(studied, tmp_path: Path) -> None:
+    import onnx
+
     found = export(studied, tmp_path / "net.onnx")
     session = _session(found.path)
     (scores,) = session.run(None, {"images": _images(load("digits")).numpy()})
@@ -243,7 +248,10 @@ def test_onnx_has_the_same_predictions_and_says_what_it_is(studied, tmp_path: Pa
     assert float(said["accuracy"]) == studied.leaderboard.loc[1]["best_accuracy"]
 
 
+@onnx_needed
 def test_int8_is_measured(studied, tmp_path: Path) -> None:
+    import onnx
+
     found = export(studied, tmp_path / "net.onnx", int8=True)
     data = load("digits")
     (scores,) = _session(found.path).run(None, {"images": _images(data).numpy()})
@@ -275,6 +283,7 @@ class Shuffle(Layer):
 
 
 @pytest.mark.slow
+@onnx_needed
 def test_a_kind_of_ones_own_goes_where_its_module_can(
         monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (lowering, "_COSTINGS"),
@@ -327,6 +336,7 @@ def test_a_file_that_computes_something_else_is_not_left(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.needs("onnxruntime")
 def test_files_that_are_no_network(studied, tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "bare.safetensors")
     for name in ("broken.onnx", "broken.pt2", "broken.safetensors"):

@@ -268,6 +268,7 @@ def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_pat
     assert done.exit_code == 1 and "study.json" in done.output
 
 
+@pytest.mark.needs("tensorboard")
 def test_event_files_are_read_by_tensorboard_itself(study: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -44,6 +44,7 @@ def _fetched(address: str, process: subprocess.Popen[bytes]) -> Any:
     raise AssertionError(f"{address} does not answer")
 
 
+@pytest.mark.needs("optuna_dashboard")
 def test_the_dashboard_shows_a_study_that_runs(
         tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     folder, port = tmp_path / "s", _port()

@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import dask
 import pytest
 import tiny
-from distributed import Client, LocalCluster
 
 from lightsearch import search
 from lightsearch.api import run
@@ -26,12 +25,19 @@ from lightsearch.searching.settings import SearchSettings
 from lightsearch.workers.dask import dask_slots
 from lightsearch.workers.slot import WorkerDied
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+if TYPE_CHECKING:
+    from distributed import Client
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("distributed"),
+              pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Client]:
     """Two worker processes of one thread each."""
+    import dask
+    from distributed import Client, LocalCluster
+
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}), \
             LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found, \
             Client(found) as client:
@@ -142,6 +148,8 @@ def test_a_worker_killed_in_an_epoch_changes_nothing(
 
 
 def test_a_worker_that_joins_late_takes_its_share(here: SearchResult, tmp_path: Path) -> None:
+    from distributed import Client, LocalCluster
+
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as found, \
             Client(found) as client:
         first, second = dask_slots(client, workers=2)
@@ -186,6 +194,8 @@ def apart(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 def test_a_scheduler_that_goes_ends_the_search_and_the_study_goes_on(
         apart: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    from distributed import Client
+
     file, scheduler = apart
     seen: list[Event] = []
 
@@ -205,6 +215,8 @@ def test_a_scheduler_that_goes_ends_the_search_and_the_study_goes_on(
 
 
 def test_what_cannot_be_is_refused(cluster: Client) -> None:
+    import dask
+
     with pytest.raises(ArgumentError, match="`workers` must be at least 1, but got workers=0"):
         dask_slots(cluster, workers=0)
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), \
@@ -213,6 +225,9 @@ def test_what_cannot_be_is_refused(cluster: Client) -> None:
 
 
 def test_a_cluster_that_repeats_calls_is_warned_of() -> None:
+    import dask
+    from distributed import Client, LocalCluster
+
     with dask.config.set({"distributed.scheduler.allowed-failures": 3}), \
             LocalCluster(n_workers=0, processes=False, dashboard_address=None) as found, \
             Client(found) as client:

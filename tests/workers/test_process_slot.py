@@ -149,7 +149,8 @@ def test_large_values_go_through(slot: ProcessSlot) -> None:
 
 
 def test_torch_in_the_worker() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     # One worker for both, for loading torch takes seconds. `threads` holds even against `env`.
     slot = ProcessSlot(threads=1, env={"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"})
     try:
