@@ -357,9 +357,10 @@ def test_a_path_always_carries_the_same_options(space: Seq, one: int, other: int
     seen: dict[str, tuple[Any, ...]] = {}  # Optuna refuses a categorical whose options change
     for seed in (one, other):
         asked: list[str] = []
+        inner = chooser(random.Random(seed))
 
         def choose(path: str, options: tuple[Any, ...], asked: list[str] = asked,
-                   inner: Any = chooser(random.Random(seed))) -> int:  # noqa: B008
+                   inner: Any = inner) -> int:
             assert seen.setdefault(path, options) == options
             asked.append(path)
             return int(inner(path, options))

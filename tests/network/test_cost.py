@@ -462,8 +462,8 @@ def test_equal_fingerprints_mean_equal_outputs() -> None:
 
 @pytest.mark.parametrize(("design", "message"), [
     (seq(conv(8), maxpool(), conv(8, kernel=5, padding=0)),
-     r"`kernel` must fit its padded input, but got kernel=5 with padding=0 on an input of 3x4 "
-     r"at \[2\]$"),
+     r"`kernel` must fit its padded input, but got kernel=5 with padding=0 on an input "
+     r"of 3x4 at \[2\]$"),
     (seq(maxpool(7)), r"`kernel` must fit its padded input, .* at \[0\]$"),
     (seq(depthwise(kernel=8, padding=0)), r"`kernel` must fit .* at \[0\]$"),
     (seq(separable(4, kernel=8, padding=0)), r"`kernel` must fit .* at \[0\]$"),
