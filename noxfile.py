@@ -4,7 +4,9 @@ They run in the environment that nox is installed in. One of its own for each ta
 make by itself, takes minutes and 6 GB.
 """
 
+import shutil
 import sys
+from pathlib import Path
 
 import nox
 
@@ -41,8 +43,15 @@ def long(session: nox.Session) -> None:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Lint and types."""
+    """Lint, format, types. clang-format must be the environment's own: versions differ."""
     run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
+    clang_format = shutil.which("clang-format", path=str(Path(sys.executable).parent))
+    if clang_format:
+        sources = sorted(map(str, Path("lightsearch").rglob("*.[ch]pp")))
+        session.run(clang_format, "--dry-run", "--Werror", *sources)
+    else:
+        session.warn("the format of C++ is not checked: pip install -e '.[dev]'")
     run(session, "mypy")
 
 
