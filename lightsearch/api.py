@@ -94,7 +94,7 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
 def run(question: Question, show: Show | None = None) -> Generator[Event, None, None]:
     """Run a question to its end and yield its events, keeping `leaderboard.csv` up to date.
 
-    An epoch is timed first if the events are show_progress. Ctrl-C means what it means to `search`.
+    With `show`, an epoch is timed first. Ctrl-C means what it means to `search`.
 
     Raises `ArgumentError` unless there are as many `slots` as the question has workers, if any
     are given.

@@ -22,7 +22,7 @@ from lightsearch.network.modules import FlatLinear, build
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation, signed
 
-pytest.importorskip("triton")
+pytest.importorskip("triton")  # noqa: TID251 - not on every system, and in no extra
 from lightsearch.engines import triton as kernels
 from lightsearch.engines.triton import convolution, layers, norm, step
 
