@@ -40,7 +40,7 @@ def keys(streams: Tensor, part: int | str) -> Tensor:
 
 
 def indexed_keys(count: int, seed: int, *parts: int | str) -> list[int]:
-    """`key(seed, *parts, index)` of each index below `count`."""
+    """Return `key(seed, *parts, index)` for each index below `count`."""
     last = _mixed(torch.arange(count)).bitwise_xor_(signed(key(seed, *parts) + GOLDEN))
     return [value & _MASK for value in _mixed(last).tolist()]
 

@@ -87,7 +87,7 @@ def lend(dataset: DataSet) -> DataRef:
 
 @contextlib.contextmanager
 def lent(dataset: DataSet) -> Iterator[None]:
-    """Have `fetch` find this very data set meanwhile, so that threads need no second copy."""
+    """Let `fetch` return this very data set meanwhile, so that threads need no second copy."""
     known = dataset.checksum in _LENT
     lend(dataset)
     try:

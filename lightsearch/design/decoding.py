@@ -183,7 +183,7 @@ def _iter_choices(space: Seq | Fielded) -> Iterator[Choice]:
 
 
 def layers_of(space: Space | Fielded) -> Iterator[Fielded]:
-    """Every layer that may occur in a space's designs, at least once."""
+    """Yield every layer that may occur in the designs of a space, at least once."""
     for part in space.parts if isinstance(space, Seq) else (space,):
         if isinstance(part, Choice):
             for option in part.options:

@@ -1,9 +1,10 @@
 """Training: one epoch is a pure function.
 
-`run_epoch(task, state, epoch)` gives the next state and what the epoch showed. A task is one
-frozen value, a state a flat dictionary of tensors, and every random number is a function of the
-task's seed and the place it is used at. So any epoch can be run again, anywhere, with the same
-result, and a trial is stopped by not asking for its next epoch. Nothing here prints or prunes.
+`run_epoch(task, state, epoch)` returns the next state and the epoch's results. A task is one
+frozen value, and a state is a flat dictionary of tensors. Every random number is a function of
+the task's seed and its place in the training. So an epoch can run again, on any worker, with the
+same result. To stop a trial, the caller does not run its next epoch. Nothing here prints or
+prunes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.training.schedule import Plateau, decay, learning_rate
 from lightsearch.training.task import EpochResult, Task
 
-THREADS = 1  # of torch: sums depend on their number
+THREADS = 1  # of torch, since sums depend on the number of threads
 
 
 def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
@@ -62,10 +63,10 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
 
 @contextlib.contextmanager
 def _one_thread(engine: str) -> Iterator[None]:
-    """Hold PyTorch to one thread if it is what trains.
+    """Hold PyTorch to one thread if it trains.
 
-    The number is of the whole process. Epochs of the native engine run in threads beside others
-    and leave it alone: nothing that they ask of PyTorch depends on it.
+    The number of threads belongs to the process. Epochs of the native engine run in threads beside
+    others and do not change it, since nothing that they ask of PyTorch depends on it.
     """
     if engine == "native":
         yield
@@ -80,7 +81,7 @@ def _one_thread(engine: str) -> Iterator[None]:
 
 def run_epochs(task: Task, state: State | None, first: int,
                last: int) -> tuple[State, EpochResult]:
-    """Several epochs on end, from `first` to `last`, as `run_epoch`; what the last one gave."""
+    """Run epochs `first` to `last`. Return what `run_epoch` returns for the last one."""
     for epoch in range(first, last + 1):
         state, result = run_epoch(task, state, epoch)
     if state is None:
@@ -89,7 +90,7 @@ def run_epochs(task: Task, state: State | None, first: int,
 
 
 def train(task: Task) -> Iterator[EpochResult]:
-    """Train a task from its first epoch to its last: one result an epoch."""
+    """Train a task from its first epoch to its last. Yield the result of each epoch."""
     kind("task", task, Task, "a Task, as `rebuild` makes")
     state: State | None = None
     for epoch in range(1, task.epochs + 1):
@@ -100,7 +101,7 @@ def train(task: Task) -> Iterator[EpochResult]:
 def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
                epoch: int) -> tuple[State, EpochResult]:
     begin = time.perf_counter()
-    run = _Run(task, data, _started(name, task, data))
+    run = _Run(task, data, _start(name, task, data))
     if state is None:
         run.engine.begin()
     else:
@@ -109,7 +110,7 @@ def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
     raw = run.engine.evaluate(averaged=False)
     averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
     state = run.state()
-    tested = _tested(task, name, state) if epoch == task.epochs else (None, None)
+    tested = _evaluate_other(task, name, state) if epoch == task.epochs else (None, None)
     label = engine_label(name, task.precision, task.device)
     result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
                          len(data.test[1]), run.rate, time.perf_counter() - begin, label, *tested,
@@ -117,22 +118,22 @@ def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
     return state, result
 
 
-def _tested(task: Task, name: str, state: State) -> tuple[int | None, int | None]:
-    """Right images, and images, of `task.tested_on`, by the last epoch's weights."""
+def _evaluate_other(task: Task, name: str, state: State) -> tuple[int | None, int | None]:
+    """Return how many images of `task.tested_on` are right, of how many; None without it."""
     if task.tested_on is None:
         return None, None
     data = tested_on(task.data, task.tested_on)
-    engine = _started(name, task, data)
+    engine = _start(name, task, data)
     engine.load(state)
     return engine.evaluate(averaged=True), len(data.test[1])
 
 
-def _started(name: str, task: Task, data: DataSet) -> Engine:
+def _start(name: str, task: Task, data: DataSet) -> Engine:
     return start(name, task.design, task.recipe, data, task.seed, task.device, task.precision)
 
 
 class _Run:
-    """One epoch on an engine: made from a state, turned into a state, then dropped."""
+    """One epoch on an engine. `load` takes the state before it, `state` returns the one after."""
 
     def __init__(self, task: Task, data: DataSet, engine: Engine) -> None:
         self.task, self.data, self.engine = task, data, engine
@@ -144,50 +145,54 @@ class _Run:
         if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
             raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, but "
                                 f"got a {type(state).__name__}")
-        wanted = self.engine.shapes() | {PLATEAU: (3,), STEP: ()}
-        found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        wrong = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
+        expected = self.engine.shapes() | {PLATEAU: (3,), STEP: ()}
+        actual = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        wrong = sorted(name for name in expected.keys() | actual.keys()
+                       if expected.get(name) != actual.get(name))
         if wrong:
-            one = wrong[0]
+            name = wrong[0]
             raise ArgumentError(
-                f"`state` must be what epoch {epoch - 1} of this task gave, but: {one} has the "
-                f"shape {found.get(one, 'of nothing')}, not {wanted.get(one, 'of nothing')}")
+                f"`state` must be what epoch {epoch - 1} of this task gave, but: {name} has the "
+                f"shape {actual.get(name, 'of nothing')}, not {expected.get(name, 'of nothing')}")
         self.engine.load(state)
-        factor, best, bad = state[PLATEAU].tolist()
-        self.plateau = Plateau(factor, best, int(bad))
+        factor, best, bad_epochs = state[PLATEAU].tolist()
+        self.plateau = Plateau(factor, best, int(bad_epochs))
         self.step = int(state[STEP])
 
     def state(self) -> State:
-        memory = (self.plateau.factor, self.plateau.best, self.plateau.bad_epochs)
+        plateau = (self.plateau.factor, self.plateau.best, self.plateau.bad_epochs)
         return self.engine.state() | {
-            PLATEAU: torch.tensor(memory, dtype=torch.float64),
+            PLATEAU: torch.tensor(plateau, dtype=torch.float64),
             STEP: torch.tensor(self.step)}
 
     def train(self, epoch: int) -> tuple[float, int]:
-        """Mean training loss and number of correct training images, over the epoch."""
+        """Train one epoch. Return the mean training loss and the number of right images."""
         task, recipe, count = self.task, self.task.recipe, len(self.data.train[1])
-        batches = _batches(permutation(key(task.seed, "shuffle", epoch), count),
-                           recipe.batch_size)
+        batches = _split_batches(permutation(key(task.seed, "shuffle", epoch), count),
+                                 recipe.batch_size)
         steps = len(batches) * task.epochs
         if self.step != len(batches) * (epoch - 1):
             raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, with "
                                 f"{len(batches) * (epoch - 1)} steps done, but got {self.step}")
         augment, dropout = (indexed_keys(len(batches), task.seed, purpose, epoch)
                             for purpose in ("augment", "dropout"))
-        told = []
+        training_steps = []
         for index, images in enumerate(batches):
             self.rate = learning_rate(recipe, self.step, steps, task.epochs, self.plateau)
-            told.append(Batch(images, self.rate, augment[index], dropout[index],
-                              1 - decay(recipe, self.step)))
+            training_steps.append(Batch(images, self.rate, augment[index], dropout[index],
+                                        1 - decay(recipe, self.step)))
             self.step += 1
-        self.engine.train(told)
+        self.engine.train(training_steps)
         loss, correct = self.engine.told()
         self.plateau = self.plateau.after(loss / count, recipe)
         return loss / count, correct
 
 
-def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Batches of `size`; a last image alone joins the batch before (batch norm needs two)."""
+def _split_batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Split into batches of `size`. A single last image joins the batch before it.
+
+    Batch norm needs at least two images.
+    """
     batches = torch.split(order, size)
     if len(batches) > 1 and len(batches[-1]) == 1:
         return (*batches[:-2], torch.cat(batches[-2:]))
@@ -195,12 +200,12 @@ def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
 
 
 def evaluated(state: State) -> State:
-    """The weights of a state that were evaluated: averaged, where the recipe averages."""
+    """Return the weights of a state that `run_epoch` evaluated: the averaged ones, if any."""
     return below(state, AVERAGE) or below(state, MODEL)
 
 
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:
-    """About how long an epoch of `task` takes here: a few training and evaluation steps, timed."""
+    """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
     data = fetch(task.data)
     name = engine_of(task.engine, task.design, data.shape, task.device)
     with _one_thread(name):
@@ -208,7 +213,7 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
         size = task.recipe.batch_size
         few = DataSet(data.name, (data.train[0][:size * steps], data.train[1][:size * steps]),
                       (data.test[0][:500], data.test[1][:500]), data.classes)
-        engine = _started(name, task, few)
+        engine = _start(name, task, few)
         engine.begin()
         if task.device != "cpu":
             _Run(task, few, engine).train(1)  # captures the step
