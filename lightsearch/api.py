@@ -104,8 +104,8 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
     if slots is not None and len(slots) != workers:
         raise ArgumentError(f"`slots` must be as many as the study's workers, {workers}, "
                             f"but got {len(slots)}")
-    images = question.folder / "data.safetensors"
-    if question.data.name not in catalogue.NAMES and not images.exists():
+    images = catalogue.images_file(question.data.name, question.folder)
+    if images is not None and not images.exists():
         with writing(question.folder):
             question.folder.mkdir(parents=True, exist_ok=True)
             references.save(question.data, images)  # never over another study's images

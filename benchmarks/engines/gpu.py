@@ -204,7 +204,7 @@ def epoch_seconds(precision: str, record: bool, options: argparse.Namespace) -> 
     def timed(steps: int) -> float:
         begin = time.perf_counter()
         engine.train(batches[:steps])
-        engine.told()  # waits for the device
+        engine.totals()  # waits for the device
         trained = time.perf_counter()
         for averaged in (False, True):
             engine.evaluate(averaged)
@@ -228,10 +228,10 @@ def step_profile(precision: str, options: argparse.Namespace) -> dict[str, Any]:
     engine = new_engine(precision, data, options)
     batches = epoch_batches(len(data.train[1]))[:5 * cuda_graph.TOGETHER]
     engine.train(batches)
-    engine.told()
+    engine.totals()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         engine.train(batches)
-        engine.told()
+        engine.totals()
     kinds = [(event.key, event.count, event.device_time_total)
              for event in profile.key_averages() if event.device_time_total > 0]
     kinds.sort(key=lambda kind: -kind[2])

@@ -104,8 +104,7 @@ class Arguments:
                 raise ArgumentError(f"`{name}` must not be given with a leaderboard's row, which "
                                     f"has its own, but got {name}={getattr(self, name)!r}")
         task = rebuild(row)
-        own = task.data.name not in catalogue.NAMES
-        where = str(self.data or (self.source / "data.safetensors" if own else ""))
+        where = str(self.data or catalogue.images_file(task.data.name, self.source) or "")
         reference = dataclasses.replace(task.data, holdout=None, where=where)
         if self.dataset is not None:
             reference = self._images(self.dataset)
@@ -130,19 +129,21 @@ class Arguments:
         return Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
 
     def _images(self, dataset: str | Path | DataSet) -> DataRef:
-        return _reference(dataset, self.data, self.folder / "data.safetensors")
+        return _reference(dataset, self.data, self.folder)
 
 
-def _reference(dataset: str | Path | DataSet, data: str | Path | None, path: Path) -> DataRef:
-    """A reference that workers can follow; a data set of one's own is written to `path`."""
-    found = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
-    if found.name in catalogue.NAMES:
-        references.share(found)
-        return DataRef(found.name, found.checksum, "" if data is None else str(data))
-    if not path.exists():  # never over a study's images: another checksum is refused later
-        path.parent.mkdir(parents=True, exist_ok=True)
-        references.save(found, path)
-    return DataRef(found.name, found.checksum, str(path.resolve()))
+def _reference(dataset: str | Path | DataSet, data: str | Path | None, folder: Path) -> DataRef:
+    """Return a reference that workers can follow. Images of one's own are written to `folder`."""
+    if not isinstance(dataset, DataSet):
+        dataset = open_dataset(dataset, data)
+    file = catalogue.images_file(dataset.name, folder)
+    if file is None:
+        references.share(dataset)
+        return DataRef(dataset.name, dataset.checksum, "" if data is None else str(data))
+    if not file.exists():  # never over a study's images: `fetch` refuses another checksum
+        folder.mkdir(parents=True, exist_ok=True)
+        references.save(dataset, file)
+    return DataRef(dataset.name, dataset.checksum, str(file.resolve()))
 
 
 def one_value(name: str, values: Iterable[Any]) -> Any:
@@ -181,7 +182,7 @@ def test_on(pick: Pick, on: str | Path | DataSet | None, data: str | Path | None
             folder: Path) -> Pick:
     if on is None:
         return pick
-    reference = _reference(on, data, folder / "data.safetensors")
+    reference = _reference(on, data, folder)
     if reference.checksum == pick.task.data.checksum:
         return pick
     references.tested_on(pick.task.data, reference)  # refuses images of another kind

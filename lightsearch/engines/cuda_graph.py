@@ -273,10 +273,10 @@ class Captured(Eager):
         if counters:
             torch._foreach_copy_(counters, counted)
 
-    def told(self) -> tuple[float, int]:
+    def totals(self) -> tuple[float, int]:
         """The summed loss and the number of correct images of the steps so far."""
         with _placed(self.stream, self.precision):
-            return super().told()
+            return super().totals()
 
     @torch.no_grad()
     def evaluate(self, averaged: bool) -> int:

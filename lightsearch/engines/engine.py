@@ -76,7 +76,7 @@ class Engine(Protocol):
     def train(self, batches: Sequence[Batch]) -> None:
         """Take the steps of an epoch, one after the other."""
 
-    def told(self) -> tuple[float, int]:
+    def totals(self) -> tuple[float, int]:
         """Return the summed loss and the number of correct images of the steps so far."""
 
     def evaluate(self, averaged: bool) -> int:

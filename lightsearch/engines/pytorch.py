@@ -174,7 +174,7 @@ class Eager:
         for average, model in zip(*self.following[1], strict=True):
             average.copy_(model)
 
-    def told(self) -> tuple[float, int]:
+    def totals(self) -> tuple[float, int]:
         """Return the summed loss and the number of correct images of the steps so far."""
         return float(self.loss), int(self.correct)
 

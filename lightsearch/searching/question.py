@@ -25,7 +25,7 @@ from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
 from lightsearch.study.identity import Identity, default_folder, plain, read_identity
 from lightsearch.study.trial import exact
-from lightsearch.training.task import Task
+from lightsearch.training.task import Task, hold_out
 from lightsearch.workers.devices import chosen_device, trials_at_once
 
 
@@ -48,16 +48,12 @@ class Question:
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
-        where = "" if self.settings.data is None else str(self.settings.data)
-        if self.data.name not in catalogue.NAMES:
-            where = str((self.folder / "data.safetensors").resolve())
-        whole = DataRef(self.data.name, self.data.checksum, where)
+        images = catalogue.images_file(self.data.name, self.folder)
+        where = self.settings.data or "" if images is None else images.resolve()
+        whole = DataRef(self.data.name, self.data.checksum, str(where))
         task = Task(design, recipe, whole, self.identity.epochs, seed, self.identity.engine,
                     self.identity.device, self.identity.precision)
-        if self.holdout is None:
-            return task
-        held = dataclasses.replace(whole, holdout=self.holdout)
-        return dataclasses.replace(task, data=held, tested_on=whole)
+        return hold_out(task, self.holdout)
 
 
 def resolve(settings: Settings) -> Question:

@@ -183,7 +183,7 @@ class _Run:
                                         1 - decay(recipe, self.step)))
             self.step += 1
         self.engine.train(training_steps)
-        loss, correct = self.engine.told()
+        loss, correct = self.engine.totals()
         self.plateau = self.plateau.after(loss / count, recipe)
         return loss / count, correct
 

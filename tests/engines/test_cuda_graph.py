@@ -132,7 +132,7 @@ def test_all_but_the_optimizer_agrees_to_the_bit() -> None:
     for a, b in zip(mine.parameters, theirs.parameters, strict=True):
         assert a.grad is not None and b.grad is not None
         assert torch.equal(a.grad, b.grad)
-    assert mine.told() == theirs.told()
+    assert mine.totals() == theirs.totals()
     found, expected = mine.state(), theirs.state()
     assert all(torch.equal(found[name], expected[name]) for name in expected
                if name.startswith("model."))
@@ -185,10 +185,10 @@ def test_a_recorded_step_replayed_is_the_step_itself(recipe: str) -> None:
     for one in (direct, traced):
         one.begin()
         one.train(batches(256))
-        first = one.state(), one.told(), one.evaluate(averaged=True)
+        first = one.state(), one.totals(), one.evaluate(averaged=True)
         one.load(first[0])  # as the next epoch does
         one.train(batches(256, seed=2))
-        states.append((first, one.state(), one.told()))
+        states.append((first, one.state(), one.totals()))
     assert len(replays) == 2 * (1437 // 256)
     (one, last, told), (other, its_last, its_told) = states
     assert same(one[0], other[0]) and one[1:] == other[1:]
@@ -207,7 +207,7 @@ def test_several_steps_together_are_the_steps_themselves(monkeypatch: pytest.Mon
             one.train(batches(200, seed=seed))
         assert ("together" in one.replays) is (together == 2)
         assert 37 in one.replays and 200 not in one.replays
-        found.append((one.state(), one.told(), one.evaluate(averaged=True)))
+        found.append((one.state(), one.totals(), one.evaluate(averaged=True)))
     assert same(found[0][0], found[1][0]) and found[0][1:] == found[1][1:]
 
 
@@ -239,10 +239,10 @@ def test_a_rehearsal_leaves_nothing_behind(case: str) -> None:
     one.begin()
     one.train(batches(256))
     one._tell(batches(256, seed=2))
-    before, told = one.state(), one.told()
+    before, told = one.state(), one.totals()
     places = [tensor.data_ptr() for tensor in one._changing()]
     one._rehearse(functools.partial(one._step, 256))
-    assert same(one.state(), before) and one.told() == told
+    assert same(one.state(), before) and one.totals() == told
     assert (int(one.step), int(one.first)) == (0, 0)
     assert [tensor.data_ptr() for tensor in one._changing()] == places
     assert all(parameter.grad is None for parameter in one.parameters)
@@ -414,7 +414,7 @@ def test_a_users_own_layer_is_not_recorded(registry: None, design: str) -> None:
     one.begin()
     one.train(batches(256))
     assert one.replay is None
-    assert one.told()[1] > 0
+    assert one.totals()[1] > 0
 
 
 # Precision --------------------------------------------------------------------------------------

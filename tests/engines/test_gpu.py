@@ -111,7 +111,7 @@ def test_gradients_agree(design: str, own: bool) -> None:
                 Eager(parse(design), parse_recipe(EVERYTHING), load("digits"), 5)):
         one.begin()
         one.train([dataclasses.replace(batches()[0], rate=0.0)])
-        one.told()  # waits for the engine's stream, which the copy below does not
+        one.totals()  # waits for the engine's stream, which the copy below does not
         found.append([p.grad.cpu() for p in one.parameters if p.grad is not None])
     for mine, theirs in zip(*found, strict=True):
         scale = float(theirs.abs().max()) + 1e-3
@@ -150,7 +150,7 @@ def test_a_replayed_graph_is_the_step_run_directly(recipe: str, own: bool,
         for _ in range(2):
             one.train(batches(one.recipe.batch_size))
             shown = one.evaluate(averaged=True), one.evaluate(averaged=False)
-            found.append((one.state(), one.told(), shown))
+            found.append((one.state(), one.totals(), shown))
         assert (one.replay is not None) is record
         assert len(one.replays) == (4 if one.average is not None else 3) * record
     for replayed, direct in zip(found[:2], found[2:], strict=True):
@@ -170,11 +170,11 @@ def test_a_rehearsal_leaves_nothing_behind() -> None:
     one = engine()
     one.begin()
     one.train(batches())
-    before, told = one.state(), one.told()
+    before, told = one.state(), one.totals()
     with room._placed(one.stream, "float32"):
         one._tell(batches())
         one._rehearse(functools.partial(one._step, 256))
-    assert same(one.state(), before) and one.told() == told
+    assert same(one.state(), before) and one.totals() == told
 
 
 def test_epochs_repeat_to_the_bit_and_the_kept_graph_is_only_a_cache() -> None:
@@ -197,7 +197,7 @@ def test_nothing_inside_an_epoch_waits_for_the_device(record: bool) -> None:
             one._step(100)  # the last, smaller batch
         finally:
             torch.cuda.set_sync_debug_mode("default")
-    assert one.told()[1] > 0
+    assert one.totals()[1] > 0
 
 
 def test_trials_on_streams_of_one_process_do_not_disturb_each_other() -> None:

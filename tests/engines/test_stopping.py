@@ -99,7 +99,7 @@ def test_a_flag_is_of_its_thread_and_of_what_is_made_under_it(engine: str) -> No
         assert not others[0].is_set()
     made = begun(engine, data, 32)
     made.train(batches(data, 32))
-    assert made.told()[0] > 0
+    assert made.totals()[0] > 0
 
 
 @pytest.mark.skipif(not available(), reason="the native engine is not compiled")
@@ -117,6 +117,6 @@ def test_many_steps_in_one_call_are_the_same_steps(optimizer: str, momentum: flo
     together.train(steps)
     for step in steps:
         alone.train([step])
-    assert together.told() == alone.told()
+    assert together.totals() == alone.totals()
     mine, theirs = (engine.state() for engine in (together, alone))
     assert all(torch.equal(mine[name], theirs[name]) for name in mine | theirs)

@@ -216,7 +216,7 @@ class Native:
         """Make one step on a batch of training images, given by index; the averages stay."""
         self.train([Batch(batch, rate, augment_stream, dropout_stream, towards=0.0)])
 
-    def told(self) -> tuple[float, int]:
+    def totals(self) -> tuple[float, int]:
         """Return the summed loss and the number of correct images of the steps so far."""
         return self.loss, self.correct
 
