@@ -169,11 +169,13 @@ class Native:
         average, average_running = (None, None) if self.averaged is None else (
             tensor.data_ptr() for tensor in self.averaged)
         return Training(
-            ctypes.addressof(self.sets["train"]), ctypes.addressof(how),
-            self.parameters.data_ptr(), self.gradients.data_ptr(), self.running.data_ptr(),
-            average, average_running, first, second, len(self.parameters), len(self.running),
-            OPTIMIZERS[self.recipe.optimizer], self.steps, self.recipe.momentum,
-            self.recipe.weight_decay, self.recipe.smoothing)
+            images=ctypes.addressof(self.sets["train"]), augmentation=ctypes.addressof(how),
+            parameters=self.parameters.data_ptr(), gradients=self.gradients.data_ptr(),
+            running=self.running.data_ptr(), average=average, average_running=average_running,
+            first=first, second=second, parameter_count=len(self.parameters),
+            running_count=len(self.running), optimizer=OPTIMIZERS[self.recipe.optimizer],
+            steps=self.steps, momentum=self.recipe.momentum, decay=self.recipe.weight_decay,
+            smoothing=self.recipe.smoothing)
 
     def _check_batch(self, batch: Tensor) -> None:
         if len(batch) > self.max_batch:
@@ -244,8 +246,8 @@ class _Network:
 
 
 def _step(batch: Batch) -> Step:
-    streams = (key(batch.augment_stream, name) for name in STREAMS)
-    return Step(len(batch.images), batch.rate, batch.towards, batch.dropout_stream, *streams)
+    return Step(images=len(batch.images), rate=batch.rate, towards=batch.towards,
+                dropout_stream=batch.dropout_stream, **_streams(batch.augment_stream))
 
 
 def _network(build: ctypes.CDLL, plan: Plan, batch: int) -> _Network:
@@ -267,17 +269,24 @@ class _Set(Images):
 def _images(split: Split, data: DataSet) -> _Set:
     pixels, labels = (tensor.contiguous() for tensor in split)
     mean, deviation = (tensor.double().contiguous() for tensor in data.mean_std)
-    found = _Set(pixels.data_ptr(), labels.data_ptr(), len(labels), *data.shape, mean.data_ptr(),
-                 deviation.data_ptr())
+    channels, height, width = data.shape
+    found = _Set(pixels=pixels.data_ptr(), labels=labels.data_ptr(), count=len(labels),
+                 channels=channels, height=height, width=width, mean=mean.data_ptr(),
+                 deviation=deviation.data_ptr())
     found.tensors = (pixels, labels, mean, deviation)
     return found
 
 
 def _augmentation(recipe: Recipe, stream: int) -> Augmentation:
     return Augmentation(
-        math.radians(recipe.rotation), math.radians(recipe.shear), recipe.scale, recipe.shift,
-        recipe.brightness, recipe.contrast, recipe.erasing,
-        *(key(stream, name) for name in STREAMS))
+        rotation=math.radians(recipe.rotation), shear=math.radians(recipe.shear),
+        scale=recipe.scale, shift=recipe.shift, brightness=recipe.brightness,
+        contrast=recipe.contrast, erasing=recipe.erasing, **_streams(stream))
+
+
+def _streams(stream: int) -> dict[str, int]:
+    """Return the streams of each kind of augmentation, by the names of the structs' fields."""
+    return {f"{name}_stream": key(stream, name) for name in STREAMS}
 
 
 def _part(flat: Tensor, slot: Slot) -> Tensor:

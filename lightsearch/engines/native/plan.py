@@ -222,7 +222,9 @@ class _Writer:
         return self._op(Kind.ADD, body, self._shape(body), other=shortcut)
 
     def _value(self, shape: Shape) -> int:
-        self.values.append(Value(*shape, 0, 0, Gradient.NO_GRADIENT))
+        channels, height, width = shape
+        self.values.append(Value(channels=channels, height=height, width=width,
+                                 gradient=Gradient.NO_GRADIENT))
         return len(self.values) - 1
 
     def _shape(self, value: int) -> Shape:
