@@ -471,12 +471,21 @@ def test_a_handler_of_the_programs_own_is_left_alone(tmp_path: Path,
     assert seen == [signal.SIGINT]
 
 
+def _repeated() -> dict[str, Any]:
+    """A search of the digits' size whose epochs last for a second or so."""
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (200_000, 1, 8, 8), dtype=torch.uint8, generator=draw)
+    labels = torch.arange(200_000) % 10
+    images = make_dataset((pixels, labels), (pixels[:100], labels[:100]))
+    return arguments(dataset=images, workers=2, trials=2, pruner="none")
+
+
 SCRIPT = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from tiny import arguments
+import sys
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+from test_faults import _repeated
 from lightsearch import search
-print(search(**arguments(study=sys.argv[2], workers=2, pruner="none", quiet=False)).reason)
+print(search(**{**_repeated(), "quiet": False}, study="s").reason)
 """
 
 
@@ -486,18 +495,17 @@ def test_ctrl_c_at_a_terminal_with_real_workers(tmp_path: Path, times: int) -> N
     (tmp_path / "script.py").write_text(SCRIPT)
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "script.py", str(root / "tests" / "support"), "s"], cwd=tmp_path,
-        text=True, env={**os.environ, "PYTHONPATH": str(root)}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        [sys.executable, "script.py", str(root / "tests" / "support"), str(Path(__file__).parent)],
+        cwd=tmp_path, text=True, env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
-    seen = ""
-    while "epoch  2/4" not in seen:
-        line = process.stdout.readline()
-        assert line, process.communicate()
-        seen += line
-    for _ in range(times):
+    last = ""
+    for number in range(times):
+        awaited = ("epoch  2/4", "Ctrl-C again stops at once")[number]
+        while awaited not in last:
+            last = process.stdout.readline()
+            assert last, process.communicate()
         os.killpg(process.pid, signal.SIGINT)  # the whole group, as a terminal does
-        time.sleep(0.05)
     out, errors = process.communicate(timeout=120)
     if times == 1:
         assert process.returncode == 0 and errors == ""
@@ -507,9 +515,9 @@ def test_ctrl_c_at_a_terminal_with_real_workers(tmp_path: Path, times: int) -> N
         assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors
     watch = Watch(tmp_path / "s", {})
     watch.check()
-    final = search(**arguments(study=tmp_path / "s", workers=2, pruner="none"))
+    final = search(**_repeated(), study=tmp_path / "s")
     watch.check()
-    expected = search(**arguments(study=tmp_path / "expected", workers=2, pruner="none"))
+    expected = search(**_repeated(), study=tmp_path / "expected")
     assert outcome(final) == outcome(expected)
 
 
