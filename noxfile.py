@@ -14,9 +14,15 @@ nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["core", "check"]
 
-CORE = ("tests/design", "tests/notation", "tests/network", "tests/space", "tests/zoo",
-        "tests/test_imports.py",
-        "tests/searching/test_search.py::test_search_ends_with_all_trials_and_a_leaderboard")
+CORE = (
+    "tests/design",
+    "tests/notation",
+    "tests/network",
+    "tests/space",
+    "tests/zoo",
+    "tests/test_imports.py",
+    "tests/searching/test_search.py::test_search_ends_with_all_trials_and_a_leaderboard",
+)
 
 
 def run(session: nox.Session, module: str, *arguments: str) -> None:
@@ -43,8 +49,9 @@ def long(session: nox.Session) -> None:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Lint, the C++ format, types. clang-format must be the environment's own: versions differ."""
+    """Lint, format, types. clang-format must be the environment's own: versions differ."""
     run(session, "ruff", "check", ".")
+    run(session, "ruff", "format", "--check", ".")
     clang_format = shutil.which("clang-format", path=str(Path(sys.executable).parent))
     if clang_format:
         sources = sorted(map(str, Path("lightsearch").rglob("*.[ch]pp")))

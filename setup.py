@@ -16,8 +16,15 @@ from setuptools.command.build_ext import build_ext
 CPP = Path("lightsearch/engines/native/cpp")
 FILES = sorted(CPP.glob("*.[ch]pp"))
 SOURCES = hashlib.sha256(b"".join(file.read_bytes() for file in FILES)).hexdigest()[:15]
-FLAGS = ["-std=c++17", "-O3", "-funroll-loops", "-ffp-contract=off", "-fvisibility=hidden",
-         "-Wno-psabi", f"-DLIGHTSEARCH_SOURCES=0x{SOURCES}"]
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-funroll-loops",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+    f"-DLIGHTSEARCH_SOURCES=0x{SOURCES}",
+]
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -42,12 +49,18 @@ class SharedLibraries(build_ext):
 
 
 def library(name: str, *flags: str) -> Extension:
-    return Extension(f"lightsearch.engines.native.engine_{name}", [str(CPP / "engine.cpp")],
-                     extra_compile_args=[*FLAGS, *flags], language="c++",
-                     depends=[str(file) for file in FILES],
-                     optional=True)  # without a compiler, the PyTorch engine does the work
+    return Extension(
+        f"lightsearch.engines.native.engine_{name}",
+        [str(CPP / "engine.cpp")],
+        extra_compile_args=[*FLAGS, *flags],
+        language="c++",
+        depends=[str(file) for file in FILES],
+        optional=True,
+    )  # without a compiler, the PyTorch engine does the work
 
 
-FOR_X86 = [library("v3", "-mavx2", "-mfma"),
-           library("v4", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")]
+FOR_X86 = [
+    library("v3", "-mavx2", "-mfma"),
+    library("v4", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
+]
 setup(ext_modules=[library("plain")] + FOR_X86 * X86, cmdclass={"build_ext": SharedLibraries})

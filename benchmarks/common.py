@@ -14,18 +14,18 @@ from lightsearch.data.references import DataRef
 # From the README's search: mostly plain convolutions, separable ones, a skip, depthwise early.
 DESIGNS = {
     "plain, 7,546": "conv(12,p=0,act-norm) conv(10,p=0,act-norm) conv(12,p=0,act-norm) maxpool "
-                    "conv(12,act-norm) conv(10,p=0,act-norm) conv(8,act-norm) "
-                    "conv(20,p=0,act-norm) separable(12,act-norm) gate gap linear(10)",
+    "conv(12,act-norm) conv(10,p=0,act-norm) conv(8,act-norm) "
+    "conv(20,p=0,act-norm) separable(12,act-norm) gate gap linear(10)",
     "separable, 4,360": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                        "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
-                        "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
+    "conv(8,act-norm) conv(10,k=1,act-norm) separable(20,act-norm) "
+    "separable(24,act-norm) separable(32,act-norm) gap linear(10)",
     "skips, 5,774": "conv(8,act-norm) conv(14,k=1,act-norm) conv(8,act-norm) maxpool "
-                    "residual([conv(16,act-norm)],project) separable(20,act-norm) "
-                    "separable(20,act-norm) separable(24,act-norm) separable(32,act-norm) "
-                    "gap linear(10)",
+    "residual([conv(16,act-norm)],project) separable(20,act-norm) "
+    "separable(20,act-norm) separable(24,act-norm) separable(32,act-norm) "
+    "gap linear(10)",
     "depthwise, 6,316": "conv(12,act-norm) separable(16,act-norm) conv(12,act-norm) maxpool "
-                        "conv(14,p=0,act-norm) separable(40,act-norm) separable(8,act-norm) "
-                        "conv(8,k=1,act-norm) conv(12,act-norm) gap linear(10)",
+    "conv(14,p=0,act-norm) separable(40,act-norm) separable(8,act-norm) "
+    "conv(8,k=1,act-norm) conv(12,act-norm) gap linear(10)",
 }
 
 
@@ -51,6 +51,12 @@ def train_missing(path: Path, runs: Iterable[tuple[dict[str, Any], Task]]) -> No
         if any(labels.items() <= line.items() for line in lines(path)):
             continue
         results = list(train(task))
-        add_line(path, **labels, recipe=str(task.recipe), trained_by=results[-1].engine,
-                 correct=[r.correct for r in results], raw=[r.raw_correct for r in results],
-                 seconds=round(sum(r.seconds for r in results), 1))
+        add_line(
+            path,
+            **labels,
+            recipe=str(task.recipe),
+            trained_by=results[-1].engine,
+            correct=[r.correct for r in results],
+            raw=[r.raw_correct for r in results],
+            seconds=round(sum(r.seconds for r in results), 1),
+        )

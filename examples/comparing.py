@@ -20,13 +20,28 @@ else:
 rows = []
 for seed in seeds:
     for sampler in ("random", "tpe"):  # or any Optuna sampler
-        result = search(dataset="digits", sampler=sampler, pruner="none", seed=seed,
-                        select_on="val", study=f"compare-{sampler}-{seed}", quiet=True, **common)
+        result = search(
+            dataset="digits",
+            sampler=sampler,
+            pruner="none",
+            seed=seed,
+            select_on="val",
+            study=f"compare-{sampler}-{seed}",
+            quiet=True,
+            **common,
+        )
         ended = result.trials[result.trials["outcome"] == "complete"]
         picked = ended.sort_values("best_accuracy", ascending=False).iloc[0]
-        rows.append({"seed": seed, "sampler": sampler, "hits": len(result.leaderboard),
-                     "epochs": int(result.trials["epochs_trained"].sum()),
-                     "selected": picked["best_accuracy"], "test": picked["test_accuracy"]})
+        rows.append(
+            {
+                "seed": seed,
+                "sampler": sampler,
+                "hits": len(result.leaderboard),
+                "epochs": int(result.trials["epochs_trained"].sum()),
+                "selected": picked["best_accuracy"],
+                "test": picked["test_accuracy"],
+            }
+        )
 
 table = pd.DataFrame(rows)
 table.to_csv("comparing.csv", index=False)
@@ -36,7 +51,9 @@ wide = table.pivot(index="seed", columns="sampler", values="test")
 difference = wide["tpe"] - wide["random"]
 if difference.std() > 0:
     low, high = ttest_rel(wide["tpe"], wide["random"]).confidence_interval(0.95)
-    print(f"TPE minus random, test accuracy of the design picked: {difference.mean():+.4f}, "
-          f"95% interval {low:+.4f} to {high:+.4f} over {len(wide)} seeds")
+    print(
+        f"TPE minus random, test accuracy of the design picked: {difference.mean():+.4f}, "
+        f"95% interval {low:+.4f} to {high:+.4f} over {len(wide)} seeds"
+    )
 else:
     print(f"no difference in any of {len(wide)} seeds")

@@ -18,10 +18,14 @@ if result.leaderboard.empty:
 row = result.ranked(by="params").iloc[0]  # the smallest that hit
 shape, _ = result.images
 spent = cost(parse(row["design"]), shape)
-print(f"{row['design']}\n{spent.params:,} parameters, {spent.macs:,} MACs, "
-      f"{spent.activation_bytes_int8:,} of {RAM:,} bytes of activations in int8")
+print(
+    f"{row['design']}\n{spent.params:,} parameters, {spent.macs:,} MACs, "
+    f"{spent.activation_bytes_int8:,} of {RAM:,} bytes of activations in int8"
+)
 
 written = export(row, "board.onnx", int8=True, study=result.folder)
 print(f"{written.value_bytes:,} bytes of stored values in {written.size:,} of ONNX")
-print(f"{written.accuracy:.2%} of {written.total:,} test images by the int8 file, "
-      f"{written.recorded:.2%} in float32")
+print(
+    f"{written.accuracy:.2%} of {written.total:,} test images by the int8 file, "
+    f"{written.recorded:.2%} in float32"
+)

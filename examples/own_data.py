@@ -22,7 +22,11 @@ def stripes(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 quick = {"trials": 2, "epochs": 4} if "--quick" in sys.argv else {"trials": 10, "epochs": 10}
 
 data = make_dataset(train=stripes(2000, seed=0), test=stripes(500, seed=1), name="stripes")
-result = search(budget=1500, target=0.95, dataset=data,
-                recipe="recipe(lr=0.1,ema=0.99)",  # no rotation: the direction is the class
-                **quick)
+result = search(
+    budget=1500,
+    target=0.95,
+    dataset=data,
+    recipe="recipe(lr=0.1,ema=0.99)",  # no rotation: the direction is the class
+    **quick,
+)
 print(result.trials[["outcome", "best_accuracy", "params", "design"]].to_string())

@@ -1,7 +1,7 @@
 """From a folder of images, one folder a class, to a network that classifies a photograph.
 
-    python own_images.py FOLDER       your images
-    python own_images.py              shapes that this script draws
+python own_images.py FOLDER       your images
+python own_images.py              shapes that this script draws
 """
 
 import sys
@@ -43,9 +43,14 @@ data = folder_dataset(folder, size=24, gray=True)
 print(f"{len(data.train[1])} training and {len(data.test[1])} test images, {data.classes} classes")
 
 quick = {"trials": 6, "epochs": 20} if "--quick" in sys.argv else {"trials": 10, "epochs": 20}
-result = search(budget=3000, target=0.8, dataset=data, study="own-images",
-                keep_orientation=True,  # train without rotation: it could change what a shape is
-                **quick)
+result = search(
+    budget=3000,
+    target=0.8,
+    dataset=data,
+    study="own-images",
+    keep_orientation=True,  # train without rotation: it could change what a shape is
+    **quick,
+)
 if result.leaderboard.empty:
     sys.exit("No design has reached the target yet: give more trials and run this again.")
 

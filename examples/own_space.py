@@ -34,9 +34,16 @@ space = seq(
 print(space)  # the same space as one line of text, for a shell or an issue
 
 found = survey(space, shape, 10, Budget(params=5000))
-print(f"{found.designs} designs, {found.within} with at most 5,000 parameters; "
-      f"the smallest has {found.smallest_params}")
+print(
+    f"{found.designs} designs, {found.within} with at most 5,000 parameters; "
+    f"the smallest has {found.smallest_params}"
+)
 
-result = search(budget=5000, epochs=15, space=space,
-                recipe=Recipe(lr=oneof(0.1, 0.3), rotation=7, shift=0.05, ema=0.998), **quick)
+result = search(
+    budget=5000,
+    epochs=15,
+    space=space,
+    recipe=Recipe(lr=oneof(0.1, 0.3), rotation=7, shift=0.05, ema=0.998),
+    **quick,
+)
 print(result.ranked(by="params")[["params", "best_accuracy", "design"]].to_string())

@@ -5,8 +5,11 @@ import sys
 from lightsearch import search
 from lightsearch.report import write_design, write_html
 
-quick = {"budget": 2000, "dataset": "digits", "target": 0.9, "trials": 3} \
-    if "--quick" in sys.argv else {"budget": 8000}
+quick = (
+    {"budget": 2000, "dataset": "digits", "target": 0.9, "trials": 3}
+    if "--quick" in sys.argv
+    else {"budget": 8000}
+)
 
 # Ten designs, at most 15 epochs each. Stop with Ctrl-C; run the script again to go on.
 result = search(epochs=15, study="coursework", **quick)

@@ -87,8 +87,15 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
     """Confirm the first hits of a question's study, in the order of the search alone."""
     records, identity = read_trials(question.folder), question.identity
     hits = tables.leaderboard(records, identity).head(settings.confirm_top)
-    confirm_designs(hits, seeds, study=question.folder, data=settings.data,
-                    workers=identity.workers, device=identity.device, quiet=settings.quiet)
+    confirm_designs(
+        hits,
+        seeds,
+        study=question.folder,
+        data=settings.data,
+        workers=identity.workers,
+        device=identity.device,
+        quiet=settings.quiet,
+    )
 
 
 def run(question: Question, show: Show | None = None) -> Generator[Event, None, None]:
@@ -102,8 +109,9 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
     identity, slots = question.identity, question.settings.slots
     workers = identity.workers
     if slots is not None and len(slots) != workers:
-        raise ArgumentError(f"`slots` must be as many as the study's workers, {workers}, "
-                            f"but got {len(slots)}")
+        raise ArgumentError(
+            f"`slots` must be as many as the study's workers, {workers}, but got {len(slots)}"
+        )
     images = catalogue.images_file(question.data.name, question.folder)
     if images is not None and not images.exists():
         with writing(question.folder):
@@ -113,8 +121,11 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
     if not in_threads:
         references.share(question.data)
     if slots is None:
-        slots = local_slots(workers, in_threads=in_threads,
-                            environments=worker_environments(workers, identity.device))
+        slots = local_slots(
+            workers,
+            in_threads=in_threads,
+            environments=worker_environments(workers, identity.device),
+        )
     stop = threading.Event()
     try:
         loop = run_loop(question, slots, stop, timed=show is not None)

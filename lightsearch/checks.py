@@ -12,18 +12,20 @@ from lightsearch.errors import ArgumentError
 
 def integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value`, perhaps a NumPy integer, as an `int` from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) \
-            or not low <= int(value) <= high:
-        raise ArgumentError(f"`{name}` must be an integer from {low} to {high}, "
-                            f"but got {name}={value!r}")
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+        raise ArgumentError(
+            f"`{name}` must be an integer from {low} to {high}, but got {name}={value!r}"
+        )
     return int(value)
 
 
 def number(name: str, value: Any, above: float, high: float) -> None:
     """Raise `ArgumentError` unless `value` is a number with `above < value <= high`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= high:
-        raise ArgumentError(f"`{name}` must be a number above {above:g} and at most {high:g}, "
-                            f"but got {name}={value!r}")
+        raise ArgumentError(
+            f"`{name}` must be a number above {above:g} and at most {high:g}, "
+            f"but got {name}={value!r}"
+        )
 
 
 def kind(name: str, value: Any, types: Any, noun: str) -> None:
@@ -34,7 +36,11 @@ def kind(name: str, value: Any, types: Any, noun: str) -> None:
 
 def path(name: str, value: Any) -> Path:
     """Return `value` as a `Path`. Raises `ArgumentError` if it is not a path."""
-    if not isinstance(value, str | os.PathLike) or not str(value) or "\0" in str(value) \
-            or isinstance(os.fspath(value), bytes):
+    if (
+        not isinstance(value, str | os.PathLike)
+        or not str(value)
+        or "\0" in str(value)
+        or isinstance(os.fspath(value), bytes)
+    ):
         raise ArgumentError(f"`{name}` must be a path, but got {name}={value!r}")
     return Path(value)

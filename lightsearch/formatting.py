@@ -36,7 +36,7 @@ def duration(seconds: float) -> str:
         count, rest = divmod(rest, size)
         parts.append((count, name))
     first = next(index for index, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {name}" for count, name in parts[first:first + 2] if count)
+    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
 
 
 def large(number: float) -> str:
@@ -60,8 +60,11 @@ def caps_text(budget: Budget) -> str:
     >>> caps_text(Budget(params=8000, macs=10**6))
     '8,000 parameters and 1,000,000 MACs'
     """
-    caps = (("parameters", budget.params), ("MACs", budget.macs),
-            (activation_text(budget.activation_bytes or 0), budget.activation_bytes))
+    caps = (
+        ("parameters", budget.params),
+        ("MACs", budget.macs),
+        (activation_text(budget.activation_bytes or 0), budget.activation_bytes),
+    )
     return " and ".join(f"{cap:,} {name}" for name, cap in caps if cap is not None)
 
 
@@ -82,7 +85,7 @@ def one_line(text: str) -> str:
 
 def shortened(text: str, width: int) -> str:
     """Return the text, cut to `width` characters with three dots if it is longer."""
-    return text if len(text) <= width else text[:max(0, width - 3)] + "..."[:max(0, width)]
+    return text if len(text) <= width else text[: max(0, width - 3)] + "..."[: max(0, width)]
 
 
 def plural(count: int, noun: str) -> str:

@@ -67,8 +67,9 @@ def signed(value: int) -> int:
 def bits(stream: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
     """Return the first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
     z = torch.arange(1, count + 1, dtype=torch.int64, device=device)
-    return _mixed(z.mul_(signed(GOLDEN)).add_(
-        signed(stream) if isinstance(stream, int) else stream))
+    return _mixed(
+        z.mul_(signed(GOLDEN)).add_(signed(stream) if isinstance(stream, int) else stream)
+    )
 
 
 def _mixed(z: Tensor) -> Tensor:
@@ -92,8 +93,9 @@ def permutation(stream: int, count: int, device: torch.device | str = "cpu") -> 
     return torch.sort(bits(stream, count, device), stable=True).indices
 
 
-def keep(stream: int | Tensor, rate: float, count: int,
-         device: torch.device | str = "cpu") -> Tensor:
+def keep(
+    stream: int | Tensor, rate: float, count: int, device: torch.device | str = "cpu"
+) -> Tensor:
     """Return a boolean mask of `count` values, each False with probability `rate`.
 
     Each value uses sixteen bits, so `rate` is rounded to a multiple of 2**-16 (`rounded`). Four

@@ -41,8 +41,9 @@ class SearchResult:
 
     def ranked(self, by: str = "accuracy") -> pd.DataFrame:
         """Return the leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
-        frame = tables.leaderboard(self.records, self.identity, by=by,
-                                   confirmed=self.confirmations)
+        frame = tables.leaderboard(
+            self.records, self.identity, by=by, confirmed=self.confirmations
+        )
         frame.attrs["study"] = str(self.folder)  # `confirm` stores its runs there
         return frame
 
@@ -80,11 +81,14 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
     folder = path("study", study)
     identity = read_identity(folder)
     if identity is None:
-        raise StudyError(f"a study's folder must hold a study.json, but {folder} has none: a "
-                         "search prints the folder of its study, lightsearch-studies/... by "
-                         "default")
-    return SearchResult(folder, identity, tuple(read_trials(folder)), reason,
-                        read_confirmations(folder))
+        raise StudyError(
+            f"a study's folder must hold a study.json, but {folder} has none: a "
+            "search prints the folder of its study, lightsearch-studies/... by "
+            "default"
+        )
+    return SearchResult(
+        folder, identity, tuple(read_trials(folder)), reason, read_confirmations(folder)
+    )
 
 
 def load_weights(study: str | Path, trial: int) -> State:
@@ -96,6 +100,8 @@ def load_weights(study: str | Path, trial: int) -> State:
     file = path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
     weights = load_state(file)
     if weights is None:
-        raise StudyError(f"the weights of trial {trial} must be in {file}, but they cannot be "
-                         "read: `lightsearch train --row RANK --save FILE` trains them again")
+        raise StudyError(
+            f"the weights of trial {trial} must be in {file}, but they cannot be "
+            "read: `lightsearch train --row RANK --save FILE` trains them again"
+        )
     return weights

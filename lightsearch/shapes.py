@@ -35,7 +35,12 @@ def slide(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tupl
 
 def check_shape(shape: Any) -> None:
     """Raise `ArgumentError` unless `shape` is (channels, height, width)."""
-    if not (isinstance(shape, tuple) and len(shape) == 3
-            and all(type(n) is int and n >= 1 for n in shape)):
-        raise ArgumentError("`shape` must be three integers >= 1, (channels, height, width), "
-                            f"but got shape={shape!r}")
+    if not (
+        isinstance(shape, tuple)
+        and len(shape) == 3
+        and all(type(n) is int and n >= 1 for n in shape)
+    ):
+        raise ArgumentError(
+            "`shape` must be three integers >= 1, (channels, height, width), "
+            f"but got shape={shape!r}"
+        )

@@ -28,8 +28,12 @@ atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked `needs("package")` is skipped without it, or fails if none may be missing."""
-    missing = [name for mark in item.iter_markers("needs") for name in mark.args
-               if find_spec(name) is None]
+    missing = [
+        name
+        for mark in item.iter_markers("needs")
+        for name in mark.args
+        if find_spec(name) is None
+    ]
     if missing:
         end = pytest.fail if os.environ.get("LIGHTSEARCH_TEST_ALL") else pytest.skip
         end(f"needs {', '.join(missing)}: pip install -e '.[dev]'")
@@ -38,7 +42,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layer kinds that a test registers are gone after it."""
-    for room, name in (("design.parts", "_KINDS"), ("design.parts", "_NAMES"),
-                       ("network.lowering", "_COSTINGS"), ("network.modules", "_MAKERS")):
+    for room, name in (
+        ("design.parts", "_KINDS"),
+        ("design.parts", "_NAMES"),
+        ("network.lowering", "_COSTINGS"),
+        ("network.modules", "_MAKERS"),
+    ):
         owner = import_module(f"lightsearch.{room}")
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))

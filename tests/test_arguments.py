@@ -25,32 +25,58 @@ DESIGN = ls.seq(ls.conv(4), ls.gap(), ls.linear(2))
 OPEN = ls.seq(ls.conv(ls.oneof(4, 8)), ls.gap(), ls.linear(2))
 PIXELS, LABELS = np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1])
 DATA = ls.make_dataset((PIXELS, LABELS), (PIXELS, LABELS))
-ROW = {"design": "conv(4) gap linear(2)", "recipe": "recipe()", "epochs": 1, "seed": 0,
-       "dataset": "own", "checksum": "x", "engine": "torch", "device": "cpu"}
+ROW = {
+    "design": "conv(4) gap linear(2)",
+    "recipe": "recipe()",
+    "epochs": 1,
+    "seed": 0,
+    "dataset": "own",
+    "checksum": "x",
+    "engine": "torch",
+    "device": "cpu",
+}
 
 
 def _search(**given: Any) -> Callable[[], Any]:
-    return lambda: ls.search(**{"budget": 900, "epochs": 2, "dataset": "digits", "quiet": True,
-                                "study": "nowhere", **given})
+    return lambda: ls.search(
+        **{
+            "budget": 900,
+            "epochs": 2,
+            "dataset": "digits",
+            "quiet": True,
+            "study": "nowhere",
+            **given,
+        }
+    )
 
 
 def _task(**given: Any) -> Any:
-    return ls.Task(**{"design": DESIGN, "recipe": ls.Recipe(), "data": lend(DATA), "epochs": 2,
-                      "seed": 0, **given})
+    return ls.Task(
+        **{
+            "design": DESIGN,
+            "recipe": ls.Recipe(),
+            "data": lend(DATA),
+            "epochs": 2,
+            "seed": 0,
+            **given,
+        }
+    )
 
 
 def _train(**given: Any) -> Callable[[], Any]:
     return lambda: _task(**given)
 
 
-def _own(train: Any = (PIXELS, LABELS), test: Any = (PIXELS, LABELS),
-         **given: Any) -> Callable[[], Any]:
+def _own(
+    train: Any = (PIXELS, LABELS), test: Any = (PIXELS, LABELS), **given: Any
+) -> Callable[[], Any]:
     return lambda: ls.make_dataset(train, test, **given)
 
 
 def _set(**given: Any) -> Callable[[], Any]:
-    return lambda: ls.DataSet(**{"name": "x", "train": DATA.train, "test": DATA.test,
-                                 "classes": 2, **given})
+    return lambda: ls.DataSet(
+        **{"name": "x", "train": DATA.train, "test": DATA.test, "classes": 2, **given}
+    )
 
 
 def _row(**given: Any) -> Callable[[], Any]:
@@ -80,51 +106,93 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (_search(keep_orientation=True, recipe="recipe()"), "Argument", "must not be given with a"),
     (_search(confirm=1), "Argument", "`confirm` must be an integer from 2 to 1000"),
     (_search(confirm_top="x"), "Argument", "`confirm_top` must be an integer from 1 to 1000"),
-    (_search(budget="x"), "Argument", "`budget.params` must be an integer >= 1 or None, but got "
-                                      "params='x'"),
+    (
+        _search(budget="x"),
+        "Argument",
+        "`budget.params` must be an integer >= 1 or None, but got params='x'",
+    ),
     (_search(budget=True), "Argument", "but got params=True"),
-    (_search(epochs=0), "Argument", "`epochs` must be an integer from 1 to 10000, but got "
-                                    "epochs=0"),
+    (
+        _search(epochs=0),
+        "Argument",
+        "`epochs` must be an integer from 1 to 10000, but got epochs=0",
+    ),
     (_search(epochs=1.5), "Argument", "but got epochs=1.5"),
-    (_search(target=99.4), "Argument", "`target` must be a number above 0 and at most 1, but got "
-                                       "target=99.4"),
+    (
+        _search(target=99.4),
+        "Argument",
+        "`target` must be a number above 0 and at most 1, but got target=99.4",
+    ),
     (_search(target=float("nan")), "Argument", "but got target=nan"),
-    (_search(space=3), "Argument", "`space` must be a sequence of layers or its notation, but "
-                                   "got 3"),
+    (
+        _search(space=3),
+        "Argument",
+        "`space` must be a sequence of layers or its notation, but got 3",
+    ),
     (_search(space="conv(4"), "Notation", "expected `,` or `)`, but got the end of the text"),
     (_search(recipe=3), "Argument", "`recipe` must be a Recipe or its notation, but got 3"),
     (_search(dataset="minst"), "Argument", "`dataset` must be one of mnist, "),
-    (_search(dataset=None), "Argument", "`dataset` must be the name of a data set, a folder of "
-                                        "images, or a DataSet, but got dataset=None"),
+    (
+        _search(dataset=None),
+        "Argument",
+        "`dataset` must be the name of a data set, a folder of "
+        "images, or a DataSet, but got dataset=None",
+    ),
     (_search(data=3), "Argument", "`data` must be a path, but got data=3"),
-    (_search(dataset="mnist", data="/no-such"), "Data", "'mnist' was not found in "
-                                                            "/no-such"),
-    (_search(trials=0), "Argument", "`trials` must be an integer from 1 to 1000000, but got "
-                                    "trials=0"),
-    (_search(timeout=-1), "Argument", "`timeout` must be a number above 0 and at most inf, but "
-                                      "got timeout=-1"),
-    (_search(epoch_timeout=0), "Argument", "`epoch_timeout` must be a number above 0 and at most "
-                                           "inf, but got epoch_timeout=0"),
+    (_search(dataset="mnist", data="/no-such"), "Data", "'mnist' was not found in /no-such"),
+    (
+        _search(trials=0),
+        "Argument",
+        "`trials` must be an integer from 1 to 1000000, but got trials=0",
+    ),
+    (
+        _search(timeout=-1),
+        "Argument",
+        "`timeout` must be a number above 0 and at most inf, but got timeout=-1",
+    ),
+    (
+        _search(epoch_timeout=0),
+        "Argument",
+        "`epoch_timeout` must be a number above 0 and at most inf, but got epoch_timeout=0",
+    ),
     (_search(epoch_timeout=None), "Argument", "but got epoch_timeout=None"),
     (_search(stop_after_hits=0), "Argument", "`stop_after_hits` must be an integer from 1"),
-    (_search(sampler="best"), "Argument", "`sampler` must be one of tpe, random, or an Optuna "
-                                          "sampler, but got 'best'"),
-    (_search(pruner=3), "Argument", "`pruner` must be one of target, median, halving, none, or "
-                                    "an Optuna pruner, but got 3"),
-    (_search(workers=0), "Argument", "`workers` must be an integer from 1 to 1024, but got "
-                                     "workers=0"),
+    (
+        _search(sampler="best"),
+        "Argument",
+        "`sampler` must be one of tpe, random, or an Optuna sampler, but got 'best'",
+    ),
+    (
+        _search(pruner=3),
+        "Argument",
+        "`pruner` must be one of target, median, halving, none, or an Optuna pruner, but got 3",
+    ),
+    (
+        _search(workers=0),
+        "Argument",
+        "`workers` must be an integer from 1 to 1024, but got workers=0",
+    ),
     (_search(study=""), "Argument", "`study` must be a path, but got study=''"),
     (_search(study=3), "Argument", "`study` must be a path, but got study=3"),
-    (_search(study="/dev/null/x"), "Study", "folder must be writable and have room, but "
-                                            "/dev/null/x is not"),
+    (
+        _search(study="/dev/null/x"),
+        "Study",
+        "folder must be writable and have room, but /dev/null/x is not",
+    ),
     (_search(seed=2**70), "Argument", "`seed` must be an integer from -9223372036854775808"),
     (_search(device=3), "Argument", "`device` must be auto"),
-    (_search(engine="gpu"), "Argument", "`engine` must be one of auto, native, torch, but got "
-                                        "engine='gpu'"),
+    (
+        _search(engine="gpu"),
+        "Argument",
+        "`engine` must be one of auto, native, torch, but got engine='gpu'",
+    ),
     (_search(quiet="yes"), "Argument", "`quiet` must be True or False, but got quiet='yes'"),
     # budgets, data sets
-    (lambda: ls.Budget(macs=0), "Argument", "`budget.macs` must be an integer >= 1 or None, but "
-                                            "got macs=0"),
+    (
+        lambda: ls.Budget(macs=0),
+        "Argument",
+        "`budget.macs` must be an integer >= 1 or None, but got macs=0",
+    ),
     (lambda: ls.load("x"), "Argument", "`dataset` must be one of mnist, "),
     (lambda: ls.load("mnist", 3), "Argument", "`folder` must be a path, but got folder=3"),
     (_own(train=None), "Data", "`train` must be a pair of images and labels, but got None"),
@@ -132,21 +200,39 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (_own(name=3), "Argument", "`name` must be a string, but got name=3"),
     (_own(name="mnist"), "Argument", "`name` must be none of mnist"),
     (_own(train=(PIXELS[:0], LABELS[:0])), "Data", "train images must not be empty, but got (0, "),
-    (_own(train=(PIXELS, LABELS * 2)), "Data", "every class must have a training image, but "
-                                               "class 1 of 3 has none"),
-    (_own(test=(PIXELS[:, :7], LABELS)), "Data", "training and test images must have one shape, "
-                                                 "but got (1, 8, 8) and (1, 7, 8)"),
+    (
+        _own(train=(PIXELS, LABELS * 2)),
+        "Data",
+        "every class must have a training image, but class 1 of 3 has none",
+    ),
+    (
+        _own(test=(PIXELS[:, :7], LABELS)),
+        "Data",
+        "training and test images must have one shape, but got (1, 8, 8) and (1, 7, 8)",
+    ),
     (_own(train=("abc", LABELS)), "Data", "train images must be a tensor or an array of numbers"),
-    (_set(train=None), "Argument", "`train` must be a tensor of images and one of labels, but "
-                                   "got None"),
+    (
+        _set(train=None),
+        "Argument",
+        "`train` must be a tensor of images and one of labels, but got None",
+    ),
     (_set(test=EMPTY), "Argument", "but got torch.uint8 (0, 1, 8, 8) and torch.int64 (0,)"),
     (_set(test=LARGER), "Argument", "must have one shape, but got (1, 8, 8) and (1, 9, 9)"),
-    (_set(test=(DATA.test[0], DATA.test[1] + 5)), "Argument", "test labels must be from 0 to 1, "
-                                                              "but got 5 to 6"),
-    (_set(classes="x"), "Argument", "`classes` must be an integer from 1 to 200, but got "
-                                    "classes='x'"),
-    (lambda: ls.folder_dataset("/no-such"), "Data", "a folder of images must exist, but "
-                                                           "/no-such does not"),
+    (
+        _set(test=(DATA.test[0], DATA.test[1] + 5)),
+        "Argument",
+        "test labels must be from 0 to 1, but got 5 to 6",
+    ),
+    (
+        _set(classes="x"),
+        "Argument",
+        "`classes` must be an integer from 1 to 200, but got classes='x'",
+    ),
+    (
+        lambda: ls.folder_dataset("/no-such"),
+        "Data",
+        "a folder of images must exist, but /no-such does not",
+    ),
     (lambda: ls.folder_dataset(3), "Argument", "`folder` must be a path, but got folder=3"),
     (lambda: ls.folder_dataset(".", size=97), "Argument", "`size` must be an integer from"),
     (lambda: ls.folder_dataset(".", test="x"), "Argument", "`test` must be above 0 and below 1"),
@@ -156,15 +242,19 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.torchvision_dataset(3), "Argument", "`name` must be a name, but got name=3"),
     # results, tables
     (lambda: ls.load_result(3), "Argument", "`study` must be a path, but got study=3"),
-    (lambda: ls.load_result("/no-such"), "Study", "must hold a study.json, but /no-such "
-                                                      "has none"),
-    (lambda: ls.load_weights("/no-such", "x"), "Argument", "`trial` must be an integer from "
-                                                               "0 to 1000000000, but got "
-                                                               "trial='x'"),
+    (lambda: ls.load_result("/no-such"), "Study", "must hold a study.json, but /no-such has none"),
+    (
+        lambda: ls.load_weights("/no-such", "x"),
+        "Argument",
+        "`trial` must be an integer from 0 to 1000000000, but got trial='x'",
+    ),
     (lambda: ls.load_weights("/no-such", 0), "Study", "the weights of trial 0 must be in"),
     (lambda: ls.read(3), "Argument", "`path` must be a path, but got path=3"),
-    (lambda: ls.read("/no-such"), "Argument", "must be a CSV file with a column rank, but "
-                                                  "/no-such is not"),
+    (
+        lambda: ls.read("/no-such"),
+        "Argument",
+        "must be a CSV file with a column rank, but /no-such is not",
+    ),
     (lambda: ls.rebuild(3), "Argument", "a row must have a whole design"),
     (_row(epochs=0), "Argument", "`epochs` must be an integer from 1 to 10000, but got epochs=0"),
     (_row(epochs=float("inf")), "Argument", "a row must have"),
@@ -172,14 +262,20 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (_row(seed=10**30), "Argument", "`seed` must be an integer from"),
     (_row(engine="x"), "Argument", "`engine` must be one of native, torch"),
     (_row(device="gpu"), "Argument", "`device` must be cpu or cuda, but got device='gpu'"),
-    (_row(design="conv(8|9)"), "Argument", "`design` must have no choices left, but got "
-                                           "design=conv(8|9)"),
+    (
+        _row(design="conv(8|9)"),
+        "Argument",
+        "`design` must have no choices left, but got design=conv(8|9)",
+    ),
     (_row(recipe="recipe(lr=0.1|0.2)"), "Argument", "`recipe` must have no choices left"),
     (lambda: ls.rebuild(ROW, dataset=3), "Argument", "`dataset` must be a DataSet"),
     (lambda: ls.rebuild(ROW, data=3), "Argument", "`data` must be a path, but got data=3"),
     # training
-    (_train(design="conv(8)"), "Argument", "`design` must be a design (`parse` reads notation), "
-                                           "but got design='conv(8)'"),
+    (
+        _train(design="conv(8)"),
+        "Argument",
+        "`design` must be a design (`parse` reads notation), but got design='conv(8)'",
+    ),
     (_train(design=OPEN), "Argument", "`design` must have no choices left"),
     (_train(recipe="recipe()"), "Argument", "`recipe` must be a Recipe (`parse_recipe` reads "),
     (_train(data=DATA), "Argument", "`data` must be a reference to a data set"),
@@ -187,59 +283,111 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (_train(seed=1.5), "Argument", "but got seed=1.5"),
     (_train(engine=3), "Argument", "`engine` must be one of auto, native, torch"),
     (_train(device="mps"), "Argument", "`device` must be cpu or cuda, but got device='mps'"),
-    (lambda: list(ls.train(3)), "Argument", "`task` must be a Task, as `rebuild` makes, but got "
-                                            "task=3"),
+    (
+        lambda: list(ls.train(3)),
+        "Argument",
+        "`task` must be a Task, as `rebuild` makes, but got task=3",
+    ),
     (lambda: ls.run_epoch(3, None, 1), "Argument", "`task` must be a Task"),
-    (lambda: ls.run_epoch(_task(), None, 3), "Argument", "`epoch` must be an integer from 1 to "
-                                                         "2, but got epoch=3"),
+    (
+        lambda: ls.run_epoch(_task(), None, 3),
+        "Argument",
+        "`epoch` must be an integer from 1 to 2, but got epoch=3",
+    ),
     (lambda: ls.run_epoch(_task(), None, "x"), "Argument", "but got epoch='x'"),
-    (lambda: ls.run_epoch(_task(), None, 2), "Argument", "`state` must be None at epoch 1 and "
-                                                         "only there, but got epoch=2"),
-    (lambda: ls.run_epoch(_task(), 3, 2), "Argument", "`state` must be what epoch 1 of this task "
-                                                      "gave, but got a int"),
-    (lambda: ls.run_epoch(_task(), {"a": torch.zeros(1)}, 2), "Argument", "`state` must be what "
-                                                                          "epoch 1"),
+    (
+        lambda: ls.run_epoch(_task(), None, 2),
+        "Argument",
+        "`state` must be None at epoch 1 and only there, but got epoch=2",
+    ),
+    (
+        lambda: ls.run_epoch(_task(), 3, 2),
+        "Argument",
+        "`state` must be what epoch 1 of this task gave, but got a int",
+    ),
+    (
+        lambda: ls.run_epoch(_task(), {"a": torch.zeros(1)}, 2),
+        "Argument",
+        "`state` must be what epoch 1",
+    ),
     # designs
-    *((call, "Argument", "`design` must be a sequence of layers") for call in (
-        lambda: ls.cost("conv(8)"), lambda: ls.fingerprint(3, (1, 28, 28)),
-        lambda: ls.build(None), lambda: ls.summary(3))),
-    *((call, "Argument", "`shape` must be three integers >= 1") for call in (
-        lambda: ls.cost(DESIGN, (1, 28)), lambda: ls.fingerprint(DESIGN, (0, 28, 28)),
-        lambda: ls.build(DESIGN, 3), lambda: ls.summary(DESIGN, ("a", 1, 1)),
-        lambda: ls.survey(DESIGN, 3), lambda: ls.default_space((1, 28)))),
+    *(
+        (call, "Argument", "`design` must be a sequence of layers")
+        for call in (
+            lambda: ls.cost("conv(8)"),
+            lambda: ls.fingerprint(3, (1, 28, 28)),
+            lambda: ls.build(None),
+            lambda: ls.summary(3),
+        )
+    ),
+    *(
+        (call, "Argument", "`shape` must be three integers >= 1")
+        for call in (
+            lambda: ls.cost(DESIGN, (1, 28)),
+            lambda: ls.fingerprint(DESIGN, (0, 28, 28)),
+            lambda: ls.build(DESIGN, 3),
+            lambda: ls.summary(DESIGN, ("a", 1, 1)),
+            lambda: ls.survey(DESIGN, 3),
+            lambda: ls.default_space((1, 28)),
+        )
+    ),
     (lambda: ls.cost(DESIGN, classes="x"), "Argument", "`classes` must be an integer from 1"),
-    (lambda: ls.cost(DESIGN, classes=3), "Design", "the output must be 3x1x1, one value a class, "
-                                                   "but got 2x1x1 at [2]"),
-    (lambda: ls.cost(OPEN), "Design", "must have no choices left to be costed or built, but got "
-                                      "conv(oneof(4, 8)) at [0]"),
+    (
+        lambda: ls.cost(DESIGN, classes=3),
+        "Design",
+        "the output must be 3x1x1, one value a class, but got 2x1x1 at [2]",
+    ),
+    (
+        lambda: ls.cost(OPEN),
+        "Design",
+        "must have no choices left to be costed or built, but got conv(oneof(4, 8)) at [0]",
+    ),
     (lambda: ls.build(ls.seq(ls.conv(4, kernel=31, padding=0))), "Design", "at [0]"),
     (lambda: ls.default_space(classes=0), "Argument", "`classes` must be an integer from 1"),
     (lambda: ls.survey("conv(8)"), "Argument", "`space` must be a sequence of layers"),
-    (lambda: ls.survey(DESIGN, budget=3), "Argument", "`budget` must be a Budget, but got "
-                                                      "budget=3"),
+    (
+        lambda: ls.survey(DESIGN, budget=3),
+        "Argument",
+        "`budget` must be a Budget, but got budget=3",
+    ),
     (lambda: ls.survey(DESIGN, limit=-1), "Argument", "`limit` must be an integer from 0"),
     (lambda: ls.survey(DESIGN, draws=0), "Argument", "`draws` must be an integer from 1"),
     (lambda: ls.survey(DESIGN, seed="x"), "Argument", "`seed` must be an integer"),
-    (lambda: ls.survey(DESIGN, classes=2).histogram("x"), "Argument", "`bins` must be an integer "
-                                                                      "from 1"),
+    (
+        lambda: ls.survey(DESIGN, classes=2).histogram("x"),
+        "Argument",
+        "`bins` must be an integer from 1",
+    ),
     (lambda: ls.decode(3, len), "Argument", "`space` must be a sequence of layers or a recipe"),
     (lambda: ls.decode(OPEN, 3), "Argument", "`choose` must be a function, but got choose=3"),
-    (lambda: ls.decode(OPEN, lambda path, options: 7), "Design", "`choose` must give an index "
-                                                                 "below 2 at [0].out, but gave 7"),
+    (
+        lambda: ls.decode(OPEN, lambda path, options: 7),
+        "Design",
+        "`choose` must give an index below 2 at [0].out, but gave 7",
+    ),
     # the language
     (lambda: ls.parse(3), "Argument", "`text` must be a string, but got text=3"),
-    (lambda: ls.parse("conv(0)"), "Notation", "conv: `out` must be an integer from 1 to 1000000, "
-                                              "but got out=0\n  conv(0)\n       ^"),
+    (
+        lambda: ls.parse("conv(0)"),
+        "Notation",
+        "conv: `out` must be an integer from 1 to 1000000, but got out=0\n  conv(0)\n       ^",
+    ),
     (lambda: ls.parse_recipe("gap"), "Notation", "expected recipe(...), but got 'gap'"),
     (lambda: ls.format_text(3), "Argument", "`value` must be a design, space, layer or recipe"),
-    (lambda: ls.conv("x"), "Design", "conv: `out` must be an integer from 1 to 1000000, but got "
-                                     "out='x'"),
+    (
+        lambda: ls.conv("x"),
+        "Design",
+        "conv: `out` must be an integer from 1 to 1000000, but got out='x'",
+    ),
     (lambda: ls.conv({}), "Design", "but got out={}"),
     (lambda: ls.depthwise(kernel=0), "Design", "`kernel` must be"),
     (lambda: ls.separable(-1), "Design", "`out` must be an integer from 1"),
     (lambda: ls.linear(0), "Design", "but got out=0"),
-    (lambda: ls.dropout(2), "Design", "dropout: `rate` must be a number from 0 to below 1, but "
-                                      "got rate=2"),
+    (
+        lambda: ls.dropout(2),
+        "Design",
+        "dropout: `rate` must be a number from 0 to below 1, but got rate=2",
+    ),
     (lambda: ls.maxpool(0), "Design", "`kernel` must be an integer from 1"),
     (lambda: ls.avgpool("x"), "Design", "`kernel` must be an integer from 1"),
     (lambda: ls.se(0), "Design", "se: `"),
@@ -250,16 +398,27 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.oneof({}, 3), "Design", "must be plain values or layers, but got {}"),
     (lambda: ls.oneof(1, 2, name="a b"), "Design", "the name of a choice must be letters"),
     (lambda: ls.maybe(3), "Design", "but got 3"),
-    (lambda: ls.repeat(ls.gap(), -1), "Design", "`times` must be an integer from 0 to 1000, but "
-                                                "got times=-1"),
-    (lambda: ls.Recipe(lr="x"), "Design", "recipe: `lr` must be a number from 1e-08 to 100, but "
-                                          "got lr='x'"),
+    (
+        lambda: ls.repeat(ls.gap(), -1),
+        "Design",
+        "`times` must be an integer from 0 to 1000, but got times=-1",
+    ),
+    (
+        lambda: ls.Recipe(lr="x"),
+        "Design",
+        "recipe: `lr` must be a number from 1e-08 to 100, but got lr='x'",
+    ),
     (lambda: ls.register("x", 3, cost=len, module=len), "Argument", "`cls` must be a class"),
-    (lambda: ls.register(3, type(ls.gap()), cost=len, module=len), "Design", "lower-case letters, "
-                                                                             "digits and _, but "
-                                                                             "got 3"),
-    (lambda: ls.register("x", type(ls.gap()), cost=3, module=len), "Argument", "`cost` must be "
-                                                                               "callable"),
+    (
+        lambda: ls.register(3, type(ls.gap()), cost=len, module=len),
+        "Design",
+        "lower-case letters, digits and _, but got 3",
+    ),
+    (
+        lambda: ls.register("x", type(ls.gap()), cost=3, module=len),
+        "Argument",
+        "`cost` must be callable",
+    ),
     # confirming, taking away, pictures
     (lambda: ls.confirm(3), "Argument", "`designs` must be a design, its notation, or rows"),
     (_confirm(seeds=1), "Argument", "`seeds` must be an integer from 2 to 1000, but got seeds=1"),
@@ -288,19 +447,30 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     # what stands beside
     (lambda: ls.zoo["x"], "Argument", "but got"),
     (lambda: TargetPruner("x"), "Argument", "`target` must be a number above 0"),
-    (lambda: TargetPruner(0.9, warmup="x"), "Argument", "`warmup` must be >= 0, but got "
-                                                        "warmup='x'"),
-    (lambda: local_slots(1.5), "Argument", "`workers` must be an integer >= 0, but got "
-                                           "workers=1.5"),
+    (
+        lambda: TargetPruner(0.9, warmup="x"),
+        "Argument",
+        "`warmup` must be >= 0, but got warmup='x'",
+    ),
+    (
+        lambda: local_slots(1.5),
+        "Argument",
+        "`workers` must be an integer >= 0, but got workers=1.5",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("call", "kind", "message"), TABLE,
-                         ids=[f"{n}-{m[:40]}" for n, (_, _, m) in enumerate(TABLE)])
-def test_what_is_out_of_range_or_of_the_wrong_kind(call: Callable[[], Any], kind: str,
-                                                   message: str, tmp_path: Path,
-                                                   tmp_path_factory: pytest.TempPathFactory,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("call", "kind", "message"), TABLE, ids=[f"{n}-{m[:40]}" for n, (_, _, m) in enumerate(TABLE)]
+)
+def test_what_is_out_of_range_or_of_the_wrong_kind(
+    call: Callable[[], Any],
+    kind: str,
+    message: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -322,9 +492,16 @@ def test_an_order_that_is_none(name: str) -> None:
 
 def test_every_public_function_is_in_the_table() -> None:
     text = Path(__file__).read_text()
-    without = {"iter_search",  # checks as `search` does
-               "gap", "gate",  # have no arguments with a range
-               "integer", "real", "word", "flag", "Local"}  # declare layer kinds; see test_design
+    without = {
+        "iter_search",  # checks as `search` does
+        "gap",
+        "gate",  # have no arguments with a range
+        "integer",
+        "real",
+        "word",
+        "flag",
+        "Local",
+    }  # declare layer kinds; see test_design
     for name in ls.__all__:
         value = getattr(ls, name)
         if callable(value) and name not in without and not name.endswith(("Error", "Result")):

@@ -35,12 +35,21 @@ def _name(page: Path) -> str:
 
 
 def _blocks(page: Path, language: str) -> list[tuple[bool, str]]:
-    return [(not skip, code) for lang, skip, code in BLOCK.findall(page.read_text())
-            if lang == language]
+    return [
+        (not skip, code)
+        for lang, skip, code in BLOCK.findall(page.read_text())
+        if lang == language
+    ]
 
 
-SLOW = ("docs/cluster.md", "docs/comparing.md", "docs/first_search.md", "docs/own_images.md",
-        "docs/own_layer.md", "docs/under_5000.md")  # each starts a search or two
+SLOW = (
+    "docs/cluster.md",
+    "docs/comparing.md",
+    "docs/first_search.md",
+    "docs/own_images.md",
+    "docs/own_layer.md",
+    "docs/under_5000.md",
+)  # each starts a search or two
 
 
 def _run_page(page: Path) -> object:
@@ -68,8 +77,11 @@ def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def _check_calls(code: str) -> None:
     signature = inspect.signature(lightsearch.search)
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) \
-                and node.func.id == "search":
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "search"
+        ):
             signature.bind(*node.args, **{k.arg: k.value for k in node.keywords if k.arg})
 
 
@@ -141,8 +153,9 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 @pytest.mark.slow
 @pytest.mark.needs("ipykernel", "nbclient", "nbformat")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
-def test_notebooks_run_top_to_bottom(path: Path, tmp_path: Path,
-                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_run_top_to_bottom(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import nbclient
     import nbformat
 
@@ -151,8 +164,9 @@ def test_notebooks_run_top_to_bottom(path: Path, tmp_path: Path,
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("LIGHTSEARCH_QUICK", "1")  # on the digits
     book = nbformat.read(path, 4)
-    nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
-                            resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(
+        book, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
 

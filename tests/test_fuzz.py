@@ -27,8 +27,12 @@ from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.study.disk import load_state
 
 ROOT = Path(lightsearch.__file__).parent
-many = settings(max_examples=120, deadline=None, database=None,
-                suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(
+    max_examples=120,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +47,16 @@ def _damaged(data: bytes, generator: random.Random) -> bytes:
         at, to = sorted(generator.randrange(len(data) + 1) for _ in range(2))
         way = generator.randrange(5)
         if way == 0:
-            data = data[:at] + bytes([generator.randrange(256)]) + data[at + 1:]
+            data = data[:at] + bytes([generator.randrange(256)]) + data[at + 1 :]
         elif way == 1:
-            data = data[:at] + data[min(to, at + 40):]
+            data = data[:at] + data[min(to, at + 40) :]
         elif way == 2:
-            data = data[:at] + data[at:min(to, at + 200)] * 2 + data[at:]
+            data = data[:at] + data[at : min(to, at + 200)] * 2 + data[at:]
         elif way == 3:
             words = data.split(b",")
             words[generator.randrange(len(words))] = generator.choice(
-                [b"null", b"-1", b"1e999", b'"x"', b"[]", b"{}", b"NaN", b"", b"9" * 400])
+                [b"null", b"-1", b"1e999", b'"x"', b"[]", b"{}", b"NaN", b"", b"9" * 400]
+            )
             data = b",".join(words)
         else:
             data = data[:at]
@@ -61,8 +66,9 @@ def _damaged(data: bytes, generator: random.Random) -> bytes:
 @many
 @pytest.mark.parametrize("name", list(fuzz.TARGETS))
 @given(generator=st.randoms(use_true_random=False))
-def test_what_is_damaged_is_read_or_refused(prepared: tuple[Path, dict[str, list[bytes]]],
-                                            name: str, generator: random.Random) -> None:
+def test_what_is_damaged_is_read_or_refused(
+    prepared: tuple[Path, dict[str, list[bytes]]], name: str, generator: random.Random
+) -> None:
     place, inputs = prepared
     data = generator.choice(inputs[name])
     fuzz.TARGETS[name](data[:1] + _damaged(data[1:], generator), place)
@@ -72,8 +78,13 @@ def test_what_is_damaged_is_read_or_refused(prepared: tuple[Path, dict[str, list
 @pytest.mark.needs("atheris")
 def test_a_short_run_of_the_fuzzer() -> None:
     script = Path(fuzz.__file__)
-    ran = subprocess.run([sys.executable, script, "--seconds", "12"], check=False, text=True,
-                         capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT.parent)})
+    ran = subprocess.run(
+        [sys.executable, script, "--seconds", "12"],
+        check=False,
+        text=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT.parent)},
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     lines = ran.stdout.splitlines()
     assert len(lines) == len(fuzz.TARGETS)
@@ -137,16 +148,24 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func)
                 if name in ("eval", "exec", "compile", "__import__") or name.endswith(
-                        (".loads", ".load", "read_pickle", "Unpickler")):
+                    (".loads", ".load", "read_pickle", "Unpickler")
+                ):
                     found.add((path.relative_to(ROOT).as_posix(), name))
-    known = {("workers/process.py", "pickle.loads"), ("workers/process_slot.py", "pickle.loads"),
-             ("study/identity.py", "json.loads"),
-             ("study/ledger.py", "json.loads"), ("study/log.py", "json.loads"),
-             ("exporting/reading.py", "json.loads"),
-             ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written
-             ("exporting/reading.py", "torch.export.load"),  # trusted: docs/reliability.md
-             ("exporting/writing.py", "exec"),  # source that was just written
-             ("exporting/writing.py", "compile")}
-    loads = {(file, name) for file, name in found if not name.startswith(
-        ("self.", "super().", "run.", "named.", "engine.", "image.", "tl."))}
+    known = {
+        ("workers/process.py", "pickle.loads"),
+        ("workers/process_slot.py", "pickle.loads"),
+        ("study/identity.py", "json.loads"),
+        ("study/ledger.py", "json.loads"),
+        ("study/log.py", "json.loads"),
+        ("exporting/reading.py", "json.loads"),
+        ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written
+        ("exporting/reading.py", "torch.export.load"),  # trusted: docs/reliability.md
+        ("exporting/writing.py", "exec"),  # source that was just written
+        ("exporting/writing.py", "compile"),
+    }
+    loads = {
+        (file, name)
+        for file, name in found
+        if not name.startswith(("self.", "super().", "run.", "named.", "engine.", "image.", "tl."))
+    }
     assert loads == known

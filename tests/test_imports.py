@@ -18,8 +18,23 @@ import pytest
 import lightsearch
 
 ROOT = Path(lightsearch.__file__).parent
-HEAVY = {"torch", "torchvision", "optuna", "pandas", "scipy", "sklearn", "rich", "torchinfo",
-         "matplotlib", "jinja2", "tensorboard", "IPython", "onnx", "onnxruntime", "distributed"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "optuna",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "rich",
+    "torchinfo",
+    "matplotlib",
+    "jinja2",
+    "tensorboard",
+    "IPython",
+    "onnx",
+    "onnxruntime",
+    "distributed",
+}
 
 # Rooms from the ground up, and what each may import: of the rooms above it in this table, and of
 # the heavy packages. Torch and Optuna are kept by file, below.
@@ -37,56 +52,188 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "zoo": ({"errors", "shapes", "design", "notation"}, set()),
     "data": ({"errors", "randomness", "checks", "shapes"}, {"torchvision", "sklearn"}),
     "engines": ({"errors", "randomness", "shapes", "design", "network", "data"}, set()),
-    "training": ({"errors", "randomness", "checks", "design", "network", "data", "engines"},
-                 set()),
+    "training": (
+        {"errors", "randomness", "checks", "design", "network", "data", "engines"},
+        set(),
+    ),
     "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
-    "study": ({"errors", "statistics", "checks", "notation", "network", "data", "engines",
-               "training"}, {"pandas"}),
-    "plots": ({"errors", "shapes", "design", "notation", "network", "formatting", "space", "zoo",
-               "study"}, {"matplotlib", "pandas", "scipy"}),
+    "study": (
+        {"errors", "statistics", "checks", "notation", "network", "data", "engines", "training"},
+        {"pandas"},
+    ),
+    "plots": (
+        {
+            "errors",
+            "shapes",
+            "design",
+            "notation",
+            "network",
+            "formatting",
+            "space",
+            "zoo",
+            "study",
+        },
+        {"matplotlib", "pandas", "scipy"},
+    ),
     "result": ({"errors", "checks", "shapes", "data", "engines", "study", "plots"}, {"pandas"}),
-    "searching": ({"errors", "randomness", "checks", "shapes", "design", "notation", "network",
-                   "space", "data", "engines", "training", "workers", "study"}, set()),
-    "confirming": ({"errors", "randomness", "checks", "design", "notation", "network",
-                    "formatting", "data", "engines", "training", "workers", "study",
-                    "searching"}, {"pandas"}),
+    "searching": (
+        {
+            "errors",
+            "randomness",
+            "checks",
+            "shapes",
+            "design",
+            "notation",
+            "network",
+            "space",
+            "data",
+            "engines",
+            "training",
+            "workers",
+            "study",
+        },
+        set(),
+    ),
+    "confirming": (
+        {
+            "errors",
+            "randomness",
+            "checks",
+            "design",
+            "notation",
+            "network",
+            "formatting",
+            "data",
+            "engines",
+            "training",
+            "workers",
+            "study",
+            "searching",
+        },
+        {"pandas"},
+    ),
     "progress": ({"formatting", "study", "searching"}, {"rich", "IPython"}),
-    "exporting": ({"errors", "randomness", "checks", "shapes", "design", "notation", "network",
-                   "formatting", "data", "engines", "training", "study", "result"},
-                  {"pandas", "onnx", "onnxruntime"}),
-    "report": ({"errors", "shapes", "notation", "network", "formatting", "data", "training",
-                "study", "plots", "result"}, {"jinja2", "matplotlib", "pandas"}),
-    "api": ({"errors", "data", "workers", "study", "result", "searching", "confirming",
-             "progress"}, set()),
-    "cli": ({"errors", "checks", "shapes", "design", "notation", "network", "formatting", "space",
-             "zoo", "data", "engines", "training", "workers", "study", "result", "searching",
-             "confirming", "progress", "exporting", "report", "api"}, {"pandas", "rich"}),
+    "exporting": (
+        {
+            "errors",
+            "randomness",
+            "checks",
+            "shapes",
+            "design",
+            "notation",
+            "network",
+            "formatting",
+            "data",
+            "engines",
+            "training",
+            "study",
+            "result",
+        },
+        {"pandas", "onnx", "onnxruntime"},
+    ),
+    "report": (
+        {
+            "errors",
+            "shapes",
+            "notation",
+            "network",
+            "formatting",
+            "data",
+            "training",
+            "study",
+            "plots",
+            "result",
+        },
+        {"jinja2", "matplotlib", "pandas"},
+    ),
+    "api": (
+        {"errors", "data", "workers", "study", "result", "searching", "confirming", "progress"},
+        set(),
+    ),
+    "cli": (
+        {
+            "errors",
+            "checks",
+            "shapes",
+            "design",
+            "notation",
+            "network",
+            "formatting",
+            "space",
+            "zoo",
+            "data",
+            "engines",
+            "training",
+            "workers",
+            "study",
+            "result",
+            "searching",
+            "confirming",
+            "progress",
+            "exporting",
+            "report",
+            "api",
+        },
+        {"pandas", "rich"},
+    ),
     "__main__": ({"cli"}, set()),
 }
 TOP = {"__init__"}  # hands on names of all rooms
 FORMER = {"cluster": "workers", "published": "zoo", "slots": "workers"}  # hand on what has moved
 
 TORCH = {
-    "randomness.py", "network/modules.py", "data/dataset.py", "data/holdout.py", "data/named.py",
-    "data/references.py", "engines/augment.py", "engines/cuda_graph.py", "engines/cuda_stream.py",
-    "engines/engine.py", "engines/triton/convolution.py", "engines/triton/images.py",
-    "engines/triton/layers.py", "engines/triton/norm.py", "engines/triton/pool.py",
-    "engines/triton/step.py", "engines/triton/tiles.py",
-    "engines/initial_weights.py", "engines/native/engine.py", "engines/native/library.py",
-    "engines/pytorch.py", "engines/selection.py", "training/epoch.py",
-    "workers/devices.py", "workers/thread_slot.py", "exporting/folding.py",
-    "exporting/onnx_graph.py", "exporting/predicting.py", "exporting/reading.py",
-    "exporting/trained.py", "exporting/writing.py", "report/tensorboard.py", "cli/doctor.py",
+    "randomness.py",
+    "network/modules.py",
+    "data/dataset.py",
+    "data/holdout.py",
+    "data/named.py",
+    "data/references.py",
+    "engines/augment.py",
+    "engines/cuda_graph.py",
+    "engines/cuda_stream.py",
+    "engines/engine.py",
+    "engines/triton/convolution.py",
+    "engines/triton/images.py",
+    "engines/triton/layers.py",
+    "engines/triton/norm.py",
+    "engines/triton/pool.py",
+    "engines/triton/step.py",
+    "engines/triton/tiles.py",
+    "engines/initial_weights.py",
+    "engines/native/engine.py",
+    "engines/native/library.py",
+    "engines/pytorch.py",
+    "engines/selection.py",
+    "training/epoch.py",
+    "workers/devices.py",
+    "workers/thread_slot.py",
+    "exporting/folding.py",
+    "exporting/onnx_graph.py",
+    "exporting/predicting.py",
+    "exporting/reading.py",
+    "exporting/trained.py",
+    "exporting/writing.py",
+    "report/tensorboard.py",
+    "cli/doctor.py",
 }
 OPTUNA = {
-    "study/importances.py", "study/journal.py", "study/optuna_tools.py", "study/record.py",
+    "study/importances.py",
+    "study/journal.py",
+    "study/optuna_tools.py",
+    "study/record.py",
     "study/study.py",
-    "searching/optuna_sampler.py", "searching/proposals.py", "searching/pruning.py",
+    "searching/optuna_sampler.py",
+    "searching/proposals.py",
+    "searching/pruning.py",
     "searching/settings.py",  # for type checkers alone
 }
 
-FILES = {".".join(("lightsearch", *path.relative_to(ROOT).with_suffix("").parts)
-                  ).removesuffix(".__init__"): path for path in sorted(ROOT.rglob("*.py"))}
+FILES = {
+    ".".join(("lightsearch", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
 
 
 def _room(module: str) -> str:
@@ -135,8 +282,11 @@ def test_no_room_imports_one_below_it_in_the_table() -> None:
 
 @pytest.mark.parametrize(("package", "allowed"), [("torch", TORCH), ("optuna", OPTUNA)])
 def test_torch_and_optuna_are_imported_by_these_files(package: str, allowed: set[str]) -> None:
-    found = {FILES[module].relative_to(ROOT).as_posix() for module, names in IMPORTS.items()
-             if package in {name.split(".")[0] for name in names}}
+    found = {
+        FILES[module].relative_to(ROOT).as_posix()
+        for module, names in IMPORTS.items()
+        if package in {name.split(".")[0] for name in names}
+    }
     assert found == allowed
 
 
@@ -149,8 +299,15 @@ def _circle(imports: dict[str, set[str]]) -> list[str]:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    assert _circle({module: {name for name in names if _is_ours(name)}
-                    for module, names in IMPORTS.items()}) == []
+    assert (
+        _circle(
+            {
+                module: {name for name in names if _is_ours(name)}
+                for module, names in IMPORTS.items()
+            }
+        )
+        == []
+    )
     assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) != []  # one would be found
 
 
@@ -162,10 +319,15 @@ def test_a_packages_face_only_hands_names_on() -> None:
             continue
         for node in ast.parse(path.read_text()).body:
             plain = isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) or (
-                isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+                isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+            )
             assert plain or module in lazy, f"{path}: {ast.unparse(node)[:60]}"
-        handed = {name.name for node in ast.walk(ast.parse(path.read_text()))
-                  if isinstance(node, ast.ImportFrom) for name in node.names}
+        handed = {
+            name.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+        }
         files = {other.stem for other in path.parent.iterdir()} - {"__init__"}
         # `from lightsearch.zoo import zoo` is what the top level hands on
         assert handed & files <= ({"zoo"} if module == "lightsearch" else set()), path
@@ -173,8 +335,9 @@ def test_a_packages_face_only_hands_names_on() -> None:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, lightsearch, lightsearch.cli, lightsearch.data; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                            check=True, cwd=ROOT.parent).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    ).stdout.split()
     assert "lightsearch.network.cost" in loaded
     assert not {"torch", "torchvision", "optuna", "pandas", "sklearn", "matplotlib"} & set(loaded)
 
@@ -188,14 +351,21 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_loading_every_file_hides_no_public_name() -> None:
-    modules = [module for module in FILES if _room(module) != "__main__"
-               and (find_spec("triton") or not module.startswith("lightsearch.engines.triton"))]
-    code = ("import importlib, types, lightsearch\n"
-            f"for module in {modules!r}: importlib.import_module(module)\n"
-            "print([name for name in lightsearch.__all__\n"
-            "       if isinstance(getattr(lightsearch, name), types.ModuleType)])")
-    hidden = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                            check=True, cwd=ROOT.parent).stdout
+    modules = [
+        module
+        for module in FILES
+        if _room(module) != "__main__"
+        and (find_spec("triton") or not module.startswith("lightsearch.engines.triton"))
+    ]
+    code = (
+        "import importlib, types, lightsearch\n"
+        f"for module in {modules!r}: importlib.import_module(module)\n"
+        "print([name for name in lightsearch.__all__\n"
+        "       if isinstance(getattr(lightsearch, name), types.ModuleType)])"
+    )
+    hidden = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    ).stdout
     assert hidden.strip() == "[]"
 
 

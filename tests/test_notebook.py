@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-CELLS = ("""from tiny import arguments
+CELLS = (
+    """from tiny import arguments
 from lightsearch import search
 result = search(**arguments(study="notebook", quiet=False))""",
-         "result.plot.pareto();", "print(result.records[0].epochs[0].total)")
+    "result.plot.pareto();",
+    "print(result.records[0].epochs[0].total)",
+)
 
 
 @pytest.mark.slow
@@ -25,8 +28,9 @@ def test_a_search_is_shown_in_a_notebook(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
-    nbclient.NotebookClient(book, timeout=240, kernel_name="python3",
-                            resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(
+        book, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown, drawn, last = (cell.outputs for cell in book.cells)
 
     assert {one.output_type for one in shown} == {"display_data", "stream"}

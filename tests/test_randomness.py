@@ -83,9 +83,12 @@ def test_mix_is_the_finalizer_of_the_reference() -> None:
 
 
 def test_each_part_of_a_key_matters() -> None:
-    keys = [key(seed, purpose, epoch, step)
-            for seed, purpose, epoch, step in itertools.product(
-                range(6), ("shuffle", "dropout", "augment"), range(6), range(40))]
+    keys = [
+        key(seed, purpose, epoch, step)
+        for seed, purpose, epoch, step in itertools.product(
+            range(6), ("shuffle", "dropout", "augment"), range(6), range(40)
+        )
+    ]
     assert len(set(keys)) == len(keys)
     assert all(0 <= k < WHOLE for k in keys)
 
@@ -114,8 +117,20 @@ def test_keys_are_fixed_for_ever() -> None:
 
 
 def test_order_length_and_kind_of_parts_matter() -> None:
-    keys = [key(1, 2, 3), key(1, 3, 2), key(2, 1, 3), key(1, 2), key(1, 2, 3, 0), key(1, "2", 3),
-            key(1, "2", "3"), key(1, "23"), key(1, ""), key(1), key(1, 0), key(1, 0, 0)]
+    keys = [
+        key(1, 2, 3),
+        key(1, 3, 2),
+        key(2, 1, 3),
+        key(1, 2),
+        key(1, 2, 3, 0),
+        key(1, "2", 3),
+        key(1, "2", "3"),
+        key(1, "23"),
+        key(1, ""),
+        key(1),
+        key(1, 0),
+        key(1, 0, 0),
+    ]
     assert len(set(keys)) == len(keys)
 
 
@@ -126,8 +141,12 @@ def test_any_integer_is_a_seed_modulo_two_to_the_64() -> None:
 
 
 def test_streams_of_different_keys_have_nothing_in_common() -> None:
-    streams = [key(seed, purpose, index) for seed in range(3) for purpose in ("x", "y")
-               for index in range(20)]
+    streams = [
+        key(seed, purpose, index)
+        for seed in range(3)
+        for purpose in ("x", "y")
+        for index in range(20)
+    ]
     values = torch.cat([bits(stream, 2000) for stream in streams])
     assert len(values.unique()) == len(values)  # by chance alone: 1 in 2.5e9
 
@@ -204,12 +223,16 @@ def test_every_order_of_four_is_as_likely() -> None:
 
 @quick
 @given(seeds, st.floats(0, 1, exclude_max=True), st.integers(0, 41))
-def test_keep_reads_sixteen_bits_a_value_lowest_first(stream: int, rate: float,
-                                                      count: int) -> None:
+def test_keep_reads_sixteen_bits_a_value_lowest_first(
+    stream: int, rate: float, count: int
+) -> None:
     mask = keep(stream, rate, count)
     assert mask.dtype == torch.bool
-    pieces = [(word >> shift) & 0xFFFF for word in splitmix64(stream, (count + 3) // 4)
-              for shift in (0, 16, 32, 48)][:count]
+    pieces = [
+        (word >> shift) & 0xFFFF
+        for word in splitmix64(stream, (count + 3) // 4)
+        for shift in (0, 16, 32, 48)
+    ][:count]
     signed = [piece - 65536 if piece >> 15 else piece for piece in pieces]
     threshold = min(round(rate * 65536), 65535) - 32768
     assert mask.tolist() == [value >= threshold for value in signed]

@@ -16,7 +16,8 @@ from lightsearch.study.confirmations import Confirmation, gathered, judged
 
 TARGET = Fraction(994, 1000)
 COUNTS = st.lists(st.integers(9900, 10_000), min_size=2, max_size=12).filter(
-    lambda counts: len(set(counts)) > 1)
+    lambda counts: len(set(counts)) > 1
+)
 
 
 @given(COUNTS)
@@ -42,13 +43,16 @@ def test_the_bound_of_the_share_is_clopper_and_pearsons(hits: int, count: int) -
     assert share_bound(hits, count) == pytest.approx(exact, abs=1e-10)
 
 
-@pytest.mark.parametrize(("p_values", "rejected"), [
-    ([0.01, 0.04, 0.03, 0.005], [True, False, False, True]),  # a common textbook example
-    ([0.04], [True]),
-    ([0.03, 0.04], [False, False]),  # 0.03 fails at 0.025, so 0.04 is not looked at
-    ([0.02, 0.04], [True, True]),
-    ([1.0, 0.001, 1.0], [False, True, False]),
-])
+@pytest.mark.parametrize(
+    ("p_values", "rejected"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [True, False, False, True]),  # a common textbook example
+        ([0.04], [True]),
+        ([0.03, 0.04], [False, False]),  # 0.03 fails at 0.025, so 0.04 is not looked at
+        ([0.02, 0.04], [True, True]),
+        ([1.0, 0.001, 1.0], [False, True, False]),
+    ],
+)
 def test_holms_levels_reject_what_holms_procedure_rejects(p_values, rejected) -> None:
     levels = holm(p_values)
     assert [p <= level for p, level in zip(p_values, levels, strict=True)] == rejected
@@ -89,8 +93,12 @@ def test_false_confirmations_are_at_most_one_in_twenty() -> None:
     spread = 3 * math.sqrt(0.05 * 0.95 / tries)  # of the simulation, not of the rule
     assert rate <= 0.05 + spread
     # what the rule guards against: to stop at the first seed after which the bound is reached
-    peeking = np.mean([any(Sample(tuple(map(int, correct[:n])), 10_000).above(TARGET)
-                           for n in range(2, 11)) for correct in runs])
+    peeking = np.mean(
+        [
+            any(Sample(tuple(map(int, correct[:n])), 10_000).above(TARGET) for n in range(2, 11))
+            for correct in runs
+        ]
+    )
     assert peeking > 0.10
 
 
@@ -101,8 +109,9 @@ def test_false_confirmations_of_several_designs_together_are_at_most_one_in_twen
     together = [judged([_one(correct) for correct in family]) for family in families]
     rate = np.mean([any(one.confirmed for one in family) for family in together])
     assert rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tries)
-    alone = np.mean([any(judged([_one(correct)])[0].confirmed for correct in family)
-                     for family in families])
+    alone = np.mean(
+        [any(judged([_one(correct)])[0].confirmed for correct in family) for family in families]
+    )
     assert alone > 0.10  # each by itself, without the correction
 
 
@@ -128,7 +137,7 @@ def test_only_all_seeds_confirm_and_later_runs_wait_for_earlier_ones() -> None:
 def test_a_design_that_was_given_up_counts_in_the_correction() -> None:
     whole = gathered(("a", "r"), SEEDS, [9950, 9951] * 5, 10_000, TARGET)
     futile = gathered(("b", "r"), SEEDS, [9000, 9001, 9002], 10_000, TARGET)
-    alone, = judged([whole])
+    (alone,) = judged([whole])
     first, second = judged([whole, futile])
     assert (alone.error, first.error) == (0.05, 0.025)
     assert (first.outcome, second.outcome) == ("confirmed", "futile")

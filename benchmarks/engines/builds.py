@@ -48,12 +48,18 @@ def main() -> None:
         for engine in engines:
             engine.begin()
         times = in_turns([work(engine, options.evaluate) for engine in engines], options.steps)
-        row = [statistics.median(a / b for a, b in zip(times[0], other, strict=True))
-               for other in times[1:]]
+        row = [
+            statistics.median(a / b for a, b in zip(times[0], other, strict=True))
+            for other in times[1:]
+        ]
         for found, ratio in zip(ratios, row, strict=True):
             found.append(ratio)
-        print(f"| {name} | {1000 * statistics.median(times[0]):.2f} | "
-              + " | ".join(f"{ratio:.3f}" for ratio in row) + " |", flush=True)
+        print(
+            f"| {name} | {1000 * statistics.median(times[0]):.2f} | "
+            + " | ".join(f"{ratio:.3f}" for ratio in row)
+            + " |",
+            flush=True,
+        )
     print("| median | | " + " | ".join(f"{statistics.median(r):.3f}" for r in ratios) + " |")
 
 

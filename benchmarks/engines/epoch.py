@@ -34,8 +34,9 @@ from lightsearch.engines.pytorch import Eager
 
 RECIPE = parse_recipe("recipe(lr=0.01,schedule=constant,rotation=7)")
 DESIGNS = {
-    **{name: str(zoo[name].design) for name in (
-        "s1-final", "s2-final", "s3-model3", "s3-model5", "s4-model1", "s4-model2")
+    **{
+        name: str(zoo[name].design)
+        for name in ("s1-final", "s2-final", "s3-model3", "s3-model5", "s4-model1", "s4-model2")
     },
     **common.DESIGNS,
 }
@@ -48,11 +49,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--designs", nargs="+", default=list(DESIGNS))
-    parser.add_argument("--data", help="folder of the data set, as torchvision lays it out",
-                        required=True)
+    parser.add_argument(
+        "--data", help="folder of the data set, as torchvision lays it out", required=True
+    )
     parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--build", default=build_name(),
-                        help="of the native engine: plain, v3 or v4; that of this processor")
+    parser.add_argument(
+        "--build",
+        default=build_name(),
+        help="of the native engine: plain, v3 or v4; that of this processor",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, dict[str, list[float]]] = {}
@@ -69,8 +74,7 @@ def main() -> None:
                 times[way].append(once(options.steps))
         found[name] = times
         options.out.write_text(json.dumps(found, indent=1))
-        print(name, {way: round(statistics.median(t), 1) for way, t in times.items()},
-              flush=True)
+        print(name, {way: round(statistics.median(t), 1) for way, t in times.items()}, flush=True)
     print_table(found)
 
 
@@ -107,12 +111,14 @@ def scaled(seconds: float, steps: int) -> float:
     return seconds / (steps * BATCH) * IMAGES
 
 
-def documents(design, options: argparse.Namespace,
-              device: str = "cpu") -> Callable[[int], float]:
+def documents(design, options: argparse.Namespace, device: str = "cpu") -> Callable[[int], float]:
     """Train in the loop of the source documents' notebooks."""
     normal = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
-    train = datasets.MNIST(options.data, train=True, transform=transforms.Compose(
-        [transforms.RandomRotation((-7.0, 7.0), fill=(0,)), *normal]))
+    train = datasets.MNIST(
+        options.data,
+        train=True,
+        transform=transforms.Compose([transforms.RandomRotation((-7.0, 7.0), fill=(0,)), *normal]),
+    )
     test = datasets.MNIST(options.data, train=False, transform=transforms.Compose(normal))
     loader = torch.utils.data.DataLoader(train, batch_size=BATCH, shuffle=True)
     few = torch.utils.data.Subset(test, range(1280))
@@ -167,7 +173,7 @@ def compiled(design, options: argparse.Namespace) -> Callable[[int], float]:
         model.eval()
         with torch.no_grad():
             for first in range(0, 2000, 500):
-                fast(ready(data.test[0][first:first + 500].float() / 255)).argmax(1)
+                fast(ready(data.test[0][first : first + 500].float() / 255)).argmax(1)
         return scaled(trained - begin, steps) + (time.perf_counter() - trained) * TESTS / 2000
 
     return timed
@@ -183,10 +189,16 @@ def print_table(found: dict[str, dict[str, list[float]]]) -> None:
         best = min(v for way, v in medians.items() if way not in ("documents", "native"))
         ratios.append(medians["documents"] / medians["native"])
         bests.append(best / medians["native"])
-        print(f"| {name} | " + " | ".join(f"{medians[way]:.1f}" for way in ways)
-              + f" | {ratios[-1]:.1f} | {bests[-1]:.1f} |")
-    print("| median | " + " | ".join("" for _ in ways)
-          + f" | {statistics.median(ratios):.1f} | {statistics.median(bests):.1f} |")
+        print(
+            f"| {name} | "
+            + " | ".join(f"{medians[way]:.1f}" for way in ways)
+            + f" | {ratios[-1]:.1f} | {bests[-1]:.1f} |"
+        )
+    print(
+        "| median | "
+        + " | ".join("" for _ in ways)
+        + f" | {statistics.median(ratios):.1f} | {statistics.median(bests):.1f} |"
+    )
 
 
 if __name__ == "__main__":

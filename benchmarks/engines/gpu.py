@@ -72,22 +72,36 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--data", default=os.environ.get("LIGHTSEARCH_DATA"),
-                        help="folder of the data set, as torchvision lays it out")
+    parser.add_argument(
+        "--data",
+        default=os.environ.get("LIGHTSEARCH_DATA"),
+        help="folder of the data set, as torchvision lays it out",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=200, help="timed steps of an epoch")
     parser.add_argument("--epochs", type=int, default=4, help="timed epochs of trials at once")
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--precisions", nargs="+", default=["float32", CUDNN, "tf32", "bf16"])
     parser.add_argument("--quick", action="store_true", help="one round, fewer ways")
-    parser.add_argument("--seconds", type=float, default=float("inf"),
-                        help="since the start, after which no part may end")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=float("inf"),
+        help="since the start, after which no part may end",
+    )
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.steps, options.epochs = 1, 100, 3
-    found: dict[str, Any] = {"device": device_name(options.device), "torch": torch.__version__,
-                             "design": DESIGN, "epoch": {}, "steps": {}, "trials": {},
-                             "failed": {}, "left_out": []}
+    found: dict[str, Any] = {
+        "device": device_name(options.device),
+        "torch": torch.__version__,
+        "design": DESIGN,
+        "epoch": {},
+        "steps": {},
+        "trials": {},
+        "failed": {},
+        "left_out": [],
+    }
     try:
         for index in range(options.rounds):
             for part in quick_plan(options) if options.quick else plan(options):
@@ -107,8 +121,11 @@ def measure(part: Part, found: dict[str, Any], options: argparse.Namespace) -> N
     try:
         result = part.work()
         found[part.place].setdefault(part.name, []).append(result)
-        shown = {k: v for k, v in result.items() if k != "longest"} if isinstance(
-            result, dict) else result
+        shown = (
+            {k: v for k, v in result.items() if k != "longest"}
+            if isinstance(result, dict)
+            else result
+        )
         print(f"[{now:6.1f}] {part.name}: {shown}", flush=True)
     except Exception:
         found["failed"][part.name] = traceback.format_exc()
@@ -121,15 +138,19 @@ def measure(part: Part, found: dict[str, Any], options: argparse.Namespace) -> N
 
 def plan(options: argparse.Namespace) -> list[Part]:
     """All ways of an epoch, then all counts of trials at once."""
-    trials = itertools.product(sorted(options.at_once), ("processes", "threads"),
-                               options.precisions)
-    return [*epoch_parts(options), *step_parts(options),
-            *(trial_part(*each, options) for each in trials
-              if each[1:] != ("processes", CUDNN))]
+    trials = itertools.product(
+        sorted(options.at_once), ("processes", "threads"), options.precisions
+    )
+    return [
+        *epoch_parts(options),
+        *step_parts(options),
+        *(trial_part(*each, options) for each in trials if each[1:] != ("processes", CUDNN)),
+    ]
 
 
 def quick_plan(options: argparse.Namespace) -> list[Part]:
     """The most telling parts first."""
+
     def threads(*counts: int, precision: str = "float32") -> list[Part]:
         return [trial_part(count, "threads", precision, options) for count in counts]
 
@@ -137,12 +158,17 @@ def quick_plan(options: argparse.Namespace) -> list[Part]:
     rest = sorted({*options.at_once} - {few, several, many})
     others = [name for name in options.precisions if name not in ("float32", CUDNN)]
     first, *profiles = step_parts(options) or [None]
-    parts = [*threads(few, several), *epoch_parts(options), first,
-             trial_part(few, "processes", "float32", options), *threads(*rest, many),
-             *threads(few, precision=CUDNN), *profiles,
-             *(part for name in reversed(others)
-               for part in threads(few, several, precision=name)),
-             trial_part(many, "processes", "float32", options)]
+    parts = [
+        *threads(few, several),
+        *epoch_parts(options),
+        first,
+        trial_part(few, "processes", "float32", options),
+        *threads(*rest, many),
+        *threads(few, precision=CUDNN),
+        *profiles,
+        *(part for name in reversed(others) for part in threads(few, several, precision=name)),
+        trial_part(many, "processes", "float32", options),
+    ]
     return [part for part in parts if part is not None]
 
 
@@ -151,8 +177,12 @@ def trial_part(count: int, how: str, precision: str, options: argparse.Namespace
     starts = (10 + 1.2 * count) if how == "processes" else 1 + 0.15 * count
     epoch = {"float32": 0.2, CUDNN: 0.57, "tf32": 0.5, "bf16": 0.35}[precision]
     seconds = starts + epoch * count * (options.epochs + WARM)
-    return Part("trials", f"{count} {how}, {precision}", seconds,
-                functools.partial(at_once, count, how, precision, options))
+    return Part(
+        "trials",
+        f"{count} {how}, {precision}",
+        seconds,
+        functools.partial(at_once, count, how, precision, options),
+    )
 
 
 def device_name(device: str) -> str:
@@ -164,14 +194,32 @@ def device_name(device: str) -> str:
 
 def epoch_parts(options: argparse.Namespace) -> list[Part]:
     """The ways of an epoch, each of which gives the seconds of one."""
-    parts = [Part("epoch", f"graph, {precision}", 3,
-                  functools.partial(epoch_seconds, precision, True, options))
-             for precision in options.precisions]
-    parts.append(Part("epoch", "direct, float32", 4,
-                      functools.partial(epoch_seconds, "float32", False, options)))
+    parts = [
+        Part(
+            "epoch",
+            f"graph, {precision}",
+            3,
+            functools.partial(epoch_seconds, precision, True, options),
+        )
+        for precision in options.precisions
+    ]
+    parts.append(
+        Part(
+            "epoch",
+            "direct, float32",
+            4,
+            functools.partial(epoch_seconds, "float32", False, options),
+        )
+    )
     if options.dataset == "mnist" and options.data:
-        parts.append(Part("epoch", "documents", 3 + 0.03 * options.steps,
-                          functools.partial(documents, options)))
+        parts.append(
+            Part(
+                "epoch",
+                "documents",
+                3 + 0.03 * options.steps,
+                functools.partial(documents, options),
+            )
+        )
     return parts
 
 
@@ -181,18 +229,29 @@ def documents(options: argparse.Namespace) -> float:
     return once(options.steps)
 
 
-def new_engine(precision: str, data: DataSet, options: argparse.Namespace, *,
-               record: bool = True) -> Captured:
-    engine = Captured(parse(DESIGN), DEFAULT_RECIPE, data, 1, options.device,
-                      precision.partition(",")[0], record=record, own=precision != CUDNN)
+def new_engine(
+    precision: str, data: DataSet, options: argparse.Namespace, *, record: bool = True
+) -> Captured:
+    engine = Captured(
+        parse(DESIGN),
+        DEFAULT_RECIPE,
+        data,
+        1,
+        options.device,
+        precision.partition(",")[0],
+        record=record,
+        own=precision != CUDNN,
+    )
     engine.begin()
     return engine
 
 
 def epoch_batches(count: int) -> list[Batch]:
     order = permutation(3, count).split(DEFAULT_RECIPE.batch_size)
-    return [Batch(images, 0.01, key(1, index), key(2, index), 0.01)
-            for index, images in enumerate(order)]
+    return [
+        Batch(images, 0.01, key(1, index), key(2, index), 0.01)
+        for index, images in enumerate(order)
+    ]
 
 
 def epoch_seconds(precision: str, record: bool, options: argparse.Namespace) -> float:
@@ -218,28 +277,33 @@ def epoch_seconds(precision: str, record: bool, options: argparse.Namespace) -> 
 
 def step_parts(options: argparse.Namespace) -> list[Part]:
     names = options.precisions if options.device.startswith("cuda") else ()
-    return [Part("steps", name, 3, functools.partial(step_profile, name, options))
-            for name in names]
+    return [
+        Part("steps", name, 3, functools.partial(step_profile, name, options)) for name in names
+    ]
 
 
 def step_profile(precision: str, options: argparse.Namespace) -> dict[str, Any]:
     """Kernels of one step, and their microseconds one after another, the longest kinds first."""
     data = fetch(common.reference(options.data, options.dataset))
     engine = new_engine(precision, data, options)
-    batches = epoch_batches(len(data.train[1]))[:5 * cuda_graph.TOGETHER]
+    batches = epoch_batches(len(data.train[1]))[: 5 * cuda_graph.TOGETHER]
     engine.train(batches)
     engine.totals()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         engine.train(batches)
         engine.totals()
-    kinds = [(event.key, event.count, event.device_time_total)
-             for event in profile.key_averages() if event.device_time_total > 0]
+    kinds = [
+        (event.key, event.count, event.device_time_total)
+        for event in profile.key_averages()
+        if event.device_time_total > 0
+    ]
     kinds.sort(key=lambda kind: -kind[2])
     steps = len(batches)
-    return {"kernels": sum(count for _, count, _ in kinds) / steps,
-            "microseconds": sum(time for *_, time in kinds) / steps,
-            "longest": [[name[:80], count / steps, time / steps]
-                        for name, count, time in kinds[:30]]}
+    return {
+        "kernels": sum(count for _, count, _ in kinds) / steps,
+        "microseconds": sum(time for *_, time in kinds) / steps,
+        "longest": [[name[:80], count / steps, time / steps] for name, count, time in kinds[:30]],
+    }
 
 
 # Several at once --------------------------------------------------------------------------------
@@ -248,8 +312,19 @@ def step_profile(precision: str, options: argparse.Namespace) -> dict[str, Any]:
 def at_once(count: int, how: str, precision: str, options: argparse.Namespace) -> dict[str, Any]:
     """Trials a minute with `count` at once."""
     data = common.reference(options.data, options.dataset)
-    tasks = [Task(parse(DESIGN), DEFAULT_RECIPE, data, options.epochs + WARM, index, "torch",
-                  options.device, precision.partition(",")[0]) for index in range(count)]
+    tasks = [
+        Task(
+            parse(DESIGN),
+            DEFAULT_RECIPE,
+            data,
+            options.epochs + WARM,
+            index,
+            "torch",
+            options.device,
+            precision.partition(",")[0],
+        )
+        for index in range(count)
+    ]
     pools = [ThreadPoolExecutor(1) for _ in tasks] if how == "threads" else []
     slots: list[Slot] = [ExecutorSlot(pool) for pool in pools] or local_slots(count)
     if options.device.startswith("cuda"):
@@ -257,12 +332,19 @@ def at_once(count: int, how: str, precision: str, options: argparse.Namespace) -
     try:
         with ThreadPoolExecutor(count) as drivers, kernels_of(precision):
             start = time.perf_counter()
-            states = list(drivers.map(functools.partial(epochs, 1, WARM), slots, tasks,
-                                      [None] * count))
+            states = list(
+                drivers.map(functools.partial(epochs, 1, WARM), slots, tasks, [None] * count)
+            )
             with Watch(options.device) as watch:
                 begin = time.perf_counter()
-                list(drivers.map(functools.partial(epochs, WARM + 1, WARM + options.epochs),
-                                 slots, tasks, states))
+                list(
+                    drivers.map(
+                        functools.partial(epochs, WARM + 1, WARM + options.epochs),
+                        slots,
+                        tasks,
+                        states,
+                    )
+                )
                 seconds = time.perf_counter() - begin
         peaks = [slot.submit(peak_memory, options.device).result() for slot in slots]
     finally:
@@ -271,15 +353,22 @@ def at_once(count: int, how: str, precision: str, options: argparse.Namespace) -
         for pool in pools:
             pool.shutdown()
     done = count * options.epochs
-    return {"at_once": count, "how": how, "precision": precision,
-            "trials_a_minute": 60 * done / EPOCHS_A_TRIAL / seconds,
-            "seconds_an_epoch": seconds / options.epochs,
-            "seconds_of_first_epochs": begin - start, "busy": watch.busy(),
-            "device_mib": watch.memory(), "torch_peak_mib": max(peaks)}
+    return {
+        "at_once": count,
+        "how": how,
+        "precision": precision,
+        "trials_a_minute": 60 * done / EPOCHS_A_TRIAL / seconds,
+        "seconds_an_epoch": seconds / options.epochs,
+        "seconds_of_first_epochs": begin - start,
+        "busy": watch.busy(),
+        "device_mib": watch.memory(),
+        "torch_peak_mib": max(peaks),
+    }
 
 
-def epochs(first: int, last: int, slot: Slot, task: Task,
-           state: dict[str, torch.Tensor] | None) -> dict[str, torch.Tensor] | None:
+def epochs(
+    first: int, last: int, slot: Slot, task: Task, state: dict[str, torch.Tensor] | None
+) -> dict[str, torch.Tensor] | None:
     """Some epochs of a trial, one call each, as a search makes them."""
     for epoch in range(first, last + 1):
         state, _ = slot.submit(run_epoch, task, state, epoch).result()
@@ -311,9 +400,17 @@ class Watch:
         self._process: subprocess.Popen[str] | None = None
         if device.startswith("cuda"):
             self._process = subprocess.Popen(
-                ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "-lms", "200",
-                 "--format=csv,noheader,nounits", f"--id={torch.device(device).index or 0}"],
-                stdout=subprocess.PIPE, text=True)
+                [
+                    "nvidia-smi",
+                    "--query-gpu=utilization.gpu,memory.used",
+                    "-lms",
+                    "200",
+                    "--format=csv,noheader,nounits",
+                    f"--id={torch.device(device).index or 0}",
+                ],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
             self._reader = threading.Thread(target=self._read, daemon=True)
             self._reader.start()
 
@@ -347,13 +444,24 @@ def print_tables(found: dict[str, Any]) -> None:
     for name, times in found["epoch"].items():
         print(f"| {name} | {statistics.median(times):.2f} |")
     for precision, (step,) in found["steps"].items():
-        print(f"\na step in {precision}: {step['kernels']:.0f} kernels, "
-              f"{step['microseconds']:.0f} us one after another")
-    print("\n| at once | how | precision | trials a minute | device busy | MiB of the device "
-          "| MiB of a process |\n|---:|---|---|---:|---:|---:|---:|")
+        print(
+            f"\na step in {precision}: {step['kernels']:.0f} kernels, "
+            f"{step['microseconds']:.0f} us one after another"
+        )
+    print(
+        "\n| at once | how | precision | trials a minute | device busy | MiB of the device "
+        "| MiB of a process |\n|---:|---|---|---:|---:|---:|---:|"
+    )
     for runs in found["trials"].values():
-        cells = [middle([run[name] for run in runs], digits) for name, digits in (
-            ("trials_a_minute", 1), ("busy", 2), ("device_mib", 0), ("torch_peak_mib", 0))]
+        cells = [
+            middle([run[name] for run in runs], digits)
+            for name, digits in (
+                ("trials_a_minute", 1),
+                ("busy", 2),
+                ("device_mib", 0),
+                ("torch_peak_mib", 0),
+            )
+        ]
         one = runs[0]
         print(f"| {one['at_once']} | {one['how']} | {one['precision']} | {' | '.join(cells)} |")
     for name in (*found["failed"], *found["left_out"]):

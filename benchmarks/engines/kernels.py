@@ -31,12 +31,27 @@ from lightsearch.engines.native.library import build_name, open_library
 from lightsearch.engines.native.plan import Plan
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp" / "engine.cpp"
-FLAGS = ("-std=c++17", "-O3", "-funroll-loops", "-ffp-contract=off", "-fvisibility=hidden",
-         "-Wno-psabi", "-fPIC", "-shared", "-DLIGHTSEARCH_PROFILE")
-NAMES = {Kind.POINTWISE: "norm, act, drop", Kind.MAX_POOL: "max pool",
-         Kind.GLOBAL_POOL: "global average", Kind.AVERAGE_POOL: "average pool",
-         Kind.GATE: "gate", Kind.SQUEEZE: "squeeze-excitation", Kind.RESIZE: "resize",
-         Kind.ADD: "addition"}
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-funroll-loops",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+    "-Wno-psabi",
+    "-fPIC",
+    "-shared",
+    "-DLIGHTSEARCH_PROFILE",
+)
+NAMES = {
+    Kind.POINTWISE: "norm, act, drop",
+    Kind.MAX_POOL: "max pool",
+    Kind.GLOBAL_POOL: "global average",
+    Kind.AVERAGE_POOL: "average pool",
+    Kind.GATE: "gate",
+    Kind.SQUEEZE: "squeeze-excitation",
+    Kind.RESIZE: "resize",
+    Kind.ADD: "addition",
+}
 
 
 def main() -> None:
@@ -56,8 +71,10 @@ def main() -> None:
     library.network_profile.restype = None
     library.processor_peak.restype = ctypes.c_double
     peak, copy = library.processor_peak() / 1e9, copied()
-    print(f"core: {peak:.0f} billion multiply-adds a second from registers, "
-          f"{copy:.1f} GB/s read plus written by a copy of 4 MB\n")
+    print(
+        f"core: {peak:.0f} billion multiply-adds a second from registers, "
+        f"{copy:.1f} GB/s read plus written by a copy of 4 MB\n"
+    )
     totals: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
     for text in DESIGNS.values():
         engine = Native(parse(text), RECIPE, data, 1, library)
@@ -73,12 +90,16 @@ def main() -> None:
             row[1] += macs * BATCH * options.steps
             row[2] += moved * BATCH * options.steps
     whole = sum(row[0] for row in totals.values())
-    print("| kind | share of the time | multiply-adds, 1e9/s | of the core's | GB/s at least "
-          "| of a copy's |\n|---|---:|---:|---:|---:|---:|")
+    print(
+        "| kind | share of the time | multiply-adds, 1e9/s | of the core's | GB/s at least "
+        "| of a copy's |\n|---|---:|---:|---:|---:|---:|"
+    )
     for name, (took, macs, moved) in sorted(totals.items(), key=lambda item: -item[1][0]):
         arithmetic, traffic = macs / took / 1e9, moved / took / 1e9
-        print(f"| {name} | {took / whole:.0%} | {arithmetic:.1f} | {arithmetic / peak:.0%} "
-              f"| {traffic:.1f} | {traffic / copy:.0%} |")
+        print(
+            f"| {name} | {took / whole:.0%} | {arithmetic:.1f} | {arithmetic / peak:.0%} "
+            f"| {traffic:.1f} | {traffic / copy:.0%} |"
+        )
 
 
 def copied() -> float:

@@ -63,8 +63,11 @@ def main() -> None:
             found = errors(design, data, torch.arange(40), builds)
             for name in builds:
                 ratios[name].append(found[name] / (found["torch"] + 1e-12))
-        print(f"| {make.__name__} | "
-              + " | ".join(f"{statistics.median(ratios[name]):.2f}" for name in builds) + " |")
+        print(
+            f"| {make.__name__} | "
+            + " | ".join(f"{statistics.median(ratios[name]):.2f}" for name in builds)
+            + " |"
+        )
     data = load("mnist", options.data)
     off = dict.fromkeys([*builds, "torch"], 0)
     for text in (DESIGNS[name] for name in CHOSEN):
@@ -74,8 +77,13 @@ def main() -> None:
     print(f"off by a thousandth, of {len(CHOSEN) * options.batches}: {off}")
 
 
-def errors(design: Seq, data: DataSet, batch: torch.Tensor, builds: dict[str, ctypes.CDLL],
-           relative: bool = False) -> dict[str, float]:
+def errors(
+    design: Seq,
+    data: DataSet,
+    batch: torch.Tensor,
+    builds: dict[str, ctypes.CDLL],
+    relative: bool = False,
+) -> dict[str, float]:
     """Return the error's norm by engine, over the gradients' if `relative`, at initial weights."""
     exact, single = (Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32))
     exact.gradient(batch, 5)

@@ -25,15 +25,27 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=3)
     options = parser.parse_args()
     generator = np.random.default_rng(0)
-    problems = [(rounded(np.maximum(generator.standard_normal((CHANNELS, SIDE + 2, SIDE + 2)), 0)),
-                 rounded(generator.standard_normal((4, CHANNELS, 3, 3)) / 12))
-                for _ in range(options.trials)]
+    problems = [
+        (
+            rounded(np.maximum(generator.standard_normal((CHANNELS, SIDE + 2, SIDE + 2)), 0)),
+            rounded(generator.standard_normal((4, CHANNELS, 3, 3)) / 12),
+        )
+        for _ in range(options.trials)
+    ]
     exact = [summed(x, w, rounds=False) for x, w in problems]
     plain = error([summed(x, w, rounds=True) for x, w in problems], exact)
     print("| outputs of a tile | points beside 0 and infinity | error, of the plain sum's |")
     print("|---|---|---:|")
-    for points in ((1.0,), (1.0, 2.0), (0.5, 1.0), (0.5, 2.0), (2 / 3, 1.5), (0.75, 1.5),
-                   (0.625, 1.625), (0.625, 1.5)):
+    for points in (
+        (1.0,),
+        (1.0, 2.0),
+        (0.5, 1.0),
+        (0.5, 2.0),
+        (2 / 3, 1.5),
+        (0.75, 1.5),
+        (0.625, 1.625),
+        (0.625, 1.5),
+    ):
         found = [winograd(x, w, points) for x, w in problems]
         m = 2 * len(points)
         signs = ", ".join(f"+-{p:.4g}" for p in points)
@@ -54,7 +66,7 @@ def summed(x: Array, w: Array, rounds: bool) -> Array:
     for c in range(CHANNELS):
         for r in range(3):
             for s in range(3):
-                total += w[:, c, r, s, None, None] * x[c, r:r + SIDE, s:s + SIDE]
+                total += w[:, c, r, s, None, None] * x[c, r : r + SIDE, s : s + SIDE]
                 total = rounded(total) if rounds else total
     return total
 
@@ -66,11 +78,11 @@ def winograd(x: Array, w: Array, points: tuple[float, ...]) -> Array:
     weights = rounded(np.einsum("ai,ocij,bj->ocab", g, w, g))
     total = np.zeros((len(w), SIDE, SIDE))
     for y, z in tiles(m):
-        tile = along(b, along(b, x[:, y:y + m + 2, z:z + m + 2], 1), 2)
+        tile = along(b, along(b, x[:, y : y + m + 2, z : z + m + 2], 1), 2)
         product = np.zeros((len(w), m + 2, m + 2))
         for c in range(CHANNELS):
             product = rounded(product + weights[:, c] * tile[c])
-        total[:, y:y + m, z:z + m] = along(a, along(a, product, 1), 2)
+        total[:, y : y + m, z : z + m] = along(a, along(a, product, 1), 2)
     return total
 
 
@@ -83,8 +95,9 @@ def matrices(points: tuple[float, ...]) -> tuple[Array, Array, Array]:
     finite = [0.0] + [sign * p for p in points for sign in (1, -1)]
 
     def powers(count: int) -> Array:
-        return np.array([[p ** j for j in range(count)] for p in finite]
-                        + [[0.0] * (count - 1) + [1.0]])
+        return np.array(
+            [[p**j for j in range(count)] for p in finite] + [[0.0] * (count - 1) + [1.0]]
+        )
 
     count = len(finite) + 1
     b = np.linalg.inv(powers(count)).T

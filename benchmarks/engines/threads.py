@@ -40,18 +40,31 @@ def main() -> None:
     torch.set_num_threads(1)
     data = load("digits")
     share(data)
-    task = Task(parse(DESIGN), parse_recipe("recipe(batch=64)"),
-                DataRef(data.name, data.checksum), options.epochs, 0, options.engine)
+    task = Task(
+        parse(DESIGN),
+        parse_recipe("recipe(batch=64)"),
+        DataRef(data.name, data.checksum),
+        options.epochs,
+        0,
+        options.engine,
+    )
     seconds: dict[str, list[float]] = {"threads": [], "processes": []}
     with ExitStack() as stack:
         stack.enter_context(lent(data))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "sitecustomize.py").write_text(ONE_SESSION)
         paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-        kinds = {name: [stack.enter_context(closing(slot)) for slot in local_slots(
-                     options.slots, in_threads=name == "threads",
-                     environments=[{"PYTHONPATH": paths}] * options.slots)]
-                 for name in seconds}
+        kinds = {
+            name: [
+                stack.enter_context(closing(slot))
+                for slot in local_slots(
+                    options.slots,
+                    in_threads=name == "threads",
+                    environments=[{"PYTHONPATH": paths}] * options.slots,
+                )
+            ]
+            for name in seconds
+        }
         for index in range(options.rounds + 1):  # the first one starts and loads
             for name, slots in kinds.items():
                 begin = time.monotonic()
@@ -60,11 +73,15 @@ def main() -> None:
                     call.result()
                 if index:
                     seconds[name].append(time.monotonic() - begin)
-    rates = {name: options.slots * options.epochs / statistics.median(each)
-             for name, each in seconds.items()}
-    print(f"{options.engine}, {options.slots} at once, medians of {options.rounds}: epochs a "
-          f"second by threads {rates['threads']:.2f}, by processes {rates['processes']:.2f}; "
-          f"threads are {rates['threads'] / rates['processes']:.2f} times as fast")
+    rates = {
+        name: options.slots * options.epochs / statistics.median(each)
+        for name, each in seconds.items()
+    }
+    print(
+        f"{options.engine}, {options.slots} at once, medians of {options.rounds}: epochs a "
+        f"second by threads {rates['threads']:.2f}, by processes {rates['processes']:.2f}; "
+        f"threads are {rates['threads'] / rates['processes']:.2f} times as fast"
+    )
 
 
 if __name__ == "__main__":

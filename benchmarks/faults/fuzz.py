@@ -101,16 +101,32 @@ def prepared() -> Iterator[tuple[Path, dict[str, list[bytes]]]]:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         folder = place / "study"
-        search(2000, 2, dataset="digits", space="conv(4|6) maxpool separable(8|12) gap linear(10)",
-               target=0.2, trials=2, workers=1, study=folder, quiet=True)
-        files = {file: (folder / file).read_bytes()
-                 for file in ("study.json", "journal.log", "leaderboard.csv")}
+        search(
+            2000,
+            2,
+            dataset="digits",
+            space="conv(4|6) maxpool separable(8|12) gap linear(10)",
+            target=0.2,
+            trials=2,
+            workers=1,
+            study=folder,
+            quiet=True,
+        )
+        files = {
+            file: (folder / file).read_bytes()
+            for file in ("study.json", "journal.log", "leaderboard.csv")
+        }
         (place / "weights").mkdir()
         weights = next((folder / "weights").iterdir()).read_bytes()
-        yield place, {
-            "notation": [text.encode() for text in TEXTS], "csv": [files["leaderboard.csv"]],
-            "study": [b"s" + files["study.json"], b"j" + files["journal.log"]],
-            "tensors": [weights, weights[:200]]}
+        yield (
+            place,
+            {
+                "notation": [text.encode() for text in TEXTS],
+                "csv": [files["leaderboard.csv"]],
+                "study": [b"s" + files["study.json"], b"j" + files["journal.log"]],
+                "tensors": [weights, weights[:200]],
+            },
+        )
         shutil.rmtree(folder)
 
 
@@ -134,8 +150,14 @@ def fuzz(name: str, seconds: int) -> None:
             (corpus / str(index)).write_bytes(data)
         target = TARGETS[name]
         longest = max(LONGEST, *map(len, inputs[name]))
-        options = [f"-max_total_time={seconds}", f"-max_len={longest}", "-timeout=30",
-                   "-rss_limit_mb=4096", "-print_final_stats=1", "-verbosity=0"]
+        options = [
+            f"-max_total_time={seconds}",
+            f"-max_len={longest}",
+            "-timeout=30",
+            "-rss_limit_mb=4096",
+            "-print_final_stats=1",
+            "-verbosity=0",
+        ]
         atheris.Setup([sys.argv[0], *options, str(corpus)], lambda data: target(data, place))
         atheris.Fuzz()
 
@@ -148,13 +170,22 @@ def main() -> None:
     each = max(1, options.seconds // len(options.targets))
     for name in options.targets:
         here = str(Path(__file__).absolute().parent)
-        ran = subprocess.run([sys.executable, "-c", ONE, here, name, str(each)],
-                             capture_output=True, text=True, check=False)
-        stats = dict(line.removeprefix("stat::").split(":") for line in ran.stderr.splitlines()
-                     if line.startswith("stat::"))
-        print(f"{name}: {int(stats.get('number_of_executed_units', 0)):,} inputs in {each} "
-              f"seconds, {'nothing' if ran.returncode == 0 else 'something'} else came out",
-              flush=True)
+        ran = subprocess.run(
+            [sys.executable, "-c", ONE, here, name, str(each)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        stats = dict(
+            line.removeprefix("stat::").split(":")
+            for line in ran.stderr.splitlines()
+            if line.startswith("stat::")
+        )
+        print(
+            f"{name}: {int(stats.get('number_of_executed_units', 0)):,} inputs in {each} "
+            f"seconds, {'nothing' if ran.returncode == 0 else 'something'} else came out",
+            flush=True,
+        )
         if ran.returncode:
             sys.exit(ran.stderr[-3000:])
 

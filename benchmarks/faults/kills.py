@@ -42,9 +42,12 @@ def main() -> None:
             counts[by] += kills(kennel, folder, undisturbed[pruner], generator, by, pruner=pruner)
             studies += 1
             epochs += sum(len(t.epochs) for t in load_result(folder).records)
-            print(f"{sum(counts.values())} kills survived ({counts['time']} after a time, "
-                  f"{counts['line']} before a line), {studies} studies of {epochs} epochs ended "
-                  "as undisturbed, no committed epoch lost", flush=True)
+            print(
+                f"{sum(counts.values())} kills survived ({counts['time']} after a time, "
+                f"{counts['line']} before a line), {studies} studies of {epochs} epochs ended "
+                "as undisturbed, no committed epoch lost",
+                flush=True,
+            )
     kennel.close()
 
 

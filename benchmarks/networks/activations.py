@@ -39,18 +39,25 @@ def main() -> None:
             text = re.sub(r"\b(conv|separable)\(([^()]*)\)", rf"\1(\2,act={act})", row["design"])
             task = dataclasses.replace(rebuild(row, data=options.data), design=parse(text))
             results = list(train(task))
-            add_line(options.out, params=int(row["params"]), act=act,
-                     relu=[round(float(row[name]) * 10_000) for name in
-                           ("best_accuracy", "last_accuracy")],
-                     correct=[r.correct for r in results])
+            add_line(
+                options.out,
+                params=int(row["params"]),
+                act=act,
+                relu=[
+                    round(float(row[name]) * 10_000) for name in ("best_accuracy", "last_accuracy")
+                ],
+                correct=[r.correct for r in results],
+            )
     gains = defaultdict(list)
     print("| parameters | act | best (with relu) | last (with relu) | epoch 3 |")
     print("|---:|---|---|---|---:|")
     for line in lines(options.out):
         best, last, relu = max(line["correct"]), line["correct"][-1], line["relu"]
         gains[line["act"]].append((last - relu[1]) / 100)
-        print(f"| {line['params']:,} | {line['act']} | {best / 100:.2f} ({relu[0] / 100:.2f}) "
-              f"| {last / 100:.2f} ({relu[1] / 100:.2f}) | {line['correct'][2] / 100:.2f} |")
+        print(
+            f"| {line['params']:,} | {line['act']} | {best / 100:.2f} ({relu[0] / 100:.2f}) "
+            f"| {last / 100:.2f} ({relu[1] / 100:.2f}) | {line['correct'][2] / 100:.2f} |"
+        )
     for act, found in gains.items():
         print(f"{act}: last epoch {statistics.mean(found):+.3f} on average over {len(found)}")
 

@@ -23,8 +23,10 @@ from common import DESIGNS, lines, reference, train_missing
 
 from lightsearch import DEFAULT_RECIPE, Task, parse, zoo
 
-CHOSEN = {"s1-final (zoo)": str(zoo["s1-final"].design),
-          **{name: DESIGNS[name] for name in ("depthwise, 6,316", "skips, 5,774")}}
+CHOSEN = {
+    "s1-final (zoo)": str(zoo["s1-final"].design),
+    **{name: DESIGNS[name] for name in ("depthwise, 6,316", "skips, 5,774")},
+}
 
 
 def main() -> None:
@@ -45,8 +47,10 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
     for seed in range(options.seeds):
         for name, text in CHOSEN.items():
             for engine in ("native", "torch"):
-                yield ({"design": name, "engine": engine, "seed": seed},
-                       Task(parse(text), DEFAULT_RECIPE, data, options.epochs, seed, engine))
+                yield (
+                    {"design": name, "engine": engine, "seed": seed},
+                    Task(parse(text), DEFAULT_RECIPE, data, options.epochs, seed, engine),
+                )
 
 
 def print_table(path: Path) -> None:
@@ -58,13 +62,16 @@ def print_table(path: Path) -> None:
     for name, by in found.items():
         native, torch = by["native"], by["torch"]
         gap = statistics.mean(native) - statistics.mean(torch)
-        error = math.sqrt(statistics.variance(native) / len(native)
-                          + statistics.variance(torch) / len(torch))
+        error = math.sqrt(
+            statistics.variance(native) / len(native) + statistics.variance(torch) / len(torch)
+        )
         half = 2.1 * error  # Student's t at about 18 degrees of freedom
-        print(f"| {name} | {len(native)} | {statistics.mean(native):.3f} "
-              f"({statistics.stdev(native):.3f}) | {statistics.mean(torch):.3f} "
-              f"({statistics.stdev(torch):.3f}) | {gap:+.3f}, {gap - half:+.3f} to "
-              f"{gap + half:+.3f} |")
+        print(
+            f"| {name} | {len(native)} | {statistics.mean(native):.3f} "
+            f"({statistics.stdev(native):.3f}) | {statistics.mean(torch):.3f} "
+            f"({statistics.stdev(torch):.3f}) | {gap:+.3f}, {gap - half:+.3f} to "
+            f"{gap + half:+.3f} |"
+        )
 
 
 if __name__ == "__main__":

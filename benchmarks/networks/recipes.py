@@ -24,9 +24,24 @@ from lightsearch.data.references import DataRef
 
 NAMES = ("plain, 7,546", "separable, 4,360")
 VARIANTS = (
-    "", "lr=0.1", "lr=0.2", "lr=0.4", "rotation=0,shift=0", "shift=0", "rotation=0",
-    "rotation=10,shift=0.1", "ema=0", "ema=0.99", "ema=0.995", "ema=0.999", "decay=0.0001",
-    "batch=64", "smoothing=0.1", "scale=0.1", "warmup=0.3", "schedule=cosine",
+    "",
+    "lr=0.1",
+    "lr=0.2",
+    "lr=0.4",
+    "rotation=0,shift=0",
+    "shift=0",
+    "rotation=0",
+    "rotation=10,shift=0.1",
+    "ema=0",
+    "ema=0.99",
+    "ema=0.995",
+    "ema=0.999",
+    "decay=0.0001",
+    "batch=64",
+    "smoothing=0.1",
+    "scale=0.1",
+    "warmup=0.3",
+    "schedule=cosine",
     "optimizer=adamw,lr=0.01,decay=0.01",
 )
 
@@ -63,13 +78,24 @@ def run(options: argparse.Namespace) -> None:
             for name in NAMES:
                 if (name, changes, seed) in known:
                     continue
-                task = Task(parse(DESIGNS[name]), parse_recipe(variant(changes)), reference,
-                            options.epochs, seed, engine=options.engine)
+                task = Task(
+                    parse(DESIGNS[name]),
+                    parse_recipe(variant(changes)),
+                    reference,
+                    options.epochs,
+                    seed,
+                    engine=options.engine,
+                )
                 results = list(train(task))
-                add_line(options.out, design=name, variant=changes, seed=seed,
-                         correct=[r.correct for r in results],
-                         raw=[r.raw_correct for r in results],
-                         seconds=sum(r.seconds for r in results))
+                add_line(
+                    options.out,
+                    design=name,
+                    variant=changes,
+                    seed=seed,
+                    correct=[r.correct for r in results],
+                    raw=[r.raw_correct for r in results],
+                    seconds=sum(r.seconds for r in results),
+                )
 
 
 def print_table(path: Path) -> None:
@@ -83,8 +109,10 @@ def print_table(path: Path) -> None:
         hits = sum(max(r["correct"]) >= 9940 for r in runs)
         first = [next((i for i, c in enumerate(r["correct"], 1) if c >= 9930), None) for r in runs]
         firsts = ", ".join("-" if f is None else str(f) for f in first)
-        print(f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {len(runs)} | {last(runs):.3f} "
-              f"| {best:.3f} | {hits} | {firsts} |")
+        print(
+            f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {len(runs)} | {last(runs):.3f} "
+            f"| {best:.3f} | {hits} | {firsts} |"
+        )
 
 
 def last(runs: list[dict]) -> float:

@@ -25,15 +25,18 @@ from lightsearch.data.references import DataRef
 from lightsearch.space import Sampler
 
 # One skeleton, the default space's; what a block may be differs.
-SKELETON = ("conv(8|10|12|16,p=same|0,order=@order:norm-act|act-norm) {b} {b}? maxpool "
-            "{b} {b} {b}? {b}? {b}? {end}gap linear(10)")
+SKELETON = (
+    "conv(8|10|12|16,p=same|0,order=@order:norm-act|act-norm) {b} {b}? maxpool "
+    "{b} {b} {b}? {b}? {b}? {end}gap linear(10)"
+)
 WIDE, NARROW = "8|10|12|16|20|24|32|40", "8|10|12|14|16|20"
 ORDER = "order=@order"
 SPACES = {
     "default": str(default_space()),
     "separable blocks only": SKELETON.format(b=f"separable({WIDE},{ORDER})", end="gate? "),
     "plain 3x3 and 1x1 blocks only": SKELETON.format(
-        b=f"[conv({NARROW},p=same|0,{ORDER}) | conv(8|10|12|14,k=1,{ORDER})]", end="gate? "),
+        b=f"[conv({NARROW},p=same|0,{ORDER}) | conv(8|10|12|14,k=1,{ORDER})]", end="gate? "
+    ),
     "default, with GELU and SiLU": "",
     "default, with dropout of 0.05 to 0.1": "",
 }
@@ -43,11 +46,15 @@ def variants() -> dict[str, str]:
     """Return the spaces by name, with those that change every convolution of the default one."""
     found = dict(SPACES)
     for name, field, options in (
-            ("default, with GELU and SiLU", "act", "relu|gelu|silu"),
-            ("default, with dropout of 0.05 to 0.1", "dropout", "0.05|0.1")):
+        ("default, with GELU and SiLU", "act", "relu|gelu|silu"),
+        ("default, with dropout of 0.05 to 0.1", "dropout", "0.05|0.1"),
+    ):
         # a named choice is one decision: its first place has the options
-        found[name] = found["default"].replace("order=@", f"{field}=@{field},order=@").replace(
-            f"=@{field},", f"=@{field}:{options},", 1)
+        found[name] = (
+            found["default"]
+            .replace("order=@", f"{field}=@{field},order=@")
+            .replace(f"=@{field},", f"=@{field}:{options},", 1)
+        )
     return {name: str(parse(text)) for name, text in found.items()}
 
 
@@ -71,8 +78,11 @@ def run(options: argparse.Namespace) -> None:
     data = load("mnist", options.data)
     reference = DataRef(data.name, data.checksum, options.data or "")
     known = {(line["space"], line["number"]) for line in lines(options.out)}
-    samplers = {name: Sampler(parse(text), budget=Budget(params=options.budget))
-                for name, text in variants().items() if name in options.spaces}
+    samplers = {
+        name: Sampler(parse(text), budget=Budget(params=options.budget))
+        for name, text in variants().items()
+        if name in options.spaces
+    }
     for number in range(options.first, options.first + options.designs):
         for name, sampler in samplers.items():
             if (name, number) in known:
@@ -80,9 +90,14 @@ def run(options: argparse.Namespace) -> None:
             _, design = sampler.draw(Random(f"{name} {number}"))
             task = Task(design, DEFAULT_RECIPE, reference, options.epochs, 100 + number)
             results = list(train(task))
-            add_line(options.out, space=name, number=number, design=str(design),
-                     correct=[r.correct for r in results],
-                     seconds=sum(r.seconds for r in results))
+            add_line(
+                options.out,
+                space=name,
+                number=number,
+                design=str(design),
+                correct=[r.correct for r in results],
+                seconds=sum(r.seconds for r in results),
+            )
 
 
 def print_table(path: Path) -> None:
@@ -95,8 +110,10 @@ def print_table(path: Path) -> None:
         best = [max(r["correct"]) / 100 for r in runs]
         hits = sum(b >= 99.4 for b in best)
         last = statistics.median(r["correct"][-1] / 100 for r in runs)
-        print(f"| {name} | {len(runs)} | {hits} | {statistics.median(best):.3f} | {max(best):.2f} "
-              f"| {last:.3f} |")
+        print(
+            f"| {name} | {len(runs)} | {hits} | {statistics.median(best):.3f} | {max(best):.2f} "
+            f"| {last:.3f} |"
+        )
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ PUBLISHED = ["s1-final", "s3-model1", "s3-model2"]  # the learning rate at least
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ids", nargs="*", default=SMALL, help=f"of {', '.join(zoo)}")
-    parser.add_argument("--recipes", nargs="+", default=["ours", "published"],
-                        choices=["published", "ours"])
+    parser.add_argument(
+        "--recipes", nargs="+", default=["ours", "published"], choices=["published", "ours"]
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--out", type=Path, required=True)
@@ -54,14 +55,18 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
                 if which == "published" and name not in PUBLISHED:
                     continue
                 recipe = zoo[name].recipe if which == "published" else DEFAULT_RECIPE
-                yield ({"net": name, "which": which, "seed": seed},
-                       Task(zoo[name].design, recipe, data, zoo[name].epochs, seed))
+                yield (
+                    {"net": name, "which": which, "seed": seed},
+                    Task(zoo[name].design, recipe, data, zoo[name].epochs, seed),
+                )
 
 
 def print_table(path: Path) -> None:
-    print("| network | parameters | epochs | published: best, last | recipe | seeds, diverged "
-          "| last: mean (sd) | raw, last: mean (sd) | best epoch: mean (range) "
-          "| seeds that hit 99.4 |")
+    print(
+        "| network | parameters | epochs | published: best, last | recipe | seeds, diverged "
+        "| last: mean (sd) | raw, last: mean (sd) | best epoch: mean (range) "
+        "| seeds that hit 99.4 |"
+    )
     print("|---|---:|---:|---|---|---|---|---|---|---:|")
     found = lines(path)
     order = list(zoo)
@@ -72,12 +77,14 @@ def print_table(path: Path) -> None:
         curves = [line for line in every if line["correct"][-1] > CHANCE]
         best = [max(line["correct"]) / 100 for line in curves]
         entry = zoo[name]
-        print(f"| {name} | {cost(entry.design).params:,} | {entry.epochs} | {entry.best}, "
-              f"{last_published(entry)} | {which} | {len(every)}, {len(every) - len(curves)} "
-              f"| {mean_sd([line['correct'][-1] / 100 for line in curves])} "
-              f"| {mean_sd([line['raw'][-1] / 100 for line in curves])} "
-              f"| {mean_range(best)} "
-              f"| {sum(b >= 99.4 for b in best)} |")
+        print(
+            f"| {name} | {cost(entry.design).params:,} | {entry.epochs} | {entry.best}, "
+            f"{last_published(entry)} | {which} | {len(every)}, {len(every) - len(curves)} "
+            f"| {mean_sd([line['correct'][-1] / 100 for line in curves])} "
+            f"| {mean_sd([line['raw'][-1] / 100 for line in curves])} "
+            f"| {mean_range(best)} "
+            f"| {sum(b >= 99.4 for b in best)} |"
+        )
 
 
 def last_published(entry: Entry) -> str:

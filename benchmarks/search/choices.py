@@ -47,8 +47,9 @@ def main() -> None:
         for name in options.samplers:  # in turns
             trials = study(name, seed, options)
             curves[name].append([[e.accuracy for e in t.epochs] for t in trials])
-            options.out.write_text(json.dumps({"options": vars(options) | {"out": ""},
-                                               "curves": curves}))
+            options.out.write_text(
+                json.dumps({"options": vars(options) | {"out": ""}, "curves": curves})
+            )
     print("\n".join(sampler_table(curves)))
     if "random" not in curves:
         return
@@ -61,30 +62,46 @@ def main() -> None:
 def study(sampler: str, seed: int, options: Any) -> tuple[Trial, ...]:
     """An unpruned study; every trial's accuracy by epoch."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(options.budget, options.epochs, dataset="digits", recipe=RECIPE,
-                            trials=options.trials, sampler=sampler, pruner="none", seed=seed,
-                            study=folder, slots=[InlineSlot()])
+        settings = Settings(
+            options.budget,
+            options.epochs,
+            dataset="digits",
+            recipe=RECIPE,
+            trials=options.trials,
+            sampler=sampler,
+            pruner="none",
+            seed=seed,
+            study=folder,
+            slots=[InlineSlot()],
+        )
         for _ in run(resolve(settings)):
             pass
         return load_result(folder).records
 
 
 def sampler_table(curves: dict[str, list[list[list[float]]]]) -> list[str]:
-    lines = ["| sampler | mean of the best epoch, second half of the trials | best of a study |",
-             "|---|---|---|"]
+    lines = [
+        "| sampler | mean of the best epoch, second half of the trials | best of a study |",
+        "|---|---|---|",
+    ]
     for name, studies in curves.items():
-        late = [100 * statistics.mean(max(c) for c in s[len(s) // 2:]) for s in studies]
+        late = [100 * statistics.mean(max(c) for c in s[len(s) // 2 :]) for s in studies]
         best = [100 * max(max(c) for c in s) for s in studies]
         span = f"{min(late):.2f} to {max(late):.2f}"
-        lines.append(f"| {name} | {statistics.mean(late):.2f} ({span}) "
-                     f"| {statistics.mean(best):.2f} |")
+        lines.append(
+            f"| {name} | {statistics.mean(late):.2f} ({span}) | {statistics.mean(best):.2f} |"
+        )
     return lines
 
 
-def pruner_table(studies: list[list[list[float]]], target: float, share: float,
-                 epochs: int) -> list[str]:
-    lines = [f"\nTarget {100 * target:.2f}%, which {100 * share:.0f}% of the designs reach:\n",
-             "| pruner | epochs trained | hits kept | epochs a hit |", "|---|---|---|---|"]
+def pruner_table(
+    studies: list[list[list[float]]], target: float, share: float, epochs: int
+) -> list[str]:
+    lines = [
+        f"\nTarget {100 * target:.2f}%, which {100 * share:.0f}% of the designs reach:\n",
+        "| pruner | epochs trained | hits kept | epochs a hit |",
+        "|---|---|---|---|",
+    ]
     for name in PRUNERS:
         spent = hits = possible = total = 0
         for curves in studies:
@@ -92,8 +109,10 @@ def pruner_table(studies: list[list[list[float]]], target: float, share: float,
             spent, hits = spent + used, hits + found
             possible += sum(max(c) >= target for c in curves)
             total += sum(map(len, curves))
-        lines.append(f"| {name} | {100 * spent / total:.0f}% | {hits} of {possible} "
-                     f"| {spent / max(1, hits):.1f} |")
+        lines.append(
+            f"| {name} | {100 * spent / total:.0f}% | {hits} of {possible} "
+            f"| {spent / max(1, hits):.1f} |"
+        )
     return lines
 
 
@@ -113,8 +132,11 @@ def replayed(curves: list[list[float]], name: str, target: float, epochs: int) -
                 pruned = True
                 break
         hits += hit
-        study.tell(trial, None if pruned else curve[-1],
-                   state=optuna.trial.TrialState.PRUNED if pruned else None)
+        study.tell(
+            trial,
+            None if pruned else curve[-1],
+            state=optuna.trial.TrialState.PRUNED if pruned else None,
+        )
     return spent, hits
 
 

@@ -104,8 +104,12 @@ def _epoch(task: Task, epoch: int) -> EpochResult:
     return EpochResult(epoch, 0.1, 0, 1, correct, correct, 10_000, 0.1, 0.0)
 
 
-def searched(workers: int, seed: int, free: bool, options: argparse.Namespace,
-             ) -> tuple[float, float]:
+def searched(
+    workers: int,
+    seed: int,
+    free: bool,
+    options: argparse.Namespace,
+) -> tuple[float, float]:
     """Share of the slots' time that was used, and of trials that were pruned."""
     clock = Clock(options)
     order = loop.SearchLoop._next_slot
@@ -113,10 +117,20 @@ def searched(workers: int, seed: int, free: bool, options: argparse.Namespace,
         loop.SearchLoop._next_slot = _first_come
     try:
         with tempfile.TemporaryDirectory() as folder:
-            question = resolve(Settings(
-                8000, 15, dataset=IMAGES, sampler="random", pruner=options.pruner,
-                trials=options.trials or max(100, 8 * workers), seed=seed, study=folder,
-                engine=options.engine, slots=[Simulated(clock) for _ in range(workers)]))
+            question = resolve(
+                Settings(
+                    8000,
+                    15,
+                    dataset=IMAGES,
+                    sampler="random",
+                    pruner=options.pruner,
+                    trials=options.trials or max(100, 8 * workers),
+                    seed=seed,
+                    study=folder,
+                    engine=options.engine,
+                    slots=[Simulated(clock) for _ in range(workers)],
+                )
+            )
             for _ in run(question):
                 pass
             trials = read_trials(question.folder)
@@ -128,8 +142,9 @@ def searched(workers: int, seed: int, free: bool, options: argparse.Namespace,
 
 def _first_come(search: loop.SearchLoop) -> int | None:
     """The slot whose epoch ends first in simulated time."""
-    return min(search.clock.busy(), key=lambda slot: search.epochs.at(slot).future.ends,
-               default=None)
+    return min(
+        search.clock.busy(), key=lambda slot: search.epochs.at(slot).future.ends, default=None
+    )
 
 
 def measured(count: int, options: argparse.Namespace) -> None:
@@ -142,8 +157,9 @@ def measured(count: int, options: argparse.Namespace) -> None:
         task = Task(design, DEFAULT_RECIPE, ref, 15, 0, options.engine)
         took = training.seconds_per_epoch(task)
         logs.append(math.log(took / epoch_work(cost(design), options.engine)))
-    print(f"spread of log(processor time / work) over {count} designs: "
-          f"{statistics.stdev(logs):.2f}")
+    print(
+        f"spread of log(processor time / work) over {count} designs: {statistics.stdev(logs):.2f}"
+    )
 
 
 def main() -> None:
@@ -165,12 +181,16 @@ def main() -> None:
     print("| workers | pruned | used, virtual clock | used, first come | ratio |")
     print("|---:|---:|---:|---:|---:|")
     for workers in options.workers:
-        rounds = [(searched(workers, seed, False, options), searched(workers, seed, True, options))
-                  for seed in range(options.rounds)]
+        rounds = [
+            (searched(workers, seed, False, options), searched(workers, seed, True, options))
+            for seed in range(options.rounds)
+        ]
         clock, free = (statistics.mean(r[i][0] for r in rounds) for i in (0, 1))
         pruned = statistics.mean(r[0][1] for r in rounds)
-        print(f"| {workers} | {pruned:.0%} | {clock:.3f} | {free:.3f} | {clock / free:.3f} |",
-              flush=True)
+        print(
+            f"| {workers} | {pruned:.0%} | {clock:.3f} | {free:.3f} | {clock / free:.3f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -60,8 +60,9 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=1, help="runs at once, one thread each")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--seconds", type=float, default=float("inf"),
-                        help="after which no run is begun")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="after which no run is begun"
+    )
     parser.add_argument("--start", type=int, default=0, help="rounds of the plan to leave out")
     options = parser.parse_args()
     until = time.monotonic() + options.seconds
@@ -74,8 +75,9 @@ def main() -> None:
         while time.monotonic() < until:
             with lock:
                 name, design, seed = next(runs)
-            task = Task(parse(design), DEFAULT_RECIPE, data, EPOCHS, seed, options.engine,
-                        options.device)
+            task = Task(
+                parse(design), DEFAULT_RECIPE, data, EPOCHS, seed, options.engine, options.device
+            )
             table.add(line(name, design, task))
 
     with ThreadPoolExecutor(options.at_once) as pool:
@@ -87,10 +89,19 @@ def line(name: str, design: str, task: Task) -> dict[str, Any]:
     """Train a task and describe its curve."""
     spent = cost(task.design, SHAPE, CLASSES)
     results = list(train(task))
-    return {"run": name, "design": design, "params": spent.params, "macs": spent.macs,
-            "recipe": str(task.recipe), "seed": task.seed, "epochs": task.epochs,
-            "averaged": [r.correct for r in results], "raw": [r.raw_correct for r in results],
-            "loss": [round(r.train_loss, 5) for r in results], "engine": results[-1].engine}
+    return {
+        "run": name,
+        "design": design,
+        "params": spent.params,
+        "macs": spent.macs,
+        "recipe": str(task.recipe),
+        "seed": task.seed,
+        "epochs": task.epochs,
+        "averaged": [r.correct for r in results],
+        "raw": [r.raw_correct for r in results],
+        "loss": [round(r.train_loss, 5) for r in results],
+        "engine": results[-1].engine,
+    }
 
 
 class Table:
@@ -112,9 +123,12 @@ class Table:
 
     def best(self, kind: str) -> list[str]:
         """Names of the best fifth of the draws of a kind, by the last epoch."""
-        found = sorted((each["averaged"][-1], name) for name, each in self._lines.items()
-                       if name.startswith(kind + "/"))
-        return [name for _, name in found[-max(1, len(found) // 5):]] if found else []
+        found = sorted(
+            (each["averaged"][-1], name)
+            for name, each in self._lines.items()
+            if name.startswith(kind + "/")
+        )
+        return [name for _, name in found[-max(1, len(found) // 5) :]] if found else []
 
 
 def plan(table: Table, start: int) -> Iterator[tuple[str, str, int]]:

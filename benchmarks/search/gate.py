@@ -46,16 +46,26 @@ BUDGET = Budget(params=8000)
 
 def representative_space() -> Space:
     """Separable, plain and 1x1 blocks of many widths; activation and order are named choices."""
-    style: dict[str, Any] = {"act": oneof("relu", "gelu", name="act"),
-                             "order": oneof("norm-act", "act-norm", name="order")}
+    style: dict[str, Any] = {
+        "act": oneof("relu", "gelu", name="act"),
+        "order": oneof("norm-act", "act-norm", name="order"),
+    }
     padding: Any = oneof("same", 0)
     block = oneof(
         separable(oneof(8, 12, 16, 20, 24, 32, 40), **style),
         conv(oneof(8, 10, 12, 14, 16, 20), padding=padding, **style),
         conv(oneof(8, 10, 12, 16), kernel=1, **style),
     )
-    return seq(conv(oneof(8, 12, 16, 24), padding=padding, **style), maybe(block),
-               maxpool(), block, block, [maybe(block)] * 4, gap(), linear(10))
+    return seq(
+        conv(oneof(8, 12, 16, 24), padding=padding, **style),
+        maybe(block),
+        maxpool(),
+        block,
+        block,
+        [maybe(block)] * 4,
+        gap(),
+        linear(10),
+    )
 
 
 def drawn(space: Space, count: int, seed: int) -> list[tuple[Design, Cost | None]]:
@@ -122,8 +132,12 @@ def cold_tables(seed: int) -> dict[str, float]:
     told = survey(space, SHAPE, 10, BUDGET)  # the graph is there already, its tables are not
     survey_seconds = time.process_time() - start
     assert told.exact and told.within == sampler.total
-    return {"sampler tables, s": sampler_seconds, "uniform draws": draws,
-            "different, uniform": len(designs), "survey after that, s": survey_seconds}
+    return {
+        "sampler tables, s": sampler_seconds,
+        "uniform draws": draws,
+        "different, uniform": len(designs),
+        "survey after that, s": survey_seconds,
+    }
 
 
 def in_fresh_process(mode: str, count: int, seed: int) -> dict[str, float]:
@@ -192,8 +206,13 @@ def main() -> None:
     table = measured(asked.rounds, asked.draws, asked.modules)
     print(markdown(table))
     if asked.json:
-        about = {"python": platform.python_version(), "machine": platform.machine(),
-                 "draws": asked.draws, "modules": asked.modules, "rounds": asked.rounds}
+        about = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "draws": asked.draws,
+            "modules": asked.modules,
+            "rounds": asked.rounds,
+        }
         asked.json.write_text(json.dumps({"about": about, "rounds": table}, indent=2) + "\n")
 
 

@@ -36,13 +36,17 @@ def main() -> None:
     options = parser.parse_args()
     found = {"parent": parent(options), "help": help_seconds(), "worker": worker(options.data)}
     options.out.write_text(json.dumps(found, indent=1))
-    print("| trials so far | epochs | parent, ms an epoch | share of the time, all so far |\n"
-          "|---:|---:|---:|---:|")
+    print(
+        "| trials so far | epochs | parent, ms an epoch | share of the time, all so far |\n"
+        "|---:|---:|---:|---:|"
+    )
     for row in found["parent"]:
         print("| {trials} | {epochs} | {ms:.1f} | {share:.2%} |".format(**row))
-    print(f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). One of two worker "
-          "processes after some steps on MNIST: "
-          + ", ".join(f"{what} {size} MB" for what, size in found["worker"].items()))
+    print(
+        f"\n`lightsearch --help`: {found['help']:.2f} s (median of 7). One of two worker "
+        "processes after some steps on MNIST: "
+        + ", ".join(f"{what} {size} MB" for what, size in found["worker"].items())
+    )
 
 
 def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -51,8 +55,14 @@ def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
     marks = [n for n in (20, 100, 300, 1000, 3000, 10_000) if n <= options.trials]
     with tempfile.TemporaryDirectory() as folder:
         begin = latest = time.perf_counter()
-        settings = Settings(8000, 15, data=options.data, trials=options.trials, study=folder,
-                            slots=[SimulatedSlot() for _ in range(options.slots)])
+        settings = Settings(
+            8000,
+            15,
+            data=options.data,
+            trials=options.trials,
+            study=folder,
+            slots=[SimulatedSlot() for _ in range(options.slots)],
+        )
         before = 0
         for event in run(resolve(settings)):
             epochs += isinstance(event, EpochDone)
@@ -62,8 +72,14 @@ def parent(options: argparse.Namespace) -> list[dict[str, Any]]:
                 spent = now - begin
                 # the parent is one: while it works on one slot's epoch, the others train on
                 share = spent / (spent + epochs * options.epoch / options.slots)
-                rows.append({"trials": trials, "epochs": epochs, "share": share,
-                             "ms": 1000 * (now - latest) / (epochs - before)})
+                rows.append(
+                    {
+                        "trials": trials,
+                        "epochs": epochs,
+                        "share": share,
+                        "ms": 1000 * (now - latest) / (epochs - before),
+                    }
+                )
                 latest, before = now, epochs
     return rows
 
@@ -73,8 +89,9 @@ def help_seconds() -> float:
     times = []
     for _ in range(7):
         begin = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "lightsearch", "--help"], check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "lightsearch", "--help"], check=True, stdout=subprocess.DEVNULL
+        )
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
 
@@ -89,8 +106,9 @@ def worker(data: str | None) -> dict[str, int]:
 
     images = load("mnist", data)
     share(images)
-    task = Task(parse(DESIGN), DEFAULT_RECIPE, DataRef("mnist", images.checksum, data or ""), 15,
-                seed=0)
+    task = Task(
+        parse(DESIGN), DEFAULT_RECIPE, DataRef("mnist", images.checksum, data or ""), 15, seed=0
+    )
     slots = [ProcessSlot() for _ in range(2)]
     for future in [slot.submit(seconds_per_epoch, task) for slot in slots]:
         future.result()
@@ -100,16 +118,25 @@ def worker(data: str | None) -> dict[str, int]:
     return found
 
 
-DESIGN = ("conv(12) conv(12) conv(12) maxpool conv(12) conv(12) separable(24) separable(32) "
-          "gap linear(10)")
+DESIGN = (
+    "conv(12) conv(12) conv(12) maxpool conv(12) conv(12) separable(24) separable(32) "
+    "gap linear(10)"
+)
 
 
 def _memory() -> dict[str, int]:
-    rows = dict(line.split(":") for name in ("status", "smaps_rollup")
-                for line in Path(f"/proc/self/{name}").read_text().splitlines()
-                if line.count(":") == 1)
-    wanted = {"resident": "VmRSS", "peak": "VmHWM", "proportional": "Pss",
-              "written to by it alone": "Private_Dirty"}
+    rows = dict(
+        line.split(":")
+        for name in ("status", "smaps_rollup")
+        for line in Path(f"/proc/self/{name}").read_text().splitlines()
+        if line.count(":") == 1
+    )
+    wanted = {
+        "resident": "VmRSS",
+        "peak": "VmHWM",
+        "proportional": "Pss",
+        "written to by it alone": "Private_Dirty",
+    }
     return {what: int(rows[row].split()[0]) // 1024 for what, row in wanted.items()}
 
 

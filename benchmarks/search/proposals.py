@@ -41,30 +41,62 @@ def main() -> None:
     options = parser.parse_args()
     source = proposer("random", 0)
     trials = [trial(number, source.sample(number)) for number in range(max(options.trials))]
-    print("| trials | window | ms a proposal | draws a proposal | ms a draw |\n"
-          "|---:|---:|---:|---:|---:|", flush=True)
+    print(
+        "| trials | window | ms a proposal | draws a proposal | ms a draw |\n"
+        "|---:|---:|---:|---:|---:|",
+        flush=True,
+    )
     for count in options.trials:
         for window in options.windows:
             found = measured(options.sampler, window, trials[:count], options.proposals)
             add_line(options.out, sampler=options.sampler, trials=count, window=window, **found)
-            print("| {:,} | {} | {ms:.0f} | {draws:.1f} | {ms_a_draw:.0f} |".format(
-                count, window, **found), flush=True)
+            print(
+                "| {:,} | {} | {ms:.0f} | {draws:.1f} | {ms_a_draw:.0f} |".format(
+                    count, window, **found
+                ),
+                flush=True,
+            )
 
 
 def proposer(sampler: str, seed: int) -> Proposer:
     """Of the default space, within 8,000 parameters."""
-    return Proposer(default_space(), parse_recipe("recipe()"), shape=(1, 28, 28), classes=10,
-                    budget=Budget(params=8000), sampler=sampler, seed=seed)
+    return Proposer(
+        default_space(),
+        parse_recipe("recipe()"),
+        shape=(1, 28, 28),
+        classes=10,
+        budget=Budget(params=8000),
+        sampler=sampler,
+        seed=seed,
+    )
 
 
 def trial(number: int, proposal: Proposal) -> Trial:
     """A trial that is over, with a made-up curve."""
     spent = proposal.cost
-    return ended(Trial(Candidate(
-        number, str(proposal.design), "recipe()", proposal.decisions, proposal.options,
-        key(0, number), proposal.fingerprint, spent.params, spent.macs, spent.activation_bytes,
-        spent.receptive_field, 0, 0, 1, Counts(), {}),
-        curve(proposal.design, spent, key(0, "noise", number))))
+    return ended(
+        Trial(
+            Candidate(
+                number,
+                str(proposal.design),
+                "recipe()",
+                proposal.decisions,
+                proposal.options,
+                key(0, number),
+                proposal.fingerprint,
+                spent.params,
+                spent.macs,
+                spent.activation_bytes,
+                spent.receptive_field,
+                0,
+                0,
+                1,
+                Counts(),
+                {},
+            ),
+            curve(proposal.design, spent, key(0, "noise", number)),
+        )
+    )
 
 
 def measured(sampler: str, window: int, trials: Sequence[Trial], count: int) -> dict[str, Any]:
@@ -79,9 +111,12 @@ def measured(sampler: str, window: int, trials: Sequence[Trial], count: int) -> 
         times.append(1000 * (time.process_time() - begin))
         draws.append(counts.drawn)
         known.append(trial(len(known), proposal))
-    return {"ms": statistics.median(times[1:]), "draws": statistics.mean(draws[1:]),
-            "ms_a_draw": sum(times[1:]) / sum(draws[1:]),
-            "times": [round(ms, 1) for ms in times[1:]]}
+    return {
+        "ms": statistics.median(times[1:]),
+        "draws": statistics.mean(draws[1:]),
+        "ms_a_draw": sum(times[1:]) / sum(draws[1:]),
+        "times": [round(ms, 1) for ms in times[1:]],
+    }
 
 
 if __name__ == "__main__":

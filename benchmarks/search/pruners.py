@@ -41,8 +41,10 @@ def main() -> None:
                 hits.append(found)
             mean, kept = statistics.mean(spent), statistics.mean(hits)
             each = f"{sum(spent) / sum(hits):.0f}" if sum(hits) else "-"
-            print(f"| {target:.2%} | {able} of {len(curves)} | {name} | {mean:.0f} | {kept:.1f} "
-                  f"| {each} |")
+            print(
+                f"| {target:.2%} | {able} of {len(curves)} | {name} | {mean:.0f} | {kept:.1f} "
+                f"| {each} |"
+            )
 
 
 if __name__ == "__main__":

@@ -43,15 +43,26 @@ def main() -> None:
     first = medians[options.workers[0]]
     print("| workers | epochs an hour, median (range) | ratio |\n|---:|---|---:|")
     for workers, found in rates.items():
-        print(f"| {workers} | {medians[workers]:.0f} ({min(found):.0f} to {max(found):.0f}) "
-              f"| {medians[workers] / first:.2f} |")
+        print(
+            f"| {workers} | {medians[workers]:.0f} ({min(found):.0f} to {max(found):.0f}) "
+            f"| {medians[workers] / first:.2f} |"
+        )
 
 
 def epochs_an_hour(workers: int, options: argparse.Namespace) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(8000, options.epochs, dataset=options.dataset, data=options.data,
-                            space=SPACE, sampler="random", pruner="none", trials=options.trials,
-                            workers=workers, study=folder)
+        settings = Settings(
+            8000,
+            options.epochs,
+            dataset=options.dataset,
+            data=options.data,
+            space=SPACE,
+            sampler="random",
+            pruner="none",
+            trials=options.trials,
+            workers=workers,
+            study=folder,
+        )
         events = run(resolve(settings))
         moments = [time.monotonic() for event in events if isinstance(event, EpochDone)]
     # the first epoch of each worker is what the clock starts with

@@ -62,8 +62,9 @@ def main() -> None:
     print_table(options.out)
 
 
-def one_run(way: str, seed: int, epochs: Iterator[tuple[Design, EpochResult]],
-            options: argparse.Namespace) -> None:
+def one_run(
+    way: str, seed: int, epochs: Iterator[tuple[Design, EpochResult]], options: argparse.Namespace
+) -> None:
     """Count epochs until one reaches the target, or there were too many."""
     count, macs, seconds, hit, designs = 0, 0, 0.0, None, set()
     with contextlib.closing(epochs):
@@ -72,19 +73,39 @@ def one_run(way: str, seed: int, epochs: Iterator[tuple[Design, EpochResult]],
             seconds += result.seconds
             designs.add(str(design))
             if reached(result, exact(TARGET)):
-                hit = {"design": str(design), "params": cost(design).params,
-                       "correct": result.correct, "epoch": result.epoch}
+                hit = {
+                    "design": str(design),
+                    "params": cost(design).params,
+                    "correct": result.correct,
+                    "epoch": result.epoch,
+                }
             if hit or count >= options.most:
                 break
-    add_line(options.out, way=way, seed=seed, epochs=count, macs=macs, seconds=round(seconds),
-             designs=len(designs), hit=hit)
+    add_line(
+        options.out,
+        way=way,
+        seed=seed,
+        epochs=count,
+        macs=macs,
+        seconds=round(seconds),
+        designs=len(designs),
+        hit=hit,
+    )
 
 
 def ours(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
     """The epochs of a search, in the order they are trained."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(BUDGET, EPOCHS, target=TARGET, data=data, trials=1000, workers=1,
-                            study=folder, seed=seed)
+        settings = Settings(
+            BUDGET,
+            EPOCHS,
+            target=TARGET,
+            data=data,
+            trials=1000,
+            workers=1,
+            study=folder,
+            seed=seed,
+        )
         with contextlib.closing(run(resolve(settings))) as events:
             for event in events:
                 if isinstance(event, EpochDone):
@@ -95,12 +116,17 @@ def plain(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
     """The epochs of the script, in the order they are trained."""
     images = reference(data)
     recipe = dataclasses.replace(DEFAULT_RECIPE, ema=0)
-    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(),
-                                sampler=optuna.samplers.TPESampler(seed=seed))
+    study = optuna.create_study(
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(),
+        sampler=optuna.samplers.TPESampler(seed=seed),
+    )
     while True:
         trial = study.ask()
-        design = decode(default_space(), lambda path, of, trial=trial: trial.suggest_categorical(
-            path, range(len(of))))
+        design = decode(
+            default_space(),
+            lambda path, of, trial=trial: trial.suggest_categorical(path, range(len(of))),
+        )
         if Budget(params=BUDGET).exceeded(cost(design)):
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             continue
@@ -117,19 +143,25 @@ def plain(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
 
 
 def print_table(path: Path) -> None:
-    print("| way | seed | epochs | designs | epochs x MACs, 1e6 | seconds | first hit |\n"
-          "|---|---:|---:|---:|---:|---:|---|")
+    print(
+        "| way | seed | epochs | designs | epochs x MACs, 1e6 | seconds | first hit |\n"
+        "|---|---:|---:|---:|---:|---:|---|"
+    )
     found = sorted(lines(path), key=lambda line: (line["way"], line["seed"]))
     for line in found:
         hit = line["hit"]
         told = f"{hit['correct'] / 100:.2f}, {hit['params']:,} parameters" if hit else "none"
-        print(f"| {line['way']} | {line['seed']} | {line['epochs']} | {line['designs']} "
-              f"| {line['macs'] / 1e6:.0f} | {line['seconds']} | {told} |")
+        print(
+            f"| {line['way']} | {line['seed']} | {line['epochs']} | {line['designs']} "
+            f"| {line['macs'] / 1e6:.0f} | {line['seconds']} | {told} |"
+        )
     for way in dict.fromkeys(line["way"] for line in found):
         runs = [line for line in found if line["way"] == way]
-        print(f"\n{way}: median {statistics.median(r['epochs'] for r in runs):g} epochs, "
-              f"{statistics.median(r['macs'] for r in runs) / 1e6:.0f}e6 MACs, "
-              f"{sum(bool(r['hit']) for r in runs)} of {len(runs)} runs hit")
+        print(
+            f"\n{way}: median {statistics.median(r['epochs'] for r in runs):g} epochs, "
+            f"{statistics.median(r['macs'] for r in runs) / 1e6:.0f}e6 MACs, "
+            f"{sum(bool(r['hit']) for r in runs)} of {len(runs)} runs hit"
+        )
 
 
 if __name__ == "__main__":

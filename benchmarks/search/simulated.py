@@ -21,8 +21,10 @@ from lightsearch.engines.engine import State
 from lightsearch.training.epoch import seconds_per_epoch
 from lightsearch.training.task import EpochResult
 
-_WEIGHTS = {name: torch.zeros(8000) for name in
-            ("model.weights", "average.weights", "optimizer.0.momentum_buffer")}
+_WEIGHTS = {
+    name: torch.zeros(8000)
+    for name in ("model.weights", "average.weights", "optimizer.0.momentum_buffer")
+}
 
 
 def epoch_result(task: Task, epoch: int) -> EpochResult:

@@ -55,27 +55,52 @@ def main() -> None:
         print(json.dumps(measured(options.slots[0], options.trials[0], options)))
         return
     found = []
-    print("| slots | trials before | epochs a second | trials a second | processor ms an epoch |"
-          " peak memory, MB |\n|---:|---:|---:|---:|---:|---:|", flush=True)
+    print(
+        "| slots | trials before | epochs a second | trials a second | processor ms an epoch |"
+        " peak memory, MB |\n|---:|---:|---:|---:|---:|---:|",
+        flush=True,
+    )
     for slots, trials in itertools.product(options.slots, options.trials):
-        command = [sys.executable, __file__, "--slots", str(slots), "--trials", str(trials),
-                   "--seconds", str(options.seconds), "--sampler", options.sampler]
+        command = [
+            sys.executable,
+            __file__,
+            "--slots",
+            str(slots),
+            "--trials",
+            str(trials),
+            "--seconds",
+            str(options.seconds),
+            "--sampler",
+            options.sampler,
+        ]
         command += ["--data", options.data] if options.data else []
         command += ["--folder", options.folder] if options.folder else []
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found.append(json.loads(said.splitlines()[-1]))
         options.out.write_text(json.dumps(found, indent=1))
-        print("| {slots} | {trials:,} | {rate:.0f} | {proposals:.1f} | {ms:.1f} | {memory} |"
-              .format(**found[-1]), flush=True)
+        print(
+            "| {slots} | {trials:,} | {rate:.0f} | {proposals:.1f} | {ms:.1f} | {memory} |".format(
+                **found[-1]
+            ),
+            flush=True,
+        )
 
 
 def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, Any]:
     """Epochs a second of a study that has `trials` trials, and what they took."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        question = resolve(Settings(
-            8000, 15, data=options.data, trials=10 ** 6, study=folder, sampler=options.sampler,
-            slots=[SimulatedSlot() for _ in range(slots)]))
+        question = resolve(
+            Settings(
+                8000,
+                15,
+                data=options.data,
+                trials=10**6,
+                study=folder,
+                sampler=options.sampler,
+                slots=[SimulatedSlot() for _ in range(slots)],
+            )
+        )
         filled(question, trials)
         epochs = ended = started = 0
         begin = busy = 0.0
@@ -93,49 +118,82 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
         spent, busy = time.perf_counter() - begin, time.process_time() - busy
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         events.close()
-    return {"sampler": options.sampler, "slots": slots, "trials": trials,
-            "epochs": epochs, "seconds": spent,
-            "rate": epochs / spent, "proposals": ended / spent, "busy": busy / spent,
-            "ms": 1000 * busy / epochs, "memory": memory}
+    return {
+        "sampler": options.sampler,
+        "slots": slots,
+        "trials": trials,
+        "epochs": epochs,
+        "seconds": spent,
+        "rate": epochs / spent,
+        "proposals": ended / spent,
+        "busy": busy / spent,
+        "ms": 1000 * busy / epochs,
+        "memory": memory,
+    }
 
 
 def filled(question: Question, trials: int) -> None:
     """Give the question's study trials that are over, a third of them complete."""
     identity = question.identity
-    proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
-                        classes=question.data.classes, budget=identity.budget, sampler="random",
-                        seed=1)
+    proposer = Proposer(
+        question.space,
+        question.recipe,
+        shape=question.data.shape,
+        classes=question.data.classes,
+        budget=identity.budget,
+        sampler="random",
+        seed=1,
+    )
     free = [0] * identity.workers
     with locked(question.folder), quiet(), contextlib.ExitStack() as stack:
         check_identity(question.folder, identity)
         journal = stack.enter_context(contextlib.closing(Journal(question.folder)))
-        study = optuna.create_study(study_name=NAME, direction="maximize",
-                                    storage=optuna.storages.JournalStorage(journal))
+        study = optuna.create_study(
+            study_name=NAME, direction="maximize", storage=optuna.storages.JournalStorage(journal)
+        )
         for number in range(trials):
             drawn = proposer.sample(number)
             slot = min(range(len(free)), key=lambda slot: free[slot])
             candidate = Candidate(
-                number=number, design=str(drawn.design), recipe=str(drawn.recipe),
-                decisions=drawn.decisions, options=drawn.options,
-                seed=key(identity.seed, number) % 2**31, fingerprint=drawn.fingerprint,
-                params=drawn.cost.params, macs=drawn.cost.macs,
+                number=number,
+                design=str(drawn.design),
+                recipe=str(drawn.recipe),
+                decisions=drawn.decisions,
+                options=drawn.options,
+                seed=key(identity.seed, number) % 2**31,
+                fingerprint=drawn.fingerprint,
+                params=drawn.cost.params,
+                macs=drawn.cost.macs,
                 activation_bytes=drawn.cost.activation_bytes,
-                receptive_field=drawn.cost.receptive_field, slot=slot, start=free[slot],
-                work=epoch_work(drawn.cost, identity.engine), counts=Counts(drawn=number),
-                versions=versions(), dataset=identity.dataset,
-                checksum=identity.checksum, epochs=identity.epochs)
+                receptive_field=drawn.cost.receptive_field,
+                slot=slot,
+                start=free[slot],
+                work=epoch_work(drawn.cost, identity.engine),
+                counts=Counts(drawn=number),
+                versions=versions(),
+                dataset=identity.dataset,
+                checksum=identity.checksum,
+                epochs=identity.epochs,
+            )
             length = identity.epochs if number % 3 == 0 else 5
             task = question.task(drawn.design, drawn.recipe, candidate.seed)
             results = [epoch_result(task, epoch) for epoch in range(1, length + 1)]
             outcome = "complete" if length == identity.epochs else "pruned"
-            study.add_trial(optuna.trial.create_trial(
-                state=TrialState[outcome.upper()], params=dict(candidate.decisions),
-                distributions={k: categorical(n) for k, n in candidate.options.items()},
-                value=results[-1].accuracy if outcome == "complete" else None,
-                intermediate_values={e.epoch: e.accuracy for e in results},
-                user_attrs={"design": candidate.design, "candidate": to_json(candidate),
-                            "outcome": [outcome, ""],
-                            **{f"epoch-{e.epoch:04d}": to_json(e) for e in results}}))
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=TrialState[outcome.upper()],
+                    params=dict(candidate.decisions),
+                    distributions={k: categorical(n) for k, n in candidate.options.items()},
+                    value=results[-1].accuracy if outcome == "complete" else None,
+                    intermediate_values={e.epoch: e.accuracy for e in results},
+                    user_attrs={
+                        "design": candidate.design,
+                        "candidate": to_json(candidate),
+                        "outcome": [outcome, ""],
+                        **{f"epoch-{e.epoch:04d}": to_json(e) for e in results},
+                    },
+                )
+            )
             free[slot] += length * candidate.work
 
 

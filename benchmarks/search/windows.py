@@ -56,29 +56,47 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.pruner:
-        print("| window | seed | hits | of them pruned before | epochs |\n"
-              "|---:|---:|---:|---:|---:|")
+        print(
+            "| window | seed | hits | of them pruned before | epochs |\n|---:|---:|---:|---:|---:|"
+        )
         for seed, window in itertools.product(range(options.seeds), options.windows):
-            print("| {} | {} | {} | {} | {:,} |".format(
-                window, seed, *pruned(int(window), options.trials, seed)), flush=True)
+            print(
+                "| {} | {} | {} | {} | {:,} |".format(
+                    window, seed, *pruned(int(window), options.trials, seed)
+                ),
+                flush=True,
+            )
         return
-    for seed, window, sampler in itertools.product(range(options.seeds), options.windows,
-                                                   options.samplers):
-        asked = {"sampler": sampler, "window": window, "running": options.running,
-                 "trials": options.trials, "seed": seed}
+    for seed, window, sampler in itertools.product(
+        range(options.seeds), options.windows, options.samplers
+    ):
+        asked = {
+            "sampler": sampler,
+            "window": window,
+            "running": options.running,
+            "trials": options.trials,
+            "seed": seed,
+        }
         if not any(asked.items() <= line.items() for line in lines(options.out)):
-            add_line(options.out, **asked, **searched(sampler, window, options.trials,
-                                                      options.running, seed))
+            add_line(
+                options.out,
+                **asked,
+                **searched(sampler, window, options.trials, options.running, seed),
+            )
     found = lines(options.out)
-    print("| sampler | window | running | hits in the first half | in the second |"
-          " ms a proposal, late |\n|---|---|---:|---:|---:|---:|")
+    print(
+        "| sampler | window | running | hits in the first half | in the second |"
+        " ms a proposal, late |\n|---|---|---:|---:|---:|---:|"
+    )
     rows: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for row in found:
         rows.setdefault((row["sampler"], row["window"], row["running"]), []).append(row)
     for (sampler, window, running), same in rows.items():
         first, second, ms = ([row[name] for row in same] for name in ("first", "second", "ms"))
-        print(f"| {sampler} | {window} | {running} | {_several(first)} | {_several(second)} "
-              f"| {statistics.median(ms):.0f} |")
+        print(
+            f"| {sampler} | {window} | {running} | {_several(first)} | {_several(second)} "
+            f"| {statistics.median(ms):.0f} |"
+        )
 
 
 def _several(values: list[int]) -> str:
@@ -88,8 +106,15 @@ def _several(values: list[int]) -> str:
 def searched(sampler: str, window: str, trials: int, running: int, seed: int) -> dict[str, Any]:
     """The hits of a search on the made-up surface, and the time of its last proposals."""
     proposals.SEEN = int(window)
-    proposer = Proposer(default_space(), parse_recipe("recipe()"), shape=(1, 28, 28), classes=10,
-                        budget=Budget(params=8000), sampler=sampler, seed=seed)
+    proposer = Proposer(
+        default_space(),
+        parse_recipe("recipe()"),
+        shape=(1, 28, 28),
+        classes=10,
+        budget=Budget(params=8000),
+        sampler=sampler,
+        seed=seed,
+    )
     done: list[Trial] = []
     hits, times = [], []
     for number in range(trials):
@@ -100,14 +125,35 @@ def searched(sampler: str, window: str, trials: int, running: int, seed: int) ->
         proposal, _ = proposer.propose(done, Counts())
         times.append(time.perf_counter() - begin)
         spent = proposal.cost
-        done.append(Trial(Candidate(
-            number, str(proposal.design), "recipe()", proposal.decisions, proposal.options,
-            key(seed, number), proposal.fingerprint, spent.params, spent.macs,
-            spent.activation_bytes, spent.receptive_field, 0, 0, 1, Counts(), {}),
-            curve(proposal.design, spent, key(seed, "noise", number))))
+        done.append(
+            Trial(
+                Candidate(
+                    number,
+                    str(proposal.design),
+                    "recipe()",
+                    proposal.decisions,
+                    proposal.options,
+                    key(seed, number),
+                    proposal.fingerprint,
+                    spent.params,
+                    spent.macs,
+                    spent.activation_bytes,
+                    spent.receptive_field,
+                    0,
+                    0,
+                    1,
+                    Counts(),
+                    {},
+                ),
+                curve(proposal.design, spent, key(seed, "noise", number)),
+            )
+        )
     middle = len(hits) // 2
-    return {"first": sum(hits[:middle]), "second": sum(hits[middle:]),
-            "ms": 1000 * statistics.median(times[-50:])}
+    return {
+        "first": sum(hits[:middle]),
+        "second": sum(hits[middle:]),
+        "ms": 1000 * statistics.median(times[-50:]),
+    }
 
 
 def pruned(window: int, trials: int, seed: int) -> tuple[int, int, int]:
@@ -117,12 +163,13 @@ def pruned(window: int, trials: int, seed: int) -> tuple[int, int, int]:
     hits = lost = epochs = 0
     for number in range(trials):
         end, pace = generator.gauss(0.9925, 0.0012), generator.uniform(1.5, 3.5)
-        accuracies = {epoch: end - 0.02 * math.exp(-epoch / pace) + generator.gauss(0, 0.0003)
-                      for epoch in range(1, EPOCHS + 1)}
+        accuracies = {
+            epoch: end - 0.02 * math.exp(-epoch / pace) + generator.gauss(0, 0.0003)
+            for epoch in range(1, EPOCHS + 1)
+        }
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
         trial.number = number
-        first = next((epoch for epoch, value in accuracies.items() if value >= TARGET),
-                     EPOCHS + 1)
+        first = next((epoch for epoch, value in accuracies.items() if value >= TARGET), EPOCHS + 1)
         for epoch, value in accuracies.items():
             trial.intermediate_values[epoch] = value
             epochs += 1
@@ -147,22 +194,30 @@ class _Shown:
 
 def ended(trial: Trial) -> Trial:
     return dataclasses.replace(
-        trial, outcome="complete" if len(trial.epochs) == EPOCHS else "pruned")
+        trial, outcome="complete" if len(trial.epochs) == EPOCHS else "pruned"
+    )
 
 
 def curve(design: Design, spent: Any, noise: int) -> tuple[EpochResult, ...]:
     """A made-up learning curve, cut after its fourth epoch where it is far from the target."""
     generator = random.Random(noise)
     widths = [step.shape[0] for step in spent.steps]
-    end = (0.9887 + 0.0030 * min(spent.receptive_field, 26) / 26
-           + 0.0016 * math.tanh(spent.macs / 1.5e6)
-           + 0.0012 * math.tanh(widths[-3] / 32) - 0.0012 * (len(spent.steps) > 36)
-           + generator.gauss(0, 0.0005))
-    right = [round(10_000 * (end - 0.02 * math.exp(-epoch / 2.5)))
-             for epoch in range(1, EPOCHS + 1)]
+    end = (
+        0.9887
+        + 0.0030 * min(spent.receptive_field, 26) / 26
+        + 0.0016 * math.tanh(spent.macs / 1.5e6)
+        + 0.0012 * math.tanh(widths[-3] / 32)
+        - 0.0012 * (len(spent.steps) > 36)
+        + generator.gauss(0, 0.0005)
+    )
+    right = [
+        round(10_000 * (end - 0.02 * math.exp(-epoch / 2.5))) for epoch in range(1, EPOCHS + 1)
+    ]
     length = EPOCHS if end > 0.9932 else 4
-    return tuple(EpochResult(epoch, 0.1, 59_000, 60_000, correct, correct, 10_000, 0.1, 8.0)
-                 for epoch, correct in enumerate(right[:length], 1))
+    return tuple(
+        EpochResult(epoch, 0.1, 59_000, 60_000, correct, correct, 10_000, 0.1, 8.0)
+        for epoch, correct in enumerate(right[:length], 1)
+    )
 
 
 if __name__ == "__main__":

@@ -36,8 +36,12 @@ import lightsearch
 
 NEW = Path(lightsearch.__file__).parent.parent
 LOOK = 0.005  # seconds between looks at the study's folder
-FIGURES = {"hourly": "epochs an hour", "processor": "processor seconds an epoch", "memory": "MB",
-           "first": "seconds to the first epoch"}
+FIGURES = {
+    "hourly": "epochs an hour",
+    "processor": "processor seconds an epoch",
+    "memory": "MB",
+    "first": "seconds to the first epoch",
+}
 ONE_SESSION = """
 import os, subprocess
 os.setsid = lambda: None
@@ -76,15 +80,18 @@ def main() -> None:
         for workers in options.workers:
             found: dict[str, list[Run]] = {name: [] for name in places}
             for index in range(options.rounds + 1):  # the first one warms caches
-                names = list(places)[::-1 if index % 2 else 1]
+                names = list(places)[:: -1 if index % 2 else 1]
                 for name in names:
                     study = Path(folder) / f"{name}-{workers}-{index}"
                     run = measure(places[name], study, workers, options)
                     if index:
                         found[name].append(run)
-                        print(f"  {name}: {run.hourly:,.0f} epochs an hour, {run.processor:.2f} "
-                              f"processor seconds each, {run.memory:,.0f} MB, first epoch after "
-                              f"{run.first:.2f} s", flush=True)
+                        print(
+                            f"  {name}: {run.hourly:,.0f} epochs an hour, {run.processor:.2f} "
+                            f"processor seconds each, {run.memory:,.0f} MB, first epoch after "
+                            f"{run.first:.2f} s",
+                            flush=True,
+                        )
             _summary(workers, found)
 
 
@@ -92,12 +99,35 @@ def measure(place: Path, study: Path, workers: int, options: argparse.Namespace)
     """Run one search with the code at `place`."""
     begin, before = time.time(), _processor()
     process = subprocess.Popen(
-        [sys.executable, "-m", "lightsearch", "search", "--dataset", options.dataset,
-         "--engine", options.engine, "--workers", str(workers), "--trials", str(options.trials),
-         "--epochs", str(options.epochs), "--sampler", "random", "--pruner", "none",
-         "--target", "0.05", "--study", str(study), "--quiet"],
+        [
+            sys.executable,
+            "-m",
+            "lightsearch",
+            "search",
+            "--dataset",
+            options.dataset,
+            "--engine",
+            options.engine,
+            "--workers",
+            str(workers),
+            "--trials",
+            str(options.trials),
+            "--epochs",
+            str(options.epochs),
+            "--sampler",
+            "random",
+            "--pruner",
+            "none",
+            "--target",
+            "0.05",
+            "--study",
+            str(study),
+            "--quiet",
+        ],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(study.parent), str(place)])},
-        cwd=study.parent, stdout=subprocess.DEVNULL)
+        cwd=study.parent,
+        stdout=subprocess.DEVNULL,
+    )
     peak = [0.0]
     watch = threading.Thread(target=_watch_memory, args=(process, peak), daemon=True)
     watch.start()
@@ -109,8 +139,11 @@ def measure(place: Path, study: Path, workers: int, options: argparse.Namespace)
     watch.join()
     if process.returncode:
         raise SystemExit(f"the search of {place} failed")
-    epochs = {(t.number, e.epoch): e.seconds
-              for t in lightsearch.load_result(study).records for e in t.epochs}
+    epochs = {
+        (t.number, e.epoch): e.seconds
+        for t in lightsearch.load_result(study).records
+        for e in t.epochs
+    }
     name, done = min(seen.items(), key=lambda item: item[1])
     number, epoch = (int(part) for part in name.removesuffix(".safetensors").split("-")[1::2])
     start = done - epochs[number, epoch]
@@ -147,8 +180,11 @@ def _summary(workers: int, found: dict[str, list[Run]]) -> None:
     for field, what in FIGURES.items():
         old, new = ([getattr(run, field) for run in found[name]] for name in ("old", "new"))
         ratio = statistics.median(mine / theirs for mine, theirs in zip(new, old, strict=True))
-        print(f"  {what}: {statistics.median(old):,.2f} {statistics.median(new):,.2f} "
-              f"({ratio:.2f} times)", flush=True)
+        print(
+            f"  {what}: {statistics.median(old):,.2f} {statistics.median(new):,.2f} "
+            f"({ratio:.2f} times)",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

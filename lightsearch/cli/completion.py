@@ -12,6 +12,7 @@ Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]
 
 def completing(names: Iterable[str]) -> Completer:
     """Return a `shell_complete` that offers these names."""
+
     def complete(_: click.Context, __: click.Parameter, prefix: str) -> list[CompletionItem]:
         return [CompletionItem(name) for name in names if name.startswith(prefix)]
 
@@ -31,5 +32,6 @@ def completion(context: click.Context, shell: str) -> None:
     """
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(context.find_root().command, {}, "lightsearch",
-                    "_LIGHTSEARCH_COMPLETE").source())
+    click.echo(
+        kind(context.find_root().command, {}, "lightsearch", "_LIGHTSEARCH_COMPLETE").source()
+    )

@@ -27,18 +27,37 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Train designs again with fresh seeds: does their accuracy hold?")
 @design_options
-@click.option("--study", metavar="FOLDER", type=click.Path(), help=(
-    "The study whose best hits are confirmed; with DESIGN or --row, the folder that keeps the "
-    "runs.  [default: the row's study]"))
-@click.option("--top", type=int, metavar="COUNT", help=(
-    "How many hits of --study, by the search's own order.  "
-    f"[default: {DEFAULTS.confirm_top}]"))
+@click.option(
+    "--study",
+    metavar="FOLDER",
+    type=click.Path(),
+    help=(
+        "The study whose best hits are confirmed; with DESIGN or --row, the folder that keeps the "
+        "runs.  [default: the row's study]"
+    ),
+)
+@click.option(
+    "--top",
+    type=int,
+    metavar="COUNT",
+    help=(
+        f"How many hits of --study, by the search's own order.  [default: {DEFAULTS.confirm_top}]"
+    ),
+)
 @click.option("--seeds", type=int, default=10, show_default=True, help="Fresh seeds a design.")
-@click.option("--on", metavar="NAME", help=(
-    "Data set on whose test images the last epoch is judged, such as qmnist-test50k for designs "
-    "found on mnist.  [default: the design's own test images]"))
-@option("target", "Accuracy that the mean is to be at, from 0 to 1.",
-        otherwise=f"the study's, else {DEFAULTS.target}")
+@click.option(
+    "--on",
+    metavar="NAME",
+    help=(
+        "Data set on whose test images the last epoch is judged, such as qmnist-test50k for "
+        "designs found on mnist.  [default: the design's own test images]"
+    ),
+)
+@option(
+    "target",
+    "Accuracy that the mean is to be at, from 0 to 1.",
+    otherwise=f"the study's, else {DEFAULTS.target}",
+)
 @option("recipe", "How DESIGN is trained: notation, or @FILE.", callback=notation)
 @option("epochs", "Epochs of DESIGN.")
 @dataset_option
@@ -48,9 +67,17 @@ if TYPE_CHECKING:
 @option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
 @json_option
 @click.pass_context
-def confirm(context: click.Context, /, design: str | None, row: int | None,
-            leaderboard: str | None, study: str | None, top: int | None, as_json: bool,
-            **options: Any) -> None:
+def confirm(
+    context: click.Context,
+    /,
+    design: str | None,
+    row: int | None,
+    leaderboard: str | None,
+    study: str | None,
+    top: int | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train designs again with fresh seeds, unpruned: is the mean of the last epoch at the target?
 
     Either the best hits of a --study, a row of a --leaderboard, or a DESIGN (notation, @FILE, or a
@@ -70,8 +97,10 @@ def confirm(context: click.Context, /, design: str | None, row: int | None,
     """
     if design is None and row is None:
         if study is None or leaderboard is not None:
-            raise click.UsageError("a design must be given, or --row RANK of a --leaderboard, or "
-                                   "the --study whose best hits are meant")
+            raise click.UsageError(
+                "a design must be given, or --row RANK of a --leaderboard, or "
+                "the --study whose best hits are meant"
+            )
         designs: Any = _hits(study, DEFAULTS.confirm_top if top is None else top)
     else:
         if top is not None:

@@ -37,12 +37,21 @@ class Picked:
 
 def design_options(function: F) -> F:
     """Add `DESIGN`, `--row` and `--leaderboard`."""
-    function = click.option("--leaderboard", metavar="CSV", type=click.Path(), help=(
-        "The file of --row, or the folder of its study.  [default: leaderboard.csv]"))(function)
-    function = click.option("--row", type=int, metavar="RANK", help=(
-        "Instead of DESIGN: the rank of a row of --leaderboard."))(function)
-    return click.argument("design", required=False, callback=notation,
-                          shell_complete=completing(zoo))(function)
+    function = click.option(
+        "--leaderboard",
+        metavar="CSV",
+        type=click.Path(),
+        help=("The file of --row, or the folder of its study.  [default: leaderboard.csv]"),
+    )(function)
+    function = click.option(
+        "--row",
+        type=int,
+        metavar="RANK",
+        help=("Instead of DESIGN: the rank of a row of --leaderboard."),
+    )(function)
+    return click.argument(
+        "design", required=False, callback=notation, shell_complete=completing(zoo)
+    )(function)
 
 
 def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked:
@@ -51,8 +60,9 @@ def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked
     Raises `ArgumentError` or `NotationError` if they name none.
     """
     if (design is None) == (row is None):
-        raise click.UsageError("a design must be given, or --row RANK of a --leaderboard, and not "
-                               "both")
+        raise click.UsageError(
+            "a design must be given, or --row RANK of a --leaderboard, and not both"
+        )
     if row is not None:
         return _from_row(row, Path(leaderboard or "leaderboard.csv"))
     if leaderboard is not None:

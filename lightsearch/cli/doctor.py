@@ -40,8 +40,9 @@ class Check:
 @data_option
 @json_option
 @click.pass_context
-def doctor(context: click.Context, /, dataset: str | None, data: str | None,
-           as_json: bool) -> None:
+def doctor(
+    context: click.Context, /, dataset: str | None, data: str | None, as_json: bool
+) -> None:
     """Say what is installed and found here, and what to do about the rest.
 
     Nothing is downloaded and nothing is changed. The data set is read whole, so that a damaged
@@ -55,8 +56,10 @@ def doctor(context: click.Context, /, dataset: str | None, data: str | None,
     """
     name = dataset or str(DEFAULTS.dataset)
     if name not in IMAGES:
-        raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, "
-                            f"but got {name!r}{suggestion(name, IMAGES)}")
+        raise ArgumentError(
+            f"`dataset` must be one of {', '.join(IMAGES)}, "
+            f"but got {name!r}{suggestion(name, IMAGES)}"
+        )
     checks = []
     for check in _checks(name, data):
         checks.append(check)
@@ -97,10 +100,14 @@ def _training() -> Iterator[Check]:
 
     why = trouble()
     if why:
-        yield Check("engine", "note", f"torch, since {why}",
-                    "A C++ compiler (g++ or clang++) and `pip install --force-reinstall "
-                    "--no-deps lightsearch` give the native engine, which is several times faster "
-                    "on a processor.")
+        yield Check(
+            "engine",
+            "note",
+            f"torch, since {why}",
+            "A C++ compiler (g++ or clang++) and `pip install --force-reinstall "
+            "--no-deps lightsearch` give the native engine, which is several times faster "
+            "on a processor.",
+        )
     else:
         yield Check("engine", "ok", engine_label("native"))
     if torch.cuda.is_available():
@@ -117,9 +124,12 @@ def _threads() -> Check:
     memory = _free_memory()
     if memory is not None and memory < count * WORKER_BYTES:
         fit = max(1, int(memory / WORKER_BYTES))
-        return Check("workers", "note", f"{text}, but {memory / GIB:.1f} GiB of memory are free",
-                     f"A worker takes about {WORKER_BYTES / GIB:.2f} GiB: search with "
-                     f"--workers {fit}.")
+        return Check(
+            "workers",
+            "note",
+            f"{text}, but {memory / GIB:.1f} GiB of memory are free",
+            f"A worker takes about {WORKER_BYTES / GIB:.2f} GiB: search with --workers {fit}.",
+        )
     return Check("workers", "ok", text)
 
 
@@ -139,14 +149,25 @@ def _images(name: str, data: str | None) -> Check:
     try:
         dataset, where = found(name, data)
     except DataError as error:
-        return Check("data", "missing", f"{error}", "Remove the damaged file, and it is "
-                     "downloaded again.")
+        return Check(
+            "data", "missing", f"{error}", "Remove the damaged file, and it is downloaded again."
+        )
     if dataset is None:
         if data is not None:
-            return Check("data", "missing", f"{name} is not in {data}", "Give --data a folder as "
-                         "torchvision lays it out, or leave it away: then it is downloaded.")
-        return Check("data", "note", f"{name} is not here yet", "A search downloads it through "
-                     "torchvision; without a network, give --data FOLDER or use --dataset digits.")
+            return Check(
+                "data",
+                "missing",
+                f"{name} is not in {data}",
+                "Give --data a folder as "
+                "torchvision lays it out, or leave it away: then it is downloaded.",
+            )
+        return Check(
+            "data",
+            "note",
+            f"{name} is not here yet",
+            "A search downloads it through "
+            "torchvision; without a network, give --data FOLDER or use --dataset digits.",
+        )
     train, test = len(dataset.train[1]), len(dataset.test[1])
     return Check("data", "ok", f"{name} in {where}: {train:,} training and {test:,} test images")
 
@@ -155,18 +176,31 @@ def _places() -> Iterator[Check]:
     """Check that the folders of studies and downloads are writable and have room."""
     from lightsearch.data.named import cache_folder
 
-    for what, folder, needed in (("studies", Path.cwd(), 0.1 * GIB),
-                                 ("cache", Path(cache_folder()), 0.2 * GIB)):
+    for what, folder, needed in (
+        ("studies", Path.cwd(), 0.1 * GIB),
+        ("cache", Path(cache_folder()), 0.2 * GIB),
+    ):
         there = next(p for p in (folder, *folder.parents) if p.exists())
         free = shutil.disk_usage(there).free
         text = f"{folder}, {free / GIB:.1f} GiB free"
         if not os.access(there, os.W_OK):
-            advice = ("Change to a folder that you may write to, or give --study FOLDER."
-                      if what == "studies" else "Give --data FOLDER with the data set in it.")
-            yield Check(what, "missing" if what == "studies" else "note",
-                        f"{folder} cannot be written", advice)
+            advice = (
+                "Change to a folder that you may write to, or give --study FOLDER."
+                if what == "studies"
+                else "Give --data FOLDER with the data set in it."
+            )
+            yield Check(
+                what,
+                "missing" if what == "studies" else "note",
+                f"{folder} cannot be written",
+                advice,
+            )
         elif free < needed:
-            yield Check(what, "note", text, "Free some space: a study of a hundred trials takes "
-                        "about 20 MB, MNIST 120 MB.")
+            yield Check(
+                what,
+                "note",
+                text,
+                "Free some space: a study of a hundred trials takes about 20 MB, MNIST 120 MB.",
+            )
         else:
             yield Check(what, "ok", text)

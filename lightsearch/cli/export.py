@@ -18,18 +18,35 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Write a trained network as ONNX, as source, as weights.")
 @click.argument("file", type=click.Path())
-@click.option("--row", type=int, metavar="RANK", help=(
-    "The rank of a row of --leaderboard.  [default: 1]"))
-@click.option("--leaderboard", metavar="CSV", type=click.Path(), help=(
-    "The file of --row, or the folder of its study.  [default: leaderboard.csv]"))
-@click.option("--weights", metavar="FILE", type=click.Path(), help=(
-    "Instead of a row: a .safetensors of `train --save`, or of this command."))
+@click.option(
+    "--row", type=int, metavar="RANK", help=("The rank of a row of --leaderboard.  [default: 1]")
+)
+@click.option(
+    "--leaderboard",
+    metavar="CSV",
+    type=click.Path(),
+    help=("The file of --row, or the folder of its study.  [default: leaderboard.csv]"),
+)
+@click.option(
+    "--weights",
+    metavar="FILE",
+    type=click.Path(),
+    help=("Instead of a row: a .safetensors of `train --save`, or of this command."),
+)
 @click.option("--fold", is_flag=True, help="Fold batch norm into the weights.")
 @click.option("--int8", is_flag=True, help="Quantise weights and activations (.onnx alone).")
 @data_option
 @json_option
-def export(file: str, row: int | None, leaderboard: str | None, weights: str | None, fold: bool,
-           int8: bool, data: str | None, as_json: bool) -> None:
+def export(
+    file: str,
+    row: int | None,
+    leaderboard: str | None,
+    weights: str | None,
+    fold: bool,
+    int8: bool,
+    data: str | None,
+    as_json: bool,
+) -> None:
     """Write a trained network to FILE, which ends in .onnx, .pt2, .safetensors or .py.
 
     The weights are those of the row's best epoch, which its study keeps. If there is only the
@@ -58,8 +75,9 @@ def export(file: str, row: int | None, leaderboard: str | None, weights: str | N
         show = None if as_json else _epoch_printer(picked.row["best_epoch"])
         result = write_network(picked.row, file, study=folder, told=show, **options)
     if as_json:
-        print_json({**dataclasses.asdict(result), "path": str(result.path),
-                    "accuracy": result.accuracy})
+        print_json(
+            {**dataclasses.asdict(result), "path": str(result.path), "accuracy": result.accuracy}
+        )
     else:
         click.echo(str(result))
 
@@ -76,9 +94,14 @@ def _epoch_printer(last: int) -> Any:
 @click.command(short_help="Classify images by an exported network.")
 @click.argument("net", type=click.Path())
 @click.argument("images", type=click.Path())
-@click.option("--invert/--no-invert", default=None, help=(
-    "Whether dark and bright are exchanged.  [default: if the border of a grey image is dark "
-    "and that of the training images bright, or the other way round]"))
+@click.option(
+    "--invert/--no-invert",
+    default=None,
+    help=(
+        "Whether dark and bright are exchanged.  [default: if the border of a grey image is dark "
+        "and that of the training images bright, or the other way round]"
+    ),
+)
 @json_option
 def predict(net: str, images: str, invert: bool | None, as_json: bool) -> None:
     """Classify an image file, or all images in a folder, by a network of `lightsearch export`.
@@ -97,6 +120,8 @@ def predict(net: str, images: str, invert: bool | None, as_json: bool) -> None:
     if as_json:
         print_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in predictions])
         return
-    rows = ([str(one.path), one.label, percent(one.probability),
-             "inverted" if one.inverted else ""] for one in predictions)
+    rows = (
+        [str(one.path), one.label, percent(one.probability), "inverted" if one.inverted else ""]
+        for one in predictions
+    )
     print_table(table_of(["image", "class", "probability", ""], rows, left=("image", "")))

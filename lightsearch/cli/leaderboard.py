@@ -21,15 +21,30 @@ _SORTS = ("accuracy", "params", "epochs")
 @click.command(short_help="Show what a study has found, also while it runs.")
 @click.argument("folder", metavar="[STUDY]", required=False, type=click.Path())
 @click.option("--study", type=click.Path(), metavar="FOLDER", help="The same as STUDY.")
-@click.option("--by", type=click.Choice(_SORTS), help=(
-    "Order: by best accuracy, by fewest parameters, or by epochs to the first hit.  "
-    "[default: accuracy]"))
-@click.option("--all", "everything", is_flag=True, help=(
-    "All trials, by number unless --by says otherwise, with how each ended."))
+@click.option(
+    "--by",
+    type=click.Choice(_SORTS),
+    help=(
+        "Order: by best accuracy, by fewest parameters, or by epochs to the first hit.  "
+        "[default: accuracy]"
+    ),
+)
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help=("All trials, by number unless --by says otherwise, with how each ended."),
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
-def leaderboard(folder: str | None, study: str | None, by: str | None, everything: bool,
-                as_csv: bool, as_json: bool) -> None:
+def leaderboard(
+    folder: str | None,
+    study: str | None,
+    by: str | None,
+    everything: bool,
+    as_csv: bool,
+    as_json: bool,
+) -> None:
     """Show what a study has found, also while it runs.
 
     STUDY is its folder. A row's design, recipe and seed are all that it takes to train it again:
@@ -68,23 +83,47 @@ def print_board(frame: pd.DataFrame) -> None:
     """Print a leaderboard, or the table of all trials."""
     all_trials = "outcome" in frame.columns
     if not len(frame):
-        click.echo("no trial yet" if all_trials else "no design has reached the target yet; "
-                   "--all shows all trials")
+        click.echo(
+            "no trial yet"
+            if all_trials
+            else "no design has reached the target yet; --all shows all trials"
+        )
         return
     images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
     short = "val" if "val" in images else "test"
     rerun = bool(frame["confirmation"].notna().any())
-    heads = ["trial" if all_trials else "rank", f"{short} acc", "epoch", "last",
-             *(["test last"] if short == "val" else []), "first hit",
-             *(["confirmed", "n", "mean", "bound"] if rerun else []), "params", "MACs", "field",
-             *(["outcome"] if all_trials else ["trial"]), "design"]
-    rows = ([number, *_accuracies(row, short == "val"), *(_confirmation(row) if rerun else []),
-             f"{row['params']:,}", f"{row['macs']:,}", str(row["receptive_field"]),
-             row["outcome"] if all_trials else row["trial"], row["design"]]
-            for number, row in frame.iterrows())
+    heads = [
+        "trial" if all_trials else "rank",
+        f"{short} acc",
+        "epoch",
+        "last",
+        *(["test last"] if short == "val" else []),
+        "first hit",
+        *(["confirmed", "n", "mean", "bound"] if rerun else []),
+        "params",
+        "MACs",
+        "field",
+        *(["outcome"] if all_trials else ["trial"]),
+        "design",
+    ]
+    rows = (
+        [
+            number,
+            *_accuracies(row, short == "val"),
+            *(_confirmation(row) if rerun else []),
+            f"{row['params']:,}",
+            f"{row['macs']:,}",
+            str(row["receptive_field"]),
+            row["outcome"] if all_trials else row["trial"],
+            row["design"],
+        ]
+        for number, row in frame.iterrows()
+    )
     print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
-    click.echo(f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
-               "one run each" + (f"; confirmed on {_images(frame)}" if rerun else ""))
+    click.echo(
+        f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
+        "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
+    )
 
 
 def _images(frame: pd.DataFrame) -> str:
@@ -94,15 +133,25 @@ def _images(frame: pd.DataFrame) -> str:
 def _accuracies(row: pd.Series[Any], val: bool) -> list[str]:
     """Return best accuracy and its epoch, last accuracy, test accuracy if `val`, first hit."""
     tested = [_cell(row, "test_accuracy", percent)] if val else []
-    return [_cell(row, "best_accuracy", percent), _count(row["best_epoch"]),
-            _cell(row, "last_accuracy", percent), *tested, _count(row["first_hit_epoch"])]
+    return [
+        _cell(row, "best_accuracy", percent),
+        _count(row["best_epoch"]),
+        _cell(row, "last_accuracy", percent),
+        *tested,
+        _count(row["first_hit_epoch"]),
+    ]
 
 
 def _confirmation(row: pd.Series[Any]) -> list[str]:
     """Return the confirmation's outcome, its number of seeds, their mean and its lower bound."""
-    return [_cell(row, "confirmation", str), _count(row["confirmed_n"]),
-            *(_cell(row, f"confirmed_{name}", lambda share: percent(share, 3))
-              for name in ("mean", "bound"))]
+    return [
+        _cell(row, "confirmation", str),
+        _count(row["confirmed_n"]),
+        *(
+            _cell(row, f"confirmed_{name}", lambda share: percent(share, 3))
+            for name in ("mean", "bound")
+        ),
+    ]
 
 
 def _cell(row: pd.Series[Any], name: str, form: Any) -> str:

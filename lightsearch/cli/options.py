@@ -45,8 +45,9 @@ class Commands(click.Group):
         except LightsearchError as error:
             click.echo(f"lightsearch: {error}", err=True)
             if isinstance(error, _WRONG):
-                click.echo(f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.",
-                           err=True)
+                click.echo(
+                    f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.", err=True
+                )
                 ctx.exit(USAGE)
             ctx.exit(FAILED)
         except KeyboardInterrupt:
@@ -54,8 +55,9 @@ class Commands(click.Group):
             ctx.exit(STOPPED)
 
 
-def option(name: str, help: str = "", *, also: str = "", otherwise: str = "",
-           **more: Any) -> Callable[[F], F]:
+def option(
+    name: str, help: str = "", *, also: str = "", otherwise: str = "", **more: Any
+) -> Callable[[F], F]:
     """The option of a setting of a search, with its help and its default unless told otherwise.
 
     `also` is added to the help. The option is None if it is not given, so that the default stays
@@ -82,8 +84,11 @@ def option(name: str, help: str = "", *, also: str = "", otherwise: str = "",
 
 def _in_options(text: str) -> str:
     """Text in which the settings in backquotes are options."""
-    return re.sub(r"`(\w+)`", lambda found: f"--{found[1].replace('_', '-')}"
-                  if found[1] in SETTINGS else found[0], text)
+    return re.sub(
+        r"`(\w+)`",
+        lambda found: f"--{found[1].replace('_', '-')}" if found[1] in SETTINGS else found[0],
+        text,
+    )
 
 
 dataset_option = option("dataset", f"Data set: {', '.join(IMAGES)}.")
@@ -127,25 +132,40 @@ def cap(context: click.Context, parameter: click.Parameter, value: str | None) -
 
 def budget_options(function: F) -> F:
     """`--budget` and the caps beside it; `budget_of` makes a `Budget` of them."""
-    function = click.option("--budget-activation-bytes-int8", type=int, metavar="BYTES", help=(
-        "The same where the network will run in int8: a byte a value."))(function)
-    function = click.option("--budget-activation-bytes", type=int, metavar="BYTES", help=(
-        "Most bytes of activations alive at once for one image, in float32."))(function)
-    function = click.option("--budget-macs", type=int, metavar="COUNT", help=(
-        "Most multiply-accumulates for one image."))(function)
+    function = click.option(
+        "--budget-activation-bytes-int8",
+        type=int,
+        metavar="BYTES",
+        help=("The same where the network will run in int8: a byte a value."),
+    )(function)
+    function = click.option(
+        "--budget-activation-bytes",
+        type=int,
+        metavar="BYTES",
+        help=("Most bytes of activations alive at once for one image, in float32."),
+    )(function)
+    function = click.option(
+        "--budget-macs",
+        type=int,
+        metavar="COUNT",
+        help=("Most multiply-accumulates for one image."),
+    )(function)
     return option("budget", also="Or none.", callback=cap, type=str, metavar="COUNT")(function)
 
 
-def budget_of(params: int | str | None, macs: int | None, size: int | None,
-              int8: int | None) -> Budget:
+def budget_of(
+    params: int | str | None, macs: int | None, size: int | None, int8: int | None
+) -> Budget:
     """The caps in one; parameters are capped by default, too.
 
     Raises `ArgumentError` for a cap below 1.
     """
     if int8 is not None:
         if size is not None:
-            raise click.UsageError("--budget-activation-bytes and --budget-activation-bytes-int8 "
-                                   "must not be given together: they are one cap")
+            raise click.UsageError(
+                "--budget-activation-bytes and --budget-activation-bytes-int8 "
+                "must not be given together: they are one cap"
+            )
         size = BYTES * int8
     if params is None:
         params = DEFAULTS.caps.params
@@ -154,20 +174,29 @@ def budget_of(params: int | str | None, macs: int | None, size: int | None,
 
 def shape_option(function: F) -> F:
     """`--shape` of the images, where they are no data set with a name."""
-    return click.option("--shape", callback=_shape, metavar="CxHxW", help=(
-        "Shape of the images, such as 3x32x32, where they are not of a named data set."))(function)
+    return click.option(
+        "--shape",
+        callback=_shape,
+        metavar="CxHxW",
+        help=("Shape of the images, such as 3x32x32, where they are not of a named data set."),
+    )(function)
 
 
-def images_of(dataset: str | None, shape: Shape | None, classes: int | None = None,
-              ) -> tuple[Shape, int]:
+def images_of(
+    dataset: str | None,
+    shape: Shape | None,
+    classes: int | None = None,
+) -> tuple[Shape, int]:
     """Image shape and classes, as given or as the data set's.
 
     Raises `ArgumentError` for a name that is none.
     """
     name = dataset or str(DEFAULTS.dataset)
     if name not in IMAGES:
-        raise ArgumentError(f"`dataset` must be one of {', '.join(IMAGES)}, but got "
-                            f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
-                            "--shape")
+        raise ArgumentError(
+            f"`dataset` must be one of {', '.join(IMAGES)}, but got "
+            f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
+            "--shape"
+        )
     known = IMAGES[name]
     return shape or known[0], classes or known[1]

@@ -25,18 +25,27 @@ def print_table(table: Table) -> None:
         click.echo(line.rstrip())
 
 
-def table_of(heads: Iterable[str], rows: Iterable[Iterable[object]], left: Iterable[str] = (),
-             title: str | None = None) -> Table:
+def table_of(
+    heads: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    left: Iterable[str] = (),
+    title: str | None = None,
+) -> Table:
     """Make a table of text without lines. The columns `left` are left-aligned and may wrap."""
     from rich.table import Table
     from rich.text import Text
 
     names = list(heads)
-    table = Table(box=None, padding=(0, 2, 0, 0), title=title, title_justify="left",
-                  header_style="bold")
+    table = Table(
+        box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", header_style="bold"
+    )
     for name in names:
-        table.add_column(Text(name), justify="left" if name in left else "right",
-                         no_wrap=name not in left, overflow="fold")
+        table.add_column(
+            Text(name),
+            justify="left" if name in left else "right",
+            no_wrap=name not in left,
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     return table
@@ -50,8 +59,10 @@ def print_json(value: Any) -> None:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a table with their index, for JSON. Missing values are None."""
     whole = frame.reset_index().astype(object)
-    return [{str(name): value for name, value in row.items()}
-            for row in whole.where(whole.notna(), None).to_dict("records")]
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in whole.where(whole.notna(), None).to_dict("records")
+    ]
 
 
 def _plain(value: Any) -> Any:

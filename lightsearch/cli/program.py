@@ -22,15 +22,26 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
         from lightsearch.study.trial import versions
 
         numbers = versions()
-        click.echo(f"lightsearch {numbers['lightsearch']} (torch {numbers['torch']}, "
-                   f"Python {numbers['python']})")
+        click.echo(
+            f"lightsearch {numbers['lightsearch']} (torch {numbers['torch']}, "
+            f"Python {numbers['python']})"
+        )
         context.exit()
 
 
-@click.group(cls=Commands, invoke_without_command=True,
-             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-              help="Show the version and exit.")
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def main(context: click.Context, /) -> None:
     """Search for small CNNs within a hard parameter budget.
@@ -51,6 +62,18 @@ def main(context: click.Context, /) -> None:
         click.echo(context.get_help())
 
 
-for _command in (search, leaderboard, report, confirm, show, train, export, predict, zoo, space,
-                 doctor, completion):
+for _command in (
+    search,
+    leaderboard,
+    report,
+    confirm,
+    show,
+    train,
+    export,
+    predict,
+    zoo,
+    space,
+    doctor,
+    completion,
+):
     main.add_command(_command)

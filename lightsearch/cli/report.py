@@ -10,17 +10,37 @@ import click
 @click.command(short_help="Write a study's report: one HTML page, or Markdown.")
 @click.argument("study", type=click.Path())
 @click.option("--markdown", is_flag=True, help="Markdown with PNGs instead of an HTML page.")
-@click.option("--design", "trial", type=int, metavar="TRIAL", help=(
-    "One design in full as Markdown, ready for a README: target, results, analysis, summary, "
-    "receptive fields, log and code. TRIAL is the number of its trial."))
-@click.option("--tensorboard", type=click.Path(), metavar="FOLDER", help=(
-    "TensorBoard event files, a run for each trial; needs lightsearch[tensorboard]. May be "
-    "written again while the search runs."))
-@click.option("--out", type=click.Path(), metavar="FILE", help=(
-    "The file to write.  [default: report.html, report.md or design-TRIAL.md in the study's "
-    "folder]"))
-def report(study: str, markdown: bool, trial: int | None, tensorboard: str | None,
-           out: str | None) -> None:
+@click.option(
+    "--design",
+    "trial",
+    type=int,
+    metavar="TRIAL",
+    help=(
+        "One design in full as Markdown, ready for a README: target, results, analysis, summary, "
+        "receptive fields, log and code. TRIAL is the number of its trial."
+    ),
+)
+@click.option(
+    "--tensorboard",
+    type=click.Path(),
+    metavar="FOLDER",
+    help=(
+        "TensorBoard event files, a run for each trial; needs lightsearch[tensorboard]. May be "
+        "written again while the search runs."
+    ),
+)
+@click.option(
+    "--out",
+    type=click.Path(),
+    metavar="FILE",
+    help=(
+        "The file to write.  [default: report.html, report.md or design-TRIAL.md in the study's "
+        "folder]"
+    ),
+)
+def report(
+    study: str, markdown: bool, trial: int | None, tensorboard: str | None, out: str | None
+) -> None:
     """Write a study's report, also while it runs.
 
     STUDY is its folder. The page is one file that needs no network: what was asked, what was

@@ -50,11 +50,22 @@ def search_options(function: F) -> F:
 @click.command(short_help="Search for designs that reach a target within a budget.")
 @budget_options
 @search_options
-@click.option("--dask", metavar="ADDRESS", help=(
-    "Train on the Dask cluster of this scheduler, as many trials at once as it has workers, or "
-    "--workers."))
-@click.option("--size", type=int, metavar="PIXELS", help=(
-    "Side to which the images of a folder or of torchvision's sets are brought.  [default: 32]"))
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help=(
+        "Train on the Dask cluster of this scheduler, as many trials at once as it has workers, "
+        "or --workers."
+    ),
+)
+@click.option(
+    "--size",
+    type=int,
+    metavar="PIXELS",
+    help=(
+        "Side to which the images of a folder or of torchvision's sets are brought.  [default: 32]"
+    ),
+)
 @click.option("--gray", is_flag=True, help="Bring them to gray, too.")
 @json_option
 @click.pass_context
@@ -99,8 +110,7 @@ def _say_how_to_go_on(context: click.Context) -> None:
     click.echo(f"lightsearch: stopped; the same line again continues:\n  {line}", err=True)
 
 
-def _searched(given: dict[str, Any], *, quiet: bool,
-              to_stderr: bool) -> tuple[SearchResult, bool]:
+def _searched(given: dict[str, Any], *, quiet: bool, to_stderr: bool) -> tuple[SearchResult, bool]:
     """What the study holds in the end, and whether the search was stopped before it was over."""
     from rich.console import Console
 
@@ -121,17 +131,28 @@ def _searched(given: dict[str, Any], *, quiet: bool,
 
 def _settings(given: dict[str, Any], *, quiet: bool) -> SearchSettings:
     """The settings that the options stand for."""
-    caps = budget_of(*(given.pop(name) for name in
-                       ("budget", "budget_macs", "budget_activation_bytes",
-                        "budget_activation_bytes_int8")))
+    caps = budget_of(
+        *(
+            given.pop(name)
+            for name in (
+                "budget",
+                "budget_macs",
+                "budget_activation_bytes",
+                "budget_activation_bytes_int8",
+            )
+        )
+    )
     dask, size, gray = (given.pop(name) for name in ("dask", "size", "gray"))
-    settings = SearchSettings(caps, quiet=quiet, **{
-        name: value for name, value in given.items() if value is not None})
+    settings = SearchSettings(
+        caps, quiet=quiet, **{name: value for name, value in given.items() if value is not None}
+    )
     if size is not None or gray:
         from lightsearch.data.image_files import open_dataset
 
-        settings = dataclasses.replace(settings, dataset=open_dataset(
-            str(settings.dataset), settings.data, size=size or 32, gray=gray))
+        settings = dataclasses.replace(
+            settings,
+            dataset=open_dataset(str(settings.dataset), settings.data, size=size or 32, gray=gray),
+        )
     if dask is not None:
         from lightsearch.workers.dask import dask_slots
 
@@ -142,7 +163,10 @@ def _settings(given: dict[str, Any], *, quiet: bool) -> SearchSettings:
 def _result(result: SearchResult, board: pd.DataFrame) -> dict[str, Any]:
     outcomes = [t.outcome for t in result.records]
     return {
-        "study": str(result.folder), "reason": result.reason, "hits": len(board),
+        "study": str(result.folder),
+        "reason": result.reason,
+        "hits": len(board),
         "trials": {name: outcomes.count(name) for name in sorted(set(outcomes))},
-        "counts": dataclasses.asdict(result.counts), "leaderboard": records(board),
+        "counts": dataclasses.asdict(result.counts),
+        "leaderboard": records(board),
     }

@@ -27,8 +27,15 @@ if TYPE_CHECKING:
 @shape_option
 @click.option("--torchinfo", is_flag=True, help="Print torchinfo's summary of the module instead.")
 @json_option
-def show(design: str | None, row: int | None, leaderboard: str | None, dataset: str | None,
-         shape: Shape | None, torchinfo: bool, as_json: bool) -> None:
+def show(
+    design: str | None,
+    row: int | None,
+    leaderboard: str | None,
+    dataset: str | None,
+    shape: Shape | None,
+    torchinfo: bool,
+    as_json: bool,
+) -> None:
     """Show a design layer by layer: output shape, parameters, MACs, receptive field.
 
     DESIGN is notation, @FILE, or a name of the zoo. The receptive field is in pixels of the
@@ -57,32 +64,56 @@ def show(design: str | None, row: int | None, leaderboard: str | None, dataset: 
     else:
         click.echo(f"{picked.design}\n")
         print_table(_layers(costs, sizes))
-        click.echo(f"\n{_totals(costs)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
-                   f"images of {format_shape(sizes)}")
+        click.echo(
+            f"\n{_totals(costs)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
+            f"images of {format_shape(sizes)}"
+        )
 
 
 def _layers(costs: Cost, shape: Shape) -> Table:
     heads = ["place", "layer", "output", "params", "MACs", "field", "jump"]
-    rows = ([row.place, row.layer, format_shape(row.shape), f"{row.params:,}", f"{row.macs:,}",
-             f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump]
-            for row in costs.rows)
-    return table_of(heads, [["", "image", format_shape(shape), "", "", 1, 1], *rows],
-                    left=("place", "layer"))
+    rows = (
+        [
+            row.place,
+            row.layer,
+            format_shape(row.shape),
+            f"{row.params:,}",
+            f"{row.macs:,}",
+            f"{row.receptive_field}{'+' if row.whole_image else ''}",
+            row.jump,
+        ]
+        for row in costs.rows
+    )
+    return table_of(
+        heads, [["", "image", format_shape(shape), "", "", 1, 1], *rows], left=("place", "layer")
+    )
 
 
 def _totals(costs: Cost) -> str:
     whole = " (and the whole image)" if costs.whole_image else ""
-    return (f"{costs.params:,} parameters, {costs.macs:,} MACs, {costs.activation_bytes:,} "
-            f"{activation_text(costs.activation_bytes)}, "
-            f"receptive field {costs.receptive_field}{whole}")
+    return (
+        f"{costs.params:,} parameters, {costs.macs:,} MACs, {costs.activation_bytes:,} "
+        f"{activation_text(costs.activation_bytes)}, "
+        f"receptive field {costs.receptive_field}{whole}"
+    )
 
 
 def _as_json(picked: Picked, costs: Cost, shape: Shape) -> dict[str, Any]:
-    totals = ("params", "macs", "activation_bytes", "activation_bytes_int8", "receptive_field",
-              "jump", "whole_image")
+    totals = (
+        "params",
+        "macs",
+        "activation_bytes",
+        "activation_bytes_int8",
+        "receptive_field",
+        "jump",
+        "whole_image",
+    )
     return {
-        "design": str(picked.design), "name": picked.entry.name if picked.entry else None,
-        "fingerprint": fingerprint(picked.design, shape), "input": shape, "output": costs.shape,
+        "design": str(picked.design),
+        "name": picked.entry.name if picked.entry else None,
+        "fingerprint": fingerprint(picked.design, shape),
+        "input": shape,
+        "output": costs.shape,
         **{name: getattr(costs, name) for name in totals},
         "layers": [dataclasses.asdict(row) for row in costs.rows],
     }
@@ -117,8 +148,16 @@ def zoo(name: str | None, as_json: bool) -> None:
 
 def _line(entry: Entry) -> list[object]:
     costs = cost(entry.design)
-    return [entry.name, f"{costs.params:,}", f"{costs.macs:,}", costs.receptive_field,
-            len(costs.rows), entry.epochs, f"{entry.best:.2f}%", entry.source]
+    return [
+        entry.name,
+        f"{costs.params:,}",
+        f"{costs.macs:,}",
+        costs.receptive_field,
+        len(costs.rows),
+        entry.epochs,
+        f"{entry.best:.2f}%",
+        entry.source,
+    ]
 
 
 def _show(entry: Entry) -> None:
@@ -139,8 +178,16 @@ def _show(entry: Entry) -> None:
 def _entry(entry: Entry) -> dict[str, Any]:
     costs = cost(entry.design)
     return {
-        "name": entry.name, "source": entry.source, "design": str(entry.design),
-        "params": costs.params, "macs": costs.macs, "receptive_field": costs.receptive_field,
-        "best": entry.best, "accuracies": entry.accuracies, "epochs": entry.epochs,
-        "recipe": str(entry.recipe), "assumed": entry.assumed, "note": entry.note,
+        "name": entry.name,
+        "source": entry.source,
+        "design": str(entry.design),
+        "params": costs.params,
+        "macs": costs.macs,
+        "receptive_field": costs.receptive_field,
+        "best": entry.best,
+        "accuracies": entry.accuracies,
+        "epochs": entry.epochs,
+        "recipe": str(entry.recipe),
+        "assumed": entry.assumed,
+        "note": entry.note,
     }

@@ -32,17 +32,38 @@ _BAR = 40  # columns of the longest bar
 @budget_options
 @dataset_option
 @shape_option
-@click.option("--classes", type=click.IntRange(2), help=(
-    "Number of classes, where they are not of a named data set."))
-@click.option("--bins", type=click.IntRange(1, 1000), default=20, show_default=True,
-              help="Bars of the histogram.")
-@click.option("--notation", "as_notation", is_flag=True,
-              help="Print only the space's notation, to be edited and used with --space @FILE.")
+@click.option(
+    "--classes",
+    type=click.IntRange(2),
+    help=("Number of classes, where they are not of a named data set."),
+)
+@click.option(
+    "--bins",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Bars of the histogram.",
+)
+@click.option(
+    "--notation",
+    "as_notation",
+    is_flag=True,
+    help="Print only the space's notation, to be edited and used with --space @FILE.",
+)
 @json_option
-def space(text: str | None, budget: int | str | None, budget_macs: int | None,
-          budget_activation_bytes: int | None, budget_activation_bytes_int8: int | None,
-          dataset: str | None, shape: Shape | None, classes: int | None, bins: int,
-          as_notation: bool, as_json: bool) -> None:
+def space(
+    text: str | None,
+    budget: int | str | None,
+    budget_macs: int | None,
+    budget_activation_bytes: int | None,
+    budget_activation_bytes_int8: int | None,
+    dataset: str | None,
+    shape: Shape | None,
+    classes: int | None,
+    bins: int,
+    as_notation: bool,
+    as_json: bool,
+) -> None:
     """Count the designs of a space, and those within the budget.
 
     NOTATION is a space's, or @FILE; without it, the default space of the data set is looked at.
@@ -64,8 +85,7 @@ def space(text: str | None, budget: int | str | None, budget_macs: int | None,
     if as_notation:
         click.echo(str(search_space))
         return
-    caps = budget_of(budget, budget_macs, budget_activation_bytes,
-                     budget_activation_bytes_int8)
+    caps = budget_of(budget, budget_macs, budget_activation_bytes, budget_activation_bytes_int8)
     found = survey(search_space, sizes, labels, caps)
     if as_json:
         print_json(_as_json(search_space, found, bins))
@@ -78,8 +98,10 @@ def _show(space: Space, found: Survey, bins: int) -> None:
     click.echo(f"{space}\n")
     click.echo(f"designs   {about}{large(found.designs)}{_interval(found.designs_interval)}")
     caps = caps_text(found.budget)
-    click.echo(f"within    {about}{large(found.within)}{_interval(found.interval)}{_share(found)}"
-               + (f", of at most {caps}" if caps else ""))
+    click.echo(
+        f"within    {about}{large(found.within)}{_interval(found.interval)}{_share(found)}"
+        + (f", of at most {caps}" if caps else "")
+    )
     click.echo(f"smallest  {found.smallest_params:,} parameters: {found.smallest}")
     if not found.exact:
         click.echo(f"method    {found.method}")
@@ -89,8 +111,11 @@ def _show(space: Space, found: Survey, bins: int) -> None:
 
 
 def _share(found: Survey) -> str:
-    share = 100 * found.within / found.designs if found.designs < 10**300 else 100.0 * (
-        found.within // (found.designs // 10**12)) / 10**12
+    share = (
+        100 * found.within / found.designs
+        if found.designs < 10**300
+        else 100.0 * (found.within // (found.designs // 10**12)) / 10**12
+    )
     return f" ({share:.1f}%)" if share >= 0.1 else f" ({share:.1g}%)"
 
 
@@ -115,11 +140,19 @@ def _bars(found: Survey, bins: int) -> list[str]:
 
 def _as_json(space: Space, found: Survey, bins: int) -> dict[str, Any]:
     return {
-        "space": str(space), "budget": dataclasses.asdict(found.budget),
-        "designs": found.designs, "within": found.within, "exact": found.exact,
-        "method": found.method, "designs_interval": found.designs_interval,
-        "interval": found.interval, "smallest": str(found.smallest),
-        "smallest_params": found.smallest_params, "beyond": found.beyond,
-        "histogram": [{"from": low, "to": high, "designs": count}
-                      for low, high, count in found.histogram(bins)],
+        "space": str(space),
+        "budget": dataclasses.asdict(found.budget),
+        "designs": found.designs,
+        "within": found.within,
+        "exact": found.exact,
+        "method": found.method,
+        "designs_interval": found.designs_interval,
+        "interval": found.interval,
+        "smallest": str(found.smallest),
+        "smallest_params": found.smallest_params,
+        "beyond": found.beyond,
+        "histogram": [
+            {"from": low, "to": high, "designs": count}
+            for low, high, count in found.histogram(bins)
+        ],
     }

@@ -30,22 +30,41 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Train one design, or a leaderboard's row again.")
 @design_options
-@option("recipe", "Notation, @FILE, or `published` for the recipe of a zoo entry.",
-        callback=notation, otherwise="the row's, else the one of `lightsearch search`")
-@option("epochs", "Epochs to train.",
-        otherwise=f"the row's, the published with that recipe, else {DEFAULTS.epochs}")
+@option(
+    "recipe",
+    "Notation, @FILE, or `published` for the recipe of a zoo entry.",
+    callback=notation,
+    otherwise="the row's, else the one of `lightsearch search`",
+)
+@option(
+    "epochs",
+    "Epochs to train.",
+    otherwise=f"the row's, the published with that recipe, else {DEFAULTS.epochs}",
+)
 @option("seed", otherwise=f"the row's, else {DEFAULTS.seed}")
 @dataset_option
 @data_option
 @option("device", otherwise="the row's, else auto")
 @option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
 @option("precision", otherwise="the row's, else float32")
-@click.option("--save", metavar="FILE", type=click.Path(), help=(
-    "Write the weights of the last epoch, as they were evaluated, as safetensors."))
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(),
+    help=("Write the weights of the last epoch, as they were evaluated, as safetensors."),
+)
 @json_option
 @click.pass_context
-def train(context: click.Context, /, design: str | None, row: int | None, leaderboard: str | None,
-          save: str | None, as_json: bool, **options: Any) -> None:
+def train(
+    context: click.Context,
+    /,
+    design: str | None,
+    row: int | None,
+    leaderboard: str | None,
+    save: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Train one design, and show the accuracy after each epoch: of the test images, or of the
     held-out images (val) if a row was selected on them.
 
@@ -67,8 +86,9 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
     task = _task(picked, **options)
     last = task.epochs
     compare = picked.row is not None and not any(
-        options[name] is not None for name in ("recipe", "epochs", "seed", "dataset", "engine",
-                                             "precision"))
+        options[name] is not None
+        for name in ("recipe", "epochs", "seed", "dataset", "engine", "precision")
+    )
     if picked.row is not None and compare:
         last = min(last, int(picked.row["epochs_trained"]))
     results, state = _train(task, last, quiet=as_json)
@@ -78,14 +98,24 @@ def train(context: click.Context, /, design: str | None, row: int | None, leader
     if as_json:
         print_json(_as_json(task, results, differences if compare else None))
     elif compare:
-        click.echo("the same as the row" if not differences
-                   else f"different: {'; '.join(differences)}")
+        click.echo(
+            "the same as the row" if not differences else f"different: {'; '.join(differences)}"
+        )
     context.exit(DIFFERENT if differences else 0)
 
 
-def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int | None,
-          dataset: str | None, data: str | None, device: str | None,
-          engine: str | None, precision: str | None) -> Task:
+def _task(
+    picked: Picked,
+    *,
+    recipe: str | None,
+    epochs: int | None,
+    seed: int | None,
+    dataset: str | None,
+    data: str | None,
+    device: str | None,
+    engine: str | None,
+    precision: str | None,
+) -> Task:
     from lightsearch.data import named
     from lightsearch.data.references import DataRef
     from lightsearch.engines.selection import checked_precision, chosen_engine
@@ -100,17 +130,28 @@ def _task(picked: Picked, *, recipe: str | None, epochs: int | None, seed: int |
     else:
         found = named.load(dataset or str(DEFAULTS.dataset), data)
         reference = DataRef(found.name, found.checksum, data or "")
-        task = Task(picked.design, DEFAULT_RECIPE, reference, DEFAULTS.epochs, DEFAULTS.seed,
-                    "auto", chosen_device("auto"))
+        task = Task(
+            picked.design,
+            DEFAULT_RECIPE,
+            reference,
+            DEFAULTS.epochs,
+            DEFAULTS.seed,
+            "auto",
+            chosen_device("auto"),
+        )
     task = dataclasses.replace(
-        task, recipe=how or task.recipe, epochs=epochs or whole or task.epochs,
+        task,
+        recipe=how or task.recipe,
+        epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,
-        device=task.device if device is None else chosen_device(device))
+        device=task.device if device is None else chosen_device(device),
+    )
     elsewhere = device is not None and engine is None  # the row's engine may not run there
     trainer = chosen_engine(engine or ("auto" if elsewhere else task.engine), task.device)
     wanted = precision or ("float32" if elsewhere else task.precision)
-    return dataclasses.replace(task, engine=trainer, precision=checked_precision(
-        wanted, trainer, task.device))
+    return dataclasses.replace(
+        task, engine=trainer, precision=checked_precision(wanted, trainer, task.device)
+    )
 
 
 def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | None]:
@@ -122,8 +163,10 @@ def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | No
     if recipe != "published":
         return parse_recipe(recipe), None
     if picked.entry is None:
-        raise ArgumentError("`recipe` must be notation for a design that is not of the zoo, but "
-                            "got recipe=published")
+        raise ArgumentError(
+            "`recipe` must be notation for a design that is not of the zoo, but "
+            "got recipe=published"
+        )
     return picked.entry.recipe, picked.entry.epochs
 
 
@@ -150,10 +193,12 @@ def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], St
     costs = cost(task.design, data.shape, data.classes)
     if not quiet:
         stop = "" if last == task.epochs else f", stopping after {last} as the row did"
-        click.echo(f"{task.design}\n{task.recipe}\n{costs.params:,} parameters, {data.name}, "
-                   f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
-                   f"engine {engine_of(task.engine, task.design, data.shape, task.device)}"
-                   f"{'' if task.precision == 'float32' else f' in {task.precision}'}")
+        click.echo(
+            f"{task.design}\n{task.recipe}\n{costs.params:,} parameters, {data.name}, "
+            f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
+            f"engine {engine_of(task.engine, task.design, data.shape, task.device)}"
+            f"{'' if task.precision == 'float32' else f' in {task.precision}'}"
+        )
     results: list[EpochResult] = []
     state: State | None = None
     for epoch in range(1, last + 1):
@@ -166,8 +211,10 @@ def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], St
     assert state is not None
     if not quiet:
         best = max(results, key=lambda r: r.correct)
-        click.echo(f"best {percent(best.accuracy)} {_images(task)} at epoch {best.epoch}, last "
-                   f"{percent(results[-1].accuracy)}{_test_text(results[-1])}")
+        click.echo(
+            f"best {percent(best.accuracy)} {_images(task)} at epoch {best.epoch}, last "
+            f"{percent(results[-1].accuracy)}{_test_text(results[-1])}"
+        )
     return results, state
 
 
@@ -182,9 +229,11 @@ def _test_text(result: EpochResult) -> str:
 
 def _line(task: Task, result: EpochResult) -> str:
     raw = f" (raw {percent(result.raw_correct / result.total)})" if task.recipe.ema else ""
-    return (f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
-            f"{_images(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "
-            f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s")
+    return (
+        f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
+        f"{_images(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "
+        f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s"
+    )
 
 
 def _save(path: str, task: Task, results: list[EpochResult], state: State) -> None:
@@ -194,8 +243,9 @@ def _save(path: str, task: Task, results: list[EpochResult], state: State) -> No
     try:
         write_weights(net_of_training(task, results, state), Path(path))
     except OSError as error:
-        raise ArgumentError(f"`save` must be a file that can be written, but {path}: {error}") \
-            from None
+        raise ArgumentError(
+            f"`save` must be a file that can be written, but {path}: {error}"
+        ) from None
 
 
 def _differences(picked: Picked, results: list[EpochResult]) -> list[str]:
@@ -203,28 +253,44 @@ def _differences(picked: Picked, results: list[EpochResult]) -> list[str]:
     assert picked.row is not None
     row, total = picked.row, results[-1].total
     best = max(results, key=lambda r: r.correct)
-    pairs = [("best", round(float(row["best_accuracy"]) * total), best.correct),
-             ("last", round(float(row["last_accuracy"]) * total), results[-1].correct)]
-    texts = [f"{name} {now}/{total} here, {then}/{total} in the row"
-             for name, then, now in pairs if then != now]
+    pairs = [
+        ("best", round(float(row["best_accuracy"]) * total), best.correct),
+        ("last", round(float(row["last_accuracy"]) * total), results[-1].correct),
+    ]
+    texts = [
+        f"{name} {now}/{total} here, {then}/{total} in the row"
+        for name, then, now in pairs
+        if then != now
+    ]
     last = results[-1]
     then, now = float(row["test_accuracy"]), last.test_accuracy
-    if then == then and now is not None and round(then * (last.test_total or 0)) \
-            != last.test_correct:
+    if (
+        then == then
+        and now is not None
+        and round(then * (last.test_total or 0)) != last.test_correct
+    ):
         texts.append(f"test {percent(now)} here, {percent(then)} in the row")
     if int(row["best_epoch"]) != best.epoch:
         texts.append(f"best at epoch {best.epoch} here, {int(row['best_epoch'])} in the row")
     return texts
 
 
-def _as_json(task: Task, results: list[EpochResult],
-             differences: list[str] | None) -> dict[str, Any]:
+def _as_json(
+    task: Task, results: list[EpochResult], differences: list[str] | None
+) -> dict[str, Any]:
     epochs = [{**dataclasses.asdict(r), "accuracy": r.accuracy} for r in results]
     for epoch in epochs:
         if epoch["train_loss"] != epoch["train_loss"] or abs(epoch["train_loss"]) == float("inf"):
             epoch["train_loss"] = None
-    return {"design": str(task.design), "recipe": str(task.recipe), "dataset": task.data.name,
-            "selected_on": str(task.data.holdout or "test"),
-            "seed": task.seed, "device": task.device, "engine": results[-1].engine,
-            "epochs": epochs, "same": None if differences is None else not differences,
-            "differences": differences or []}
+    return {
+        "design": str(task.design),
+        "recipe": str(task.recipe),
+        "dataset": task.data.name,
+        "selected_on": str(task.data.holdout or "test"),
+        "seed": task.seed,
+        "device": task.device,
+        "engine": results[-1].engine,
+        "epochs": epochs,
+        "same": None if differences is None else not differences,
+        "differences": differences or [],
+    }

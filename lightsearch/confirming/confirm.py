@@ -34,16 +34,39 @@ from lightsearch.study.trial import versions
 from lightsearch.workers.devices import cores
 from lightsearch.workers.local import local_slots, trains_in_threads
 
-COLUMNS = ("design", "params", *FIGURES, "accuracies", "seeds", "target", "epochs", "recipe",
-           "dataset", "checksum", "engine", "device", "versions")
+COLUMNS = (
+    "design",
+    "params",
+    *FIGURES,
+    "accuracies",
+    "seeds",
+    "target",
+    "epochs",
+    "recipe",
+    "dataset",
+    "checksum",
+    "engine",
+    "device",
+    "versions",
+)
 
 
-def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
-            recipe: Recipe | str | None = None, epochs: int | None = None,
-            dataset: str | Path | DataSet | None = None, data: str | Path | None = None,
-            on: str | Path | DataSet | None = None, study: str | Path | None = None,
-            workers: int | None = None, device: str | None = None, engine: str | None = None,
-            quiet: bool = False) -> pd.DataFrame:
+def confirm(
+    designs: Asked,
+    seeds: int = 10,
+    *,
+    target: float | None = None,
+    recipe: Recipe | str | None = None,
+    epochs: int | None = None,
+    dataset: str | Path | DataSet | None = None,
+    data: str | Path | None = None,
+    on: str | Path | DataSet | None = None,
+    study: str | Path | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    engine: str | None = None,
+    quiet: bool = False,
+) -> pd.DataFrame:
     """Train designs again with fresh seeds, unpruned, and say whether their mean is at the target.
 
         result = search(budget=8000, epochs=15)
@@ -78,8 +101,12 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     integer("seeds", seeds, 2, 1000)
-    for name, value in (("target", target), ("epochs", epochs), ("workers", workers),
-                        ("study", study)):
+    for name, value in (
+        ("target", target),
+        ("epochs", epochs),
+        ("workers", workers),
+        ("study", study),
+    ):
         if value is not None:
             checked(name, value)
     for name, images in (("dataset", dataset), ("on", on)):
@@ -89,8 +116,9 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
         source = study_of(designs, rows)
         kept = study if study is not None else source
         folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory()))
-        asked = Arguments(folder, Path(source or folder), recipe, epochs, dataset, data, device,
-                          engine)
+        asked = Arguments(
+            folder, Path(source or folder), recipe, epochs, dataset, data, device, engine
+        )
         picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
         known = [p.target for p in picks if p.target is not None]
         goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
@@ -103,8 +131,13 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
             stack.callback(slot.close)
         ledger = stack.enter_context(Ledger.open(folder, terms.on, terms))
         for pick in picks:
-            ledger.plan(pick.key, fresh_seeds(pick, seeds), label(pick), versions=versions(),
-                        device=pick.task.device)
+            ledger.plan(
+                pick.key,
+                fresh_seeds(pick, seeds),
+                label(pick),
+                versions=versions(),
+                device=pick.task.device,
+            )
         runs = retrained([pick.task for pick in picks], ledger, used)
         for line in _told(runs, picks, ledger, kept=bool(kept)):
             if not quiet:
@@ -116,23 +149,28 @@ def confirm(designs: Asked, seeds: int = 10, *, target: float | None = None,
 # What is said -----------------------------------------------------------------------------------
 
 
-def _told(runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger,
-          *, kept: bool) -> Iterator[str]:
+def _told(
+    runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger, *, kept: bool
+) -> Iterator[str]:
     """A line for the plan, for each run that is over, and for each design at the end."""
     terms = ledger.terms
     designs = plural(len(picks), "design")
-    yield (f"Confirming {designs} with {terms.seeds} fresh seeds each, "
-           f"{plural(terms.epochs, 'epoch')} a seed, on {ledger.runs[picks[0].key].on}: is the "
-           f"mean of the last epoch at {percent(Fraction(terms.target))}?")
+    yield (
+        f"Confirming {designs} with {terms.seeds} fresh seeds each, "
+        f"{plural(terms.epochs, 'epoch')} a seed, on {ledger.runs[picks[0].key].on}: is the "
+        f"mean of the last epoch at {percent(Fraction(terms.target))}?"
+    )
     if kept:
         yield f"  kept in {ledger.folder}; the same call continues"
     order = {pick.key: number for number, pick in enumerate(picks, 1)}
     for job, result in runs:
         planned = ledger.runs[job.key].seeds
         right, total = ledger.right(job.key, job.task.seed)
-        yield (f"  design {order[job.key]}/{len(picks)}  seed {planned.index(job.task.seed) + 1}/"
-               f"{len(planned)} ({job.task.seed})  {percent(right / total)} on "
-               f"{ledger.runs[job.key].on}, {result.seconds * terms.epochs:.0f} s")
+        yield (
+            f"  design {order[job.key]}/{len(picks)}  seed {planned.index(job.task.seed) + 1}/"
+            f"{len(planned)} ({job.task.seed})  {percent(right / total)} on "
+            f"{ledger.runs[job.key].on}, {result.seconds * terms.epochs:.0f} s"
+        )
     found = {(c.design, c.recipe): c for c in ledger.confirmations()}
     for pick in picks:
         yield f"{said(found[pick.key])}: {pick.task.design}"
@@ -143,11 +181,13 @@ def said(one: Confirmation) -> str:
     sample = one.sample
     if len(sample) < 2:
         return f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}"
-    return (f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}: mean "
-            f"{percent(sample.mean, 3)}, sd {100 * sample.sd:.3f}, min "
-            f"{percent(min(sample.correct) / sample.total)}, lower bound "
-            f"{percent(sample.bound(one.error), 3)} at {percent(1 - one.error)} confidence, "
-            f"{sample.hits(one.target)} of {len(sample)} seeds at {percent(one.target)}")
+    return (
+        f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}: mean "
+        f"{percent(sample.mean, 3)}, sd {100 * sample.sd:.3f}, min "
+        f"{percent(min(sample.correct) / sample.total)}, lower bound "
+        f"{percent(sample.bound(one.error), 3)} at {percent(1 - one.error)} confidence, "
+        f"{sample.hits(one.target)} of {len(sample)} seeds at {percent(one.target)}"
+    )
 
 
 def _table(picks: Sequence[Pick], ledger: Ledger) -> pd.DataFrame:
@@ -157,14 +197,23 @@ def _table(picks: Sequence[Pick], ledger: Ledger) -> pd.DataFrame:
     for pick in picks:
         one, task = found[pick.key], pick.task
         accuracies = (right / one.sample.total for right in one.sample.correct)
-        rows.append({
-            "design": one.design, "params": pick.params, **one.figures(),
-            "accuracies": " ".join(f"{accuracy:.6g}" for accuracy in accuracies),
-            "seeds": " ".join(map(str, one.seeds)), "target": float(one.target),
-            "epochs": task.epochs, "recipe": one.recipe, "dataset": task.data.name,
-            "checksum": task.data.checksum, "engine": ledger.engine(pick.key),
-            "device": task.device,
-            "versions": " ".join(f"{k}={v}" for k, v in versions().items())})
+        rows.append(
+            {
+                "design": one.design,
+                "params": pick.params,
+                **one.figures(),
+                "accuracies": " ".join(f"{accuracy:.6g}" for accuracy in accuracies),
+                "seeds": " ".join(map(str, one.seeds)),
+                "target": float(one.target),
+                "epochs": task.epochs,
+                "recipe": one.recipe,
+                "dataset": task.data.name,
+                "checksum": task.data.checksum,
+                "engine": ledger.engine(pick.key),
+                "device": task.device,
+                "versions": " ".join(f"{k}={v}" for k, v in versions().items()),
+            }
+        )
     rows.sort(key=lambda row: (not row["confirmed"], -row["mean"]))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")

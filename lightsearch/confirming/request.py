@@ -58,14 +58,19 @@ def rows_of(designs: Asked) -> list[Design | str | Row]:
         return [designs]
     if isinstance(designs, Sequence):
         return list(designs)
-    raise ArgumentError("`designs` must be a design, its notation, or rows of a leaderboard, but "
-                        f"got {type(designs).__name__}")
+    raise ArgumentError(
+        "`designs` must be a design, its notation, or rows of a leaderboard, but "
+        f"got {type(designs).__name__}"
+    )
 
 
 def study_of(designs: Asked, rows: Sequence[Design | str | Row]) -> str | None:
     """The folder of the study that rows come from, where they know it."""
-    known = (one.attrs.get("study") for one in (designs, *rows)
-             if isinstance(one, pd.DataFrame | pd.Series))
+    known = (
+        one.attrs.get("study")
+        for one in (designs, *rows)
+        if isinstance(one, pd.DataFrame | pd.Series)
+    )
     return next((str(folder) for folder in known if folder), None)
 
 
@@ -87,41 +92,61 @@ class Arguments:
         if isinstance(row, Mapping | pd.Series):
             return self._of_row(row)
         if not isinstance(row, str | Space):
-            raise ArgumentError("`designs` must be designs, their notation, or rows of a "
-                                f"leaderboard, but got {row!r}")
+            raise ArgumentError(
+                "`designs` must be designs, their notation, or rows of a "
+                f"leaderboard, but got {row!r}"
+            )
         design = parse(row) if isinstance(row, str) else row
         recipe = self.recipe or DEFAULT_RECIPE
         recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
         device = chosen_device(self.device or DEFAULTS.device)
         engine = chosen_engine(self.engine or DEFAULTS.engine, device)
         epochs = DEFAULTS.epochs if self.epochs is None else self.epochs
-        return self._made(Task(design, recipe, self._images(self.dataset or DEFAULTS.dataset),
-                               epochs, DEFAULTS.seed, engine, device))
+        return self._made(
+            Task(
+                design,
+                recipe,
+                self._images(self.dataset or DEFAULTS.dataset),
+                epochs,
+                DEFAULTS.seed,
+                engine,
+                device,
+            )
+        )
 
     def _of_row(self, row: Row) -> Pick:
         for name in ("recipe", "epochs"):
             if getattr(self, name) is not None:
-                raise ArgumentError(f"`{name}` must not be given with a leaderboard's row, which "
-                                    f"has its own, but got {name}={getattr(self, name)!r}")
+                raise ArgumentError(
+                    f"`{name}` must not be given with a leaderboard's row, which "
+                    f"has its own, but got {name}={getattr(self, name)!r}"
+                )
         task = rebuild(row)
         where = str(self.data or catalogue.images_file(task.data.name, self.source) or "")
         reference = dataclasses.replace(task.data, holdout=None, where=where)
         if self.dataset is not None:
             reference = self._images(self.dataset)
             if reference.checksum != task.data.checksum:
-                raise ArgumentError("`dataset` must be what the row was trained on, with the "
-                                    f"checksum {task.data.checksum}, but got "
-                                    f"{reference.name!r} with {reference.checksum}")
+                raise ArgumentError(
+                    "`dataset` must be what the row was trained on, with the "
+                    f"checksum {task.data.checksum}, but got "
+                    f"{reference.name!r} with {reference.checksum}"
+                )
         device = task.device if self.device is None else chosen_device(self.device)
-        engine = task.engine if self.engine is None and self.device is None \
+        engine = (
+            task.engine
+            if self.engine is None and self.device is None
             else chosen_engine(self.engine or "auto", device)
-        task = dataclasses.replace(task, data=reference, tested_on=None, device=device,
-                                   engine=engine)
+        )
+        task = dataclasses.replace(
+            task, data=reference, tested_on=None, device=device, engine=engine
+        )
         selected_on = str(row["selected_on"])
         holdout_of(selected_on)  # refuses what is none
         target = float(row.get("target", math.nan))  # an older leaderboard has none
-        return self._made(task, target=None if math.isnan(target) else target,
-                          selected_on=selected_on)
+        return self._made(
+            task, target=None if math.isnan(target) else target, selected_on=selected_on
+        )
 
     def _made(self, task: Task, **more: Any) -> Pick:
         dataset = references.fetch(task.data)
@@ -150,36 +175,46 @@ def one_value(name: str, values: Iterable[Any]) -> Any:
     """The one value that all designs share."""
     found = list(dict.fromkeys(values))
     if len(found) > 1:
-        raise ArgumentError(f"designs that are confirmed together must have one `{name}`, but got "
-                            f"{', '.join(map(str, found))}")
+        raise ArgumentError(
+            f"designs that are confirmed together must have one `{name}`, but got "
+            f"{', '.join(map(str, found))}"
+        )
     return found[0]
 
 
-def terms_of(picks: Sequence[Pick], seeds: int, target: float, on: str | Path | DataSet | None,
-             data: str | Path | None) -> tuple[Terms, Callable[[Pick], str]]:
+def terms_of(
+    picks: Sequence[Pick],
+    seeds: int,
+    target: float,
+    on: str | Path | DataSet | None,
+    data: str | Path | None,
+) -> tuple[Terms, Callable[[Pick], str]]:
     """The terms, and how each design's images are labelled."""
     reference = one_value("dataset", [p.task.data for p in picks])
     epochs = one_value("epochs", [p.task.epochs for p in picks])
     own = references.fetch(reference)
     other = own if on is None else on if isinstance(on, DataSet) else open_dataset(on, data)
     name = "test" if other.checksum == own.checksum else other.name
-    terms = Terms(seeds, str(exact(target)), epochs, reference.name, reference.checksum, name,
-                  other.checksum)
+    terms = Terms(
+        seeds, str(exact(target)), epochs, reference.name, reference.checksum, name, other.checksum
+    )
 
     def label(pick: Pick) -> str:
         if name == "test":
             said = {None: "", "test": ", selected on"}.get(pick.selected_on, ", not selected on")
             return f"{reference.name} test{said}"
-        known = (own.train[0], own.test[0]) if pick.selected_on in (None, "test") \
-            else (own.train[0],)
+        known = (
+            (own.train[0], own.test[0]) if pick.selected_on in (None, "test") else (own.train[0],)
+        )
         met = references.overlap(other.test[0], *known)
         return name + (f", {met:,} of {len(other.test[1]):,} images seen before" if met else "")
 
     return terms, label
 
 
-def test_on(pick: Pick, on: str | Path | DataSet | None, data: str | Path | None,
-            folder: Path) -> Pick:
+def test_on(
+    pick: Pick, on: str | Path | DataSet | None, data: str | Path | None, folder: Path
+) -> Pick:
     if on is None:
         return pick
     reference = _reference(on, data, folder)

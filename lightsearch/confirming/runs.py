@@ -37,9 +37,13 @@ Over: TypeAlias = tuple[Job, EpochResult]
 
 def retrained(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
     """Train all that is left, seed by seed and design by design; yields the runs that are over."""
-    waiting = [Job(key, dataclasses.replace(task, seed=seed))
-               for task in tasks for key in (key_of(task),) for seed in ledger.runs[key].seeds
-               if ledger.runs[key].last(seed, ledger.terms.epochs) is None]
+    waiting = [
+        Job(key, dataclasses.replace(task, seed=seed))
+        for task in tasks
+        for key in (key_of(task),)
+        for seed in ledger.runs[key].seeds
+        if ledger.runs[key].last(seed, ledger.terms.epochs) is None
+    ]
     free = list(slots)
     running: dict[Future[tuple[State, EpochResult]], tuple[Job, Slot]] = {}
     try:
@@ -74,8 +78,9 @@ def _submitted(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, Epoc
     return slot.submit(run_epoch, job.task, state, done + 1)
 
 
-def _committed(job: Job, future: Future[tuple[State, EpochResult]],
-               ledger: Ledger) -> EpochResult | None:
+def _committed(
+    job: Job, future: Future[tuple[State, EpochResult]], ledger: Ledger
+) -> EpochResult | None:
     """Commit an epoch; its result where it was the run's last."""
     try:
         state, result = future.result()

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from lightsearch.data.references import DataRef
 
 _LAZY = {
-    "DataRef": "references", "DataSet": "dataset", "Holdout": "holdout",
-    "folder_dataset": "image_files", "load": "named", "make_dataset": "dataset",
-    "open_dataset": "image_files", "torchvision_dataset": "image_files",
+    "DataRef": "references",
+    "DataSet": "dataset",
+    "Holdout": "holdout",
+    "folder_dataset": "image_files",
+    "load": "named",
+    "make_dataset": "dataset",
+    "open_dataset": "image_files",
+    "torchvision_dataset": "image_files",
 }
 
 
@@ -31,5 +36,13 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-__all__ = ["DataRef", "DataSet", "Holdout", "folder_dataset", "load", "make_dataset",
-           "open_dataset", "torchvision_dataset"]
+__all__ = [
+    "DataRef",
+    "DataSet",
+    "Holdout",
+    "folder_dataset",
+    "load",
+    "make_dataset",
+    "open_dataset",
+    "torchvision_dataset",
+]

@@ -33,21 +33,33 @@ class DataSet:
         integer("classes", self.classes, 1, MAX_CLASSES)
         for part, pair in (("train", self.train), ("test", self.test)):
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
-                raise ArgumentError(f"`{part}` must be a tensor of images and one of labels, but "
-                                    f"got {_abbreviate(pair)}: see make_dataset")
+                raise ArgumentError(
+                    f"`{part}` must be a tensor of images and one of labels, but "
+                    f"got {_abbreviate(pair)}: see make_dataset"
+                )
             images, labels = pair
-            if images.dtype != torch.uint8 or images.ndim != 4 or labels.dtype != torch.int64 \
-                    or labels.shape != images.shape[:1] or not images.numel():
+            if (
+                images.dtype != torch.uint8
+                or images.ndim != 4
+                or labels.dtype != torch.int64
+                or labels.shape != images.shape[:1]
+                or not images.numel()
+            ):
                 raise ArgumentError(
                     "a DataSet must have uint8 images of shape (N, C, H, W) and int64 labels of "
                     f"shape (N,), but got {images.dtype} {tuple(images.shape)} and "
-                    f"{labels.dtype} {tuple(labels.shape)}: see make_dataset")
+                    f"{labels.dtype} {tuple(labels.shape)}: see make_dataset"
+                )
             if images.shape[1:] != self.train[0].shape[1:]:
-                raise ArgumentError("training and test images must have one shape, but got "
-                                    f"{self.shape} and {tuple(images.shape[1:])}")
+                raise ArgumentError(
+                    "training and test images must have one shape, but got "
+                    f"{self.shape} and {tuple(images.shape[1:])}"
+                )
             if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
-                raise ArgumentError(f"{part} labels must be from 0 to {self.classes - 1}, but got "
-                                    f"{int(labels.min())} to {int(labels.max())}")
+                raise ArgumentError(
+                    f"{part} labels must be from 0 to {self.classes - 1}, but got "
+                    f"{int(labels.min())} to {int(labels.max())}"
+                )
 
     @property
     def shape(self) -> Shape:
@@ -98,30 +110,40 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
 
 def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
     """Make a data set as `make_dataset` does, under any name."""
-    pairs = [_check_split(part, *_check_pair(part, given))
-             for part, given in (("train", train), ("test", test))]
+    pairs = [
+        _check_split(part, *_check_pair(part, given))
+        for part, given in (("train", train), ("test", test))
+    ]
     shapes = [tuple(images.shape[1:]) for images, _ in pairs]
     if shapes[0] != shapes[1]:
-        raise DataError(f"training and test images must have one shape, but got {shapes[0]} "
-                        f"and {shapes[1]}")
+        raise DataError(
+            f"training and test images must have one shape, but got {shapes[0]} and {shapes[1]}"
+        )
     classes = 1 + int(pairs[0][1].max())
     if classes > MAX_CLASSES or classes < 2:
-        raise DataError(f"labels must name 2 to {MAX_CLASSES} classes, but got {classes} "
-                        "in the training labels")
+        raise DataError(
+            f"labels must name 2 to {MAX_CLASSES} classes, but got {classes} "
+            "in the training labels"
+        )
     counts = torch.bincount(pairs[0][1], minlength=classes)
     if int(counts.min()) == 0:
-        raise DataError("every class must have a training image, but class "
-                        f"{int(counts.argmin())} of {classes} has none")
+        raise DataError(
+            "every class must have a training image, but class "
+            f"{int(counts.argmin())} of {classes} has none"
+        )
     if int(pairs[1][1].max()) >= classes:
-        raise DataError(f"test labels must be below {classes}, the number of training classes, "
-                        f"but got {int(pairs[1][1].max())}")
+        raise DataError(
+            f"test labels must be below {classes}, the number of training classes, "
+            f"but got {int(pairs[1][1].max())}"
+        )
     return DataSet(name, pairs[0], pairs[1], classes)
 
 
 def _check_pair(part: str, given: Any) -> tuple[Any, Any]:
     if not isinstance(given, tuple | list) or len(given) != 2:
-        raise DataError(f"`{part}` must be a pair of images and labels, but got "
-                        f"{_abbreviate(given)}")
+        raise DataError(
+            f"`{part}` must be a pair of images and labels, but got {_abbreviate(given)}"
+        )
     return given[0], given[1]
 
 
@@ -135,20 +157,26 @@ def _check_split(part: str, images: Any, labels: Any) -> Split:
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or max(pixels.shape[2:]) > 96:
-        raise DataError(f"{part} images must be (N, H, W) or (N, C, H, W) with C of 1 or 3 and at "
-                        f"most 96x96 pixels, but got {tuple(pixels.shape)}")
+        raise DataError(
+            f"{part} images must be (N, H, W) or (N, C, H, W) with C of 1 or 3 and at "
+            f"most 96x96 pixels, but got {tuple(pixels.shape)}"
+        )
     if len(pixels) == 0 or 0 in pixels.shape:
         raise DataError(f"{part} images must not be empty, but got {tuple(pixels.shape)}")
     if pixels.is_floating_point():
         if not bool(((pixels >= 0) & (pixels <= 1)).all()):
-            raise DataError(f"{part} images of floating point must be from 0 to 1, but got "
-                            f"{float(pixels.min()):g} to {float(pixels.max()):g}")
+            raise DataError(
+                f"{part} images of floating point must be from 0 to 1, but got "
+                f"{float(pixels.min()):g} to {float(pixels.max()):g}"
+            )
         pixels = (pixels * 255).round().to(torch.uint8)
     if pixels.dtype != torch.uint8:
         raise DataError(f"{part} images must be uint8 or floating point, but got {pixels.dtype}")
     if classes.shape != (len(pixels),) or classes.is_floating_point() or classes.is_complex():
-        raise DataError(f"{part} labels must be {len(pixels)} integers, one an image, but got "
-                        f"{classes.dtype} of shape {tuple(classes.shape)}")
+        raise DataError(
+            f"{part} labels must be {len(pixels)} integers, one an image, but got "
+            f"{classes.dtype} of shape {tuple(classes.shape)}"
+        )
     classes = classes.long()
     if int(classes.min()) < 0:
         raise DataError(f"{part} labels must be >= 0, but got {int(classes.min())}")
@@ -162,6 +190,7 @@ def _copy_tensor(part: str, noun: str, values: Any) -> Tensor:
             values = np.array(values, dtype=values.dtype.newbyteorder("="), order="C")
         tensor = torch.as_tensor(values).detach().cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(f"{part} {noun} must be a tensor or an array of numbers, but: "
-                        f"{error}") from error
+        raise DataError(
+            f"{part} {noun} must be a tensor or an array of numbers, but: {error}"
+        ) from error
     return tensor.clone(memory_format=torch.contiguous_format)

@@ -39,8 +39,9 @@ def holdout_of(text: str) -> Holdout | None:
         return None
     match = re.fullmatch(r"val\(size=(\d{1,18}),seed=(-?\d{1,20})\)", text)
     if match is None:
-        raise ArgumentError("`selected_on` must be test, or like val(size=10000,seed=0), "
-                            f"but got {text[:80]!r}")
+        raise ArgumentError(
+            f"`selected_on` must be test, or like val(size=10000,seed=0), but got {text[:80]!r}"
+        )
     return Holdout(int(match[1]), int(match[2]))
 
 
@@ -53,12 +54,14 @@ def make_holdout_mask(labels: Tensor, classes: int, holdout: Holdout) -> Tensor:
     counts = torch.bincount(labels, minlength=classes)
     parts = counts.double() * holdout.size / len(labels)
     sizes = parts.long()
-    for index in torch.argsort(sizes - parts, stable=True)[:holdout.size - int(sizes.sum())]:
+    for index in torch.argsort(sizes - parts, stable=True)[: holdout.size - int(sizes.sum())]:
         sizes[index] += 1  # the largest remainders get the images that rounding left over
     if not 0 < holdout.size < len(labels) or bool(((sizes < 1) | (sizes >= counts)).any()):
-        raise DataError(f"`val_size` must leave images of every class on both sides, but got "
-                        f"val_size={holdout.size} of {len(labels)} training images, of which the "
-                        f"smallest class has {int(counts.min())}")
+        raise DataError(
+            f"`val_size` must leave images of every class on both sides, but got "
+            f"val_size={holdout.size} of {len(labels)} training images, of which the "
+            f"smallest class has {int(counts.min())}"
+        )
     mask = torch.zeros(len(labels), dtype=torch.bool)
     for index, size in enumerate(sizes.tolist()):
         members = torch.nonzero(labels == index).flatten()

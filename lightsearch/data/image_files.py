@@ -18,8 +18,9 @@ from lightsearch.errors import ArgumentError, DataError, suggestion
 Array = np.ndarray[Any, Any]
 
 
-def open_dataset(what: str | Path, data: str | Path | None = None, *, size: int = 32,
-                 gray: bool = False) -> DataSet:
+def open_dataset(
+    what: str | Path, data: str | Path | None = None, *, size: int = 32, gray: bool = False
+) -> DataSet:
     """Return the data set of a name, or of a folder of images, as `search` accepts them.
 
     `data` is the folder of a named set, or the folder to download it to. `size` and `gray` are
@@ -34,12 +35,21 @@ def open_dataset(what: str | Path, data: str | Path | None = None, *, size: int 
     if Path(what).is_dir():
         return folder_dataset(what, size=size, gray=gray)
     known = (*NAMES, *TORCHVISION)
-    raise ArgumentError(f"`dataset` must be one of {', '.join(known)}, a folder of images, or a "
-                        f"DataSet, but got {str(what)!r}{suggestion(what, known)}")
+    raise ArgumentError(
+        f"`dataset` must be one of {', '.join(known)}, a folder of images, or a "
+        f"DataSet, but got {str(what)!r}{suggestion(what, known)}"
+    )
 
 
-def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, test: float = 0.2,
-                   seed: int = 0, name: str | None = None) -> DataSet:
+def folder_dataset(
+    folder: str | Path,
+    *,
+    size: int = 32,
+    gray: bool = False,
+    test: float = 0.2,
+    seed: int = 0,
+    name: str | None = None,
+) -> DataSet:
     """Read a data set from a folder that has a folder of image files for each class.
 
         leaves/train/oak/1.png  leaves/train/elm/7.jpg  ...  leaves/test/oak/2.png  ...
@@ -57,22 +67,33 @@ def folder_dataset(folder: str | Path, *, size: int = 32, gray: bool = False, te
     if not root.is_dir():
         raise DataError(f"a folder of images must exist, but {root} does not")
     title = name or f"{root.resolve().name}-{size}{'-gray' if gray else ''}"
-    parts = [root / "train", next((root / p for p in ("test", "val") if (root / p).is_dir()),
-                                  root / "test")]
+    parts = [
+        root / "train",
+        next((root / p for p in ("test", "val") if (root / p).is_dir()), root / "test"),
+    ]
     if not all(part.is_dir() for part in parts):
         return _split(_read_classes(root, _list_classes(root), size, gray), test, seed, title)
     classes = _list_classes(parts[0])
     unknown = set(_list_classes(parts[1])) - set(classes)
     if unknown:
-        raise DataError(f"test classes must be among the training ones, but {parts[1]} has "
-                        f"{', '.join(sorted(unknown))} too")
+        raise DataError(
+            f"test classes must be among the training ones, but {parts[1]} has "
+            f"{', '.join(sorted(unknown))} too"
+        )
     train, tests = (_read_classes(part, classes, size, gray) for part in parts)
     return make_dataset(train, tests, name=title)
 
 
-def torchvision_dataset(name: str, folder: str | Path | None = None, *, size: int = 32,
-                        gray: bool = False, test: float = 0.2, seed: int = 0,
-                        download: bool = True) -> DataSet:
+def torchvision_dataset(
+    name: str,
+    folder: str | Path | None = None,
+    *,
+    size: int = 32,
+    gray: bool = False,
+    test: float = 0.2,
+    seed: int = 0,
+    download: bool = True,
+) -> DataSet:
     """Read a classification set of torchvision by its name, such as "CIFAR10" or "gtsrb".
 
     The set is read from `folder`, or downloaded to it. Without `folder`, that is the user's cache
@@ -85,14 +106,18 @@ def torchvision_dataset(name: str, folder: str | Path | None = None, *, size: in
     _check(size, gray, test, seed)
     kind("name", name, str, "a name")
     if name.lower() not in TORCHVISION:
-        raise ArgumentError(f"`name` must be one of {', '.join(TORCHVISION)}, "
-                            f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}")
+        raise ArgumentError(
+            f"`name` must be one of {', '.join(TORCHVISION)}, "
+            f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}"
+        )
     from torchvision import datasets  # here, since this import takes a second
 
     maker = getattr(datasets, TORCHVISION[name.lower()])
     title = f"{name.lower()}-{size}{'-gray' if gray else ''}"
-    parts = [_read_set(maker, part, Path(folder or cache_folder()), download, size, gray)
-             for part in _list_part_arguments(maker)]
+    parts = [
+        _read_set(maker, part, Path(folder or cache_folder()), download, size, gray)
+        for part in _list_part_arguments(maker)
+    ]
     if len(parts) == 1:
         return _split(parts[0], test, seed, title)
     return make_dataset(parts[0], parts[1], name=title)
@@ -112,8 +137,10 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
 def _list_classes(folder: Path) -> list[str]:
     names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if len(names) < 2:
-        raise DataError(f"a folder of images must have a folder for each of two classes or more, "
-                        f"but {folder} has {len(names)}")
+        raise DataError(
+            f"a folder of images must have a folder for each of two classes or more, "
+            f"but {folder} has {len(names)}"
+        )
     return names
 
 
@@ -122,13 +149,14 @@ def _read_classes(folder: Path, classes: list[str], size: int, gray: bool) -> tu
 
     images, labels = [], []
     for label, name in enumerate(classes):
-        files = sorted(p for p in (folder / name).rglob("*")
-                       if p.suffix.lower() in IMG_EXTENSIONS)
+        files = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
         images += [_read_image(file, size, gray) for file in files]
         labels += [label] * len(files)
     if not images:
-        raise DataError(f"a folder of images must have some, but {folder} has none that end in "
-                        f"{', '.join(IMG_EXTENSIONS)}")
+        raise DataError(
+            f"a folder of images must have some, but {folder} has none that end in "
+            f"{', '.join(IMG_EXTENSIONS)}"
+        )
     return np.stack(images), np.array(labels)
 
 
@@ -138,8 +166,13 @@ def _read_image(file: Path, size: int, gray: bool) -> Array:
     try:
         with Image.open(file) as image:
             return _fit(image, size, gray)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError,
-            ValueError) as error:
+    except (
+        OSError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         raise DataError(f"an image file must be readable, but {file} is not: {error}") from error
 
 
@@ -163,20 +196,29 @@ def _list_part_arguments(maker: Any) -> list[dict[str, Any]]:
     if "train" in takes:
         return [{"train": True}, {"train": False}]
     if "split" in takes:
-        return [{"split": "train"}, {"split": "val" if maker.__name__ in
-                                     ("Imagenette", "CLEVRClassification") else "test"}]
+        return [
+            {"split": "train"},
+            {
+                "split": "val"
+                if maker.__name__ in ("Imagenette", "CLEVRClassification")
+                else "test"
+            },
+        ]
     return [{}]
 
 
-def _read_set(maker: Any, part: dict[str, Any], root: Path, download: bool, size: int,
-              gray: bool) -> tuple[Array, Array]:
+def _read_set(
+    maker: Any, part: dict[str, Any], root: Path, download: bool, size: int, gray: bool
+) -> tuple[Array, Array]:
     more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
     try:
         samples: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
         pairs = [(_fit(image, size, gray), int(label)) for image, label in samples]
     except Exception as error:  # torchvision's readers raise many kinds
-        raise DataError(f"torchvision's {maker.__name__} must be readable in {root} or "
-                        f"downloadable, but: {error}") from error
+        raise DataError(
+            f"torchvision's {maker.__name__} must be readable in {root} or "
+            f"downloadable, but: {error}"
+        ) from error
     images, labels = zip(*pairs, strict=True)
     return np.stack(images), np.array(labels)
 
@@ -188,8 +230,10 @@ def _split(pair: tuple[Array, Array], test: float, seed: int, name: str) -> Data
     images, labels = pair
     try:
         train_x, test_x, train_y, test_y = train_test_split(
-            images, labels, test_size=test, stratify=labels, random_state=seed)
+            images, labels, test_size=test, stratify=labels, random_state=seed
+        )
     except ValueError as error:
-        raise DataError(f"each class must have images enough to hold some out, but: {error}"
-                        ) from error
+        raise DataError(
+            f"each class must have images enough to hold some out, but: {error}"
+        ) from error
     return make_dataset((train_x, train_y), (test_x, test_y), name=name)

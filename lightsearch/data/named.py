@@ -34,10 +34,15 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
     nor downloaded.
     """
     if name not in NAMES:
-        raise ArgumentError(f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
-                            f"but got {name!r}{suggestion(name, NAMES)}")
-    return _load(name, None if folder is None else str(path("folder", folder).resolve()),
-                 os.environ.get("LIGHTSEARCH_DATA"))
+        raise ArgumentError(
+            f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
+            f"but got {name!r}{suggestion(name, NAMES)}"
+        )
+    return _load(
+        name,
+        None if folder is None else str(path("folder", folder).resolve()),
+        os.environ.get("LIGHTSEARCH_DATA"),
+    )
 
 
 @functools.lru_cache(maxsize=4)
@@ -60,8 +65,11 @@ def found(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, 
     """
     if name == "digits":
         return load(name), "scikit-learn"
-    return _find(name, None if folder is None else str(Path(folder).resolve()),
-                 os.environ.get("LIGHTSEARCH_DATA"))
+    return _find(
+        name,
+        None if folder is None else str(Path(folder).resolve()),
+        os.environ.get("LIGHTSEARCH_DATA"),
+    )
 
 
 def _find(name: str, folder: str | None, environment: str | None) -> tuple[DataSet | None, str]:
@@ -84,11 +92,13 @@ def cache_folder() -> str:
 def _format_missing(name: str, folders: list[Path], downloads: bool) -> str:
     places = ", ".join(map(str, folders))
     failure = " and could not be downloaded" if downloads else ""
-    return (f"the data set {name!r} was not found in {places}{failure}. Either line works:\n"
-            f"  lightsearch search --dataset {name} --data FOLDER     "
-            f"(FOLDER as torchvision lays it out, with {LAYOUT[name]}/raw inside)\n"
-            "  lightsearch search --dataset digits --target 0.95     "
-            "(8x8 digits that come with scikit-learn)")
+    return (
+        f"the data set {name!r} was not found in {places}{failure}. Either line works:\n"
+        f"  lightsearch search --dataset {name} --data FOLDER     "
+        f"(FOLDER as torchvision lays it out, with {LAYOUT[name]}/raw inside)\n"
+        "  lightsearch search --dataset digits --target 0.95     "
+        "(8x8 digits that come with scikit-learn)"
+    )
 
 
 # Through torchvision ----------------------------------------------------------------------------
@@ -110,12 +120,15 @@ def _read(name: str, root: Path, download: bool) -> DataSet | None:
     except (RuntimeError, OSError, HTTPException) as error:
         if download or "not found" in str(error).lower():
             return None
-        raise DataError(f"the data set {name!r} in {root} must be whole, but reading it failed: "
-                        f"{error}. Delete it there to have it downloaded again") from error
+        raise DataError(
+            f"the data set {name!r} in {root} must be whole, but reading it failed: "
+            f"{error}. Delete it there to have it downloaded again"
+        ) from error
     except (ValueError, TypeError, KeyError, AssertionError) as error:
-        raise DataError(f"the data set {name!r} in {root} must be whole, but a file of it is "
-                        f"damaged: {error!r}. Delete it there to have it downloaded again"
-                        ) from error
+        raise DataError(
+            f"the data set {name!r} in {root} must be whole, but a file of it is "
+            f"damaged: {error!r}. Delete it there to have it downloaded again"
+        ) from error
     return assemble(_split(name, train), _split(name, test), name)
 
 

@@ -38,8 +38,12 @@ class DataRef:
 
 def save(dataset: DataSet, path: Path) -> None:
     """Write a data set as safetensors, for workers and for resuming."""
-    tensors = {"train.images": dataset.train[0], "train.labels": dataset.train[1],
-               "test.images": dataset.test[0], "test.labels": dataset.test[1]}
+    tensors = {
+        "train.images": dataset.train[0],
+        "train.labels": dataset.train[1],
+        "test.images": dataset.test[0],
+        "test.labels": dataset.test[1],
+    }
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     save_file(tensors, part, metadata={"name": dataset.name})
     with part.open("rb") as file:
@@ -68,12 +72,14 @@ def _map_file(name: str, path: Path) -> DataSet:
     """Map a data set from a file, in memory that processes share. The caller checks its sum."""
     try:
         tensors = load_file(path)
-        train, test = ((tensors[f"{part}.images"], tensors[f"{part}.labels"])
-                       for part in ("train", "test"))
+        train, test = (
+            (tensors[f"{part}.images"], tensors[f"{part}.labels"]) for part in ("train", "test")
+        )
         return DataSet(name, train, test, 1 + int(train[1].max()))
     except (OSError, KeyError, RuntimeError, SafetensorError, ArgumentError) as error:
-        raise DataError(f"the data set {name!r} must be readable at {str(path)!r}, but: "
-                        f"{error}") from error
+        raise DataError(
+            f"the data set {name!r} must be readable at {str(path)!r}, but: {error}"
+        ) from error
 
 
 _LENT: dict[str, DataSet] = {}
@@ -124,9 +130,11 @@ def _fetch(ref: DataRef) -> DataSet:
     else:
         dataset = _map_file(ref.name, Path(ref.where))
     if dataset.checksum != ref.checksum:
-        raise DataError(f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
-                        f"the one found has {dataset.checksum}: give the folder of the one that "
-                        "was trained on")
+        raise DataError(
+            f"the data set {ref.name!r} must have the checksum {ref.checksum}, but "
+            f"the one found has {dataset.checksum}: give the folder of the one that "
+            "was trained on"
+        )
     return dataset
 
 
@@ -163,7 +171,9 @@ def tested_on(ref: DataRef, other: DataRef) -> DataSet:
 def _tested_on(ref: DataRef, other: DataRef) -> DataSet:
     trained, tested = fetch(ref), fetch(other)
     if trained.shape != tested.shape or int(tested.test[1].max()) >= trained.classes:
-        raise DataError(f"images to test on must be as those trained on, {trained.shape} of "
-                        f"{trained.classes} classes, but {tested.name!r} has {tested.shape} of "
-                        f"{tested.classes} classes")
+        raise DataError(
+            f"images to test on must be as those trained on, {trained.shape} of "
+            f"{trained.classes} classes, but {tested.name!r} has {tested.shape} of "
+            f"{tested.classes} classes"
+        )
     return DataSet(tested.name, trained.train, tested.test, trained.classes)

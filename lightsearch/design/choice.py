@@ -24,20 +24,25 @@ class Choice:
         if len(self.options) < 2:
             raise DesignError(f"a choice must have at least 2 options, but got {self.options!r}")
         if any(isinstance(option, Choice) for option in self.options):
-            raise DesignError("a choice of values must not hold another choice: list the values "
-                              f"of both, but got {self.options!r}")
+            raise DesignError(
+                "a choice of values must not hold another choice: list the values "
+                f"of both, but got {self.options!r}"
+            )
         seen: set[tuple[type, Any]] = set()
         for option in self.options:
             if not isinstance(option, Hashable):
-                raise DesignError("the options of a choice must be plain values or layers, but "
-                                  f"got {option!r}")
+                raise DesignError(
+                    f"the options of a choice must be plain values or layers, but got {option!r}"
+                )
             key = (bool if isinstance(option, bool) else type(option), option)
             if key in seen:
                 raise DesignError(f"the options of a choice must differ, but got {option!r} twice")
             seen.add(key)
         if self.name is not None and not _is_name(self.name):
-            raise DesignError("the name of a choice must be letters, digits and _, starting with "
-                              f"a letter, but got name={self.name!r}")
+            raise DesignError(
+                "the name of a choice must be letters, digits and _, starting with "
+                f"a letter, but got name={self.name!r}"
+            )
 
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""

@@ -79,8 +79,9 @@ def _ask_once(choose: Choose) -> Callable[[Choice, str], Any]:
         index = choose(path, options)
         if type(index) is int and 0 <= index < len(options):
             return options[index]
-        raise DesignError(f"`choose` must give an index below {len(options)} at {path}, but gave "
-                          f"{index!r}")
+        raise DesignError(
+            f"`choose` must give an index below {len(options)} at {path}, but gave {index!r}"
+        )
 
     return ask
 
@@ -133,7 +134,8 @@ def _find_open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
     for spec in specs(type(layer)):
         value = getattr(layer, spec.name)
         if isinstance(value, Choice) or (
-                isinstance(value, Seq) and any(is_open for _, is_open in _find_open_parts(value))):
+            isinstance(value, Seq) and any(is_open for _, is_open in _find_open_parts(value))
+        ):
             fields.append((spec.name, value))
     return tuple(fields)
 
@@ -159,8 +161,10 @@ def named_choices(space: Space | Fielded) -> dict[str, Choice]:
             continue
         first = choices.setdefault(choice.name, choice)
         if first.options != choice.options:
-            raise DesignError(f"the choice named {choice.name!r} must have the same options "
-                              f"everywhere, but got {first!r} and {choice!r}")
+            raise DesignError(
+                f"the choice named {choice.name!r} must have the same options "
+                f"everywhere, but got {first!r} and {choice!r}"
+            )
     return choices
 
 
@@ -217,12 +221,16 @@ def replay(decisions: Mapping[str, int]) -> Choose:
 
     def choose(path: str, options: tuple[Any, ...]) -> int:
         if path not in decisions:
-            raise DesignError(f"the record must decide {path!r}, but it decides only "
-                              f"{', '.join(decisions) or 'nothing'}")
+            raise DesignError(
+                f"the record must decide {path!r}, but it decides only "
+                f"{', '.join(decisions) or 'nothing'}"
+            )
         index = decisions[path]
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(options):
-            raise DesignError(f"the record must give an index below {len(options)} for {path!r}, "
-                              f"but got {index!r}")
+            raise DesignError(
+                f"the record must give an index below {len(options)} for {path!r}, "
+                f"but got {index!r}"
+            )
         return index
 
     return choose
@@ -274,6 +282,15 @@ def designs(space: Space) -> Iterator[Design]:
         yield design
 
 
-__all__ = ["Choose", "chooser", "decode", "designs", "enumerate_choices", "fill_fields",
-           "layers_of",
-           "named_choices", "recording", "replay"]
+__all__ = [
+    "Choose",
+    "chooser",
+    "decode",
+    "designs",
+    "enumerate_choices",
+    "fill_fields",
+    "layers_of",
+    "named_choices",
+    "recording",
+    "replay",
+]

@@ -51,8 +51,10 @@ class Spec:
         noun = "an integer" if self.kind == "integer" else "a number"
         extra = f", or {self.auto!r}" if self.auto else ""
         if self.high < math.inf:
-            return f"must be {noun} from {self.low:.10g} to {'below ' if self.below else ''}" \
-                   f"{self.high:.10g}{extra}"
+            return (
+                f"must be {noun} from {self.low:.10g} to {'below ' if self.below else ''}"
+                f"{self.high:.10g}{extra}"
+            )
         return f"must be {noun} >= {self.low:.10g}{extra}"
 
     def accept(self, value: Any) -> Any:
@@ -86,14 +88,26 @@ def _declare(kind: Kind, default: Any, short: str | None, **more: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def integer(default: Any = dataclasses.MISSING, *, short: str | None = None, low: int = 1,
-            high: float = 1_000_000, auto: str | None = None) -> Any:
+def integer(
+    default: Any = dataclasses.MISSING,
+    *,
+    short: str | None = None,
+    low: int = 1,
+    high: float = 1_000_000,
+    auto: str | None = None,
+) -> Any:
     """Declare an integer field, `low <= value <= high`. It also accepts the word `auto`."""
     return _declare("integer", default, short, low=low, high=high, auto=auto)
 
 
-def real(default: Any = dataclasses.MISSING, *, short: str | None = None, low: float = 0.0,
-         high: float = math.inf, below: bool = False) -> Any:
+def real(
+    default: Any = dataclasses.MISSING,
+    *,
+    short: str | None = None,
+    low: float = 0.0,
+    high: float = math.inf,
+    below: bool = False,
+) -> Any:
     """Declare a field of finite numbers, `low <= value <= high` (`< high` with `below`)."""
     return _declare("real", default, short, low=low, high=high, below=below)
 
@@ -133,13 +147,16 @@ def _check_notation(spec: Spec, earlier: list[Spec]) -> None:
     """Raise `DesignError` for a name that the notation could not read back or tell apart."""
     for word_ in (spec.name, spec.short, *spec.options, *([spec.auto] if spec.auto else [])):
         if not _WORD.fullmatch(word_):
-            raise DesignError(f"the names and words of `{spec.name}` must be letters, digits, _ "
-                              f"and -, starting with a letter, but got {word_!r}")
+            raise DesignError(
+                f"the names and words of `{spec.name}` must be letters, digits, _ "
+                f"and -, starting with a letter, but got {word_!r}"
+            )
     taken = {name for other in earlier for name in (other.name, other.short)}
     for name in (spec.name, spec.short):
         if name in taken:
-            raise DesignError("the names of fields, and their short forms, must differ, "
-                              f"but got {name!r} twice")
+            raise DesignError(
+                f"the names of fields, and their short forms, must differ, but got {name!r} twice"
+            )
 
 
 def check_fields(owner: Any, label: str) -> None:

@@ -34,8 +34,10 @@ def settle_convolution(layer: Layer) -> None:
     kernel, padding = getattr(layer, "kernel"), getattr(layer, "padding")  # noqa: B009
     if padding == "same" and not is_choice(kernel):
         if kernel % 2 == 0:
-            raise DesignError("`kernel` must be odd where padding='same', "
-                              f"but got kernel={kernel}: give the padding as a number")
+            raise DesignError(
+                "`kernel` must be odd where padding='same', "
+                f"but got kernel={kernel}: give the padding as a number"
+            )
         set_fields(layer, padding=kernel // 2)
     if "none" in (getattr(layer, "act"), getattr(layer, "norm")):  # noqa: B009
         set_fields(layer, order="norm-act")
@@ -114,8 +116,10 @@ class _PoolingLayer(Layer):
         if stride == "kernel" and not is_choice(kernel):
             set_fields(self, stride=kernel)
         if not is_choice(kernel) and not is_choice(padding) and 2 * padding > kernel:
-            raise DesignError("`padding` must be at most half the kernel, "
-                              f"but got padding={padding} with kernel={kernel}")
+            raise DesignError(
+                "`padding` must be at most half the kernel, "
+                f"but got padding={padding} with kernel={kernel}"
+            )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -206,8 +210,16 @@ se = SqueezeExcite
 residual = Residual
 
 for _name, _kind in {
-    "conv": Conv, "depthwise": Depthwise, "separable": Separable, "maxpool": MaxPool,
-    "avgpool": AvgPool, "gap": Gap, "linear": Linear, "dropout": Dropout, "gate": Gate,
-    "se": SqueezeExcite, "residual": Residual,
+    "conv": Conv,
+    "depthwise": Depthwise,
+    "separable": Separable,
+    "maxpool": MaxPool,
+    "avgpool": AvgPool,
+    "gap": Gap,
+    "linear": Linear,
+    "dropout": Dropout,
+    "gate": Gate,
+    "se": SqueezeExcite,
+    "residual": Residual,
 }.items():
     register_kind(_name, _kind)

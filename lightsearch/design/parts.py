@@ -59,10 +59,12 @@ class Seq:
 
     def __post_init__(self) -> None:
         for part in self.parts:
-            if not isinstance(part, Layer | Repeat | Choice) \
-                    or (isinstance(part, Choice) and not has_layer_options(part)):
-                raise DesignError("a part must be a layer, a sequence or a choice, "
-                                  f"but got {part!r}")
+            if not isinstance(part, Layer | Repeat | Choice) or (
+                isinstance(part, Choice) and not has_layer_options(part)
+            ):
+                raise DesignError(
+                    f"a part must be a layer, a sequence or a choice, but got {part!r}"
+                )
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
@@ -127,12 +129,14 @@ def oneof(*options: Any, name: str | None = None) -> Any:
         raise DesignError("a choice must have at least 2 options, but got none")
     if _is_part(options[0]):
         if not all(_is_part(option) for option in options):
-            raise DesignError("the options of a choice must be all layers or all values, "
-                              f"but got {options!r}")
+            raise DesignError(
+                f"the options of a choice must be all layers or all values, but got {options!r}"
+            )
         options = tuple(seq(option) for option in options)
     elif any(_is_part(option) for option in options):
-        raise DesignError("the options of a choice must be all layers or all values, "
-                          f"but got {options!r}")
+        raise DesignError(
+            f"the options of a choice must be all layers or all values, but got {options!r}"
+        )
     if len(options) == 1:
         return options[0]
     return Choice(tuple(options), name)
@@ -193,8 +197,11 @@ def is_positional(spec: Spec, layer: Fielded) -> bool:
 def explicit_fields(layer: Fielded) -> tuple[tuple[Spec, Any], ...]:
     """Return the fields of `layer` that its text must state: those that are not the default."""
     values = {spec.name: getattr(layer, spec.name) for spec in specs(type(layer))}
-    return tuple((spec, values[spec.name]) for spec in specs(type(layer))
-                 if spec.required or not _is_default(layer, spec, values))
+    return tuple(
+        (spec, values[spec.name])
+        for spec in specs(type(layer))
+        if spec.required or not _is_default(layer, spec, values)
+    )
 
 
 def _is_default(layer: Fielded, spec: Spec, values: dict[str, Any]) -> bool:
@@ -220,8 +227,9 @@ def register_kind(name: str, cls: type[Layer]) -> None:
     Raises `DesignError` for a name that is not lower-case letters, digits and `_`, or is taken.
     """
     if not (isinstance(name, str) and name.isascii() and name.isidentifier() and name.islower()):
-        raise DesignError("the name of a layer kind must be lower-case letters, digits and _, "
-                          f"but got {name!r}")
+        raise DesignError(
+            f"the name of a layer kind must be lower-case letters, digits and _, but got {name!r}"
+        )
     known = _KINDS.get(name)
     if known is not None and known.__qualname__ != cls.__qualname__:
         raise DesignError(f"the layer kind {name!r} is registered already")
@@ -250,7 +258,23 @@ def set_formatter(formatter: Callable[[Seq | Fielded], str]) -> None:
 
 
 __all__ = [
-    "Choice", "Design", "Fielded", "Layer", "Part", "Repeat", "Seq", "Space", "body",
-    "has_layer_options", "is_decided", "kind_of", "kinds", "maybe", "oneof", "register_kind",
-    "repeat", "seq", "set_formatter",
+    "Choice",
+    "Design",
+    "Fielded",
+    "Layer",
+    "Part",
+    "Repeat",
+    "Seq",
+    "Space",
+    "body",
+    "has_layer_options",
+    "is_decided",
+    "kind_of",
+    "kinds",
+    "maybe",
+    "oneof",
+    "register_kind",
+    "repeat",
+    "seq",
+    "set_formatter",
 ]

@@ -23,8 +23,12 @@ Streams: TypeAlias = "int | Mapping[str, Tensor]"
 def purposes(recipe: Recipe) -> tuple[str, ...]:
     """Return what `recipe` draws for. Each purpose has its own stream: `key(stream, purpose)`."""
     affine = recipe.rotation or recipe.shear or recipe.scale or recipe.shift
-    strengths = {"affine": affine, "brightness": recipe.brightness, "contrast": recipe.contrast,
-                 "erasing": recipe.erasing}
+    strengths = {
+        "affine": affine,
+        "brightness": recipe.brightness,
+        "contrast": recipe.contrast,
+        "erasing": recipe.erasing,
+    }
     return tuple(purpose for purpose, strength in strengths.items() if strength)
 
 
@@ -36,10 +40,12 @@ def augment(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
     """
     drawn = purposes(recipe)
     if "affine" in drawn:
-        grid = F.affine_grid(_inverse_maps(images, recipe, stream), list(images.shape),
-                             align_corners=False)
-        images = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros",
-                               align_corners=False)
+        grid = F.affine_grid(
+            _inverse_maps(images, recipe, stream), list(images.shape), align_corners=False
+        )
+        images = F.grid_sample(
+            images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
+        )
     return augment_values(images, recipe, stream)
 
 

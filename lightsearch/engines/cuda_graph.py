@@ -55,9 +55,18 @@ class Captured(Eager):
 
     evaluation_batch = 2500
 
-    def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
-                 device: str = "cuda", precision: str = "float32", *,
-                 record: bool = True, own: bool = True) -> None:
+    def __init__(
+        self,
+        design: Design,
+        recipe: Recipe,
+        data: DataSet,
+        seed: int,
+        device: str = "cuda",
+        precision: str = "float32",
+        *,
+        record: bool = True,
+        own: bool = True,
+    ) -> None:
         self.own = own_kernels(device, precision) if own else None
         if self.own is not None:
             self.layout = torch.contiguous_format
@@ -84,8 +93,9 @@ class Captured(Eager):
         if self.own is None or isinstance(streams, int) or "affine" not in streams:
             return super()._pixels(images, batch, streams)
         rest = len(streams) > 1
-        pixels: Tensor = self.own.warp(images, batch, streams["affine"], self.recipe,
-                                       None if rest else (self.mean, self.std))
+        pixels: Tensor = self.own.warp(
+            images, batch, streams["affine"], self.recipe, None if rest else (self.mean, self.std)
+        )
         if rest:
             pixels = self._normalised(augment_values(pixels, self.recipe, streams))
         return pixels
@@ -94,8 +104,9 @@ class Captured(Eager):
         if self.own is None:
             super()._descend(scores, labels, batch)
             return
-        slopes = self.own.descend(scores, labels, batch, self.recipe.smoothing, self.loss,
-                                  self.correct)
+        slopes = self.own.descend(
+            scores, labels, batch, self.recipe.smoothing, self.loss, self.correct
+        )
         scores.backward(slopes)  # type: ignore[no-untyped-call]
 
     def _optimizer(self) -> torch.optim.Optimizer:
@@ -150,8 +161,10 @@ class Captured(Eager):
             for names, tensors in self._by_type():
                 flat = torch.cat([state[name].reshape(-1) for name in names])
                 parts = torch.split(flat.to(tensors[0]), [tensor.numel() for tensor in tensors])
-                torch._foreach_copy_(tensors, [part.view(tensor.shape) for part, tensor
-                                               in zip(parts, tensors, strict=True)])
+                torch._foreach_copy_(
+                    tensors,
+                    [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)],
+                )
             self.loss.zero_()
             self.correct.zero_()
 
@@ -162,8 +175,10 @@ class Captured(Eager):
             for names, tensors in self._by_type():
                 flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu()
                 parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-                found |= {name: part.view(tensor.shape).clone() for name, part, tensor
-                          in zip(names, parts, tensors, strict=True)}
+                found |= {
+                    name: part.view(tensor.shape).clone()
+                    for name, part, tensor in zip(names, parts, tensors, strict=True)
+                }
         return {name: found[name] for name in self.places}
 
     def _tensors(self) -> State:
@@ -176,8 +191,11 @@ class Captured(Eager):
         return [(each, [self.places[name].detach() for name in each]) for each in names]
 
     def _memory(self) -> list[Tensor]:
-        return [value for parameter in self.parameters
-                for value in self.optimizer.state[parameter].values()]
+        return [
+            value
+            for parameter in self.parameters
+            for value in self.optimizer.state[parameter].values()
+        ]
 
     # Work ------------------------------------------------------------------------------------
 
@@ -226,15 +244,17 @@ class Captured(Eager):
         """Upload what the steps of an epoch are told."""
         assert max(len(batch.images) for batch in batches) <= len(self.batch)
         order = torch.cat([batch.images for batch in batches])
-        self.order[:len(order)].copy_(order)
-        self.rates[:len(batches)].copy_(torch.tensor([batch.rate for batch in batches]))
-        self.towards[:len(batches)].copy_(torch.tensor([batch.towards for batch in batches]))
+        self.order[: len(order)].copy_(order)
+        self.rates[: len(batches)].copy_(torch.tensor([batch.rate for batch in batches]))
+        self.towards[: len(batches)].copy_(torch.tensor([batch.towards for batch in batches]))
         augment = torch.tensor([signed(batch.augment_stream) for batch in batches])
         dropout = torch.tensor([signed(batch.dropout_stream) for batch in batches])
-        columns = [*(keys(augment, purpose) for purpose in self.purposes),
-                   *(keys(dropout, index) for index in range(len(self.dropouts)))]
+        columns = [
+            *(keys(augment, purpose) for purpose in self.purposes),
+            *(keys(dropout, index) for index in range(len(self.dropouts))),
+        ]
         if columns:
-            self.keys[:len(batches)].copy_(torch.stack(columns, 1))
+            self.keys[: len(batches)].copy_(torch.stack(columns, 1))
         self.step.zero_()
         self.first.zero_()
 
@@ -242,20 +262,25 @@ class Captured(Eager):
         """One step, on the next `count` images of the epoch."""
         self._next(count)
         drawn, row = len(self.purposes), self.row.unbind()
-        self._gradients(self.batch[:count], dict(zip(self.purposes, row[:drawn], strict=True)),
-                        row[drawn:])
+        self._gradients(
+            self.batch[:count], dict(zip(self.purposes, row[:drawn], strict=True)), row[drawn:]
+        )
         self.optimizer.step()
         self._follow(self.toward)
 
     def _next(self, count: int) -> None:
         """Read the step's own part of the tables, and count on."""
         if self.own is not None:
-            self.own.advance((self.order, self.rates, self.towards, self.keys),
-                             (self.step, self.first),
-                             (self.batch, self.rate, self.toward, self.row), count)
+            self.own.advance(
+                (self.order, self.rates, self.towards, self.keys),
+                (self.step, self.first),
+                (self.batch, self.rate, self.toward, self.row),
+                count,
+            )
             return
-        torch.index_select(self.order, 0, self.first + self.counting[:count],
-                           out=self.batch[:count])
+        torch.index_select(
+            self.order, 0, self.first + self.counting[:count], out=self.batch[:count]
+        )
         self.rate.copy_(self.rates.index_select(0, self.step)[0])
         self.toward.copy_(self.towards.index_select(0, self.step)[0])
         self.row.copy_(self.keys.index_select(0, self.step)[0])
@@ -346,8 +371,11 @@ def _triton_works(device: str) -> bool:
     except ImportError:
         return False
     except Exception as error:  # whatever a compiler may raise
-        warnings.warn(f"PyTorch's own kernels train on {device}, not ours, since Triton does not "
-                      f"work there: {error}", stacklevel=2)
+        warnings.warn(
+            f"PyTorch's own kernels train on {device}, not ours, since Triton does not "
+            f"work there: {error}",
+            stacklevel=2,
+        )
         return False
     return True
 
@@ -363,7 +391,8 @@ def _placed(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
             raise MemoryError(
                 "there is not enough memory on the GPU for this design and batch size beside what "
                 "else runs there: fewer trials at once (`slots_per_gpu`) take less. "
-                f"PyTorch said: {str(error).splitlines()[0]}") from error
+                f"PyTorch said: {str(error).splitlines()[0]}"
+            ) from error
 
 
 # From epoch to epoch ----------------------------------------------------------------------------
@@ -371,8 +400,9 @@ def _placed(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
 _KEPT = threading.local()  # a cache only: the engine that this thread used last
 
 
-def resident(design: Design, recipe: Recipe, data: DataSet, seed: int, device: str,
-             precision: str) -> Captured:
+def resident(
+    design: Design, recipe: Recipe, data: DataSet, seed: int, device: str, precision: str
+) -> Captured:
     """An engine for one more epoch of a trial: the one before's, if this thread still has it.
 
     It must be given its state by `begin` or `load`, as a new one must.

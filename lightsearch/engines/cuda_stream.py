@@ -28,8 +28,9 @@ def new_stream(device: str) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
-def captured(work: Callable[[], None], stream: torch.cuda.Stream | None,
-             pool: Any) -> Callable[[], None]:
+def captured(
+    work: Callable[[], None], stream: torch.cuda.Stream | None, pool: Any
+) -> Callable[[], None]:
     """`work` as one call: a graph's replay, or itself on a processor. Call it under `BACKWARD`.
 
     Graphs may share the memory of `pool` if none is replayed beside another. `torch.cuda.graph`
@@ -59,8 +60,11 @@ def on_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None
     if stream is None:
         yield
         return
-    with (torch.cuda.device(stream.device), torch.cuda.stream(stream),
-          FLAGS.held(tf32=precision == "tf32")):
+    with (
+        torch.cuda.device(stream.device),
+        torch.cuda.stream(stream),
+        FLAGS.held(tf32=precision == "tf32"),
+    ):
         yield
 
 

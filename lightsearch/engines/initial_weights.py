@@ -32,8 +32,9 @@ def initialise(module: nn.Module, seed: int) -> None:
         bound = part.weight[0].numel() ** -0.5
         for name, tensor in (("weight", part.weight), ("bias", part.bias)):
             if tensor is not None:
-                draw = uniform(key(seed, "initial", index, name), *tensor.shape,
-                               device=tensor.device)
+                draw = uniform(
+                    key(seed, "initial", index, name), *tensor.shape, device=tensor.device
+                )
                 tensor.copy_((2 * draw - 1) * bound)
 
 

@@ -46,8 +46,15 @@ class Eager:
     evaluation_batch = 500  # small enough for the cache, large enough to hide the calls
     layout = torch.channels_last  # of images in memory
 
-    def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
-                 device: str = "cpu", precision: str = "float32") -> None:
+    def __init__(
+        self,
+        design: Design,
+        recipe: Recipe,
+        data: DataSet,
+        seed: int,
+        device: str = "cpu",
+        precision: str = "float32",
+    ) -> None:
         self.design, self.recipe, self.data, self.seed = design, recipe, data, seed
         self.device, self.precision = torch.device(device), precision
         self.flag = current_flag()
@@ -79,8 +86,10 @@ class Eager:
 
     def state(self) -> State:
         """Return a copy of the weights, their average and the optimizer's memory."""
-        return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-                for name, value in self._tensors().items()}
+        return {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in self._tensors().items()
+        }
 
     def _tensors(self) -> State:
         found = under(MODEL, self.model.state_dict())
@@ -95,8 +104,10 @@ class Eager:
         """Return the shape of each tensor in a state after a step, by name."""
         found = {name: tuple(tensor.shape) for name, tensor in self._tensors().items()}
         for index, parameter in enumerate(self.parameters):
-            found |= {optimizer_key(index, name): tuple(parameter.shape)
-                      for name in memories(self.recipe)}
+            found |= {
+                optimizer_key(index, name): tuple(parameter.shape)
+                for name in memories(self.recipe)
+            }
             if counts_steps(self.recipe):
                 found[optimizer_key(index, "step")] = ()
         return found
@@ -132,8 +143,9 @@ class Eager:
         self._gradients(batch, augment_stream, keys)
         self.optimizer.step()
 
-    def _gradients(self, batch: Tensor, augment_stream: Streams,
-                   dropout_keys: Iterable[int | Tensor]) -> None:
+    def _gradients(
+        self, batch: Tensor, augment_stream: Streams, dropout_keys: Iterable[int | Tensor]
+    ) -> None:
         """Compute the gradients of a batch, and add its loss and correct images to the totals."""
         images, labels = _on_device(self.data, "train", self.device)
         self.model.train()
@@ -185,8 +197,11 @@ class Eager:
         images, labels = _on_device(self.data, "test", self.device)
         module.eval()
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for pixels, truth in zip(torch.split(images, self.evaluation_batch),
-                                 torch.split(labels, self.evaluation_batch), strict=True):
+        for pixels, truth in zip(
+            torch.split(images, self.evaluation_batch),
+            torch.split(labels, self.evaluation_batch),
+            strict=True,
+        ):
             self.flag.check()
             scores = module(self._normalised(pixels.to(torch.float32).div_(255)))
             correct += (scores.argmax(1) == truth).sum()
@@ -199,8 +214,10 @@ _Pairs: TypeAlias = tuple[list[Tensor], list[Tensor]]
 def _pairs(average: nn.Module, model: nn.Module) -> tuple[_Pairs, _Pairs]:
     """Pair the tensors of both modules: first those to average, then the counters to copy."""
     averages, values = average.state_dict(), model.state_dict()
-    names = ([k for k, v in averages.items() if v.is_floating_point()],
-             [k for k, v in averages.items() if not v.is_floating_point()])
+    names = (
+        [k for k, v in averages.items() if v.is_floating_point()],
+        [k for k, v in averages.items() if not v.is_floating_point()],
+    )
     floats, counters = (([averages[k] for k in ks], [values[k] for k in ks]) for ks in names)
     return floats, counters
 
@@ -219,13 +236,15 @@ def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
     return _CACHE[entry]
 
 
-def made_optimizer(recipe: Recipe, parameters: list[nn.Parameter],
-                   **how: bool) -> torch.optim.Optimizer:
+def made_optimizer(
+    recipe: Recipe, parameters: list[nn.Parameter], **how: bool
+) -> torch.optim.Optimizer:
     """Make PyTorch's optimizer of a recipe. `how` chooses among its implementations."""
     shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **how}
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=recipe.momentum,
-                               nesterov=recipe.momentum > 0, **shared)
+        return torch.optim.SGD(
+            parameters, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **shared
+        )
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
     return kind(parameters, **shared)
 

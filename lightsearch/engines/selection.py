@@ -29,11 +29,14 @@ def chosen_engine(name: str, device: str) -> str:
     Raises `ArgumentError` for an unknown name, and for native where it cannot run.
     """
     if name not in ENGINES:
-        raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
-                            f"but got engine={name!r}{suggestion(name, ENGINES)}")
+        raise ArgumentError(
+            f"`engine` must be one of {', '.join(ENGINES)}, "
+            f"but got engine={name!r}{suggestion(name, ENGINES)}"
+        )
     if name == "native" and device != "cpu":
-        raise ArgumentError(f"`engine` must be 'torch' on a {device} device, "
-                            f"but got engine={name!r}")
+        raise ArgumentError(
+            f"`engine` must be 'torch' on a {device} device, but got engine={name!r}"
+        )
     if name == "native" and trouble():
         raise ArgumentError(f"`engine` must be 'torch' here, but got engine={name!r}: {trouble()}")
     if name == "auto":
@@ -56,14 +59,17 @@ def checked_precision(name: str, engine: str, device: str) -> str:
     Raises `ArgumentError` for an unknown name, for tf32 without a GPU and for bf16 with native.
     """
     if name not in PRECISIONS:
-        raise ArgumentError(f"`precision` must be one of {', '.join(PRECISIONS)}, "
-                            f"but got precision={name!r}")
+        raise ArgumentError(
+            f"`precision` must be one of {', '.join(PRECISIONS)}, but got precision={name!r}"
+        )
     if name == "tf32" and device == "cpu":
-        raise ArgumentError("`precision` must be float32 or bf16 on a cpu device, "
-                            f"but got precision={name!r}")
+        raise ArgumentError(
+            f"`precision` must be float32 or bf16 on a cpu device, but got precision={name!r}"
+        )
     if name != "float32" and engine == "native":
-        raise ArgumentError("`precision` must be float32 with engine='native', "
-                            f"but got precision={name!r}")
+        raise ArgumentError(
+            f"`precision` must be float32 with engine='native', but got precision={name!r}"
+        )
     return name
 
 
@@ -93,8 +99,9 @@ def engine_named(label: str) -> str:
     """The engine of a label. Raises `ArgumentError` for no engine."""
     name = label.partition("-")[0]
     if name not in ENGINES[1:]:
-        raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES[1:])}, "
-                            f"but got engine={label!r}")
+        raise ArgumentError(
+            f"`engine` must be one of {', '.join(ENGINES[1:])}, but got engine={label!r}"
+        )
     return name
 
 
@@ -104,8 +111,15 @@ def precision_named(label: str) -> str:
     return said if said in PRECISIONS else "float32"
 
 
-def start(name: str, design: Design, recipe: Recipe, data: DataSet, seed: int,
-          device: str, precision: str = "float32") -> Engine:
+def start(
+    name: str,
+    design: Design,
+    recipe: Recipe,
+    data: DataSet,
+    seed: int,
+    device: str,
+    precision: str = "float32",
+) -> Engine:
     """The engine `name`, which must know the design, before its first step.
 
     Raises `ArgumentError` for a precision that it does not have.

@@ -34,11 +34,16 @@ def count_values(weights: State) -> int:
     return sum(tensor.numel() for tensor in weights.values() if tensor.is_floating_point())
 
 
-def _fold_steps(steps: tuple[Step, ...], weights: State, prefix: str, folded: State,
-                ) -> tuple[Step, ...]:
+def _fold_steps(
+    steps: tuple[Step, ...],
+    weights: State,
+    prefix: str,
+    folded: State,
+) -> tuple[Step, ...]:
     """Return the steps of a sequence folded. Adds their weights to `found`."""
-    return tuple(_fold_step(step, weights, f"{prefix}{index}.", folded)
-                 for index, step in enumerate(steps))
+    return tuple(
+        _fold_step(step, weights, f"{prefix}{index}.", folded) for index, step in enumerate(steps)
+    )
 
 
 def _fold_step(step: Step, weights: State, prefix: str, folded: State) -> Step:
@@ -61,8 +66,9 @@ def _fold_step(step: Step, weights: State, prefix: str, folded: State) -> Step:
     return made_of(step, tuple(ops))
 
 
-def _fold_norm(ops: list[tuple[str, Op]], name: str, norm: BatchNorm, prefix: str, own: State,
-               folded: State) -> tuple[str, Op]:
+def _fold_norm(
+    ops: list[tuple[str, Op]], name: str, norm: BatchNorm, prefix: str, own: State, folded: State
+) -> tuple[str, Op]:
     """Return the convolution that replaces a batch norm: the one before it, which is taken off
     `ops`, or a new one."""
     before = ops[-1][1] if ops else None
@@ -79,6 +85,12 @@ def _fold_norm(ops: list[tuple[str, Op]], name: str, norm: BatchNorm, prefix: st
 
 def _fuse(kernel: Tensor, bias: Tensor | None, norm: State) -> tuple[Tensor, Tensor]:
     weight, shift = fuse_conv_bn_weights(
-        kernel, bias, norm["running_mean"], norm["running_var"], EPSILON, norm["weight"],
-        norm["bias"])
+        kernel,
+        bias,
+        norm["running_mean"],
+        norm["running_var"],
+        EPSILON,
+        norm["weight"],
+        norm["bias"],
+    )
     return weight.detach(), shift.detach()

@@ -31,8 +31,10 @@ def import_extra(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ExportError(f"ONNX needs the package {name.split('.')[0]}: pip install "
-                          f"'lightsearch[export]' ({error})") from None
+        raise ExportError(
+            f"ONNX needs the package {name.split('.')[0]}: pip install "
+            f"'lightsearch[export]' ({error})"
+        ) from None
 
 
 def graph_of(module: nn.Module, shape: Shape) -> Any:
@@ -45,8 +47,14 @@ def graph_of(module: nn.Module, shape: Shape) -> Any:
     batch = torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
-            _make_portable(module), (torch.zeros(2, *shape),), dynamo=True, verbose=False,
-            input_names=["images"], output_names=["scores"], dynamic_shapes=({0: batch},))
+            _make_portable(module),
+            (torch.zeros(2, *shape),),
+            dynamo=True,
+            verbose=False,
+            input_names=["images"],
+            output_names=["scores"],
+            dynamic_shapes=({0: batch},),
+        )
         assert program is not None
         model = program.model_proto
     graph = model.graph
@@ -78,8 +86,9 @@ def quantise(model: Any, images: Tensor, normalise: Callable[[Tensor], Tensor]) 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, before)
-        quantization.quantize_static(before, after, Reader(), per_channel=True,
-                                     activation_type=int8, weight_type=int8)
+        quantization.quantize_static(
+            before, after, Reader(), per_channel=True, activation_type=int8, weight_type=int8
+        )
         return _compact(onnx.load(after))
 
 
@@ -122,11 +131,15 @@ def session(model: bytes | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, 
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        inference = runtime.InferenceSession(model if isinstance(model, bytes) else str(model),
-                                             options, providers=["CPUExecutionProvider"])
+        inference = runtime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
     except Exception as error:  # its errors have no common base
-        raise ExportError(f"an ONNX file must be a model that onnxruntime runs, but: {error}") \
-            from None
+        raise ExportError(
+            f"an ONNX file must be a model that onnxruntime runs, but: {error}"
+        ) from None
 
     def scores(images: Tensor) -> Tensor:
         name = inference.get_inputs()[0].name

@@ -49,8 +49,9 @@ class Prediction:
         return self.probabilities[self.label]
 
 
-def predict(net: str | Path, images: str | Path, *,
-            invert: bool | None = None) -> list[Prediction]:
+def predict(
+    net: str | Path, images: str | Path, *, invert: bool | None = None
+) -> list[Prediction]:
     """Predict the class of an image file, or of each one in a folder and its subfolders.
 
         for one in predict("net.onnx", "digits/"):
@@ -72,8 +73,9 @@ def predict(net: str | Path, images: str | Path, *,
     for path, pixels, inverted in inputs:
         scores = network.scores(network.normalise(pixels[None]))
         shares = torch.softmax(scores[0].double(), 0)
-        predictions.append(Prediction(path, int(shares.argmax()), tuple(shares.tolist()),
-                                      inverted))
+        predictions.append(
+            Prediction(path, int(shares.argmax()), tuple(shares.tolist()), inverted)
+        )
     return predictions
 
 
@@ -84,13 +86,13 @@ def _files(path: Path) -> list[Path]:
         raise ArgumentError(f"`images` must be an image or a folder of images, but got {path}")
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise ArgumentError(f"`images` must be a folder with images ({', '.join(SUFFIXES)}), but "
-                            f"{path} has none")
+        raise ArgumentError(
+            f"`images` must be a folder with images ({', '.join(SUFFIXES)}), but {path} has none"
+        )
     return files
 
 
-def _prepare(path: Path, network: ExportedNet,
-             invert: bool | None) -> tuple[Path, Tensor, bool]:
+def _prepare(path: Path, network: ExportedNet, invert: bool | None) -> tuple[Path, Tensor, bool]:
     """Return `path`, its pixels from 0 to 1 in the network's shape, and if they are inverted."""
     channels, *_ = network.shape
     image = _read(path, channels)

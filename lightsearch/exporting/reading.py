@@ -39,8 +39,10 @@ class ExportedNet:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return pixels from 0 to 1, of (N, C, H, W), normalised as in training."""
-        mean, std = (torch.tensor([float(value) for value in self.metadata[name].split(",")])
-                     for name in ("mean", "std"))
+        mean, std = (
+            torch.tensor([float(value) for value in self.metadata[name].split(",")])
+            for name in ("mean", "std")
+        )
         return (pixels - mean[:, None, None]) / std[:, None, None]
 
 
@@ -53,16 +55,19 @@ def open_net(path: str | Path) -> ExportedNet:
     path = checked("net", path)
     readers = {".onnx": _onnx, ".pt2": _pt2, ".safetensors": _safetensors}
     if path.suffix not in readers:
-        raise ArgumentError(f"a network must be a file that ends in {', '.join(readers)}, "
-                            f"but got {path}")
+        raise ArgumentError(
+            f"a network must be a file that ends in {', '.join(readers)}, but got {path}"
+        )
     if not path.is_file():
         raise ArgumentError(f"a network must be a file, but there is no {path}")
     network = readers[path.suffix](path)
     missing = {"input", "mean", "std", "background", "dataset"} - network.metadata.keys()
     if missing:
-        raise ExportError(f"a network must say how its images are normalised, but {path} has no "
-                          f"{', '.join(sorted(missing))} in its metadata: was it written by "
-                          "lightsearch?")
+        raise ExportError(
+            f"a network must say how its images are normalised, but {path} has no "
+            f"{', '.join(sorted(missing))} in its metadata: was it written by "
+            "lightsearch?"
+        )
     return network
 
 
@@ -80,8 +85,9 @@ def _pt2(path: Path) -> ExportedNet:
         program = torch.export.load(path, extra_files=files)
         metadata = json.loads(files[NOTE] or "{}")
     except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, OSError) as error:
-        raise ExportError(f"a .pt2 must be a program that torch.export wrote, but {path} is not: "
-                          f"{error}") from None
+        raise ExportError(
+            f"a .pt2 must be a program that torch.export wrote, but {path} is not: {error}"
+        ) from None
     return ExportedNet(scorer(program.module()), metadata)
 
 

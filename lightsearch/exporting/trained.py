@@ -58,17 +58,29 @@ class TrainedNet:
         """The metadata of a file: all that is needed to use the network and to judge it."""
         mean, std = self.data.mean_std
         return {
-            "lightsearch": versions()["lightsearch"], "design": str(self.design),
+            "lightsearch": versions()["lightsearch"],
+            "design": str(self.design),
             "parameters": str(cost(self.design, self.data.shape).params),
-            "input": format_shape(self.data.shape), "classes": str(self.data.classes),
-            "mean": _numbers(mean), "std": _numbers(std),
+            "input": format_shape(self.data.shape),
+            "classes": str(self.data.classes),
+            "mean": _numbers(mean),
+            "std": _numbers(std),
             "background": f"{_background(self.data):.4f}",
-            "dataset": self.data.name, "checksum": self.data.checksum, **self.record}
+            "dataset": self.data.name,
+            "checksum": self.data.checksum,
+            **self.record,
+        }
 
 
-def find_net(source: Source, *, rank: int = 1, study: str | Path | None = None,
-             dataset: DataSet | None = None, data: str | Path | None = None,
-             told: Told | None = None) -> TrainedNet:
+def find_net(
+    source: Source,
+    *,
+    rank: int = 1,
+    study: str | Path | None = None,
+    dataset: DataSet | None = None,
+    data: str | Path | None = None,
+    told: Told | None = None,
+) -> TrainedNet:
     """Return the trained network of a search's result, of a leaderboard's row, or of a file.
 
     `source` is a `SearchResult` or a study's folder, whose row at `rank` is taken; a row, perhaps
@@ -100,8 +112,13 @@ def _row(result: SearchResult, rank: int) -> Row:
     return row
 
 
-def _net_of_row(row: Row, folder: Path | None, dataset: DataSet | None, data: str | Path | None,
-                told: Told | None) -> TrainedNet:
+def _net_of_row(
+    row: Row,
+    folder: Path | None,
+    dataset: DataSet | None,
+    data: str | Path | None,
+    told: Told | None,
+) -> TrainedNet:
     if folder is not None and data is None:
         data = images_file(str(row.get("dataset")), folder)
     task = rebuild(row, dataset=dataset, data=data)
@@ -110,31 +127,51 @@ def _net_of_row(row: Row, folder: Path | None, dataset: DataSet | None, data: st
         return _train_again(task, row, told)
     accuracy, epoch = float(row["best_accuracy"]), int(row["best_epoch"])
     record = {
-        **_settings(task), "epoch": str(epoch), "accuracy": str(accuracy),
-        "selected_on": str(row["selected_on"]), "engine": str(row["engine"]),
+        **_settings(task),
+        "epoch": str(epoch),
+        "accuracy": str(accuracy),
+        "selected_on": str(row["selected_on"]),
+        "engine": str(row["engine"]),
         "versions": str(row["versions"]),
-        "protocol": _protocol(task, accuracy, epoch,
-                              f"the best one by the {row['selected_on']} images"),
-        "origin": f"kept by the study, trial {int(row['trial'])}"}
+        "protocol": _protocol(
+            task, accuracy, epoch, f"the best one by the {row['selected_on']} images"
+        ),
+        "origin": f"kept by the study, trial {int(row['trial'])}",
+    }
     return TrainedNet(task.design, fetch(task.data), weights, record)
 
 
-def net_of_training(task: Task, results: Sequence[EpochResult], state: State, *,
-                    origin: str = "trained just now", chosen: str = "the last one trained",
-                    selected_on: str = "none") -> TrainedNet:
+def net_of_training(
+    task: Task,
+    results: Sequence[EpochResult],
+    state: State,
+    *,
+    origin: str = "trained just now",
+    chosen: str = "the last one trained",
+    selected_on: str = "none",
+) -> TrainedNet:
     """Return the network of a state after the last of `results`."""
     last = results[-1]
     record = {
-        **_settings(task), "epoch": str(last.epoch), "accuracy": str(last.accuracy),
-        "selected_on": selected_on, "engine": last.engine,
+        **_settings(task),
+        "epoch": str(last.epoch),
+        "accuracy": str(last.accuracy),
+        "selected_on": selected_on,
+        "engine": last.engine,
         "versions": " ".join(f"{k}={v}" for k, v in versions().items()),
-        "protocol": _protocol(task, last.accuracy, last.epoch, chosen), "origin": origin}
+        "protocol": _protocol(task, last.accuracy, last.epoch, chosen),
+        "origin": origin,
+    }
     return TrainedNet(task.design, fetch(task.data), evaluated(state), record)
 
 
 def _settings(task: Task) -> dict[str, str]:
-    return {"recipe": str(task.recipe), "epochs": str(task.epochs), "seed": str(task.seed),
-            "weights": _weights_kind(task)}
+    return {
+        "recipe": str(task.recipe),
+        "epochs": str(task.epochs),
+        "seed": str(task.seed),
+        "weights": _weights_kind(task),
+    }
 
 
 def _weights_kind(task: Task) -> str:
@@ -144,9 +181,11 @@ def _weights_kind(task: Task) -> str:
 def _protocol(task: Task, accuracy: float, epoch: int, chosen: str) -> str:
     total = len(fetch(task.data).test[1])
     share = percent(Fraction(round(accuracy * total), total))
-    return (f"{share} of {total:,} {_images(task)} images, "
-            f"{_weights_kind(task)} weights, epoch {epoch} of {task.epochs}, {chosen}; one run, "
-            f"seed {task.seed}")
+    return (
+        f"{share} of {total:,} {_images(task)} images, "
+        f"{_weights_kind(task)} weights, epoch {epoch} of {task.epochs}, {chosen}; one run, "
+        f"seed {task.seed}"
+    )
 
 
 def _images(task: Task) -> str:
@@ -158,11 +197,15 @@ def _study_weights(folder: Path, row: Row) -> State | None:
     """Return the weights that a study kept of a row's trial, or None if they are gone."""
     number = int(row["trial"])
     trials = {trial.number: trial.candidate for trial in load_result(folder).records}
-    same = number in trials and all(str(getattr(trials[number], name)) == str(row[name])
-                                    for name in ("design", "recipe", "seed"))
+    same = number in trials and all(
+        str(getattr(trials[number], name)) == str(row[name])
+        for name in ("design", "recipe", "seed")
+    )
     if not same:
-        raise StudyError(f"`study` must be the one that the row is from, but in {folder} trial "
-                         f"{number} is another")
+        raise StudyError(
+            f"`study` must be the one that the row is from, but in {folder} trial "
+            f"{number} is another"
+        )
     try:
         return load_weights(folder, number)
     except StudyError:
@@ -181,11 +224,20 @@ def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:
             told(result)
     assert state is not None
     then, now = round(float(row["best_accuracy"]) * results[-1].total), results[-1].correct
-    same = "with the accuracy of the row" if then == now else \
-        f"with {now} correct {_images(task)} images where the row has {then}"
+    same = (
+        "with the accuracy of the row"
+        if then == now
+        else f"with {now} correct {_images(task)} images where the row has {then}"
+    )
     chosen = f"the best one of the row by the {row['selected_on']} images"
-    return net_of_training(task, results, state, origin=f"trained again from the row, {same}",
-                           chosen=chosen, selected_on=str(row["selected_on"]))
+    return net_of_training(
+        task,
+        results,
+        state,
+        origin=f"trained again from the row, {same}",
+        chosen=chosen,
+        selected_on=str(row["selected_on"]),
+    )
 
 
 def _fit_machine(task: Task) -> Task:
@@ -201,16 +253,32 @@ def _fit_machine(task: Task) -> Task:
 def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> TrainedNet:
     weights, metadata = read_weights(path)
     if metadata.get("batch_norm", "") != "as trained":
-        raise ExportError(f"weights to export must be as they were trained, but those of {path} "
-                          "have their batch norm folded: export the row, or its unfolded file")
+        raise ExportError(
+            f"weights to export must be as they were trained, but those of {path} "
+            "have their batch norm folded: export the row, or its unfolded file"
+        )
     if dataset is not None:
         reference = lend(dataset)
     else:
-        reference = DataRef(metadata["dataset"], metadata["checksum"],
-                            "" if data is None else str(data))
-    record = {name: metadata[name] for name in (
-        "recipe", "epochs", "seed", "epoch", "weights", "accuracy", "selected_on", "engine",
-        "versions", "protocol", "origin")}
+        reference = DataRef(
+            metadata["dataset"], metadata["checksum"], "" if data is None else str(data)
+        )
+    record = {
+        name: metadata[name]
+        for name in (
+            "recipe",
+            "epochs",
+            "seed",
+            "epoch",
+            "weights",
+            "accuracy",
+            "selected_on",
+            "engine",
+            "versions",
+            "protocol",
+            "origin",
+        )
+    }
     return TrainedNet(parse(metadata["design"]), fetch(reference), weights, record)
 
 
@@ -224,11 +292,14 @@ def read_weights(path: Path) -> tuple[State, dict[str, str]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
-        raise ExportError(f"a safetensors file must be readable, but {path} is not: {error}") \
-            from None
+        raise ExportError(
+            f"a safetensors file must be readable, but {path} is not: {error}"
+        ) from None
     if "design" not in metadata:
-        raise ExportError(f"a file of weights must say what network they are of, but {path} has "
-                          "no design in its metadata: was it written by lightsearch?")
+        raise ExportError(
+            f"a file of weights must say what network they are of, but {path} has "
+            "no design in its metadata: was it written by lightsearch?"
+        )
     return weights, metadata
 
 
@@ -239,10 +310,12 @@ def _numbers(values: Tensor) -> str:
 def _background(data: DataSet) -> float:
     """Return the mean pixel at the border of the training images, from 0 (black) to 1 (white)."""
     sides = list(_border(data.train[0]))
-    return sum(float(side.double().sum()) for side in sides) / 255 / sum(
-        side.numel() for side in sides)
+    return (
+        sum(float(side.double().sum()) for side in sides)
+        / 255
+        / sum(side.numel() for side in sides)
+    )
 
 
 def _border(images: Tensor) -> Iterator[Tensor]:
-    yield from (images[..., 0, :], images[..., -1, :], images[..., 1:-1, 0],
-                images[..., 1:-1, -1])
+    yield from (images[..., 0, :], images[..., -1, :], images[..., 1:-1, 0], images[..., 1:-1, -1])

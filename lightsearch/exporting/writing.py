@@ -61,15 +61,26 @@ class Exported:
 
     def __str__(self) -> str:
         images = "held-out" if self.metadata["selected_on"].startswith("val") else "test"
-        return (f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} of them for "
-                f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
-                f"{self.total:,} {images} images by the file itself; {self.same:,} have "
-                f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}")
+        return (
+            f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} of them for "
+            f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
+            f"{self.total:,} {images} images by the file itself; {self.same:,} have "
+            f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}"
+        )
 
 
-def export(source: Source, path: str | Path, *, rank: int = 1, fold: bool = False,
-           int8: bool = False, study: str | Path | None = None, dataset: DataSet | None = None,
-           data: str | Path | None = None, told: Told | None = None) -> Exported:
+def export(
+    source: Source,
+    path: str | Path,
+    *,
+    rank: int = 1,
+    fold: bool = False,
+    int8: bool = False,
+    study: str | Path | None = None,
+    dataset: DataSet | None = None,
+    data: str | Path | None = None,
+    told: Told | None = None,
+) -> Exported:
     """Write a trained network to `path`: `.onnx`, `.pt2`, `.safetensors` or `.py`.
 
         result = search(budget=8000, epochs=15)
@@ -119,8 +130,11 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             part = Path(folder) / path.name
-            values, value_bytes = _write_onnx(plan, part, int8) if path.suffix == ".onnx" else \
-                _WRITERS[path.suffix](plan, part)
+            values, value_bytes = (
+                _write_onnx(plan, part, int8)
+                if path.suffix == ".onnx"
+                else _WRITERS[path.suffix](plan, part)
+            )
             scores = _scores(_reader(part), net.data)
             if not int8:
                 _check_scores(path, scores, truth)
@@ -129,12 +143,22 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
             for file in Path(folder).iterdir():
                 file.replace(path.parent / file.name)
     except OSError as error:
-        raise ArgumentError(f"`path` must be a file that can be written, but {path}: {error}") \
-            from None
+        raise ArgumentError(
+            f"`path` must be a file that can be written, but {path}: {error}"
+        ) from None
     same = int((scores.argmax(1) == truth.argmax(1)).sum())
-    return Exported(path, _correct(scores, net.data), len(truth), same, values,
-                    value_bytes, size,
-                    float(net.record["accuracy"]), net.origin, metadata)
+    return Exported(
+        path,
+        _correct(scores, net.data),
+        len(truth),
+        same,
+        values,
+        value_bytes,
+        size,
+        float(net.record["accuracy"]),
+        net.origin,
+        metadata,
+    )
 
 
 def write_weights(net: TrainedNet, path: Path) -> None:
@@ -193,30 +217,39 @@ def _save(weights: State, metadata: dict[str, str], path: Path) -> None:
 
 def _write_pt2(plan: _Plan, path: Path) -> Size:
     example, batch = torch.zeros(2, *plan.net.data.shape), torch.export.Dim("batch")
-    program = torch.export.export(_load_module(plan.costed, plan.weights), (example,),
-                                  dynamic_shapes=({0: batch},))
+    program = torch.export.export(
+        _load_module(plan.costed, plan.weights), (example,), dynamic_shapes=({0: batch},)
+    )
     torch.export.save(program, path, extra_files={NOTE: json.dumps(plan.metadata)})
     return _size(plan.weights)
 
 
 def _write_source(plan: _Plan, path: Path) -> Size:
     metadata, beside = plan.metadata, path.with_suffix(".safetensors")
-    folded = "\n\nBatch norm is folded into the weights, for inference." \
-        if metadata["batch_norm"] == "folded" else ""
-    note = (f"{textwrap.fill(metadata['protocol'], WIDTH)}{folded}\n\n"
-            f"Its weights are in {beside.name}:\n\n"
-            "    from safetensors.torch import load_file\n\n"
-            "    net = Net().eval()\n"
-            f'    net.load_state_dict(load_file("{beside.name}"))\n\n'
-            "Pixels from 0 to 1 are normalised by channel, (pixels - mean) / std:\n"
-            f"mean {metadata['mean']}, std {metadata['std']}.")
+    folded = (
+        "\n\nBatch norm is folded into the weights, for inference."
+        if metadata["batch_norm"] == "folded"
+        else ""
+    )
+    note = (
+        f"{textwrap.fill(metadata['protocol'], WIDTH)}{folded}\n\n"
+        f"Its weights are in {beside.name}:\n\n"
+        "    from safetensors.torch import load_file\n\n"
+        "    net = Net().eval()\n"
+        f'    net.load_state_dict(load_file("{beside.name}"))\n\n'
+        "Pixels from 0 to 1 are normalised by channel, (pixels - mean) / std:\n"
+        f"mean {metadata['mean']}, std {metadata['std']}."
+    )
     source = source_of(plan.costed, metadata["design"], shape=plan.net.data.shape, note=note)
     path.write_text(source, encoding="utf-8")
     return _write_safetensors(plan, beside)
 
 
 _WRITERS: dict[str, Callable[[_Plan, Path], Size]] = {
-    ".safetensors": _write_safetensors, ".pt2": _write_pt2, ".py": _write_source}
+    ".safetensors": _write_safetensors,
+    ".pt2": _write_pt2,
+    ".py": _write_source,
+}
 
 
 def _write_onnx(plan: _Plan, path: Path, int8: bool) -> Size:
@@ -229,7 +262,8 @@ def _write_onnx(plan: _Plan, path: Path, int8: bool) -> Size:
         run, _ = onnx_graph.session(model.SerializeToString())
         plan.metadata.update(
             int8_accuracy=str(_correct(_scores(run, data), data) / len(data.test[1])),
-            int8_calibration=f"{onnx_graph.CALIBRATION_IMAGES} training images at most")
+            int8_calibration=f"{onnx_graph.CALIBRATION_IMAGES} training images at most",
+        )
     path.write_bytes(onnx_graph.with_metadata(model, plan.metadata).SerializeToString())
     return onnx_graph.count_values(model)
 
@@ -253,14 +287,18 @@ def _check_record(net: TrainedNet, truth: Tensor) -> None:
     right, total = _correct(truth, net.data), len(truth)
     recorded = round(float(net.record["accuracy"]) * total)
     if abs(right - recorded) > 2 + total // 1000:
-        raise ExportError(f"the weights must have the accuracy on record, {recorded}/{total} "
-                          f"correct images, but PyTorch gets {right}: {net.origin}. Give the "
-                          "data set that they were trained on, or train the row again")
+        raise ExportError(
+            f"the weights must have the accuracy on record, {recorded}/{total} "
+            f"correct images, but PyTorch gets {right}: {net.origin}. Give the "
+            "data set that they were trained on, or train the row again"
+        )
 
 
 def _check_scores(path: Path, scores: Tensor, truth: Tensor) -> None:
     apart, largest = float((scores - truth).abs().max()), float(truth.abs().max())
     if not apart <= _CLOSE * largest:
-        raise ExportError(f"{path} must give PyTorch's scores on the test images, but they are up "
-                          f"to {apart:.2g} apart, where the largest is {largest:.2g}: keep the "
-                          "file out of use, and tell us of this design")
+        raise ExportError(
+            f"{path} must give PyTorch's scores on the test images, but they are up "
+            f"to {apart:.2g} apart, where the largest is {largest:.2g}: keep the "
+            "file out of use, and tell us of this design"
+        )

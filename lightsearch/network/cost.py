@@ -91,10 +91,12 @@ class Budget:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)
-                                      or value < 1):
-                raise ArgumentError(f"`budget.{name}` must be an integer >= 1 or None, "
-                                    f"but got {name}={value!r}")
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int) or value < 1
+            ):
+                raise ArgumentError(
+                    f"`budget.{name}` must be an integer >= 1 or None, but got {name}={value!r}"
+                )
 
     def exceeded(self, cost: Cost) -> str | None:
         """Return the name of the first cap that `cost` exceeds, or None."""
@@ -132,8 +134,10 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
     output = steps[-1].shape if steps else shape
     if classes is not None and output != (classes, 1, 1):
         last = f"[{len(steps) - 1}]" if steps else "the input"
-        raise DesignError(f"the output must be {classes}x1x1, one value a class, but got "
-                          f"{format_shape(output)} at {last}")
+        raise DesignError(
+            f"the output must be {classes}x1x1, one value a class, but got "
+            f"{format_shape(output)} at {last}"
+        )
     return Cost(steps, output, params, macs, BYTES * peak, field, jump, whole)
 
 
@@ -155,5 +159,14 @@ def _list_rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Ite
             text += ", resize" if add.size else ""
         field += (step.extent - 1) * jump
         jump *= step.stride
-        yield Row(place, text, step.shape, params, macs, BYTES * elements(step.shape), field, jump,
-                  step.whole)
+        yield Row(
+            place,
+            text,
+            step.shape,
+            params,
+            macs,
+            BYTES * elements(step.shape),
+            field,
+            jump,
+            step.whole,
+        )

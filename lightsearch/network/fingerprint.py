@@ -64,11 +64,19 @@ def _format_operation(op: Op, shape: Shape) -> str:
         return ""
     if isinstance(op, GlobalPool) and is_pixel:
         return ""
-    if isinstance(op, Pool) and op.by == "average" and op.padding == 0 \
-            and shape[1:] == (op.kernel, op.kernel):
+    if (
+        isinstance(op, Pool)
+        and op.by == "average"
+        and op.padding == 0
+        and shape[1:] == (op.kernel, op.kernel)
+    ):
         return repr(GlobalPool())
-    if isinstance(op, Conv2d) and op.groups == 1 and op.padding == 0 \
-            and shape[1:] == (op.kernel, op.kernel):
+    if (
+        isinstance(op, Conv2d)
+        and op.groups == 1
+        and op.padding == 0
+        and shape[1:] == (op.kernel, op.kernel)
+    ):
         return repr(Dense(op.inputs * op.kernel**2, op.outputs, op.bias))
     if isinstance(op, Drop) and is_pixel:
         return repr(Drop(op.rate, "element"))

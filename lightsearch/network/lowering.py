@@ -72,15 +72,28 @@ def lower(layer: Layer, source: Shape) -> Step:
     Raises `DesignError` for a layer that does not fit its input or still has choices.
     """
     if not is_decided(layer):
-        raise DesignError(f"a layer must have no choices left to be costed or built, "
-                          f"but got {layer!r}")
+        raise DesignError(
+            f"a layer must have no choices left to be costed or built, but got {layer!r}"
+        )
     kind = type(layer)
     if kind in _COSTINGS:
         local = _COSTINGS[kind](layer, source)
         ops: Ops = ((kind_of(kind), Custom(layer, source)),)
         peak = local.peak or elements(source) + elements(local.shape)
-        return Step(layer, ops, source, local.shape, local.params, local.macs, local.extent,
-                    local.stride, local.whole, peak, local.padding, local.kept or peak)
+        return Step(
+            layer,
+            ops,
+            source,
+            local.shape,
+            local.params,
+            local.macs,
+            local.extent,
+            local.stride,
+            local.whole,
+            peak,
+            local.padding,
+            local.kept or peak,
+        )
     if kind not in _LOWERINGS:
         raise DesignError(f"the layer kind {kind_of(kind)!r} must be registered with its cost")
     return sum_costs(layer, _LOWERINGS[kind](layer, source), source)
@@ -91,8 +104,9 @@ def lower_all(design: Seq, source: Shape, path: str = "") -> tuple[Step, ...]:
     steps = []
     for index, layer in enumerate(design.parts):
         if not isinstance(layer, Layer):
-            raise DesignError(f"a design must have no choices left, but got {layer!r} "
-                              f"at {path}[{index}]")
+            raise DesignError(
+                f"a design must have no choices left, but got {layer!r} at {path}[{index}]"
+            )
         try:
             step = lower(layer, source)
         except DesignError as error:
@@ -120,12 +134,15 @@ def _register_lowering(kind: type[L]) -> Callable[[Callable[[L, Shape], Ops]], L
 
 def _check_kernel(kernel: int, padding: int, source: Shape) -> None:
     if kernel > min(source[1:]) + 2 * padding:
-        raise DesignError(f"`kernel` must fit its padded input, but got kernel={kernel} with "
-                          f"padding={padding} on an input of {source[1]}x{source[2]}")
+        raise DesignError(
+            f"`kernel` must fit its padded input, but got kernel={kernel} with "
+            f"padding={padding} on an input of {source[1]}x{source[2]}"
+        )
 
 
-def _norm_and_activation(layer: Conv | Depthwise | Separable, channels: int,
-                         suffix: str = "") -> Ops:
+def _norm_and_activation(
+    layer: Conv | Depthwise | Separable, channels: int, suffix: str = ""
+) -> Ops:
     norm = [(f"norm{suffix}", BatchNorm(channels))] if layer.norm == "batch" else []
     act = [(f"act{suffix}", Activation(layer.act))] if layer.act != "none" else []
     return (*norm, *act) if layer.order == "norm-act" else (*act, *norm)
@@ -146,10 +163,13 @@ def _lower_conv(layer: Conv, source: Shape) -> Ops:
     _check_kernel(layer.kernel, padding, source)
     for name, channels in (("input", source[0]), ("output", layer.out)):
         if channels % layer.groups:
-            raise DesignError(f"`groups` must divide the {name} channels, but got "
-                              f"groups={layer.groups} with {channels} channels")
-    op = Conv2d(source[0], layer.out, layer.kernel, layer.stride, padding, layer.groups,
-                layer.bias)
+            raise DesignError(
+                f"`groups` must divide the {name} channels, but got "
+                f"groups={layer.groups} with {channels} channels"
+            )
+    op = Conv2d(
+        source[0], layer.out, layer.kernel, layer.stride, padding, layer.groups, layer.bias
+    )
     return (("conv", op), *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
 
 
@@ -166,12 +186,18 @@ def _lower_depthwise(layer: Depthwise, source: Shape) -> Ops:
 def _lower_separable(layer: Separable, source: Shape) -> Ops:
     padding, channels = _int_padding(layer), source[0]
     _check_kernel(layer.kernel, padding, source)
-    depthwise = Conv2d(channels, channels, layer.kernel, layer.stride, padding, channels,
-                       layer.bias)
+    depthwise = Conv2d(
+        channels, channels, layer.kernel, layer.stride, padding, channels, layer.bias
+    )
     inner = _norm_and_activation(layer, channels, "1") if layer.inner else ()
     pointwise = Conv2d(channels, layer.out, 1, 1, 0, 1, layer.bias)
-    return (("depthwise", depthwise), *inner, ("pointwise", pointwise),
-            *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
+    return (
+        ("depthwise", depthwise),
+        *inner,
+        ("pointwise", pointwise),
+        *_norm_and_activation(layer, layer.out),
+        *_dropout_after(layer),
+    )
 
 
 @_register_lowering(MaxPool)
@@ -224,8 +250,10 @@ def _lower_residual(layer: Residual, source: Shape) -> Ops:
     if layer.shortcut == "project":
         project = Conv2d(source[0], shape[0], 1, 1, 0, 1, False)
     elif source[0] != shape[0]:
-        raise DesignError("`shortcut` must be 'project' where the channels differ, but got "
-                          f"'identity' from {source[0]} to {shape[0]} channels")
+        raise DesignError(
+            "`shortcut` must be 'project' where the channels differ, but got "
+            f"'identity' from {source[0]} to {shape[0]} channels"
+        )
     size = (shape[1], shape[2]) if source[1:] != shape[1:] else None
     act = (("act", Activation(layer.act)),) if layer.act != "none" else ()
     return (("add", Add(body, size, project)), *act)

@@ -45,7 +45,10 @@ from lightsearch.shapes import Shape
 ModuleMaker: TypeAlias = Callable[[Any, Shape], nn.Module]
 _MAKERS: dict[type[Layer], ModuleMaker] = {}
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "hardswish": nn.Hardswish,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "hardswish": nn.Hardswish,
 }
 
 
@@ -88,8 +91,17 @@ def summary(design: Seq, shape: Shape = (1, 28, 28)) -> str:
     """
     module = build(design, shape)
     columns = ("output_size", "num_params", "mult_adds")
-    return str(torchinfo.summary(module, (1, *shape), depth=8, col_names=columns, verbose=0,
-                                 row_settings=("var_names",), device="cpu"))
+    return str(
+        torchinfo.summary(
+            module,
+            (1, *shape),
+            depth=8,
+            col_names=columns,
+            verbose=0,
+            row_settings=("var_names",),
+            device="cpu",
+        )
+    )
 
 
 def register_module(cls: type[Layer], make: ModuleMaker) -> None:
@@ -140,8 +152,9 @@ def _pickle_layer(name: str, cost: Costing, module: ModuleMaker, layer: Layer) -
     return _unpickle_layer, (name, type(layer), cost, module, values)
 
 
-def _unpickle_layer(name: str, cls: type[Layer], cost: Costing, module: ModuleMaker,
-                    values: tuple[Any, ...]) -> Layer:
+def _unpickle_layer(
+    name: str, cls: type[Layer], cost: Costing, module: ModuleMaker, values: tuple[Any, ...]
+) -> Layer:
     if cls not in _MAKERS:
         register(name, cls, cost=cost, module=module)
     return cls(*values)
@@ -183,8 +196,9 @@ class SqueezeExcitation(nn.Module):
 class ResidualAdd(nn.Module):
     """The output of `body` plus the input, resized to `size` and projected if these are given."""
 
-    def __init__(self, body: nn.Sequential, size: tuple[int, int] | None,
-                 project: nn.Conv2d | None) -> None:
+    def __init__(
+        self, body: nn.Sequential, size: tuple[int, int] | None, project: nn.Conv2d | None
+    ) -> None:
         super().__init__()
         self.body = body
         self.size = size
@@ -204,8 +218,10 @@ class ResidualAdd(nn.Module):
 
 def _stack(steps: Iterable[Step]) -> nn.Sequential:
     """Build a child for each layer, which holds its operations by name."""
-    layers = (nn.Sequential(OrderedDict((name, _build_operation(op)) for name, op in step.ops))
-              for step in steps)
+    layers = (
+        nn.Sequential(OrderedDict((name, _build_operation(op)) for name, op in step.ops))
+        for step in steps
+    )
     return nn.Sequential(OrderedDict((str(index), layer) for index, layer in enumerate(layers)))
 
 
@@ -236,8 +252,9 @@ def _build_operation(op: Op) -> nn.Module:
 
 
 def _build_conv(op: Conv2d) -> nn.Conv2d:
-    return nn.Conv2d(op.inputs, op.outputs, op.kernel, op.stride, op.padding,
-                     groups=op.groups, bias=op.bias)
+    return nn.Conv2d(
+        op.inputs, op.outputs, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias
+    )
 
 
 def _build_custom(op: Custom) -> nn.Module:
@@ -246,11 +263,14 @@ def _build_custom(op: Custom) -> nn.Module:
         raise DesignError(f"the layer kind {kind_of(kind)!r} must be registered with its module")
     module = _MAKERS[kind](op.layer, op.shape)
     if not isinstance(module, nn.Module):
-        raise DesignError(f"the module of layer kind {kind_of(kind)!r} must be an nn.Module, "
-                          f"but got {module!r}")
+        raise DesignError(
+            f"the module of layer kind {kind_of(kind)!r} must be an nn.Module, but got {module!r}"
+        )
     actual = sum(p.numel() for p in module.parameters())
     stated = lower(op.layer, op.shape).params
     if actual != stated:  # the check of the budget used the stated number
-        raise DesignError(f"the module of layer kind {kind_of(kind)!r} must have as many "
-                          f"parameters as its cost says, {stated}, but has {actual}")
+        raise DesignError(
+            f"the module of layer kind {kind_of(kind)!r} must have as many "
+            f"parameters as its cost says, {stated}, but has {actual}"
+        )
     return module

@@ -39,8 +39,9 @@ def sum_costs(layer: Layer, ops: Ops, source: Shape) -> Step:
         whole = whole or local.whole
         peak = max(peak, local.peak)
         shape = local.shape
-    return Step(layer, ops, source, shape, params, macs, extent, stride, whole, peak, padding,
-                kept)
+    return Step(
+        layer, ops, source, shape, params, macs, extent, stride, whole, peak, padding, kept
+    )
 
 
 def _cost_operation(op: Op, source: Shape) -> Local:
@@ -49,8 +50,16 @@ def _cost_operation(op: Op, source: Shape) -> Local:
     if isinstance(op, Conv2d):
         shape = (op.outputs, *_output_size(op, (height, width)))
         taps, peak = op.inputs // op.groups * op.kernel**2, size + elements(shape)
-        return Local(shape, op.outputs * (taps + op.bias), elements(shape) * taps, op.kernel,
-                     op.stride, peak=peak, padding=op.padding, kept=peak)
+        return Local(
+            shape,
+            op.outputs * (taps + op.bias),
+            elements(shape) * taps,
+            op.kernel,
+            op.stride,
+            peak=peak,
+            padding=op.padding,
+            kept=peak,
+        )
     if isinstance(op, BatchNorm):
         return Local(source, 2 * op.channels, kept=2 * size)
     if isinstance(op, Activation | Drop):
@@ -58,22 +67,30 @@ def _cost_operation(op: Op, source: Shape) -> Local:
     if isinstance(op, Pool):
         shape = (channels, *_output_size(op, (height, width)))
         peak = size + elements(shape)
-        return Local(shape, extent=op.kernel, stride=op.stride, peak=peak, padding=op.padding,
-                     kept=peak)
+        return Local(
+            shape, extent=op.kernel, stride=op.stride, peak=peak, padding=op.padding, kept=peak
+        )
     if isinstance(op, GlobalPool):
         peak = size + channels
         return Local((channels, 1, 1), extent=max(height, width), peak=peak, kept=peak)
     if isinstance(op, Dense):
         macs, peak = op.inputs * op.outputs, size + op.outputs
-        return Local((op.outputs, 1, 1), macs + op.bias * op.outputs, macs,
-                     extent=max(height, width), peak=peak, kept=peak)
+        return Local(
+            (op.outputs, 1, 1),
+            macs + op.bias * op.outputs,
+            macs,
+            extent=max(height, width),
+            peak=peak,
+            kept=peak,
+        )
     if isinstance(op, ChannelGate):
         peak = size + channels
         return Local(source, whole=True, peak=peak, kept=size + peak)
     if isinstance(op, Squeeze):
         macs, peak = 2 * op.channels * op.hidden, size + channels + op.hidden
-        return Local(source, macs + op.channels + op.hidden, macs, whole=True, peak=peak,
-                     kept=size + peak)
+        return Local(
+            source, macs + op.channels + op.hidden, macs, whole=True, peak=peak, kept=size + peak
+        )
     assert isinstance(op, Add)
     return _cost_residual(op, source)
 
@@ -108,8 +125,9 @@ def _cost_residual(op: Add, source: Shape) -> Local:
     return Local(shape, params, macs, high - low + 1, stride, whole, peak, padding - low, kept)
 
 
-def _join_windows(source: Shape, shape: Shape, extent: int, stride: int,
-                  padding: int) -> tuple[int, int]:
+def _join_windows(
+    source: Shape, shape: Shape, extent: int, stride: int, padding: int
+) -> tuple[int, int]:
     """Return the ends of the body's window, widened if the resized input lies outside of it.
 
     Both move evenly over the image, so they are farthest apart at its first or last pixel.

@@ -92,8 +92,17 @@ class Custom:
 
 Ops: TypeAlias = "tuple[tuple[str, Op], ...]"
 Op: TypeAlias = (
-    Conv2d | Dense | BatchNorm | Activation | Drop | Pool | GlobalPool | ChannelGate | Squeeze
-    | Add | Custom
+    Conv2d
+    | Dense
+    | BatchNorm
+    | Activation
+    | Drop
+    | Pool
+    | GlobalPool
+    | ChannelGate
+    | Squeeze
+    | Add
+    | Custom
 )
 
 

@@ -39,8 +39,9 @@ _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Ha
 _RESERVED = ("block", "nn", "Gate", "OrderedDict", "Residual", "SqueezeExcitation", "Tensor")
 
 
-def to_source(design: Design, name: str = "Net", shape: Shape = (1, 28, 28),
-              note: str = "") -> str:
+def to_source(
+    design: Design, name: str = "Net", shape: Shape = (1, 28, 28), note: str = ""
+) -> str:
     """Return Python source of `design` as a class, for images of (channels, height, width).
 
     >>> from lightsearch import conv, gap, linear, seq, to_source
@@ -79,12 +80,13 @@ def to_source(design: Design, name: str = "Net", shape: Shape = (1, 28, 28),
     return source_of(cost(design, shape), str(design), name, shape=shape, note=note)
 
 
-def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape,
-              note: str = "") -> str:
+def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note: str = "") -> str:
     """Return the source of lowered layers. `text` describes them in the class's docstring."""
     if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED:
-        raise ArgumentError("`name` must be a name for a class, and none of "
-                            f"{', '.join(_RESERVED)}, but got name={name!r}")
+        raise ArgumentError(
+            "`name` must be a name for a class, and none of "
+            f"{', '.join(_RESERVED)}, but got name={name!r}"
+        )
     body = "\n".join(_write_blocks(costed))
     helpers = [text for word, text in _HELPERS.items() if f"{word}(" in body]
     needs = "\n".join(helpers)
@@ -93,8 +95,10 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape,
     title = f"A network of {costed.params:,} parameters, in PyTorch alone."
     head = f'"""{title}\n\n{note.strip()}\n"""' if note else f'"""{title}"""'
     scores = format_shape(costed.shape if costed.shape[1:] != (1, 1) else costed.shape[:1])
-    about = (f"{costed.params:,} parameters; a {format_shape(shape)} image to {scores} "
-             f"{'class scores' if costed.shape[1:] == (1, 1) else 'values'}.")
+    about = (
+        f"{costed.params:,} parameters; a {format_shape(shape)} image to {scores} "
+        f"{'class scores' if costed.shape[1:] == (1, 1) else 'values'}."
+    )
     notation = textwrap.fill(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
     doc = textwrap.indent(f'"""{about}\n\n{notation}\n"""' if text else f'"""{about}"""', "    ")
     cls = f"class {name}(nn.Sequential):\n{doc}\n\n    def __init__(self) -> None:\n{body}\n"
@@ -151,8 +155,9 @@ def _ends_in_linear(steps: tuple[Step, ...]) -> bool:
     return bool(steps) and any(isinstance(op, Dense) for _, op in steps[-1].ops)
 
 
-def _make_block(step: Step, place: str, rows: dict[str, Row], *,
-                final: bool = False) -> _Expression:
+def _make_block(
+    step: Step, place: str, rows: dict[str, Row], *, final: bool = False
+) -> _Expression:
     """Return a layer's operations by name; a single one without weights needs no name.
 
     A linear layer takes and returns vectors. If another layer follows, `Unflatten` makes the
@@ -180,8 +185,12 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
     if isinstance(op, Drop):
         return _make_call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
     if isinstance(op, Pool):
-        return _make_call("nn.MaxPool2d" if op.by == "max" else "nn.AvgPool2d", op.kernel,
-                          stride=(op.stride, op.kernel), padding=(op.padding, 0))
+        return _make_call(
+            "nn.MaxPool2d" if op.by == "max" else "nn.AvgPool2d",
+            op.kernel,
+            stride=(op.stride, op.kernel),
+            padding=(op.padding, 0),
+        )
     if isinstance(op, GlobalPool):
         return "nn.AdaptiveAvgPool2d(1)"
     if isinstance(op, Dense):
@@ -193,25 +202,40 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
     if isinstance(op, Add):
         return _make_residual(op, place, rows)
     assert isinstance(op, Custom)
-    raise DesignError("source can be written for the library's own layer kinds, but got "
-                      f"{kind_of(type(op.layer))!r} at {place}: its code is yours")
+    raise DesignError(
+        "source can be written for the library's own layer kinds, but got "
+        f"{kind_of(type(op.layer))!r} at {place}: its code is yours"
+    )
 
 
 def _make_convolution(op: Conv2d) -> _Call:
-    return _make_call("nn.Conv2d", op.inputs, op.outputs, op.kernel, stride=(op.stride, 1),
-                      padding=(op.padding, 0), groups=(op.groups, 1), bias=(op.bias, True))
+    return _make_call(
+        "nn.Conv2d",
+        op.inputs,
+        op.outputs,
+        op.kernel,
+        stride=(op.stride, 1),
+        padding=(op.padding, 0),
+        groups=(op.groups, 1),
+        bias=(op.bias, True),
+    )
 
 
 def _make_residual(op: Add, place: str, rows: dict[str, Row]) -> _Call:
     places = [f"{place}.body[{index}]" for index in range(len(op.body))]
     arguments: list[tuple[str, _Expression]] = [
-        ("", _make_block(step, at, rows)) for step, at in zip(op.body, places, strict=True)]
+        ("", _make_block(step, at, rows)) for step, at in zip(op.body, places, strict=True)
+    ]
     if op.size is not None:
         arguments.append(("size", f"({op.size[0]}, {op.size[1]})"))
     if op.project is not None:
         arguments.append(("project", _make_convolution(op.project)))
-    return _Call("Residual", tuple(arguments), tuple(_format_comment(rows[at]) for at in places),
-                 broken=True)
+    return _Call(
+        "Residual",
+        tuple(arguments),
+        tuple(_format_comment(rows[at]) for at in places),
+        broken=True,
+    )
 
 
 def _make_call(head: str, *values: Any, **more: tuple[Any, Any]) -> _Call:
@@ -240,28 +264,34 @@ def _write_lines(before: str, value: _Expression, after: str, indent: int) -> It
 
 def _is_broken(value: _Expression) -> bool:
     return isinstance(value, _Call) and (
-        value.broken or any(_is_broken(argument) for _, argument in value.arguments))
+        value.broken or any(_is_broken(argument) for _, argument in value.arguments)
+    )
 
 
 def _format_inline(value: _Expression) -> str:
     if isinstance(value, str):
         return value
-    parts = (f"{name}={_format_inline(argument)}" if name else _format_inline(argument)
-             for name, argument in value.arguments)
+    parts = (
+        f"{name}={_format_inline(argument)}" if name else _format_inline(argument)
+        for name, argument in value.arguments
+    )
     return f"{value.head}({', '.join(parts)})"
 
 
 # Definitions that a file needs beside its class -------------------------------------------------
 
-_HELPERS = {"block": '''\
+_HELPERS = {
+    "block": '''\
 def block(**parts: nn.Module) -> nn.Sequential:
     """The parts one after the other, by name."""
-    return nn.Sequential(OrderedDict(parts))''', "Gate": '''\
+    return nn.Sequential(OrderedDict(parts))''',
+    "Gate": '''\
 class Gate(nn.Module):
     """Each channel times the sigmoid of its average over the image."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return images * images.mean((2, 3), keepdim=True).sigmoid()''', "SqueezeExcitation": '''\
+        return images * images.mean((2, 3), keepdim=True).sigmoid()''',
+    "SqueezeExcitation": '''\
 class SqueezeExcitation(nn.Module):
     """Channels weighted by two layers on their averages over the image (Hu et al. 2018)."""
 
@@ -272,7 +302,8 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         hidden = self.reduce(images.mean((2, 3), keepdim=True)).relu()
-        return images * self.expand(hidden).sigmoid()''', "Residual": '''\
+        return images * self.expand(hidden).sigmoid()''',
+    "Residual": '''\
 class Residual(nn.Module):
     """The output of the body plus the input, brought to its size and channels."""
 
@@ -293,4 +324,5 @@ class Residual(nn.Module):
             images = nn.functional.interpolate(images, size=self.size, mode="nearest")
         if self.project is not None:
             images = self.project(images)
-        return output + images'''}
+        return output + images''',
+}

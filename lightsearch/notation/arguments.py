@@ -32,12 +32,14 @@ def read_bare_word(tokens: Tokens, head: Token, cls: type[Fielded]) -> tuple[Spe
         return candidates[0]
     if candidates:
         ways = " or ".join(f"{spec.short}={format_scalar(value)}" for spec, value in candidates)
-        tokens.fail(f"{head.text}: {token.text!r} must be written with its field: {ways}",
-                    token.start)
+        tokens.fail(
+            f"{head.text}: {token.text!r} must be written with its field: {ways}", token.start
+        )
     fields = [name for spec in specs(cls) for name in (spec.name, spec.short)]
     if token.text in fields:
-        tokens.fail(f"{head.text}: {token.text!r} must be given a value: {token.text}=...",
-                    token.start)
+        tokens.fail(
+            f"{head.text}: {token.text!r} must be given a value: {token.text}=...", token.start
+        )
     tokens.fail(f"{head.text}: {describe_unknown('word', token.text, known)}", token.start)
 
 
@@ -53,5 +55,7 @@ def describe_unknown(noun: str, word: str, known: Iterable[str]) -> str:
     excerpt = word if len(word) <= 40 else word[:37] + "..."
     if noun == "layer kind" and word == "recipe":
         return "a recipe must be read with `parse_recipe`, not as a layer"
-    return (f"the {noun} must be one of {', '.join(known) or 'none'}, but got "
-            f"{excerpt!r}{suggestion(word, known)}")
+    return (
+        f"the {noun} must be one of {', '.join(known) or 'none'}, but got "
+        f"{excerpt!r}{suggestion(word, known)}"
+    )

@@ -33,8 +33,9 @@ def format_text(value: Seq | Fielded) -> str:
         return _format_sequence(value, {})
     if isinstance(value, Fielded):
         return _format_call(value, {})
-    raise ArgumentError("`value` must be a design, space, layer or recipe, "
-                        f"but got value={value!r}")
+    raise ArgumentError(
+        f"`value` must be a design, space, layer or recipe, but got value={value!r}"
+    )
 
 
 _Names: TypeAlias = dict[str, Any]  # the named choices in the text so far
@@ -50,8 +51,11 @@ def _format_part(part: Part, names: _Names) -> str:
     if isinstance(part, Repeat):
         block = _format_block(part.body, names)
         times = _format_choice(part.times, names)
-        return f"{block}*{times}" if times.startswith("@") and ":" not in times \
+        return (
+            f"{block}*{times}"
+            if times.startswith("@") and ":" not in times
             else f"{block}*({times})"
+        )
     name = part.name
     if name is not None and names.get(name) == part:
         return f"[@{name}]"
@@ -76,8 +80,9 @@ def _format_block(block: Seq, names: _Names) -> str:
 
 
 def _format_call(layer: Fielded, names: _Names) -> str:
-    fields = ",".join(_format_field(layer, spec, value, names)
-                      for spec, value in explicit_fields(layer))
+    fields = ",".join(
+        _format_field(layer, spec, value, names) for spec, value in explicit_fields(layer)
+    )
     return f"{kind_of(type(layer))}({fields})" if fields else kind_of(type(layer))
 
 
@@ -86,8 +91,9 @@ def _format_field(layer: Fielded, spec: Spec, value: Any, names: _Names) -> str:
         text = _format_choice(value, names)
     elif isinstance(value, Seq):
         text = _format_sequence(value, names)
-        bracketed = (len(value.parts) == 1 and isinstance(value.parts[0], Choice)
-                     and text.endswith("]"))
+        bracketed = (
+            len(value.parts) == 1 and isinstance(value.parts[0], Choice) and text.endswith("]")
+        )
         text = text if bracketed else f"[{text}]"
     else:
         text = format_scalar(value)

@@ -45,12 +45,16 @@ class Names:
     def get(self, name: str, start: int) -> NamedChoice:
         """Return the choice called `name`. It must stand earlier in the text."""
         if name not in self._choices:
-            self._tokens.fail(f"@{name} must have its options where it first stands: "
-                              f"@{name}:8|16, or [@{name}: a | b]", start)
+            self._tokens.fail(
+                f"@{name} must have its options where it first stands: "
+                f"@{name}:8|16, or [@{name}: a | b]",
+                start,
+            )
         return self._choices[name]
 
     def add(self, name: str, choice: NamedChoice, start: int) -> None:
         """Remember a choice. A choice that has this name already must have equal options."""
         if self._choices.setdefault(name, choice).options != choice.options:
-            self._tokens.fail(f"@{name} must have the same options everywhere, but got others "
-                              "before", start)
+            self._tokens.fail(
+                f"@{name} must have the same options everywhere, but got others before", start
+            )

@@ -145,8 +145,9 @@ class Parser:
     def _repeat_choice(self, name: str, start: int) -> Block:
         block = self.names.get(name, start).block
         if block is None:
-            self.tokens.fail(f"@{name} must be a choice of layers to stand here, but it is one "
-                             "of values", start)
+            self.tokens.fail(
+                f"@{name} must be a choice of layers to stand here, but it is one of values", start
+            )
         return block
 
     def _parse_repeat(self, body: Block, start: int) -> Block:
@@ -179,8 +180,10 @@ class Parser:
                 start = self.tokens.peek().start
                 spec, value = self._parse_argument(head, cls, first=not places)
                 if spec.name in values:
-                    self.tokens.fail(f"{head.text}: `{spec.name}` must be given once, but it is "
-                                     "given twice", start)
+                    self.tokens.fail(
+                        f"{head.text}: `{spec.name}` must be given once, but it is given twice",
+                        start,
+                    )
                 if isinstance(value, Block):
                     bodies.append(value)
                     value = value.seq
@@ -190,12 +193,14 @@ class Parser:
                 self.tokens.expect(",", "`,` or `)`")
         for spec in specs(cls):
             if spec.required and spec.name not in values:
-                self.tokens.fail(f"{head.text}: `{spec.name}` {spec.rule()}, but got nothing",
-                                 head.start)
+                self.tokens.fail(
+                    f"{head.text}: `{spec.name}` {spec.rule()}, but got nothing", head.start
+                )
         return self._construct(head, cls, values, places), bodies
 
-    def _construct(self, head: Token, cls: type[F], values: dict[str, Any],
-                   places: dict[str, int]) -> F:
+    def _construct(
+        self, head: Token, cls: type[F], values: dict[str, Any], places: dict[str, int]
+    ) -> F:
         try:
             return cls(**values)
         except DesignError as error:  # a rule between fields: mark the one that it names first
@@ -203,8 +208,7 @@ class Parser:
             message = str(error).removeprefix(f"{head.text}: ")
             self.tokens.fail(f"{head.text}: {message}", next(named, head.start))
 
-    def _parse_argument(self, head: Token, cls: type[Fielded], *,
-                        first: bool) -> tuple[Spec, Any]:
+    def _parse_argument(self, head: Token, cls: type[Fielded], *, first: bool) -> tuple[Spec, Any]:
         token = self.tokens.peek()
         declared = specs(cls)
         if token.kind == "word" and self.tokens.peek(1).kind == "=":
@@ -216,8 +220,9 @@ class Parser:
         elif token.kind == "word":
             return read_bare_word(self.tokens, head, cls)
         else:
-            self.tokens.refuse("a field, such as name=value" if declared
-                               else f"`)`, as {head.text} has no fields")
+            self.tokens.refuse(
+                "a field, such as name=value" if declared else f"`)`, as {head.text} has no fields"
+            )
         if spec.kind == "body":
             return spec, self._parse_body()
         return spec, self.values.read(functools.partial(accept_scalar, spec), head.text)
@@ -235,8 +240,9 @@ class Parser:
 
     def _check_size(self, size: int, start: int) -> None:
         if size > MAX_LAYERS:
-            self.tokens.fail(f"a text must stand for at most {MAX_LAYERS} layers, but got more",
-                             start)
+            self.tokens.fail(
+                f"a text must stand for at most {MAX_LAYERS} layers, but got more", start
+            )
 
     def _check_depth(self, depth: int, start: int) -> None:
         if depth > MAX_DEPTH:

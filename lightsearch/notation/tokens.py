@@ -77,8 +77,10 @@ class Tokens:
 def parse_number(token: Token, tokens: Tokens) -> int | float:
     """Return the value of a number token: an integer if the text has no point or exponent."""
     if len(token.text) > _LONGEST_NUMBER:
-        tokens.fail(f"a number must have at most {_LONGEST_NUMBER} characters, "
-                    f"but got {len(token.text)}", token.start)
+        tokens.fail(
+            f"a number must have at most {_LONGEST_NUMBER} characters, but got {len(token.text)}",
+            token.start,
+        )
     if token.text.lstrip("+-").isdigit():
         return int(token.text)
     return float(token.text)

@@ -30,8 +30,9 @@ class Values:
         self._tokens = tokens
         self._names = names
 
-    def read(self, accept: Callable[[Scalar], Any], label: str = "", *,
-             single: bool = False) -> Any:
+    def read(
+        self, accept: Callable[[Scalar], Any], label: str = "", *, single: bool = False
+    ) -> Any:
         """Take a value or a choice. With `single`, take one number or one name.
 
         `accept` returns the canonical form of an option, or raises `DesignError`. The `label` is
@@ -66,8 +67,9 @@ class Values:
         """Return the options of an earlier choice, all at the position of its name."""
         scalars = self._names.get(name, start).scalars
         if scalars is None:
-            self._tokens.fail(f"@{name} must be a choice of values to stand here, but it is one "
-                              "of layers", start)
+            self._tokens.fail(
+                f"@{name} must be a choice of values to stand here, but it is one of layers", start
+            )
         return _Text(tuple((scalar, start) for scalar, _ in scalars), name, True, start)
 
     def _read_scalar(self) -> tuple[Scalar, int]:

@@ -13,8 +13,12 @@ from lightsearch.network.cost import Row, cost
 from lightsearch.plots.style import HIT, MISS, axes, ink
 from lightsearch.shapes import Shape
 
-_HEADS = ((0.0, "left", "layer"), (4.75, "center", "output"), (7.1, "right", "parameters"),
-          (8.4, "center", "sees, in pixels"))
+_HEADS = (
+    (0.0, "left", "layer"),
+    (4.75, "center", "output"),
+    (7.1, "right", "parameters"),
+    (8.4, "center", "sees, in pixels"),
+)
 WIDEST = 1.2  # bar of a receptive field
 NAME = 44  # characters of a layer at most
 
@@ -35,29 +39,54 @@ def draw(design: Design, shape: Shape, ax: Axes | None) -> Axes:
     for start, end, depth in _residuals(rows):
         _skip(ax, start, end, depth)
     whole = " and the whole image" if costs.whole_image else ""
-    ax.set_title(f"{costs.params:,} parameters, {costs.macs:,} MACs, receptive field "
-                 f"{costs.receptive_field}{whole}", loc="left", fontsize="medium")
+    ax.set_title(
+        f"{costs.params:,} parameters, {costs.macs:,} MACs, receptive field "
+        f"{costs.receptive_field}{whole}",
+        loc="left",
+        fontsize="medium",
+    )
     return ax
 
 
 def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
     channels, height, width = row.shape
     side, full = max(height, width), max(image[1:])
-    ax.text(0.22 * _depth(row), y, shortened(row.layer, NAME), va="center", fontsize="small",
-            family="monospace")
+    ax.text(
+        0.22 * _depth(row),
+        y,
+        shortened(row.layer, NAME),
+        va="center",
+        fontsize="small",
+        family="monospace",
+    )
     wide, thick = max(0.05, 1.9 * side / full), 0.72
-    ax.add_patch(Rectangle((4.75 - wide / 2, y - thick / 2), wide, thick, facecolor=HIT,
-                           alpha=0.15 + 0.45 * math.prod(row.shape) ** 0.5 / most,
-                           edgecolor=MISS, linewidth=0.6))
+    ax.add_patch(
+        Rectangle(
+            (4.75 - wide / 2, y - thick / 2),
+            wide,
+            thick,
+            facecolor=HIT,
+            alpha=0.15 + 0.45 * math.prod(row.shape) ** 0.5 / most,
+            edgecolor=MISS,
+            linewidth=0.6,
+        )
+    )
     ax.text(4.75, y, f"{channels}x{height}x{width}", ha="center", va="center", fontsize="small")
-    ax.text(7.1, y, f"{row.params:,}" if row.params else "-", ha="right", va="center",
-            fontsize="small")
+    ax.text(
+        7.1, y, f"{row.params:,}" if row.params else "-", ha="right", va="center", fontsize="small"
+    )
     field = WIDEST * min(1.0, row.receptive_field / full)
-    ax.add_patch(Rectangle((7.6, y - 0.2), WIDEST, 0.4, facecolor="none", edgecolor=MISS,
-                           linewidth=0.6))
+    ax.add_patch(
+        Rectangle((7.6, y - 0.2), WIDEST, 0.4, facecolor="none", edgecolor=MISS, linewidth=0.6)
+    )
     ax.add_patch(Rectangle((7.6 + (WIDEST - field) / 2, y - 0.2), field, 0.4, facecolor=MISS))
-    ax.text(8.95, y, f"{row.receptive_field}{'+' if row.whole_image else ''}", va="center",
-            fontsize="small")
+    ax.text(
+        8.95,
+        y,
+        f"{row.receptive_field}{'+' if row.whole_image else ''}",
+        va="center",
+        fontsize="small",
+    )
 
 
 def _depth(row: Row) -> int:
@@ -68,8 +97,11 @@ def _residuals(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
     """Return (input's row, addition's row, depth) of each residual. Row 0 is the image."""
     residuals = []
     for number, row in enumerate(rows):
-        inside = [n for n, other in enumerate(rows[:number])
-                  if other.place.startswith(f"{row.place}.body")]
+        inside = [
+            n
+            for n, other in enumerate(rows[:number])
+            if other.place.startswith(f"{row.place}.body")
+        ]
         if inside:
             residuals.append((inside[0], number + 1, _depth(row)))
     return residuals

@@ -31,14 +31,30 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
     rows = range(len(bars))
     chance = [importance.chance[name] for name, _ in bars]
     colours = [HIT if share > by else "none" for (_, share), by in zip(bars, chance, strict=True)]
-    ax.barh(rows, [share for _, share in bars], color=colours, height=0.65, edgecolor=HIT,
-            label="importance, filled if above chance")
-    ax.plot(chance, rows, "|", color=LIMIT, markersize=11, markeredgewidth=1.6,
-            label="exceeded by chance 1 in 20 times")
+    ax.barh(
+        rows,
+        [share for _, share in bars],
+        color=colours,
+        height=0.65,
+        edgecolor=HIT,
+        label="importance, filled if above chance",
+    )
+    ax.plot(
+        chance,
+        rows,
+        "|",
+        color=LIMIT,
+        markersize=11,
+        markeredgewidth=1.6,
+        label="exceeded by chance 1 in 20 times",
+    )
     broad = inches(ax) > BROAD
     names = [shortened(decision_name(whole, name), NAME) for name, _ in bars]
-    ax.set_yticks(rows, names if broad else [name.replace(", ", "\n") for name in names],
-                  fontsize="small" if broad else "x-small")
+    ax.set_yticks(
+        rows,
+        names if broad else [name.replace(", ", "\n") for name in names],
+        fontsize="small" if broad else "x-small",
+    )
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
@@ -87,15 +103,26 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     for label, within in (("within the budget", True), ("over the budget", False)):
         lows = [low for low in histogram if (cap is None or low <= cap) is within]
         if lows:
-            ax.bar(lows, [float(Fraction(histogram[low], total)) for low in lows], wide,
-                   align="edge", color=HIT if within else "none", hatch="" if within else "////",
-                   edgecolor=MISS, linewidth=0.5, label=label if cap else "designs")
+            ax.bar(
+                lows,
+                [float(Fraction(histogram[low], total)) for low in lows],
+                wide,
+                align="edge",
+                color=HIT if within else "none",
+                hatch="" if within else "////",
+                edgecolor=MISS,
+                linewidth=0.5,
+                label=label if cap else "designs",
+            )
     if cap is not None:
         ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
     about = "" if found.exact else "about "
     beyond = f", {large(found.beyond)} larger ones not shown" if found.beyond else ""
-    title(ax, f"The space: {about}{large(found.designs)} designs, {large(found.within)} within "
-              f"the budget{beyond}")
+    title(
+        ax,
+        f"The space: {about}{large(found.designs)} designs, {large(found.within)} within "
+        f"the budget{beyond}",
+    )
     ax.set_xlabel("parameters")
     ax.set_ylabel("share of the designs")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -105,8 +132,7 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     return ax
 
 
-def _histogram(counts: tuple[tuple[int, int], ...], cap: int | None,
-               bins: int) -> dict[int, int]:
+def _histogram(counts: tuple[tuple[int, int], ...], cap: int | None, bins: int) -> dict[int, int]:
     """Return counts of designs by their bin's fewest parameters. A bin ends at the cap, if any."""
     first = counts[0][0] if cap is None else cap + 1
     wide = _width(counts, bins)

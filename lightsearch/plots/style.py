@@ -20,10 +20,40 @@ from matplotlib.transforms import Bbox, ScaledTranslation
 
 HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
 SIZE = (7.2, 4.5)  # inches
-_TICKS = (90.0, 99.0, 99.9, 99.5, 50.0, 98.0, 95.0, 99.8, 80.0, 99.7, 20.0, 99.6, 99.4, 99.2, 97.0,
-          99.3, 98.5, 99.95, 70.0, 92.0, 96.0, 94.0, 99.1, 0.0)  # by priority
-_AROUND = ((-6, 5, "right", "bottom"), (6, 5, "left", "bottom"), (6, -5, "left", "top"),
-           (-6, -5, "right", "top"), (0, 8, "center", "bottom"), (0, -8, "center", "top"))
+_TICKS = (
+    90.0,
+    99.0,
+    99.9,
+    99.5,
+    50.0,
+    98.0,
+    95.0,
+    99.8,
+    80.0,
+    99.7,
+    20.0,
+    99.6,
+    99.4,
+    99.2,
+    97.0,
+    99.3,
+    98.5,
+    99.95,
+    70.0,
+    92.0,
+    96.0,
+    94.0,
+    99.1,
+    0.0,
+)  # by priority
+_AROUND = (
+    (-6, 5, "right", "bottom"),
+    (6, 5, "left", "bottom"),
+    (6, -5, "left", "top"),
+    (-6, -5, "right", "top"),
+    (0, 8, "center", "bottom"),
+    (0, -8, "center", "top"),
+)
 
 
 def ink() -> str:
@@ -64,10 +94,18 @@ def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
     figure = ax.get_figure(root=True)
     assert figure is not None
     below = ScaledTranslation(0, -0.5, figure.dpi_scale_trans)  # inches: past the axis' label
-    box = ax.legend(handles, labels, loc="upper left", bbox_to_anchor=(0, 0),
-                    ncols=columns or max(1, int(inches(ax) / 1.8)),
-                    bbox_transform=ax.transAxes + below, frameon=False, fontsize="small",
-                    borderaxespad=0, handlelength=2.2)
+    box = ax.legend(
+        handles,
+        labels,
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        ncols=columns or max(1, int(inches(ax) / 1.8)),
+        bbox_transform=ax.transAxes + below,
+        frameon=False,
+        fontsize="small",
+        borderaxespad=0,
+        handlelength=2.2,
+    )
     for handle in box.legend_handles:
         if isinstance(handle, Line2D):  # faint lines stay legible in the legend
             handle.set(linewidth=max(1.1, handle.get_linewidth()), alpha=1)
@@ -99,8 +137,9 @@ def accuracy_axis(ax: Axes, values: Iterable[float], total: int, label: str) -> 
     ax.set_ylim(*_backward(np.array([low - pad, high + pad])))
     every = 100 - 50 / total
     ax.yaxis.set_major_locator(_Percents((*_TICKS, every)))
-    ax.yaxis.set_major_formatter(FuncFormatter(
-        lambda value, _: "100" if abs(value - every) < 1e-9 else f"{value:.6g}"))
+    ax.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "100" if abs(value - every) < 1e-9 else f"{value:.6g}")
+    )
     ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
     ax.set_ylabel(label)
     ax.grid(axis="y", alpha=0.25, linewidth=0.6)
@@ -137,8 +176,12 @@ class _Percents(Locator):
 # Labels -----------------------------------------------------------------------------------------
 
 
-def label_points(ax: Axes, points: Iterable[tuple[float, float, str]],
-                 marks: Iterable[tuple[float, float]], **more: Any) -> tuple[str, ...]:
+def label_points(
+    ax: Axes,
+    points: Iterable[tuple[float, float, str]],
+    marks: Iterable[tuple[float, float]],
+    **more: Any,
+) -> tuple[str, ...]:
     """Label each point that has room, and return the labels that were drawn.
 
     Earlier points come first. A label that would leave the axes, or overlap another label or one
@@ -150,12 +193,24 @@ def label_points(ax: Axes, points: Iterable[tuple[float, float, str]],
     inside = ax.get_window_extent()
     for x, y, text in points:
         for dx, dy, ha, va in _AROUND:
-            label = ax.annotate(text, (x, y), (dx, dy), textcoords="offset points", ha=ha, va=va,
-                                fontsize="small", **more)
+            label = ax.annotate(
+                text,
+                (x, y),
+                (dx, dy),
+                textcoords="offset points",
+                ha=ha,
+                va=va,
+                fontsize="small",
+                **more,
+            )
             label.set_in_layout(False)
             box = label.get_window_extent()
-            within = (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0
-                      and box.y1 <= inside.y1)
+            within = (
+                inside.x0 <= box.x0
+                and box.x1 <= inside.x1
+                and inside.y0 <= box.y0
+                and box.y1 <= inside.y1
+            )
             if within and not any(box.overlaps(other) for other in occupied):
                 occupied.append(box)
                 labels.append(text)

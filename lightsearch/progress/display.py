@@ -79,8 +79,9 @@ def _cells(trial: Trial, status: Status, bar: int, room: int) -> Iterator[Render
     yield Text(f"{done}/{of}")
     yield Text(percent(trial.epochs[-1].accuracy) if trial.epochs else "-")
     hit = trial.number in status.hits
-    yield Text(percent(trial.best.accuracy) if trial.best else "-",
-               style=STYLES["hit"] if hit else "")
+    yield Text(
+        percent(trial.best.accuracy) if trial.best else "-", style=STYLES["hit"] if hit else ""
+    )
     yield Text(f"{trial.candidate.params:,}")
     yield Text(shortened(trial.candidate.design, room))
 
@@ -149,8 +150,9 @@ class _Cell(_Lines):
 
 
 def _as_text(renderable: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=CELL, color_system=None, record=True,
-                      force_jupyter=False)
+    console = Console(
+        file=io.StringIO(), width=CELL, color_system=None, record=True, force_jupyter=False
+    )
     console.print(renderable)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
@@ -177,8 +179,9 @@ class _Terminal:
         self.console.print(Text(text, style=style, overflow="fold"))
 
 
-def show_progress(events: Iterator[Event], question: Question, *,
-                  console: Console | None = None) -> Iterator[Event]:
+def show_progress(
+    events: Iterator[Event], question: Question, *, console: Console | None = None
+) -> Iterator[Event]:
     """Yield the same events, each after it is shown on `console`: by default standard output."""
     where = console or Console()
     status = Status(question)
@@ -186,8 +189,12 @@ def show_progress(events: Iterator[Event], question: Question, *,
         display: _Display = _Cell(where) if where.is_jupyter else _Lines(where)
         if _can_draw(where):
             display = _Terminal(where)
-            live = Live(get_renderable=lambda: _live_picture(status, where), console=where,
-                        refresh_per_second=2, transient=True)
+            live = Live(
+                get_renderable=lambda: _live_picture(status, where),
+                console=where,
+                refresh_per_second=2,
+                transient=True,
+            )
             stack.enter_context(live)
         for event in events:
             status = after(status, event)
@@ -204,5 +211,9 @@ def _live_picture(status: Status, console: Console) -> RenderableType:
 
 
 def _can_draw(console: Console) -> bool:
-    return (console.is_terminal and not console.is_jupyter and not console.is_dumb_terminal
-            and console.encoding.lower().startswith("utf"))
+    return (
+        console.is_terminal
+        and not console.is_jupyter
+        and not console.is_dumb_terminal
+        and console.encoding.lower().startswith("utf")
+    )

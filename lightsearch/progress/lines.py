@@ -25,8 +25,14 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     assert plan is not None
     caps = caps_text(question.identity.budget)
     about = "" if plan.exact else "about "
-    before = (f", continuing: {plural(plan.resumed, 'trial')} so far, "
-              f"{len(status.outcomes)} of them over") if plan.resumed else ""
+    before = (
+        (
+            f", continuing: {plural(plan.resumed, 'trial')} so far, "
+            f"{len(status.outcomes)} of them over"
+        )
+        if plan.resumed
+        else ""
+    )
     epochs = plural(plan.epochs, "epoch")
     precision = question.identity.precision
     exactness = "" if precision == "float32" else f" in {precision}"
@@ -64,13 +70,18 @@ def count_line(status: Status) -> str:
     counts, plan = status.counts, status.planned
     total = f"/{max(plan.trials, len(status.outcomes))}" if plan else ""
     parts = [f"{len(status.outcomes)}{total} trials over", f"{counts.drawn:,} drawn"]
-    parts += [f"{count:,} {name}" for count, name in (
-        (counts.over_budget, "over budget"), (counts.invalid, "invalid"),
-        (counts.duplicate, "duplicate"))]
-    parts += [f"{status.tally(name)} {name}" for name in ("diverged", "failed")
-              if status.tally(name)]
-    return ", ".join([*parts, f"{status.tally('pruned')} pruned",
-                      plural(len(status.hits), "hit")])
+    parts += [
+        f"{count:,} {name}"
+        for count, name in (
+            (counts.over_budget, "over budget"),
+            (counts.invalid, "invalid"),
+            (counts.duplicate, "duplicate"),
+        )
+    ]
+    parts += [
+        f"{status.tally(name)} {name}" for name in ("diverged", "failed") if status.tally(name)
+    ]
+    return ", ".join([*parts, f"{status.tally('pruned')} pruned", plural(len(status.hits), "hit")])
 
 
 def best_line(status: Status) -> str:
@@ -78,8 +89,10 @@ def best_line(status: Status) -> str:
     if status.best is None or status.best.best is None:
         return "no epoch is over yet"
     best, candidate = status.best.best, status.best.candidate
-    return (f"best {percent(best.accuracy)} {status.images} at epoch {best.epoch} of "
-            f"#{status.best.number}, {candidate.params:,} parameters: {candidate.design}")
+    return (
+        f"best {percent(best.accuracy)} {status.images} at epoch {best.epoch} of "
+        f"#{status.best.number}, {candidate.params:,} parameters: {candidate.design}"
+    )
 
 
 def left_line(status: Status) -> str:
@@ -94,33 +107,40 @@ def event_line(event: Event, images: str) -> tuple[str, str]:
     `images` names the images that accuracies are measured on: test or val.
     """
     if isinstance(event, EpochDone) and event.hit:
-        return _trial_line("hit", event.trial, f"at epoch {event.result.epoch}",
-                           event.result.accuracy, images), STYLES["hit"]
+        return _trial_line(
+            "hit", event.trial, f"at epoch {event.result.epoch}", event.result.accuracy, images
+        ), STYLES["hit"]
     if isinstance(event, Retried):
         return f"retried   #{event.trial.number:<4} {one_line(event.reason)}", "yellow"
     if isinstance(event, Stopping):
-        return (f"stopping  {plural(event.running, 'running epoch')} first; Ctrl-C again stops at "
-                "once"), "yellow"
+        return (
+            f"stopping  {plural(event.running, 'running epoch')} first; Ctrl-C again stops at once"
+        ), "yellow"
     if not isinstance(event, Ended):
         return "", ""
     trial, best = event.trial, event.trial.best
     why = f" ({one_line(event.trial.reason)})" if event.trial.reason else ""
     epochs = plural(len(trial.epochs), "epoch")
-    return _trial_line(trial.outcome, trial, f"best of {epochs}{why}",
-                       best.accuracy if best else None, images), STYLES.get(trial.outcome, "")
+    return _trial_line(
+        trial.outcome, trial, f"best of {epochs}{why}", best.accuracy if best else None, images
+    ), STYLES.get(trial.outcome, "")
 
 
 def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None, images: str) -> str:
     score = "-" if accuracy is None else f"{percent(accuracy)} {images}"
-    return (f"{word:<9} #{trial.number:<4} {score:>12} {when:<17} "
-            f"{trial.candidate.params:>7,} parameters  {trial.candidate.design}")
+    return (
+        f"{word:<9} #{trial.number:<4} {score:>12} {when:<17} "
+        f"{trial.candidate.params:>7,} parameters  {trial.candidate.design}"
+    )
 
 
 def epoch_line(event: EpochDone, status: Status) -> str:
     """Return a line about an epoch, for displays without a live picture."""
     trial, result = event.trial, event.result
-    line = (f"trial #{trial.number:<4} epoch {result.epoch:>2}/{status.question.identity.epochs}  "
-            f"{percent(result.accuracy):>7} {status.images}")
+    line = (
+        f"trial #{trial.number:<4} epoch {result.epoch:>2}/{status.question.identity.epochs}  "
+        f"{percent(result.accuracy):>7} {status.images}"
+    )
     if event.hit:
         line += "  hit"
     if result.epoch == 1:
@@ -135,16 +155,20 @@ def epoch_line(event: EpochDone, status: Status) -> str:
 def summary_lines(status: Status, width: int) -> Iterator[str]:
     """Yield the leaderboard's first rows and its file, or advice if it has no rows."""
     folder = status.question.folder
-    frame = tables.leaderboard(read_trials(folder), status.question.identity,
-                               confirmed=read_confirmations(folder))
+    frame = tables.leaderboard(
+        read_trials(folder), status.question.identity, confirmed=read_confirmations(folder)
+    )
     yield count_line(status)
     if not len(frame):
         yield from _diagnosis(status)
         return
     yield f"  {'rank':>4}  {status.images + ' acc':>8}  {'epoch':>5}  {'params':>7}  design"
     for rank, row in frame.head(TOP).iterrows():
-        yield shortened(f"  {rank!s:>4}  {percent(row['best_accuracy']):>8}  "
-                        f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}", width)
+        yield shortened(
+            f"  {rank!s:>4}  {percent(row['best_accuracy']):>8}  "
+            f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}",
+            width,
+        )
     more = f", {len(frame)} rows" if len(frame) > TOP else ""
     yield f"The leaderboard with whole designs: {folder / 'leaderboard.csv'}{more}"
 

@@ -74,13 +74,19 @@ def after(status: Status, event: Event) -> Status:
         status = _with_counts(status, event.trial.candidate.counts)
         return put(status, running=_add(status.running, event.trial))
     if isinstance(event, EpochDone):
-        status = put(status, running=_add(status.running, event.trial),
-                     seconds=(*status.seconds, event.result.seconds)[-LATEST:])
+        status = put(
+            status,
+            running=_add(status.running, event.trial),
+            seconds=(*status.seconds, event.result.seconds)[-LATEST:],
+        )
         return _with_trial(status, event.trial)
     if isinstance(event, Ended):
         status = _with_counts(status, event.counts)
-        return put(status, running=_remove(status.running, event.trial),
-                   outcomes=(*status.outcomes, event.trial.outcome))
+        return put(
+            status,
+            running=_remove(status.running, event.trial),
+            outcomes=(*status.outcomes, event.trial.outcome),
+        )
     if isinstance(event, Stopped):
         return put(status, running=())
     return status
@@ -120,8 +126,11 @@ def _with_trial(status: Status, trial: Trial) -> Status:
     """Update the best trial and the hits with `trial`."""
     if trial.best is None:
         return status
-    if status.best is None or status.best.best is None \
-            or trial.best.correct > status.best.best.correct:
+    if (
+        status.best is None
+        or status.best.best is None
+        or trial.best.correct > status.best.best.correct
+    ):
         status = dataclasses.replace(status, best=trial)
     if reached(trial.best, status.target):
         status = dataclasses.replace(status, hits=status.hits | {trial.number})

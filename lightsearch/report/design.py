@@ -43,20 +43,34 @@ def design_text(result: SearchResult, number: int) -> str:
     trial = next((t for t in result.records if t.number == number), None)
     if trial is None or not trial.epochs:
         numbers = [t.number for t in result.records if t.epochs]
-        rule = f"a trial with an epoch, from {numbers[0]} to {numbers[-1]}" if numbers else \
-            f"a trial with an epoch, and {result.folder} has none"
+        rule = (
+            f"a trial with an epoch, from {numbers[0]} to {numbers[-1]}"
+            if numbers
+            else f"a trial with an epoch, and {result.folder} has none"
+        )
         raise ArgumentError(f"`design` must be the number of {rule}, but got design={number}")
     design, (shape, _) = parse(trial.candidate.design), result.images
     best, on = _best(trial), result.identity.selected_on
     return template("design.md").render(
-        trial=trial, target=question_line(result), results=tuple(_results(trial, on)),
-        analysis=tuple(_analysis(trial, result)), summary=summary(design, shape).strip(),
-        input=format_shape(shape), rows=[_layer(r) for r in cost(design, shape).rows],
-        log=[_log(e) for e in trial.epochs], again=_command(trial, result),
-        code=to_source(design, shape=shape, note=(
-            f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
-            f"{on} images of {result.identity.dataset} at epoch {best.epoch}.")).strip(),
-        protocol=tuple(protocol(result)))
+        trial=trial,
+        target=question_line(result),
+        results=tuple(_results(trial, on)),
+        analysis=tuple(_analysis(trial, result)),
+        summary=summary(design, shape).strip(),
+        input=format_shape(shape),
+        rows=[_layer(r) for r in cost(design, shape).rows],
+        log=[_log(e) for e in trial.epochs],
+        again=_command(trial, result),
+        code=to_source(
+            design,
+            shape=shape,
+            note=(
+                f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
+                f"{on} images of {result.identity.dataset} at epoch {best.epoch}."
+            ),
+        ).strip(),
+        protocol=tuple(protocol(result)),
+    )
 
 
 def _best(trial: Trial) -> EpochResult:
@@ -78,8 +92,10 @@ def _results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
     yield "Parameters", f"{trial.candidate.params:,}"
     yield "Best train accuracy", f"{percent(_train(train))} (epoch {train.epoch})"
     yield f"Best {on} accuracy", f"{percent(best.accuracy)} (epoch {best.epoch})"
-    yield "Last epoch", (f"{percent(last.accuracy)} (epoch {last.epoch}, train "
-                         f"{percent(_train(last))})")
+    yield (
+        "Last epoch",
+        (f"{percent(last.accuracy)} (epoch {last.epoch}, train {percent(_train(last))})"),
+    )
 
 
 def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
@@ -90,16 +106,20 @@ def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
         short = goal - Fraction(best.correct, best.total)
         yield f"It missed the target by {100 * float(short):.2f} points."
     else:
-        yield (f"It reached the target first at epoch {first}, and in {len(reached)} of "
-               f"{len(trial.epochs)} epochs.")
+        yield (
+            f"It reached the target first at epoch {first}, and in {len(reached)} of "
+            f"{len(trial.epochs)} epochs."
+        )
     if trial.outcome != "complete":
         yield f"It was {OUTCOMES[trial.outcome]}" + (f": {trial.reason}." if trial.reason else ".")
     last = trial.epochs[-3:]
     yield (f"The last {len(last)} epochs: " + ", ".join(percent(e.accuracy) for e in last) + ".")
     gap = _train(best) - Fraction(best.correct, best.total)
-    yield (f"Train minus {result.identity.selected_on} accuracy at epoch {best.epoch}: "
-           f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
-           "images and with dropout, if the recipe and the design have these.)")
+    yield (
+        f"Train minus {result.identity.selected_on} accuracy at epoch {best.epoch}: "
+        f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
+        "images and with dropout, if the recipe and the design have these.)"
+    )
     yield from _comparison(trial, result)
 
 
@@ -111,14 +131,22 @@ def _comparison(trial: Trial, result: SearchResult) -> Iterable[str]:
         return
     other = max(before, key=lambda t: (_best(t).correct, -t.number))
     gain = Fraction(_best(trial).correct - _best(other).correct, _best(trial).total)
-    yield (f"Against the best of the {len(before)} before it, #{other.number} "
-           f"({percent(_best(other).accuracy)}, {other.candidate.params:,} parameters): "
-           f"{_points(gain)}, {trial.candidate.params - other.candidate.params:+,} parameters.")
+    yield (
+        f"Against the best of the {len(before)} before it, #{other.number} "
+        f"({percent(_best(other).accuracy)}, {other.candidate.params:,} parameters): "
+        f"{_points(gain)}, {trial.candidate.params - other.candidate.params:+,} parameters."
+    )
     removed, added = _layers_changed(other, trial)
     if removed or added:
-        yield "Layers: " + "; ".join(
-            f"{word} " + ", ".join(f"`{layer}`" for layer in layers)
-            for word, layers in (("without", removed), ("with", added)) if layers) + "."
+        yield (
+            "Layers: "
+            + "; ".join(
+                f"{word} " + ", ".join(f"`{layer}`" for layer in layers)
+                for word, layers in (("without", removed), ("with", added))
+                if layers
+            )
+            + "."
+        )
     if trial.candidate.recipe != other.candidate.recipe:
         yield f"Recipe: `{other.candidate.recipe}` before, `{trial.candidate.recipe}` now."
 
@@ -147,28 +175,41 @@ class _Layer:
 
 def _layer(row: Row) -> _Layer:
     inner = "- " * row.place.count(".body")
-    return _Layer(inner + row.layer, format_shape(row.shape), f"{row.params:,}",
-                  f"{row.receptive_field}{'+' if row.whole_image else ''}", row.jump)
+    return _Layer(
+        inner + row.layer,
+        format_shape(row.shape),
+        f"{row.params:,}",
+        f"{row.receptive_field}{'+' if row.whole_image else ''}",
+        row.jump,
+    )
 
 
 def _log(epoch: EpochResult) -> str:
-    raw = "" if epoch.raw_correct == epoch.correct else \
-        f" (raw {percent(epoch.raw_correct / epoch.total)})"
-    return (f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  train "
-            f"{percent(_train(epoch)):>7}  test {percent(epoch.accuracy):>7} "
-            f"({epoch.correct}/{epoch.total}){raw}  lr {epoch.learning_rate:.2g}  "
-            f"{epoch.seconds:.1f} s")
+    raw = (
+        ""
+        if epoch.raw_correct == epoch.correct
+        else f" (raw {percent(epoch.raw_correct / epoch.total)})"
+    )
+    return (
+        f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  train "
+        f"{percent(_train(epoch)):>7}  test {percent(epoch.accuracy):>7} "
+        f"({epoch.correct}/{epoch.total}){raw}  lr {epoch.learning_rate:.2g}  "
+        f"{epoch.seconds:.1f} s"
+    )
 
 
 def _command(trial: Trial, result: SearchResult) -> str:
     """Return the command that trains the design again, hit or not, or "" if there is none."""
     candidate, identity = trial.candidate, result.identity
     if identity.dataset in IMAGES:
-        return (f"lightsearch train {shlex.quote(candidate.design)} --recipe "
-                f"{shlex.quote(candidate.recipe)} --epochs {identity.epochs} --seed "
-                f"{candidate.seed} --dataset {identity.dataset} --engine {identity.engine}")
+        return (
+            f"lightsearch train {shlex.quote(candidate.design)} --recipe "
+            f"{shlex.quote(candidate.recipe)} --epochs {identity.epochs} --seed "
+            f"{candidate.seed} --dataset {identity.dataset} --engine {identity.engine}"
+        )
     board = result.leaderboard
     for rank in board.index[board["trial"] == trial.number]:
-        return (f"lightsearch train --row {rank} --leaderboard "
-                + shlex.quote(str(result.folder / "leaderboard.csv")))
+        return f"lightsearch train --row {rank} --leaderboard " + shlex.quote(
+            str(result.folder / "leaderboard.csv")
+        )
     return ""  # a miss on one's own images, which only Python can load

@@ -25,9 +25,9 @@ OUTCOMES = {
 }
 _PRUNERS = {
     "target": "A trial is stopped early when twice the largest rise that any complete trial made "
-              "from that epoch on would not bring it to the target.",
+    "from that epoch on would not bring it to the target.",
     "median": "A trial is stopped early when it is worse than the median of the others at the "
-              "same epoch (Optuna's MedianPruner).",
+    "same epoch (Optuna's MedianPruner).",
     "halving": "Trials are stopped early by successive halving (Optuna's).",
     "none": "No trial is stopped early.",
 }
@@ -76,15 +76,20 @@ def facts(result: SearchResult) -> Facts:
     return Facts(
         title=f"Study {folder.name or folder.resolve().name}",
         summary=_summary(result, goal, board),
-        settings=tuple(_settings(result, goal)), space=identity.space, recipe=identity.recipe,
-        candidates=tuple(_candidates(result)), trials=tuple(_trials(trials, goal)),
+        settings=tuple(_settings(result, goal)),
+        space=identity.space,
+        recipe=identity.recipe,
+        candidates=tuple(_candidates(result)),
+        trials=tuple(_trials(trials, goal)),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
         misses=() if len(board) else tuple(_misses(trials)),
-        commands=(f"lightsearch train --row 1 --leaderboard {_path(result)}",
-                  f"from lightsearch import read, rebuild, train\n\n"
-                  f"row = read({str(folder / 'leaderboard.csv')!r}).loc[1]\n"
-                  f"for epoch in train(rebuild(row)):\n"
-                  f"    print(epoch.epoch, epoch.accuracy)"),
+        commands=(
+            f"lightsearch train --row 1 --leaderboard {_path(result)}",
+            f"from lightsearch import read, rebuild, train\n\n"
+            f"row = read({str(folder / 'leaderboard.csv')!r}).loc[1]\n"
+            f"for epoch in train(rebuild(row)):\n"
+            f"    print(epoch.epoch, epoch.accuracy)",
+        ),
         protocol=tuple(protocol(result)),
         version=f"lightsearch {versions()['lightsearch']}",
     )
@@ -98,9 +103,11 @@ def question_line(result: SearchResult) -> str:
     """Return the question of a study as one phrase."""
     identity = result.identity
     caps = caps_text(identity.budget)
-    return (f"{percent(identity.target)} of the {identity.selected_on} images of "
-            f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
-            + (f", with at most {caps}" if caps else ""))
+    return (
+        f"{percent(identity.target)} of the {identity.selected_on} images of "
+        f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
+        + (f", with at most {caps}" if caps else "")
+    )
 
 
 def _summary(result: SearchResult, goal: Fraction, board: pd.DataFrame) -> str:
@@ -110,13 +117,17 @@ def _summary(result: SearchResult, goal: Fraction, board: pd.DataFrame) -> str:
     if not len(board):
         best = max(trained, key=_accuracy)
         assert best.best is not None
-        return (f"None of {plural(len(trained), 'trained design')} reached the target. The best "
-                f"reached {percent(best.best.accuracy)} with {best.candidate.params:,} "
-                "parameters.")
+        return (
+            f"None of {plural(len(trained), 'trained design')} reached the target. The best "
+            f"reached {percent(best.best.accuracy)} with {best.candidate.params:,} "
+            "parameters."
+        )
     first = board.iloc[0]
-    return (f"{len(board)} of {plural(len(trained), 'trained design')} reached the target. The "
-            f"best one: {percent(first['best_accuracy'])} at epoch {first['best_epoch']}, with "
-            f"{first['params']:,} parameters. The smallest one has {board['params'].min():,}.")
+    return (
+        f"{len(board)} of {plural(len(trained), 'trained design')} reached the target. The "
+        f"best one: {percent(first['best_accuracy'])} at epoch {first['best_epoch']}, with "
+        f"{first['params']:,} parameters. The smallest one has {board['params'].min():,}."
+    )
 
 
 def _accuracy(trial: Trial) -> Fraction:
@@ -130,8 +141,13 @@ def _settings(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]
     yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
     yield "Epochs", f"{identity.epochs} at most"
     shape, classes = result.images
-    yield "Data", (f"{identity.dataset}, {format_shape(shape)}, {classes} classes, checksum "
-                   f"{identity.checksum}")
+    yield (
+        "Data",
+        (
+            f"{identity.dataset}, {format_shape(shape)}, {classes} classes, checksum "
+            f"{identity.checksum}"
+        ),
+    )
     yield "Proposals", f"{identity.sampler}, seed {identity.seed}"
     yield "Pruning", identity.pruner
     yield "Workers", str(identity.workers)
@@ -153,7 +169,8 @@ def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, st
     epochs = [e for t in trials for e in t.epochs]
     seconds = sum(e.seconds for e in epochs)
     note = f"in {plural(len(epochs), 'epoch')}" + (
-        f", {duration(seconds)} of the workers' time" if epochs else "")
+        f", {duration(seconds)} of the workers' time" if epochs else ""
+    )
     yield "trials", f"{len(trials):,}", note
     for outcome, what in OUTCOMES.items():
         count = sum(t.outcome == outcome for t in trials)
@@ -164,11 +181,24 @@ def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, st
 
 
 def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
-    figures = (percent(row["best_accuracy"]), str(row["best_epoch"]), str(row["first_hit_epoch"]),
-               percent(row["last_accuracy"]), f"{row['params']:,}", f"{row['macs']:,}",
-               str(row["receptive_field"]))
-    return Hit(rank, int(row["trial"]), figures, str(row["design"]), str(row["recipe"]),
-               f"lightsearch train --row {rank} --leaderboard {_path(result)}", _fresh_seeds(row))
+    figures = (
+        percent(row["best_accuracy"]),
+        str(row["best_epoch"]),
+        str(row["first_hit_epoch"]),
+        percent(row["last_accuracy"]),
+        f"{row['params']:,}",
+        f"{row['macs']:,}",
+        str(row["receptive_field"]),
+    )
+    return Hit(
+        rank,
+        int(row["trial"]),
+        figures,
+        str(row["design"]),
+        str(row["recipe"]),
+        f"lightsearch train --row {rank} --leaderboard {_path(result)}",
+        _fresh_seeds(row),
+    )
 
 
 def _fresh_seeds(row: pd.Series[Any]) -> str:
@@ -185,8 +215,10 @@ def _misses(trials: tuple[Trial, ...]) -> Iterable[str]:
     """Yield the best trials of a study without a hit."""
     for trial in sorted((t for t in trials if t.epochs), key=_accuracy, reverse=True)[:5]:
         assert trial.best is not None
-        yield (f"#{trial.number}, {percent(trial.best.accuracy)} at epoch {trial.best.epoch}, "
-               f"{trial.candidate.params:,} parameters: {trial.candidate.design}")
+        yield (
+            f"#{trial.number}, {percent(trial.best.accuracy)} at epoch {trial.best.epoch}, "
+            f"{trial.candidate.params:,} parameters: {trial.candidate.design}"
+        )
 
 
 # The protocol -----------------------------------------------------------------------------------
@@ -199,25 +231,40 @@ def protocol(result: SearchResult) -> Iterable[str]:
     on = identity.selected_on
     images = f"the {first.total:,} {on} images" if first else f"the {on} images"
     training = f"{first.train_total:,} training images" if first else "the training images"
-    yield (f"Each design was trained once, with one seed of its own, on {training} for at most "
-           f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}.")
+    yield (
+        f"Each design was trained once, with one seed of its own, on {training} for at most "
+        f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}."
+    )
     if first and any(parse_recipe(r).ema for r in {t.candidate.recipe for t in result.records}):
-        yield ("What is evaluated is the exponential moving average of the weights, if the "
-               "recipe has one (ema). Training accuracy is that of augmented images, during "
-               "training.")
-    yield (f"A hit is a design with an epoch at or above the target. Hits, the best epoch, the "
-           f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
-           "images.")
+        yield (
+            "What is evaluated is the exponential moving average of the weights, if the "
+            "recipe has one (ema). Training accuracy is that of augmented images, during "
+            "training."
+        )
+    yield (
+        f"A hit is a design with an epoch at or above the target. Hits, the best epoch, the "
+        f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
+        "images."
+    )
     if on == "test":
-        yield ("So the same images that give the accuracy have picked the design and the epoch. "
-               "That is what such tasks ask for, and it flatters: of many runs of equally good "
-               "designs the luckiest comes first."
-               + (" Near 99.4% of MNIST one run's accuracy varies by about 0.05 points with the "
-                  "seed alone." if identity.dataset == "mnist" else "")
-               + " Train a design with other seeds before you believe the second decimal.")
+        yield (
+            "So the same images that give the accuracy have picked the design and the epoch. "
+            "That is what such tasks ask for, and it flatters: of many runs of equally good "
+            "designs the luckiest comes first."
+            + (
+                " Near 99.4% of MNIST one run's accuracy varies by about 0.05 points with the "
+                "seed alone."
+                if identity.dataset == "mnist"
+                else ""
+            )
+            + " Train a design with other seeds before you believe the second decimal."
+        )
     yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
-        "" if identity.pruner == "none" else " A trial that has hit is never stopped.")
-    yield (f"The same question with {plural(identity.workers, 'worker')} on the same kind of "
-           "machine, with the same versions, gives the same study, trial for trial; a row trained "
-           "again gives the same accuracies.")
+        "" if identity.pruner == "none" else " A trial that has hit is never stopped."
+    )
+    yield (
+        f"The same question with {plural(identity.workers, 'worker')} on the same kind of "
+        "machine, with the same versions, gives the same study, trial for trial; a row trained "
+        "again gives the same accuracies."
+    )
     yield "Percentages are rounded down: a miss never reads like a hit."

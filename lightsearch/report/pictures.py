@@ -16,9 +16,24 @@ from lightsearch.plots.result import Result
 _INK = "#010203"  # stands for the page's colour of text; nothing else has it
 _THEME = """<style>svg{color:#1c1c1c}
 @media (prefers-color-scheme:dark){svg{color:#e8e8e8}}</style>"""
-_PLAIN: dict[str, str] = {"figure.facecolor": "none", "axes.facecolor": "none", **dict.fromkeys(
-    ("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor", "xtick.color",
-     "ytick.color", "xtick.labelcolor", "ytick.labelcolor", "legend.labelcolor"), _INK)}
+_PLAIN: dict[str, str] = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    **dict.fromkeys(
+        (
+            "text.color",
+            "axes.edgecolor",
+            "axes.labelcolor",
+            "axes.titlecolor",
+            "xtick.color",
+            "ytick.color",
+            "xtick.labelcolor",
+            "ytick.labelcolor",
+            "legend.labelcolor",
+        ),
+        _INK,
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +47,34 @@ class Kind:
 
 
 KINDS = (
-    Kind("pareto", "Parameters and accuracy", "Each mark is a design: its parameters, and the "
-         "accuracy of its best epoch. The upper left is where one wants to be. Numbers are those "
-         "of trials."),
-    Kind("curves", "Accuracy by epoch", "One line a trial. Pruned trials end where they were "
-         "cut."),
-    Kind("progress", "How the search went", "The best accuracy so far, and the hits, against the "
-         "epochs that were trained."),
-    Kind("choices", "Which decisions matter", "Optuna's importances (PED-ANOVA), and what chance "
-         "gives, by shuffling the accuracies: only what is above that says something.", 5.4),
-    Kind("space", "The space", "All its designs by their number of parameters: counted, not only "
-         "those that were drawn.", 3.8),
+    Kind(
+        "pareto",
+        "Parameters and accuracy",
+        "Each mark is a design: its parameters, and the "
+        "accuracy of its best epoch. The upper left is where one wants to be. Numbers are those "
+        "of trials.",
+    ),
+    Kind(
+        "curves", "Accuracy by epoch", "One line a trial. Pruned trials end where they were cut."
+    ),
+    Kind(
+        "progress",
+        "How the search went",
+        "The best accuracy so far, and the hits, against the epochs that were trained.",
+    ),
+    Kind(
+        "choices",
+        "Which decisions matter",
+        "Optuna's importances (PED-ANOVA), and what chance "
+        "gives, by shuffling the accuracies: only what is above that says something.",
+        5.4,
+    ),
+    Kind(
+        "space",
+        "The space",
+        "All its designs by their number of parameters: counted, not only those that were drawn.",
+        3.8,
+    ),
 )
 WIDE, NARROW = 7.2, 3.7  # inches
 
@@ -52,8 +84,9 @@ def figure(result: Result, kind: Kind, width: float = WIDE) -> Figure:
 
     Raises `LightsearchError` if it cannot be drawn.
     """
-    canvas = Figure(figsize=(width, kind.height + (0.6 if width < WIDE else 0)),
-                    layout="constrained")
+    canvas = Figure(
+        figsize=(width, kind.height + (0.6 if width < WIDE else 0)), layout="constrained"
+    )
     getattr(Plots(result), kind.name)(ax=canvas.subplots())
     return canvas
 
@@ -64,7 +97,7 @@ def svg(result: Result, kind: Kind, width: float) -> str:
     with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]):
         figure(result, kind, width).savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
-    text = text[text.index("<svg"):].replace(_INK, "currentColor")
+    text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head = text.index(">") + 1
     whole = (text[:head] + _THEME + text[head:]).encode()
     return "data:image/svg+xml;base64," + base64.b64encode(whole).decode()

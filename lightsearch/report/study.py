@@ -20,13 +20,15 @@ def write_html(result: SearchResult, path: Path) -> Path:
     plots = []
     for kind in pictures.KINDS:
         try:
-            wide, narrow = (pictures.svg(result, kind, width)
-                            for width in (pictures.WIDE, pictures.NARROW))
+            wide, narrow = (
+                pictures.svg(result, kind, width) for width in (pictures.WIDE, pictures.NARROW)
+            )
             plots.append((kind, wide, narrow, ""))
         except LightsearchError as error:
             plots.append((kind, "", "", pictures.failure_text(error)))
-    return write_text(path, template("study.html").render(
-        facts=facts(result), heads=HEADS, pictures=plots))
+    return write_text(
+        path, template("study.html").render(facts=facts(result), heads=HEADS, pictures=plots)
+    )
 
 
 def write_markdown(result: SearchResult, path: Path) -> Path:
@@ -50,16 +52,21 @@ def write_markdown(result: SearchResult, path: Path) -> Path:
         except OSError as error:
             raise ArgumentError(_unwritable(folder, error)) from None
         plots.append((kind, f"{folder.name}/{kind.name}.png", ""))
-    return write_text(path, template("study.md").render(
-        facts=facts(result), heads=HEADS, pictures=plots))
+    return write_text(
+        path, template("study.md").render(facts=facts(result), heads=HEADS, pictures=plots)
+    )
 
 
 def template(name: str) -> jinja2.Template:
     """Load a template. It escapes what is put into HTML."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lightsearch.report"), trim_blocks=True, lstrip_blocks=True,
-        autoescape=jinja2.select_autoescape(["html"]), undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True)
+        loader=jinja2.PackageLoader("lightsearch.report"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=jinja2.select_autoescape(["html"]),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     return environment.get_template(name)
 

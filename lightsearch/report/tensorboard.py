@@ -35,8 +35,9 @@ def write_events(trials: Iterable[Trial], folder: Path) -> int:
             with contextlib.closing(writer_class(str(run), filename_suffix=_OURS)) as writer:
                 _write(writer, trial)
         except OSError as error:
-            raise ArgumentError(f"`tensorboard` must be a folder that can be written, but "
-                                f"{folder}: {error}") from None
+            raise ArgumentError(
+                f"`tensorboard` must be a folder that can be written, but {folder}: {error}"
+            ) from None
         count += 1
     return count
 
@@ -47,20 +48,28 @@ def _writer_class() -> Any:
             warnings.simplefilter("ignore")
             from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ArgumentError("event files need the package tensorboard, which is not installed: "
-                            "pip install 'lightsearch[tensorboard]'") from None
+        raise ArgumentError(
+            "event files need the package tensorboard, which is not installed: "
+            "pip install 'lightsearch[tensorboard]'"
+        ) from None
     return SummaryWriter
 
 
 def _write(writer: Any, trial: Trial) -> None:
     candidate, time = trial.candidate, 0.0
-    writer.add_text("design", f"{candidate.params:,} parameters, {trial.outcome}\n\n"
-                    f"    {candidate.design}\n    {candidate.recipe}", walltime=0.0)
+    writer.add_text(
+        "design",
+        f"{candidate.params:,} parameters, {trial.outcome}\n\n"
+        f"    {candidate.design}\n    {candidate.recipe}",
+        walltime=0.0,
+    )
     for epoch in trial.epochs:
         time += epoch.seconds
         for name, value in (
-                ("accuracy/test", epoch.accuracy),
-                ("accuracy/test_raw", epoch.raw_correct / epoch.total),
-                ("accuracy/train", epoch.train_correct / epoch.train_total),
-                ("loss/train", epoch.train_loss), ("learning_rate", epoch.learning_rate)):
+            ("accuracy/test", epoch.accuracy),
+            ("accuracy/test_raw", epoch.raw_correct / epoch.total),
+            ("accuracy/train", epoch.train_correct / epoch.train_total),
+            ("loss/train", epoch.train_loss),
+            ("learning_rate", epoch.learning_rate),
+        ):
             writer.add_scalar(name, value, epoch.epoch, walltime=time)

@@ -11,8 +11,9 @@ from lightsearch.study.trial import Candidate, Counts, versions
 from lightsearch.training.task import Task
 
 
-def make_candidate(question: Question, proposal: Proposal, counts: Counts, *, number: int,
-                   slot: int, start: int) -> Candidate:
+def make_candidate(
+    question: Question, proposal: Proposal, counts: Counts, *, number: int, slot: int, start: int
+) -> Candidate:
     """The record of trial `number`, which begins in `slot` at the virtual time `start`.
 
     Its seed depends on the study's seed, the network and the recipe, and on nothing else.
@@ -20,14 +21,29 @@ def make_candidate(question: Question, proposal: Proposal, counts: Counts, *, nu
     identity, cost, recipe = question.identity, proposal.cost, str(proposal.recipe)
     seed = key(identity.seed, "trial", proposal.fingerprint, recipe) % 2**31
     return Candidate(
-        number=number, design=str(proposal.design), recipe=recipe,
-        decisions=proposal.decisions, options=proposal.options, seed=seed,
-        fingerprint=proposal.fingerprint, params=cost.params, macs=cost.macs,
-        activation_bytes=cost.activation_bytes, receptive_field=cost.receptive_field,
-        slot=slot, start=start, work=epoch_work(cost, identity.engine),
-        counts=counts, versions=versions(), dataset=identity.dataset, checksum=identity.checksum,
-        selected_on=identity.selected_on, epochs=identity.epochs, device=identity.device,
-        engine=identity.engine)
+        number=number,
+        design=str(proposal.design),
+        recipe=recipe,
+        decisions=proposal.decisions,
+        options=proposal.options,
+        seed=seed,
+        fingerprint=proposal.fingerprint,
+        params=cost.params,
+        macs=cost.macs,
+        activation_bytes=cost.activation_bytes,
+        receptive_field=cost.receptive_field,
+        slot=slot,
+        start=start,
+        work=epoch_work(cost, identity.engine),
+        counts=counts,
+        versions=versions(),
+        dataset=identity.dataset,
+        checksum=identity.checksum,
+        selected_on=identity.selected_on,
+        epochs=identity.epochs,
+        device=identity.device,
+        engine=identity.engine,
+    )
 
 
 def read_task(question: Question, candidate: Candidate) -> Task:

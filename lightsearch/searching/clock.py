@@ -82,7 +82,7 @@ class VirtualClock:
         return dataclasses.replace(self, horizon=horizon)
 
     def _with(self, slot: int, lane: Lane) -> VirtualClock:
-        lanes = (*self.lanes[:slot], lane, *self.lanes[slot + 1:])
+        lanes = (*self.lanes[:slot], lane, *self.lanes[slot + 1 :])
         return dataclasses.replace(self, lanes=lanes)
 
     # Read ---------------------------------------------------------------------------------------
@@ -103,8 +103,11 @@ class VirtualClock:
 
     def free(self) -> list[int]:
         """The slots that may take a new trial: the one that has been free longest first."""
-        free = [slot for slot, lane in enumerate(self.lanes)
-                if lane.work is None and lane.time <= self.horizon]
+        free = [
+            slot
+            for slot, lane in enumerate(self.lanes)
+            if lane.work is None and lane.time <= self.horizon
+        ]
         return sorted(free, key=lambda slot: self.lanes[slot].time)
 
     def next_slot(self) -> int | None:

@@ -115,8 +115,9 @@ class Epochs:
         If an epoch is late, `deadline` is over or `stop` is set, it is the slot that has the least
         time left.
         """
-        futures = {one.future: slot for slot, one in self._training.items()
-                   if one.future is not None}
+        futures = {
+            one.future: slot for slot, one in self._training.items() if one.future is not None
+        }
         if not any(future.done() for future in futures):
             self._study.sync()
         while futures:

@@ -42,8 +42,13 @@ DEATHS = 3  # of workers over one epoch, before its trial is given up
 FAILURES = 5  # of trials in a row, before the search is given up
 
 
-def run_loop(question: Question, slots: Sequence[Slot], stop: threading.Event | None = None,
-             *, timed: bool = False) -> Generator[Event, None, None]:
+def run_loop(
+    question: Question,
+    slots: Sequence[Slot],
+    stop: threading.Event | None = None,
+    *,
+    timed: bool = False,
+) -> Generator[Event, None, None]:
     """Run a search, or continue it, and yield its events. Closing the generator stops it.
 
     Once `stop` is set, the loop finishes the epochs that run. It begins others only if they end
@@ -55,9 +60,15 @@ def run_loop(question: Question, slots: Sequence[Slot], stop: threading.Event | 
     """
     settings, identity = question.settings, question.identity
     pruner = make_pruner(settings.pruner, identity.target, identity.epochs)
-    proposer = Proposer(question.space, question.recipe, shape=question.data.shape,
-                        classes=question.data.classes, budget=identity.budget,
-                        sampler=settings.sampler, seed=identity.seed)
+    proposer = Proposer(
+        question.space,
+        question.recipe,
+        shape=question.data.shape,
+        classes=question.data.classes,
+        budget=identity.budget,
+        sampler=settings.sampler,
+        seed=identity.seed,
+    )
     with Study.open(question.folder, identity, pruner) as study:
         loop = SearchLoop(question, proposer, study, slots, stop or threading.Event(), timed)
         try:
@@ -93,8 +104,9 @@ class SearchLoop:
         """All events, from `Planned` to `Stopped`."""
         started = time.monotonic()
         resumed = self._resume()
-        yield make_plan(self.question, self.proposer, self.study.trials, self.slots,
-                        timed=self.timed)
+        yield make_plan(
+            self.question, self.proposer, self.study.trials, self.slots, timed=self.timed
+        )
         timeout = self.question.settings.timeout
         if timeout is not None:
             self.deadline = started + timeout
@@ -116,8 +128,12 @@ class SearchLoop:
                 self.finished = f"the time limit of {timeout:g} seconds is over"
                 break
         asked = self.clock.stopping and bool(self.clock.busy())
-        yield Stopped("it was asked to stop, and the same call continues it" if asked
-                      else self.finished or "all trials are done", asked)
+        yield Stopped(
+            "it was asked to stop, and the same call continues it"
+            if asked
+            else self.finished or "all trials are done",
+            asked,
+        )
 
     def _next_slot(self) -> int | None:
         """The slot whose epoch is handled next; None if no slot has a trial."""
@@ -181,8 +197,13 @@ class SearchLoop:
                 self.finished = str(error)
                 return
             candidate = make_candidate(
-                self.question, proposal, self.counts, number=len(self.study.trials), slot=slot,
-                start=self.clock.lanes[slot].time)
+                self.question,
+                proposal,
+                self.counts,
+                number=len(self.study.trials),
+                slot=slot,
+                start=self.clock.lanes[slot].time,
+            )
             trial = self.study.begin(candidate)
             task = self.question.task(proposal.design, proposal.recipe, candidate.seed)
             self._occupy(slot, trial, task)
@@ -226,8 +247,11 @@ class SearchLoop:
         if not training.done():
             if training.late():
                 self.slots[slot].kill()
-                yield from self._retry(slot, "an epoch must take at most `epoch_timeout`="
-                                             f"{self.question.settings.epoch_timeout:g} seconds")
+                yield from self._retry(
+                    slot,
+                    "an epoch must take at most `epoch_timeout`="
+                    f"{self.question.settings.epoch_timeout:g} seconds",
+                )
             return  # else the time limit of the search is over
         try:
             state, result = training.take()
@@ -257,8 +281,7 @@ class SearchLoop:
         training = self.epochs.at(slot)
         training.deaths, training.future = training.deaths + 1, None
         if training.deaths >= DEATHS:
-            yield from self._end(slot, "failed",
-                                 f"{reason}, {training.deaths} times in one epoch")
+            yield from self._end(slot, "failed", f"{reason}, {training.deaths} times in one epoch")
         else:
             yield Retried(self._trial(slot), reason)
             self._submit(slot)
@@ -283,6 +306,8 @@ class SearchLoop:
         self.failures = self.failures + 1 if outcome == "failed" else 0
         yield Ended(trial, self.counts)
         if self.failures >= FAILURES:
-            raise WorkerError(f"{FAILURES} trials in a row failed; the last one: {reason}. With "
-                              "this mended, the same call continues the study; `lightsearch "
-                              "train DESIGN` shows it with one design and no worker")
+            raise WorkerError(
+                f"{FAILURES} trials in a row failed; the last one: {reason}. With "
+                "this mended, the same call continues the study; `lightsearch "
+                "train DESIGN` shows it with one design and no worker"
+            )

@@ -25,8 +25,9 @@ def tpe_sampler(seed: int) -> optuna.samplers.TPESampler:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
-                                          group=True, constant_liar=True)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
+        )
 
 
 class OptunaSampler:
@@ -35,8 +36,9 @@ class OptunaSampler:
     def __init__(self, sampler: optuna.samplers.BaseSampler, seen: Iterable[Seen]) -> None:
         storage = InMemoryStorage()
         with quiet():
-            self._study = optuna.create_study(direction="maximize", storage=storage,
-                                              sampler=sampler)
+            self._study = optuna.create_study(
+                direction="maximize", storage=storage, sampler=sampler
+            )
         id_ = storage.get_study_id_from_name(self._study.study_name)
         for trial in seen:
             storage.create_new_trial(id_, trial)
@@ -44,7 +46,8 @@ class OptunaSampler:
     def ask(self) -> Choose:
         self._trial = self._study.ask()
         return lambda path, options: int(
-            self._trial.suggest_categorical(path, range(len(options))))
+            self._trial.suggest_categorical(path, range(len(options)))
+        )
 
     def tell(self, verdict: str, decisions: dict[str, int], options: dict[str, int]) -> None:
         with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
@@ -72,8 +75,15 @@ def seen_trial(trial: Trial) -> Seen:
     elif trial.outcome != "running":
         state = TrialState.PRUNED if values else TrialState.FAIL
     return Seen(
-        number=-1, trial_id=-1, state=state, datetime_start=None, datetime_complete=None,
-        params=dict(decisions), user_attrs={}, system_attrs={},
+        number=-1,
+        trial_id=-1,
+        state=state,
+        datetime_start=None,
+        datetime_complete=None,
+        params=dict(decisions),
+        user_attrs={},
+        system_attrs={},
         distributions={k: categorical(n) for k, n in options.items()},
         value=trial.epochs[-1].accuracy if state == TrialState.COMPLETE else None,
-        intermediate_values=values)
+        intermediate_values=values,
+    )

@@ -16,8 +16,14 @@ from lightsearch.workers.slot import Slot, WorkerDied, result_within
 SAMPLES = 32  # draws among which the design of median work is timed
 
 
-def make_plan(question: Question, proposer: Proposer, trials: Sequence[Trial],
-              slots: Sequence[Slot], *, timed: bool) -> Planned:
+def make_plan(
+    question: Question,
+    proposer: Proposer,
+    trials: Sequence[Trial],
+    slots: Sequence[Slot],
+    *,
+    timed: bool,
+) -> Planned:
     """The epochs that are left at most, with their time if it is to be `timed`."""
     most, length = question.settings.trials, question.identity.epochs
     running = [trial for trial in trials if trial.outcome == "running"]
@@ -26,8 +32,17 @@ def make_plan(question: Question, proposer: Proposer, trials: Sequence[Trial],
     each = _typical_seconds(question, proposer, slots[0]) if timed and epochs > 0 else None
     seconds = None if each is None else epochs * each / len(slots)
     survey = question.survey
-    return Planned(question.folder, most, length, len(slots), len(trials), survey.designs,
-                   survey.within, survey.exact, seconds)
+    return Planned(
+        question.folder,
+        most,
+        length,
+        len(slots),
+        len(trials),
+        survey.designs,
+        survey.within,
+        survey.exact,
+        seconds,
+    )
 
 
 def _typical_seconds(question: Question, proposer: Proposer, slot: Slot) -> float | None:
@@ -35,8 +50,10 @@ def _typical_seconds(question: Question, proposer: Proposer, slot: Slot) -> floa
 
     None if that fails. It is an estimate only, and the trials will show what is wrong.
     """
-    samples = sorted((proposer.sample(index) for index in range(SAMPLES)),
-                     key=lambda sample: epoch_work(sample.cost, question.identity.engine))
+    samples = sorted(
+        (proposer.sample(index) for index in range(SAMPLES)),
+        key=lambda sample: epoch_work(sample.cost, question.identity.engine),
+    )
     median = samples[len(samples) // 2]
     task = question.task(median.design, median.recipe, seed=0)
     timeout = question.settings.epoch_timeout

@@ -63,11 +63,22 @@ class Proposer:
     Raises `BudgetError` where no design of the space is within the budget.
     """
 
-    def __init__(self, space: Space, recipe: Recipe, *, shape: Shape, classes: int, budget: Budget,
-                 sampler: Any, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        recipe: Recipe,
+        *,
+        shape: Shape,
+        classes: int,
+        budget: Budget,
+        sampler: Any,
+        seed: int,
+    ) -> None:
         if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
-            raise ArgumentError(f"`sampler` must be one of {', '.join(SAMPLERS)}, or an Optuna "
-                                f"sampler, but got {sampler!r}{suggestion(sampler, SAMPLERS)}")
+            raise ArgumentError(
+                f"`sampler` must be one of {', '.join(SAMPLERS)}, or an Optuna "
+                f"sampler, but got {sampler!r}{suggestion(sampler, SAMPLERS)}"
+            )
         self.space, self.recipe, self.shape, self.classes = space, recipe, shape, classes
         self.budget, self.sampler, self.seed = budget, sampler, seed
         self._uniform = Sampler(space, shape, classes, budget)
@@ -107,8 +118,9 @@ class Proposer:
 
     # Drawn uniformly from within the budget ------------------------------------------------
 
-    def _draw(self, number: int, known: set[tuple[str, str]],
-              counts: Counts) -> tuple[Proposal, Counts]:
+    def _draw(
+        self, number: int, known: set[tuple[str, str]], counts: Counts
+    ) -> tuple[Proposal, Counts]:
         generator = random.Random(key(self.seed, "draw", number))
         for _ in range(DRAWN):
             counts = counts.plus(drawn=1)
@@ -122,13 +134,16 @@ class Proposer:
             if isinstance(made, Proposal):
                 return made, counts
             counts = counts.plus(**{made: 1})
-        raise Exhausted(f"{DRAWN} draws from within the budget in a row were designs that this "
-                        f"study has trained already ({number} trials): the space holds few more")
+        raise Exhausted(
+            f"{DRAWN} draws from within the budget in a row were designs that this "
+            f"study has trained already ({number} trials): the space holds few more"
+        )
 
     # Asked of a sampler --------------------------------------------------------------------
 
-    def _ask(self, trials: Sequence[Trial], known: set[tuple[str, str]],
-             counts: Counts) -> tuple[Proposal, Counts] | Counts:
+    def _ask(
+        self, trials: Sequence[Trial], known: set[tuple[str, str]], counts: Counts
+    ) -> tuple[Proposal, Counts] | Counts:
         asked = self._asked(trials)
         for _ in range(ASKED):
             counts = counts.plus(drawn=1)
@@ -160,8 +175,14 @@ class Proposer:
 
     # The gate ------------------------------------------------------------------------------
 
-    def _gate(self, design: Design, recipe: Recipe, decisions: dict[str, int],
-              options: dict[str, int], known: set[tuple[str, str]]) -> Proposal | str:
+    def _gate(
+        self,
+        design: Design,
+        recipe: Recipe,
+        decisions: dict[str, int],
+        options: dict[str, int],
+        known: set[tuple[str, str]],
+    ) -> Proposal | str:
         """The proposal, or the name of the count that it adds to."""
         try:
             spent = cost(design, self.shape, self.classes)

@@ -23,8 +23,9 @@ class TargetPruner(optuna.pruners.BasePruner):
     every design is trained.
     """
 
-    def __init__(self, target: float, *, warmup: int = 3, startup: int = 3,
-                 slack: float = 1.0) -> None:
+    def __init__(
+        self, target: float, *, warmup: int = 3, startup: int = 3, slack: float = 1.0
+    ) -> None:
         number("target", target, 0.0, 1.0)
         for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
             if not isinstance(value, int | float) or not value >= 0:
@@ -43,8 +44,9 @@ class TargetPruner(optuna.pruners.BasePruner):
             return False
         return trial.intermediate_values[step] + rise * (1 + self.slack) < self.target
 
-    def _rises(self, study: optuna.Study,
-               complete: list[FrozenTrial]) -> dict[int, tuple[int, float]]:
+    def _rises(
+        self, study: optuna.Study, complete: list[FrozenTrial]
+    ) -> dict[int, tuple[int, float]]:
         """By epoch, how many trials had it, and the largest rise from there on. Every epoch of
         every slot asks."""
         ends = (complete[0].number, complete[-1].number) if complete else ()
@@ -80,8 +82,14 @@ class HalvingPruner(optuna.pruners.BasePruner):
         times, rest = divmod(step, self.first)
         if rest or not times or times & (times - 1):  # not a power of two
             return False
-        values = sorted((t.intermediate_values[step] for t in study.get_trials(deepcopy=False)
-                         if step in t.intermediate_values), reverse=True)
+        values = sorted(
+            (
+                t.intermediate_values[step]
+                for t in study.get_trials(deepcopy=False)
+                if step in t.intermediate_values
+            ),
+            reverse=True,
+        )
         return trial.intermediate_values[step] < values[max(1, len(values) // 2) - 1]
 
 
@@ -97,5 +105,7 @@ def make_pruner(pruner: Any, target: Fraction, epochs: int) -> optuna.pruners.Ba
         return HalvingPruner(min(3, epochs))
     if pruner == "none":
         return optuna.pruners.NopPruner()
-    raise ArgumentError(f"`pruner` must be one of {', '.join(PRUNERS)}, or an Optuna pruner, "
-                        f"but got {pruner!r}{suggestion(pruner, PRUNERS)}")
+    raise ArgumentError(
+        f"`pruner` must be one of {', '.join(PRUNERS)}, or an Optuna pruner, "
+        f"but got {pruner!r}{suggestion(pruner, PRUNERS)}"
+    )

@@ -51,8 +51,16 @@ class Question:
         images = catalogue.images_file(self.data.name, self.folder)
         where = self.settings.data or "" if images is None else images.resolve()
         whole = DataRef(self.data.name, self.data.checksum, str(where))
-        task = Task(design, recipe, whole, self.identity.epochs, seed, self.identity.engine,
-                    self.identity.device, self.identity.precision)
+        task = Task(
+            design,
+            recipe,
+            whole,
+            self.identity.epochs,
+            seed,
+            self.identity.engine,
+            self.identity.device,
+            self.identity.precision,
+        )
         return hold_out(task, self.holdout)
 
 
@@ -67,19 +75,34 @@ def resolve(settings: Settings) -> Question:
     space, recipe = choose_space(settings, data), choose_recipe(settings)
     shared = named_choices(space).keys() & named_choices(recipe).keys()
     if shared:
-        raise ArgumentError("the choices of `space` and `recipe` must have different names, but "
-                            f"got {', '.join(sorted(shared))} in both")
+        raise ArgumentError(
+            "the choices of `space` and `recipe` must have different names, but "
+            f"got {', '.join(sorted(shared))} in both"
+        )
     device = chosen_device(settings.device)
     workers, engine = count_workers(settings, device), chosen_engine(settings.engine, device)
     whole = survey(space, data.shape, data.classes, settings.caps)
     identity = Identity(
-        budget=settings.caps, epochs=settings.epochs, target=exact(settings.target),
-        space=str(space), recipe=str(recipe), dataset=data.name, checksum=data.checksum,
-        sampler=plain(settings.sampler), pruner=plain(settings.pruner), workers=workers,
-        seed=settings.seed, device=device, engine=engine, selected_on=str(holdout or "test"),
-        repeatable=settings.repeatable, precision=settings.precision)
-    folder = default_folder(identity).absolute() if settings.study is None \
-        else Path(settings.study)  # chdir must not move it
+        budget=settings.caps,
+        epochs=settings.epochs,
+        target=exact(settings.target),
+        space=str(space),
+        recipe=str(recipe),
+        dataset=data.name,
+        checksum=data.checksum,
+        sampler=plain(settings.sampler),
+        pruner=plain(settings.pruner),
+        workers=workers,
+        seed=settings.seed,
+        device=device,
+        engine=engine,
+        selected_on=str(holdout or "test"),
+        repeatable=settings.repeatable,
+        precision=settings.precision,
+    )
+    folder = (
+        default_folder(identity).absolute() if settings.study is None else Path(settings.study)
+    )  # chdir must not move it
     identity = continue_study(identity, folder, settings)
     checked_precision(identity.precision, identity.engine, device)
     return Question(settings, identity, space, recipe, data, holdout, whole, folder)
@@ -95,17 +118,24 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
     images.
     """
     given = settings.dataset
-    kind("dataset", given, str | os.PathLike | DataSet,
-         "the name of a data set, a folder of images, or a DataSet")
+    kind(
+        "dataset",
+        given,
+        str | os.PathLike | DataSet,
+        "the name of a data set, a folder of images, or a DataSet",
+    )
     data = given if isinstance(given, DataSet) else open_dataset(given, settings.data)
     size = settings.val_size
     if settings.select_on not in SELECTIONS:
-        raise ArgumentError(f"`select_on` must be {' or '.join(SELECTIONS)}, "
-                            f"but got {settings.select_on!r}")
+        raise ArgumentError(
+            f"`select_on` must be {' or '.join(SELECTIONS)}, but got {settings.select_on!r}"
+        )
     if settings.select_on == "test":
         if size is not None:
-            raise ArgumentError("`val_size` must be given with select_on='val', but got "
-                                f"val_size={size!r} with select_on='test'")
+            raise ArgumentError(
+                "`val_size` must be given with select_on='val', but got "
+                f"val_size={size!r} with select_on='test'"
+            )
         return data, None
     images = len(data.train[1])
     size = images // 6 if size is None else integer("val_size", size, 1, images - 1)
@@ -117,11 +147,17 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
 def choose_space(settings: Settings, data: DataSet) -> Space:
     """The space as a value: by default one for images such as these."""
     given = settings.space
-    space = default_space(data.shape, data.classes) if given is None \
-        else parse(given) if isinstance(given, str) else given
+    space = (
+        default_space(data.shape, data.classes)
+        if given is None
+        else parse(given)
+        if isinstance(given, str)
+        else given
+    )
     if not isinstance(space, Space) or isinstance(space, Fielded):
-        raise ArgumentError(f"`space` must be a sequence of layers or its notation, "
-                            f"but got {space!r}")
+        raise ArgumentError(
+            f"`space` must be a sequence of layers or its notation, but got {space!r}"
+        )
     return space
 
 
@@ -129,11 +165,16 @@ def choose_recipe(settings: Settings) -> Recipe:
     """The recipe as a value."""
     given = settings.recipe
     if given is None:
-        return dataclasses.replace(DEFAULT_RECIPE, rotation=0) if settings.keep_orientation \
+        return (
+            dataclasses.replace(DEFAULT_RECIPE, rotation=0)
+            if settings.keep_orientation
             else DEFAULT_RECIPE
+        )
     if settings.keep_orientation:
-        raise ArgumentError("`keep_orientation` must not be given with a `recipe`, which says "
-                            "itself whether images are turned")
+        raise ArgumentError(
+            "`keep_orientation` must not be given with a `recipe`, which says "
+            "itself whether images are turned"
+        )
     recipe = parse_recipe(given) if isinstance(given, str) else given
     if not isinstance(recipe, Recipe):
         raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {recipe!r}")
@@ -154,13 +195,14 @@ def continue_study(identity: Identity, folder: Path, settings: Settings) -> Iden
     known = read_identity(folder)
     if known is None:
         return identity
-    if all(given is None for given in (settings.workers, settings.slots_per_gpu,
-                                       settings.slots)):
+    if all(given is None for given in (settings.workers, settings.slots_per_gpu, settings.slots)):
         identity = dataclasses.replace(identity, workers=known.workers)
     if settings.engine != "auto" or known.device != identity.device:
         return identity
     if known.engine == "native" and trouble():
-        raise StudyError(f"the study in {folder} must be continued with the native engine, "
-                         f"which trained it, but: {trouble()}. Give another `study` folder "
-                         "to ask anew")
+        raise StudyError(
+            f"the study in {folder} must be continued with the native engine, "
+            f"which trained it, but: {trouble()}. Give another `study` folder "
+            "to ask anew"
+        )
     return dataclasses.replace(identity, engine=known.engine)

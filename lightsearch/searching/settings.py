@@ -70,86 +70,175 @@ class Settings:
     data, the space or the device to check is checked in `searching.question`.
     """
 
-    budget: Annotated[int | Budget, identity(
-        "Most parameters that a design may have.",
-        "Or a `Budget`, with caps on parameters, MACs and activation bytes.")] = 8000
-    epochs: Annotated[int, identity(
-        "Epochs that each design is trained at most.", low=1, high=10_000)] = 15
+    budget: Annotated[
+        int | Budget,
+        identity(
+            "Most parameters that a design may have.",
+            "Or a `Budget`, with caps on parameters, MACs and activation bytes.",
+        ),
+    ] = 8000
+    epochs: Annotated[
+        int, identity("Epochs that each design is trained at most.", low=1, high=10_000)
+    ] = 15
     _: KW_ONLY
-    target: Annotated[float, identity(
-        "Test accuracy that counts as a hit, from 0 to 1.", "Any epoch may reach it.",
-        high=1)] = 0.994
-    space: Annotated[Space | str | None, identity(
-        "What designs are drawn from, in notation.", "Or a space as a value.",
-        none="the default space of the images: `lightsearch space` shows it")] = None
-    recipe: Annotated[Recipe | str | None, identity(
-        "How designs are trained, in notation; it may have choices too.", "Or a `Recipe`.",
-        none=str(DEFAULT_RECIPE))] = None
-    keep_orientation: Annotated[bool, identity(
-        "Leave rotation out of the default recipe, where it would change what an image means.",
-        )] = False
-    dataset: Annotated["str | Path | DataSet", identity(
-        f"Data set: {', '.join(IMAGES)}, a classification set of torchvision such as cifar10, or "
-        "a folder of images by class.",
-        "Or a `DataSet`: see `make_dataset` and `folder_dataset`.", words=tuple(IMAGES))] = "mnist"
-    select_on: Annotated[Selection, identity(
-        "Images that drive pruning, hits and ranking: test, the test images, or val, images held "
-        "out of the training ones.",
-        "A target for the test images asks for test, which flatters. With val, of each class as "
-        "large a share is held out as of the whole; each design that is trained to the end is "
-        "tested once on the test images, after its last epoch (`test_accuracy`).",
-        words=SELECTIONS)] = "test"
-    val_size: Annotated[int | None, identity(
-        "Images held out, with `select_on` val.", none="a sixth of the training images")] = None
-    val_seed: Annotated[int, identity(
-        "Seed by which they are drawn.", low=-2**63, high=2**63 - 1)] = 0
-    sampler: Annotated["SamplerName | BaseSampler", identity(
-        "Who proposes: tpe, or random, which draws uniformly from within the budget.",
-        "Or an Optuna sampler.", words=SAMPLERS)] = "tpe"
-    pruner: Annotated["PrunerName | BasePruner", identity(
-        "Who prunes: target, median, halving or none.", "Or an Optuna pruner.",
-        words=PRUNERS)] = "target"
-    workers: Annotated[int | None, identity(
-        "Trials at once, of one thread each.",
-        "They are threads of this process if the native engine trains all, else processes.",
-        low=1, high=1024,
-        none="what the study was started with, else the cores of this machine, or "
-             "`slots_per_gpu` for each GPU")] = None
-    slots_per_gpu: Annotated[int | None, identity(
-        "Trials at once on each GPU, in place of `workers`.", low=1, high=64, none="4")] = None
-    device: Annotated[str, identity(
-        "Where to train: cpu, cuda (every visible GPU), cuda:1, or auto, which is cuda if there "
-        "is one.", words=("auto", "cpu", "cuda"))] = "auto"
-    engine: Annotated[EngineName, identity(
-        "What trains: native (compiled, on a processor), torch, or auto, which is what the study "
-        "was started with, else native if it can be.",
-        "Torch trains a design with a layer of your own in any case.", words=ENGINES)] = "auto"
-    precision: Annotated[PrecisionName, identity(
-        "Precision of training steps: float32, or with torch bf16, or on a GPU tf32.",
-        "Evaluation is in float32.", words=PRECISIONS)] = "float32"
-    seed: Annotated[int, identity(
-        "Seed of everything random.", low=-2**63, high=2**63 - 1)] = 0
-    repeatable: Annotated[bool, identity(
-        "Whether the study depends on nothing but its question, at the cost of some waiting among "
-        "workers (docs/benchmarks/speed.md).", "If not, epochs are taken as they come.")] = True
-    trials: Annotated[int, growable(
-        "Designs to train in all, earlier calls included.", low=1, high=1_000_000)] = 10
-    study: Annotated[str | Path | None, free(
-        "Folder of the study.", none="by its question, under lightsearch-studies")] = None
-    data: Annotated[str | Path | None, free(
-        "Folder of the data set, as torchvision lays it out.",
-        none="LIGHTSEARCH_DATA, else a cache folder, else downloaded")] = None
-    timeout: Annotated[float | None, free(
-        "Seconds after which the search stops, resumable.")] = None
-    epoch_timeout: Annotated[float, free(
-        "Seconds after which an epoch is stopped and run again, counted from when its worker is "
-        "ready.")] = 3600.0
-    stop_after_hits: Annotated[int | None, free(
-        "Hits after which no new design is trained.", "The hits train on to their last epoch.",
-        low=1, high=1_000_000)] = None
-    slots: Annotated["Sequence[Slot] | None", free(
-        "Where to train instead of here, such as `lightsearch.workers.dask` makes.",
-        "As many as `workers`; they are closed in the end.")] = None
+    target: Annotated[
+        float,
+        identity(
+            "Test accuracy that counts as a hit, from 0 to 1.", "Any epoch may reach it.", high=1
+        ),
+    ] = 0.994
+    space: Annotated[
+        Space | str | None,
+        identity(
+            "What designs are drawn from, in notation.",
+            "Or a space as a value.",
+            none="the default space of the images: `lightsearch space` shows it",
+        ),
+    ] = None
+    recipe: Annotated[
+        Recipe | str | None,
+        identity(
+            "How designs are trained, in notation; it may have choices too.",
+            "Or a `Recipe`.",
+            none=str(DEFAULT_RECIPE),
+        ),
+    ] = None
+    keep_orientation: Annotated[
+        bool,
+        identity(
+            "Leave rotation out of the default recipe, where it would change what an image means.",
+        ),
+    ] = False
+    dataset: Annotated[
+        "str | Path | DataSet",
+        identity(
+            f"Data set: {', '.join(IMAGES)}, a classification set of torchvision such as cifar10, "
+            "or a folder of images by class.",
+            "Or a `DataSet`: see `make_dataset` and `folder_dataset`.",
+            words=tuple(IMAGES),
+        ),
+    ] = "mnist"
+    select_on: Annotated[
+        Selection,
+        identity(
+            "Images that drive pruning, hits and ranking: test, the test images, or val, images "
+            "held out of the training ones.",
+            "A target for the test images asks for test, which flatters. With val, of each class "
+            "as large a share is held out as of the whole; each design that is trained to the end "
+            "is tested once on the test images, after its last epoch (`test_accuracy`).",
+            words=SELECTIONS,
+        ),
+    ] = "test"
+    val_size: Annotated[
+        int | None,
+        identity("Images held out, with `select_on` val.", none="a sixth of the training images"),
+    ] = None
+    val_seed: Annotated[
+        int, identity("Seed by which they are drawn.", low=-(2**63), high=2**63 - 1)
+    ] = 0
+    sampler: Annotated[
+        "SamplerName | BaseSampler",
+        identity(
+            "Who proposes: tpe, or random, which draws uniformly from within the budget.",
+            "Or an Optuna sampler.",
+            words=SAMPLERS,
+        ),
+    ] = "tpe"
+    pruner: Annotated[
+        "PrunerName | BasePruner",
+        identity(
+            "Who prunes: target, median, halving or none.", "Or an Optuna pruner.", words=PRUNERS
+        ),
+    ] = "target"
+    workers: Annotated[
+        int | None,
+        identity(
+            "Trials at once, of one thread each.",
+            "They are threads of this process if the native engine trains all, else processes.",
+            low=1,
+            high=1024,
+            none="what the study was started with, else the cores of this machine, or "
+            "`slots_per_gpu` for each GPU",
+        ),
+    ] = None
+    slots_per_gpu: Annotated[
+        int | None,
+        identity("Trials at once on each GPU, in place of `workers`.", low=1, high=64, none="4"),
+    ] = None
+    device: Annotated[
+        str,
+        identity(
+            "Where to train: cpu, cuda (every visible GPU), cuda:1, or auto, which is cuda if "
+            "there is one.",
+            words=("auto", "cpu", "cuda"),
+        ),
+    ] = "auto"
+    engine: Annotated[
+        EngineName,
+        identity(
+            "What trains: native (compiled, on a processor), torch, or auto, which is what the "
+            "study was started with, else native if it can be.",
+            "Torch trains a design with a layer of your own in any case.",
+            words=ENGINES,
+        ),
+    ] = "auto"
+    precision: Annotated[
+        PrecisionName,
+        identity(
+            "Precision of training steps: float32, or with torch bf16, or on a GPU tf32.",
+            "Evaluation is in float32.",
+            words=PRECISIONS,
+        ),
+    ] = "float32"
+    seed: Annotated[int, identity("Seed of everything random.", low=-(2**63), high=2**63 - 1)] = 0
+    repeatable: Annotated[
+        bool,
+        identity(
+            "Whether the study depends on nothing but its question, at the cost of some waiting "
+            "among workers (docs/benchmarks/speed.md).",
+            "If not, epochs are taken as they come.",
+        ),
+    ] = True
+    trials: Annotated[
+        int, growable("Designs to train in all, earlier calls included.", low=1, high=1_000_000)
+    ] = 10
+    study: Annotated[
+        str | Path | None,
+        free("Folder of the study.", none="by its question, under lightsearch-studies"),
+    ] = None
+    data: Annotated[
+        str | Path | None,
+        free(
+            "Folder of the data set, as torchvision lays it out.",
+            none="LIGHTSEARCH_DATA, else a cache folder, else downloaded",
+        ),
+    ] = None
+    timeout: Annotated[float | None, free("Seconds after which the search stops, resumable.")] = (
+        None
+    )
+    epoch_timeout: Annotated[
+        float,
+        free(
+            "Seconds after which an epoch is stopped and run again, counted from when its worker "
+            "is ready."
+        ),
+    ] = 3600.0
+    stop_after_hits: Annotated[
+        int | None,
+        free(
+            "Hits after which no new design is trained.",
+            "The hits train on to their last epoch.",
+            low=1,
+            high=1_000_000,
+        ),
+    ] = None
+    slots: Annotated[
+        "Sequence[Slot] | None",
+        free(
+            "Where to train instead of here, such as `lightsearch.workers.dask` makes.",
+            "As many as `workers`; they are closed in the end.",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         for name, setting in settings_of(type(self)).items():
@@ -168,11 +257,17 @@ class Settings:
 class SearchSettings(Settings):
     """The arguments of `search`: those of a search, and what goes with it and after it."""
 
-    confirm: Annotated[int | None, free(
-        "Fresh seeds with which the best hits are trained again at the end: see `lightsearch "
-        "confirm`.", low=2, high=1000, none="none")] = None
-    confirm_top: Annotated[int, free(
-        "How many hits that is done for.", low=1, high=1000)] = 3
+    confirm: Annotated[
+        int | None,
+        free(
+            "Fresh seeds with which the best hits are trained again at the end: see `lightsearch "
+            "confirm`.",
+            low=2,
+            high=1000,
+            none="none",
+        ),
+    ] = None
+    confirm_top: Annotated[int, free("How many hits that is done for.", low=1, high=1000)] = 3
     quiet: Annotated[bool, free("No progress display.")] = False
 
 

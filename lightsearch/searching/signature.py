@@ -47,20 +47,26 @@ def takes(settings: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, 
 
         call.__signature__ = signature  # type: ignore[attr-defined]
         call.__annotations__ = {"return": signature.return_annotation} | {
-            name: p.annotation for name, p in signature.parameters.items()}
+            name: p.annotation for name, p in signature.parameters.items()
+        }
         call.__doc__ = function.__doc__ and function.__doc__.replace(
-            "{settings}", textwrap.indent("\n".join(_described(known)), "    ").strip())
+            "{settings}", textwrap.indent("\n".join(_described(known)), "    ").strip()
+        )
         return call
 
     return decorate
 
 
-def _signature(function: Callable[[S], R], settings: type[Settings],
-               known: dict[str, Setting]) -> inspect.Signature:
-    parameters = [parameter.replace(annotation=_plain(known[name])) for name, parameter in
-                  inspect.signature(settings).parameters.items()]
+def _signature(
+    function: Callable[[S], R], settings: type[Settings], known: dict[str, Setting]
+) -> inspect.Signature:
+    parameters = [
+        parameter.replace(annotation=_plain(known[name]))
+        for name, parameter in inspect.signature(settings).parameters.items()
+    ]
     return inspect.Signature(
-        parameters, return_annotation=inspect.signature(function).return_annotation)
+        parameters, return_annotation=inspect.signature(function).return_annotation
+    )
 
 
 def _plain(setting: Setting) -> object:
@@ -78,6 +84,10 @@ def _described(known: dict[str, Setting]) -> Iterator[str]:
             if about.role == role:
                 otherwise = about.none and f"By default {about.none}."
                 text = " ".join(filter(None, (about.help, about.more, otherwise)))
-                yield textwrap.fill(f"- `{setting.name}`: {text}", 95, subsequent_indent="  ",
-                                    break_on_hyphens=False)
+                yield textwrap.fill(
+                    f"- `{setting.name}`: {text}",
+                    95,
+                    subsequent_indent="  ",
+                    break_on_hyphens=False,
+                )
         yield ""

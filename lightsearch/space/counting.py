@@ -68,13 +68,21 @@ class Survey:
         sums = [0] * math.ceil((high - low + 1) / width)
         for params, count in self.counts:
             sums[(params - low) // width] += count
-        return tuple((low + width * k, low + width * (k + 1) - 1, count)
-                     for k, count in enumerate(sums))
+        return tuple(
+            (low + width * k, low + width * (k + 1) - 1, count) for k, count in enumerate(sums)
+        )
 
 
-def survey(space: Space, shape: Shape = (1, 28, 28), classes: int | None = 10,
-           budget: Budget | None = None, *, limit: int = LIMIT, draws: int = 2000,
-           seed: int = 0) -> Survey:
+def survey(
+    space: Space,
+    shape: Shape = (1, 28, 28),
+    classes: int | None = 10,
+    budget: Budget | None = None,
+    *,
+    limit: int = LIMIT,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Survey:
     """Count the designs of `space` on inputs of `shape`, and those within `budget`.
 
     >>> from lightsearch import Budget, conv, gap, linear, oneof, seq
@@ -94,7 +102,7 @@ def survey(space: Space, shape: Shape = (1, 28, 28), classes: int | None = 10,
     """
     for name, value, least in (("limit", limit, 0), ("draws", draws, 1)):
         integer(name, value, least, 10**12)
-    integer("seed", seed, -2**63, 2**63 - 1)
+    integer("seed", seed, -(2**63), 2**63 - 1)
     kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
     check_shape(shape)
     if classes is not None:
@@ -112,13 +120,22 @@ def survey(space: Space, shape: Shape = (1, 28, 28), classes: int | None = 10,
     within, interval = _count_within(sampler, draws, random.Random(seed))
     record = smallest_assignment(graph)
     return Survey(
-        designs=graph.total, within=within, exact=interval is None,
-        method="exact" if interval is None else
-        f"within: Wilson's 95% interval from {draws} uniform draws",
-        designs_interval=None, interval=interval, counts=tuple(counts),
+        designs=graph.total,
+        within=within,
+        exact=interval is None,
+        method="exact"
+        if interval is None
+        else f"within: Wilson's 95% interval from {draws} uniform draws",
+        designs_interval=None,
+        interval=interval,
+        counts=tuple(counts),
         beyond=graph.total - sum(count for _, count in counts),
-        smallest=decode(space, replay(record)), smallest_params=graph.low[graph.start],
-        decisions=tuple(record.items()), assignments=assignments, budget=caps)
+        smallest=decode(space, replay(record)),
+        smallest_params=graph.low[graph.start],
+        decisions=tuple(record.items()),
+        assignments=assignments,
+        budget=caps,
+    )
 
 
 def _find_affordable_cap(graph: Graph) -> int:
@@ -132,8 +149,9 @@ def _find_affordable_cap(graph: Graph) -> int:
     return low
 
 
-def _count_within(sampler: Sampler, draws: int,
-                  generator: random.Random) -> tuple[int, tuple[int, int] | None]:
+def _count_within(
+    sampler: Sampler, draws: int, generator: random.Random
+) -> tuple[int, tuple[int, int] | None]:
     """Return the number of designs within the budget, and an interval if it is an estimate."""
     total = sampler.total
     assert total is not None
@@ -151,9 +169,11 @@ def _check_all(sampler: Sampler, total: int) -> int:
     hits = sum(not candidate.reason for candidate in candidates)
     if not hits:
         nearest = min(candidates, key=lambda one: _excess(one.cost, sampler.budget))
-        raise BudgetError(f"no design of this space is within {sampler.budget!r}: the nearest is "
-                          f"`{nearest.design}` with "
-                          f"{nearest.reason}={getattr(nearest.cost, nearest.reason)}")
+        raise BudgetError(
+            f"no design of this space is within {sampler.budget!r}: the nearest is "
+            f"`{nearest.design}` with "
+            f"{nearest.reason}={getattr(nearest.cost, nearest.reason)}"
+        )
     return hits
 
 
@@ -191,14 +211,20 @@ class _WeightedDesign:
     record: tuple[tuple[str, int], ...]
 
 
-def _estimate(sampler: Sampler, assignments: int | None, draws: int,
-              generator: random.Random) -> Survey:
-    drawn = [one for _ in range(draws)
-             if (one := _draw_one(sampler, assignments, generator)) is not None]
+def _estimate(
+    sampler: Sampler, assignments: int | None, draws: int, generator: random.Random
+) -> Survey:
+    drawn = [
+        one
+        for _ in range(draws)
+        if (one := _draw_one(sampler, assignments, generator)) is not None
+    ]
     if not drawn:
-        raise DesignError(f"at least one design of a space must fit, but none of {draws} random "
-                          f"ones does: for example, "
-                          f"{explain_misfit(sampler.space, sampler.shape, sampler.classes)}")
+        raise DesignError(
+            f"at least one design of a space must fit, but none of {draws} random "
+            f"ones does: for example, "
+            f"{explain_misfit(sampler.space, sampler.shape, sampler.classes)}"
+        )
     designs, designs_interval = _estimate_total(drawn, draws, assignments)
     within, interval = _estimate_total([one for one in drawn if one.inside], draws, assignments)
     counts: dict[int, int] = {}
@@ -207,36 +233,52 @@ def _estimate(sampler: Sampler, assignments: int | None, draws: int,
     smallest = min(drawn, key=lambda one: one.params)
     method = "Knuth's estimator with normal" if assignments is None else "Wilson's"
     kind = "random" if assignments is None else "uniform"
-    return Survey(designs, within, False, f"{method} 95% intervals from {draws} {kind} draws",
-                  designs_interval, interval,
-                  tuple((params, weight // draws) for params, weight in sorted(counts.items())),
-                  0, smallest.design, smallest.params, smallest.record, assignments,
-                  sampler.budget)
+    return Survey(
+        designs,
+        within,
+        False,
+        f"{method} 95% intervals from {draws} {kind} draws",
+        designs_interval,
+        interval,
+        tuple((params, weight // draws) for params, weight in sorted(counts.items())),
+        0,
+        smallest.design,
+        smallest.params,
+        smallest.record,
+        assignments,
+        sampler.budget,
+    )
 
 
-def _draw_one(sampler: Sampler, assignments: int | None,
-              generator: random.Random) -> _WeightedDesign | None:
+def _draw_one(
+    sampler: Sampler, assignments: int | None, generator: random.Random
+) -> _WeightedDesign | None:
     sizes: list[int] = []
 
     def choose_and_count(path: str, options: tuple[object, ...]) -> int:
         sizes.append(len(options))
         return generator.randrange(len(options))
 
-    draw = (sampler.draw_candidate(generator) if assignments is not None
-            else sampler.judge(choose_and_count))
+    draw = (
+        sampler.draw_candidate(generator)
+        if assignments is not None
+        else sampler.judge(choose_and_count)
+    )
     if draw.design is None or draw.cost is None:
         return None
     weight = math.prod(sizes) if assignments is None else assignments
-    return _WeightedDesign(weight, draw.cost.params, not draw.reason, draw.design,
-                           tuple(draw.decisions.items()))
+    return _WeightedDesign(
+        weight, draw.cost.params, not draw.reason, draw.design, tuple(draw.decisions.items())
+    )
 
 
-def _estimate_total(drawn: list[_WeightedDesign], draws: int,
-                    assignments: int | None) -> tuple[int, tuple[int, int]]:
+def _estimate_total(
+    drawn: list[_WeightedDesign], draws: int, assignments: int | None
+) -> tuple[int, tuple[int, int]]:
     if assignments is not None:
         return _scale_share(assignments, len(drawn), draws)
     weights = [one.weight for one in drawn]
     mean = sum(weights) // draws
-    spread = draws * sum(weight**2 for weight in weights) - sum(weights)**2
+    spread = draws * sum(weight**2 for weight in weights) - sum(weights) ** 2
     half = math.isqrt(int(Fraction(_Z**2) * spread) // draws**3)
     return mean, (max(0, mean - half), mean + half)

@@ -35,10 +35,17 @@ def default_space(shape: Shape = (1, 28, 28), classes: int = 10) -> Space:
     while side > SMALL:
         extra, side = extra + 1, side // 2
     return seq(
-        conv(oneof(*STEM), padding=oneof("same", 0), order=order), [maxpool()] * extra,
-        _block(order), maybe(_block(order)), maxpool(),
-        _block(order), _block(order), [maybe(_block(order)) for _ in range(3)],
-        maybe(gate()), gap(), linear(classes),
+        conv(oneof(*STEM), padding=oneof("same", 0), order=order),
+        [maxpool()] * extra,
+        _block(order),
+        maybe(_block(order)),
+        maxpool(),
+        _block(order),
+        _block(order),
+        [maybe(_block(order)) for _ in range(3)],
+        maybe(gate()),
+        gap(),
+        linear(classes),
     )
 
 

@@ -95,17 +95,23 @@ def build_graph(program: Program, shape: Shape, classes: int | None, limit: int)
                 merged.setdefault((numbers[state], params, free), []).extend(ways)
             edges[node] = tuple(
                 Edge(target, params, len(ways) * math.prod(n for _, n in free), tuple(ways), free)
-                for (target, params, free), ways in merged.items())
+                for (target, params, free), ways in merged.items()
+            )
             edge_count += len(merged)
             if edge_count > limit:
                 raise TooLargeError
-    ends = {node for node, state in enumerate(states) if isinstance(state.point, End)
-            and (program.shapeless or classes is None or state.shape == (classes, 1, 1))}
+    ends = {
+        node
+        for node, state in enumerate(states)
+        if isinstance(state.point, End)
+        and (program.shapeless or classes is None or state.shape == (classes, 1, 1))
+    }
     return _classify([state.point.path for state in states], edges, order, ends)
 
 
-def _classify(paths: list[str], edges: dict[int, tuple[Edge, ...]], order: list[int],
-              ends: set[int]) -> Graph:
+def _classify(
+    paths: list[str], edges: dict[int, tuple[Edge, ...]], order: list[int], ends: set[int]
+) -> Graph:
     graph = Graph(paths, [()] * len(paths), [-1] * len(paths), [()], [1], [0], [0])
     known: dict[Any, int] = {}
     for node in reversed(order):

@@ -45,8 +45,10 @@ def count_by_params(graph: Graph, cap: int) -> list[tuple[int, int]]:
 def is_affordable(graph: Graph, cap: int) -> bool:
     """Whether `count_by_params` up to `cap` stays within `WORK`."""
     size = coefficient_size(graph)
-    return sum(size * (min(cap, graph.high[to]) + 1)
-               for steps in graph.steps for to, _, _ in steps) <= WORK
+    return (
+        sum(size * (min(cap, graph.high[to]) + 1) for steps in graph.steps for to, _, _ in steps)
+        <= WORK
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class CountTables:
         if room < 0:
             return 0
         start = room * self.size
-        return int.from_bytes(self.rows[number][start:start + self.size], "little")
+        return int.from_bytes(self.rows[number][start : start + self.size], "little")
 
 
 def tabulate(graph: Graph, cap: int) -> CountTables | None:
@@ -80,8 +82,9 @@ def tabulate(graph: Graph, cap: int) -> CountTables | None:
             if params <= room[number]:
                 row += _shift(rows[to], params, count, size)
         rows.append(_truncate(row, room[number] + 1, size))
-    return CountTables([row.to_bytes(size * (r + 1), "little")
-                        for row, r in zip(rows, room, strict=True)], size)
+    return CountTables(
+        [row.to_bytes(size * (r + 1), "little") for row, r in zip(rows, room, strict=True)], size
+    )
 
 
 def _shift(row: int, params: int, count: int, size: int) -> int:
@@ -98,6 +101,8 @@ def _ones(entries: int, size: int) -> int:
 
 def _unpack(row: int, size: int) -> list[tuple[int, int]]:
     data = row.to_bytes((row.bit_length() + 7) // 8 + size, "little")
-    counts = ((start // size, int.from_bytes(data[start:start + size], "little"))
-              for start in range(0, len(data) - size + 1, size))
+    counts = (
+        (start // size, int.from_bytes(data[start : start + size], "little"))
+        for start in range(0, len(data) - size + 1, size)
+    )
     return [(params, count) for params, count in counts if count]

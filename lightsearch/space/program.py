@@ -17,8 +17,12 @@ from lightsearch.design.parts import Layer, Part, Repeat, Seq, Space, is_decided
 
 _CONVOLUTION_FIELDS = frozenset({"act", "order", "dropout", "per"})
 FREE: dict[type[Layer], frozenset[str]] = {
-    Conv: _CONVOLUTION_FIELDS, Depthwise: _CONVOLUTION_FIELDS, Separable: _CONVOLUTION_FIELDS,
-    Linear: frozenset({"act"}), Dropout: frozenset({"rate", "per"}), Residual: frozenset({"act"}),
+    Conv: _CONVOLUTION_FIELDS,
+    Depthwise: _CONVOLUTION_FIELDS,
+    Separable: _CONVOLUTION_FIELDS,
+    Linear: frozenset({"act"}),
+    Dropout: frozenset({"rate", "per"}),
+    Residual: frozenset({"act"}),
 }
 """Fields that affect neither the shape nor the parameters of a layer, nor whether it fits. Their
 options are counted without trying each."""
@@ -118,8 +122,9 @@ def field_choices(layer: Layer) -> list[tuple[str, Choice]]:
 def open_bodies(layer: Layer) -> list[tuple[str, Seq]]:
     """Return the fields of a layer that are sequences with choices."""
     values = ((spec.name, getattr(layer, spec.name)) for spec in specs(type(layer)))
-    return [(name, value) for name, value in values
-            if isinstance(value, Seq) and not is_decided(value)]
+    return [
+        (name, value) for name, value in values if isinstance(value, Seq) and not is_decided(value)
+    ]
 
 
 def has_opaque_body(layer: Layer) -> bool:
@@ -138,8 +143,10 @@ def _add_part(program: Program, part: Part, path: str, after: Point) -> Point:
     if isinstance(part, Repeat):
         return _add_rounds(program, part, path, after)
     if isinstance(part, Choice):
-        ways = tuple(_add_sequence(program, option, f"{path}/{number}", after)
-                     for number, option in enumerate(part.options))
+        ways = tuple(
+            _add_sequence(program, option, f"{path}/{number}", after)
+            for number, option in enumerate(part.options)
+        )
         used = _mark_decisive(program, part)
         return Fork(*_make_fields(program, used, path, *ways), part, ways)
     return _add_layer(program, part, path, after)
@@ -178,7 +185,8 @@ def _mark_decisive(program: Program, choice: Choice) -> set[str]:
     return used
 
 
-def _make_fields(program: Program, used: set[str], path: str,
-                 *ahead: Point) -> tuple[int, frozenset[str], str]:
+def _make_fields(
+    program: Program, used: set[str], path: str, *ahead: Point
+) -> tuple[int, frozenset[str], str]:
     program.point_count += 1
     return program.point_count, frozenset(used).union(*(point.live for point in ahead)), path

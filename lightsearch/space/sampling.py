@@ -138,15 +138,27 @@ class Sampler:
     the budget.
     """
 
-    def __init__(self, space: Space, shape: Shape = (1, 28, 28), classes: int | None = 10,
-                 budget: Budget | None = None, *, limit: int = LIMIT, tries: int = 10_000) -> None:
+    def __init__(
+        self,
+        space: Space,
+        shape: Shape = (1, 28, 28),
+        classes: int | None = 10,
+        budget: Budget | None = None,
+        *,
+        limit: int = LIMIT,
+        tries: int = 10_000,
+    ) -> None:
         if tries < 1:
             raise ArgumentError(f"`tries` must be >= 1, but got tries={tries}")
         self.space, self.shape, self.classes, self.tries = space, shape, classes, tries
         self.budget = budget or Budget()
         self._source, self.within_params = self._number_candidates(limit)
-        self.checked = not (self.valid and self.within_params and self.budget.macs is None
-                            and self.budget.activation_bytes is None)
+        self.checked = not (
+            self.valid
+            and self.within_params
+            and self.budget.macs is None
+            and self.budget.activation_bytes is None
+        )
 
     def _number_candidates(self, limit: int) -> tuple[Numbering | None, bool]:
         graph = try_graph(self.space, self.shape, self.classes, limit)
@@ -174,13 +186,19 @@ class Sampler:
                 return draw.decisions, draw.design
             label = draw.reason if draw.cost is not None else "do not fit"
             reasons[label] = reasons.get(label, 0) + 1
-            example = f"`{draw.design}` has {_format_cost(draw.cost)}" \
-                if draw.cost is not None else example or draw.reason
+            example = (
+                f"`{draw.design}` has {_format_cost(draw.cost)}"
+                if draw.cost is not None
+                else example or draw.reason
+            )
         raise BudgetError(
             f"a design must be within {self.budget!r}, but none of {self.tries} random ones is: "
-            + ", ".join(f"{count} {label}" if label == "do not fit" else f"{count} exceed {label}"
-                        for label, count in reasons.items())
-            + f"; for example {example}")
+            + ", ".join(
+                f"{count} {label}" if label == "do not fit" else f"{count} exceed {label}"
+                for label, count in reasons.items()
+            )
+            + f"; for example {example}"
+        )
 
     def draw_candidate(self, generator: random.Random) -> Draw:
         """Draw one candidate, which may have to be rejected."""
@@ -205,21 +223,28 @@ class Sampler:
 
 
 def _format_cost(price: Cost) -> str:
-    return (f"{price.params} parameters, {price.macs} MACs and {price.activation_bytes} bytes of "
-            "activations")
+    return (
+        f"{price.params} parameters, {price.macs} MACs and {price.activation_bytes} bytes of "
+        "activations"
+    )
 
 
-def check_feasible(graph: Graph, space: Space, shape: Shape, classes: int | None,
-                   budget: Budget) -> None:
+def check_feasible(
+    graph: Graph, space: Space, shape: Shape, classes: int | None, budget: Budget
+) -> None:
     """Raise `DesignError` if no design is valid, `BudgetError` if all have too many parameters."""
     if graph.total == 0:
-        raise DesignError(f"at least one design of a space must fit, but none does: for example, "
-                          f"{explain_misfit(space, shape, classes)}")
+        raise DesignError(
+            f"at least one design of a space must fit, but none does: for example, "
+            f"{explain_misfit(space, shape, classes)}"
+        )
     least = graph.low[graph.start]
     if budget.params is not None and budget.params < least:
         design = decode(space, replay(smallest_assignment(graph)))
-        raise BudgetError(f"no design of this space has at most {budget.params} parameters: "
-                          f"the smallest is `{design}` with {least}")
+        raise BudgetError(
+            f"no design of this space has at most {budget.params} parameters: "
+            f"the smallest is `{design}` with {least}"
+        )
 
 
 def explain_misfit(space: Space, shape: Shape, classes: int | None) -> str:

@@ -110,8 +110,10 @@ class Explorer:
             for _, decisions, bound in _list_options(choice, "", state.bound):
                 yield _move_to(state, point, bound), 0, (decisions,), ()
             return
-        ends = {choice.options[index]: decisions
-                for index, decisions, _ in _list_options(choice, ".times", state.bound)}
+        ends = {
+            choice.options[index]: decisions
+            for index, decisions, _ in _list_options(choice, ".times", state.bound)
+        }
         if point.turn in ends:
             yield _move_to(state, point.after, state.bound), 0, (ends[point.turn],), ()
         if point.body is not None and max(ends) > point.turn:
@@ -139,18 +141,22 @@ class Explorer:
             following = State(point.after, outcome.shape, bound, residuals)
             yield following, outcome.params, outcome.ways, free
 
-    def _find_outcomes(self, layer: Layer, source: Shape, body: Shape | None,
-                       bound: dict[str, int]) -> tuple[list[_Outcome], Decisions]:
+    def _find_outcomes(
+        self, layer: Layer, source: Shape, body: Shape | None, bound: dict[str, int]
+    ) -> tuple[list[_Outcome], Decisions]:
         if has_opaque_body(layer) and not self.program.shapeless:
             return _group_outcomes(self._try_opaque(layer, source, bound)), ()
         tried, free, free_names = self._sort_choices(layer, bound)
         ways = self._try_options(layer, source, body, bound, tried)
-        outcomes = _group_outcomes((decisions, new | free_names, shape, params)
-                                   for decisions, new, shape, params in ways)
+        outcomes = _group_outcomes(
+            (decisions, new | free_names, shape, params) for decisions, new, shape, params in ways
+        )
         return outcomes, tuple(free)
 
     def _sort_choices(
-        self, layer: Layer, bound: dict[str, int],
+        self,
+        layer: Layer,
+        bound: dict[str, int],
     ) -> tuple[dict[str, Choice], list[tuple[str, int]], dict[str, int]]:
         """Return the choices to try, the free ones by number of options, and the named free."""
         tried: dict[str, Choice] = {}
@@ -159,7 +165,8 @@ class Explorer:
         for name, choice in field_choices(layer):
             key = choice.name or f".{name}"
             if choice.name in self.program.decisive or (
-                    choice.name is None and name not in self.program.free(layer)):
+                choice.name is None and name not in self.program.free(layer)
+            ):
                 if key not in bound:
                     tried[key] = choice
             elif key not in bound:
@@ -168,8 +175,14 @@ class Explorer:
                     free_names[key] = _ANY_OPTION
         return tried, list(free.items()), free_names
 
-    def _try_options(self, layer: Layer, source: Shape, body: Shape | None, bound: dict[str, int],
-                     tried: dict[str, Choice]) -> Iterator[_Way]:
+    def _try_options(
+        self,
+        layer: Layer,
+        source: Shape,
+        body: Shape | None,
+        bound: dict[str, int],
+        tried: dict[str, Choice],
+    ) -> Iterator[_Way]:
         fields = [(choice.name or f".{name}", choice) for name, choice in field_choices(layer)]
         bodies = () if body is None else (Seq((_FixedShape(*body),)),)
         self._spend_tries(math.prod(len(choice.options) for choice in tried.values()))
@@ -180,8 +193,10 @@ class Explorer:
             if self.program.shapeless:
                 yield decisions, new, source, 0
                 continue
-            values = tuple(choice.options[max(0, indices_by_key.get(key, bound.get(key, 0)))]
-                           for key, choice in fields)
+            values = tuple(
+                choice.options[max(0, indices_by_key.get(key, bound.get(key, 0)))]
+                for key, choice in fields
+            )
             try:
                 chosen = (*bodies, *values)
                 step = lower(fill_fields(layer, chosen) if chosen else layer, source)
@@ -208,8 +223,11 @@ class Explorer:
             names = {key: index for key, index in record.items() if key[0] != "["}
             if step is None or any(bound.get(key, index) != index for key, index in names.items()):
                 continue
-            decisions = tuple((key.removeprefix("[0]"), index) for key, index in record.items()
-                              if key not in bound)
+            decisions = tuple(
+                (key.removeprefix("[0]"), index)
+                for key, index in record.items()
+                if key not in bound
+            )
             new = {key: index for key, index in names.items() if key not in bound}
             yield decisions, new, step.shape, step.params
 
@@ -218,8 +236,9 @@ def _find_names(layer: Layer) -> frozenset[str]:
     return frozenset(named_choices(layer))
 
 
-def _list_options(choice: Choice, key: str,
-                  bound: Bound) -> Iterator[tuple[int, Decisions, Bound]]:
+def _list_options(
+    choice: Choice, key: str, bound: Bound
+) -> Iterator[tuple[int, Decisions, Bound]]:
     """Yield each possible option: its index, its decisions, and the named choices after it."""
     known = dict(bound).get(choice.name) if choice.name else None
     if known is not None:

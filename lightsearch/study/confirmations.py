@@ -70,22 +70,45 @@ class Confirmation:
         hits = sample.hits(self.target)
         least = min(sample.correct, default=0)
         return {
-            "confirmed": self.confirmed, "confirmation": self.outcome, "n": count,
+            "confirmed": self.confirmed,
+            "confirmation": self.outcome,
+            "n": count,
             "planned": self.planned,
-            "mean": float(sample.mean) if count else math.nan, "sd": sample.sd,
+            "mean": float(sample.mean) if count else math.nan,
+            "sd": sample.sd,
             "min": least / sample.total if count else math.nan,
             "bound": sample.bound(self.error) if count > 1 else math.nan,
-            "confidence": 1 - self.error, "pass_rate": hits / count if count else math.nan,
-            "pass_bound": share_bound(hits, count) if count else math.nan, "on": self.on,
+            "confidence": 1 - self.error,
+            "pass_rate": hits / count if count else math.nan,
+            "pass_bound": share_bound(hits, count) if count else math.nan,
+            "on": self.on,
         }
 
 
-FIGURES = ("confirmed", "confirmation", "n", "planned", "mean", "sd", "min", "bound", "confidence",
-           "pass_rate", "pass_bound", "on")
+FIGURES = (
+    "confirmed",
+    "confirmation",
+    "n",
+    "planned",
+    "mean",
+    "sd",
+    "min",
+    "bound",
+    "confidence",
+    "pass_rate",
+    "pass_bound",
+    "on",
+)
 
 
-def gathered(key: Key, seeds: tuple[int, ...], correct: Iterable[int | None], total: int,
-             target: Fraction, on: str = "test") -> Confirmation:
+def gathered(
+    key: Key,
+    seeds: tuple[int, ...],
+    correct: Iterable[int | None],
+    total: int,
+    target: Fraction,
+    on: str = "test",
+) -> Confirmation:
     """One design's confirmation before it is judged: `running`, or `futile`.
 
     `correct` are the right images by seed, None for a run that is not over: nothing after it
@@ -107,8 +130,12 @@ def judged(family: Sequence[Confirmation]) -> list[Confirmation]:
     correction all the same.
     """
     whole = [len(one.sample) == one.planned for one in family]
-    levels = holm([one.sample.p_value(one.target) if all_seeds else 1.0
-                   for one, all_seeds in zip(family, whole, strict=True)])
+    levels = holm(
+        [
+            one.sample.p_value(one.target) if all_seeds else 1.0
+            for one, all_seeds in zip(family, whole, strict=True)
+        ]
+    )
     found = []
     for one, all_seeds, level in zip(family, whole, levels, strict=True):
         outcome = one.outcome

@@ -29,9 +29,11 @@ def locked(folder: Path) -> Iterator[None]:
             lock.acquire()
     except filelock.Timeout:
         holder = _text(folder / "holder") or "another process"
-        raise StudyError(f"a study must be run by one process at a time, but {folder} is held by "
-                         f"{holder}. Wait for it or stop it; `lightsearch leaderboard` reads it "
-                         "meanwhile") from None
+        raise StudyError(
+            f"a study must be run by one process at a time, but {folder} is held by "
+            f"{holder}. Wait for it or stop it; `lightsearch leaderboard` reads it "
+            "meanwhile"
+        ) from None
     try:
         with writing(folder):
             write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -49,9 +51,11 @@ def writing(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise
     except (OSError, SafetensorError) as error:
-        raise StudyError(f"the study's folder must be writable and have room, but {folder} is "
-                         f"not: {error}. Nothing that was committed is lost: the same call "
-                         "continues once it is") from error
+        raise StudyError(
+            f"the study's folder must be writable and have room, but {folder} is "
+            f"not: {error}. Nothing that was committed is lost: the same call "
+            "continues once it is"
+        ) from error
 
 
 def _text(path: Path) -> str | None:

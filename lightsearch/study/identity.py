@@ -47,9 +47,11 @@ class Identity:
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
         study goes on with those it was started with, unless told otherwise."""
-        fields = {k: v for k, v in self.to_json().items()
-                  if k not in ("workers", "engine", "repeatable")
-                  and (k, v) != ("precision", "float32")}
+        fields = {
+            k: v
+            for k, v in self.to_json().items()
+            if k not in ("workers", "engine", "repeatable") and (k, v) != ("precision", "float32")
+        }
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
@@ -74,12 +76,17 @@ def check_identity(folder: Path, identity: Identity) -> None:
             write_text(folder / "study.json", text + "\n")
         return
     asked, found = identity.to_json(), known.to_json()
-    differences = [f"{name}={found[name]!r} there, {asked[name]!r} asked for"
-                   for name in asked if asked[name] != found[name]]
+    differences = [
+        f"{name}={found[name]!r} there, {asked[name]!r} asked for"
+        for name in asked
+        if asked[name] != found[name]
+    ]
     if differences:
-        raise StudyError(f"a study must be continued with the question it was started with, but "
-                         f"in {folder} it is: {'; '.join(differences)}. Give another `study` "
-                         "folder to ask anew")
+        raise StudyError(
+            f"a study must be continued with the question it was started with, but "
+            f"in {folder} it is: {'; '.join(differences)}. Give another `study` "
+            "folder to ask anew"
+        )
 
 
 def read_identity(folder: Path) -> Identity | None:
@@ -88,27 +95,34 @@ def read_identity(folder: Path) -> Identity | None:
         text = (folder / "study.json").read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if (folder / "journal.log").exists():
-            raise StudyError(f"a study must have its study.json, but {folder} has only a "
-                             "journal: bring the file back, or give another `study` folder"
-                             ) from None
+            raise StudyError(
+                f"a study must have its study.json, but {folder} has only a "
+                "journal: bring the file back, or give another `study` folder"
+            ) from None
         return None
     except OSError as error:
-        raise StudyError(f"the study in {folder} must be readable, but: {error}. Mend its rights, "
-                         "or give another `study` folder") from None
+        raise StudyError(
+            f"the study in {folder} must be readable, but: {error}. Mend its rights, "
+            "or give another `study` folder"
+        ) from None
     try:
         data = json.loads(text)
         if data.get("format", 0) > FORMAT:
-            raise StudyError(f"the study in {folder} was written by a newer lightsearch (format "
-                             f"{data['format']}, this one reads up to {FORMAT}): update this one")
+            raise StudyError(
+                f"the study in {folder} was written by a newer lightsearch (format "
+                f"{data['format']}, this one reads up to {FORMAT}): update this one"
+            )
         identity = typed(Identity(**data))
         if not isinstance(data["target"], str):
             raise TypeError(f"target must be str, but is {data['target']!r:.60}")
-        return dataclasses.replace(identity, budget=Budget(**data["budget"]),
-                                   target=Fraction(data["target"]))
+        return dataclasses.replace(
+            identity, budget=Budget(**data["budget"]), target=Fraction(data["target"])
+        )
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
-        raise StudyError(f"{folder / 'study.json'} must hold a study's identity, but it does not: "
-                         f"{error}. Bring the file back, or give another `study` folder"
-                         ) from None
+        raise StudyError(
+            f"{folder / 'study.json'} must hold a study's identity, but it does not: "
+            f"{error}. Bring the file back, or give another `study` folder"
+        ) from None
 
 
 def plain(value: Any) -> str:

@@ -44,34 +44,46 @@ def importances(trials: Sequence[Trial], *, seed: int = 0) -> Importances:
     """
     used = [t for t in trials if t.outcome in ("complete", "pruned") and t.epochs]
     if len(used) < FEWEST:
-        raise StudyError(f"importances must be of at least {FEWEST} trials that are over, "
-                         f"but there are {len(used)}: more `trials` make the study larger")
+        raise StudyError(
+            f"importances must be of at least {FEWEST} trials that are over, "
+            f"but there are {len(used)}: more `trials` make the study larger"
+        )
     epoch = min(len(t.epochs) for t in used)
     values = [t.epochs[epoch - 1].accuracy for t in used]
     study = _study(used)
     found = _rated(study, values)
     whole = sum(found.values())
     if not whole > 0:
-        raise StudyError("importances must be of trials that differ, but there is no decision in "
-                         f"which the best of {len(used)} trials do: more `trials` make the study "
-                         "larger")
+        raise StudyError(
+            "importances must be of trials that differ, but there is no decision in "
+            f"which the best of {len(used)} trials do: more `trials` make the study "
+            "larger"
+        )
     generator = random.Random(seed)
     shuffled = [_rated(study, generator.sample(values, len(values))) for _ in range(SHUFFLES)]
     ranked = sorted(found.items(), key=lambda one: -one[1])
     return Importances(
         {name: value / whole for name, value in ranked},
         {name: sorted(one[name] for one in shuffled)[-SHUFFLES // 20] / whole for name in found},
-        epoch, len(used))
+        epoch,
+        len(used),
+    )
 
 
 def _study(trials: Sequence[Trial]) -> optuna.Study:
     """Only the decisions; Optuna wants values too, and is given others when it is asked."""
     with quiet():
         study = optuna.create_study()
-        study.add_trials([optuna.trial.create_trial(
-            params=dict(t.candidate.decisions), value=0.0,
-            distributions={k: categorical(n) for k, n in t.candidate.options.items()})
-            for t in trials])
+        study.add_trials(
+            [
+                optuna.trial.create_trial(
+                    params=dict(t.candidate.decisions),
+                    value=0.0,
+                    distributions={k: categorical(n) for k, n in t.candidate.options.items()},
+                )
+                for t in trials
+            ]
+        )
     return study
 
 
@@ -79,8 +91,11 @@ def _rated(study: optuna.Study, accuracies: Sequence[float]) -> dict[str, float]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that few trials say little is what `chance` shows
         return get_param_importances(  # which takes low values for good ones
-            study, evaluator=PedAnovaImportanceEvaluator(), normalize=False,
-            target=lambda trial: -accuracies[trial.number])
+            study,
+            evaluator=PedAnovaImportanceEvaluator(),
+            normalize=False,
+            target=lambda trial: -accuracies[trial.number],
+        )
 
 
 __all__ = ["Importances", "importances"]

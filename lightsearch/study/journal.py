@@ -21,8 +21,9 @@ FILE = "journal.log"
 CANDIDATE = "candidate"
 EPOCH = "epoch-"
 OUTCOME = "outcome"
-REMEDY = ("Bring the file back, or give another `study` folder; leaderboard.csv there still has "
-          "the rows")
+REMEDY = (
+    "Bring the file back, or give another `study` folder; leaderboard.csv there still has the rows"
+)
 
 
 class ReadOnlyJournal(BaseJournalBackend):
@@ -103,8 +104,10 @@ def read_trials(folder: Path) -> list[Trial]:
     """
     journal = folder.resolve() / FILE
     if not journal.exists():
-        raise StudyError(f"a study's folder must have a {FILE}, but {folder} has none: "
-                         "bring the file back, or give another `study` folder")
+        raise StudyError(
+            f"a study's folder must have a {FILE}, but {folder} has none: "
+            "bring the file back, or give another `study` folder"
+        )
     with readable(folder):
         storage = JournalStorage(ReadOnlyJournal(Lines(journal, REMEDY)))
         if not storage.get_all_studies():  # it died, or is, before its first line
@@ -121,5 +124,7 @@ def readable(folder: Path) -> Iterator[None]:
     except StudyError:
         raise
     except Exception as error:
-        raise StudyError(f"the journal in {folder} must be readable, but it is damaged: "
-                         f"{error!r:.300}. {REMEDY}") from error
+        raise StudyError(
+            f"the journal in {folder} must be readable, but it is damaged: "
+            f"{error!r:.300}. {REMEDY}"
+        ) from error

@@ -24,18 +24,51 @@ from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.trial import Trial, exact
 
 CONFIRMED = tuple(name if name.startswith("confirm") else f"confirmed_{name}" for name in FIGURES)
-_NEEDED = ("design", "params", "macs", "receptive_field", "best_accuracy", "best_epoch",
-           "first_hit_epoch", "last_accuracy", "last3_accuracy", "epochs_trained", "epochs",
-           "recipe", "seed", "seconds", "dataset", "checksum", "selected_on", "engine", "device",
-           "versions", "trial")
-COLUMNS = (*_NEEDED[:9], "test_accuracy", *CONFIRMED, *_NEEDED[9:11], "target", *_NEEDED[11:-2],
-           "device_kind", "threads", *_NEEDED[-2:])
+_NEEDED = (
+    "design",
+    "params",
+    "macs",
+    "receptive_field",
+    "best_accuracy",
+    "best_epoch",
+    "first_hit_epoch",
+    "last_accuracy",
+    "last3_accuracy",
+    "epochs_trained",
+    "epochs",
+    "recipe",
+    "seed",
+    "seconds",
+    "dataset",
+    "checksum",
+    "selected_on",
+    "engine",
+    "device",
+    "versions",
+    "trial",
+)
+COLUMNS = (
+    *_NEEDED[:9],
+    "test_accuracy",
+    *CONFIRMED,
+    *_NEEDED[9:11],
+    "target",
+    *_NEEDED[11:-2],
+    "device_kind",
+    "threads",
+    *_NEEDED[-2:],
+)
 SORTS = ("accuracy", "params", "epochs")
 
 
-def leaderboard(trials: Iterable[Trial], identity: Identity, *, by: str = "accuracy",
-                target: float | None = None,
-                confirmed: Mapping[Key, Confirmation] | None = None) -> pd.DataFrame:
+def leaderboard(
+    trials: Iterable[Trial],
+    identity: Identity,
+    *,
+    by: str = "accuracy",
+    target: float | None = None,
+    confirmed: Mapping[Key, Confirmation] | None = None,
+) -> pd.DataFrame:
     """The trials that reached the target at some epoch, best first; the index is their rank.
 
     Those that are `confirmed` come before all others. `by="accuracy"` ranks by the best epoch's
@@ -55,12 +88,17 @@ def leaderboard(trials: Iterable[Trial], identity: Identity, *, by: str = "accur
     return frame
 
 
-def trials_table(trials: Iterable[Trial], identity: Identity,
-                 confirmed: Mapping[Key, Confirmation] | None = None) -> pd.DataFrame:
+def trials_table(
+    trials: Iterable[Trial],
+    identity: Identity,
+    confirmed: Mapping[Key, Confirmation] | None = None,
+) -> pd.DataFrame:
     """Every trial in the order of its number, with its outcome and reason."""
     goal, known = identity.target, confirmed or {}
-    rows = [{**_row(t, identity, goal, known), "outcome": t.outcome, "reason": t.reason}
-            for t in trials]
+    rows = [
+        {**_row(t, identity, goal, known), "outcome": t.outcome, "reason": t.reason}
+        for t in trials
+    ]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "outcome", "reason"])
     return frame.set_index("trial")
 
@@ -76,8 +114,9 @@ def _order(by: str, goal: Fraction) -> Any:
     return order
 
 
-def _row(trial: Trial, identity: Identity, goal: Fraction,
-         known: Mapping[Key, Confirmation]) -> dict[str, Any]:
+def _row(
+    trial: Trial, identity: Identity, goal: Fraction, known: Mapping[Key, Confirmation]
+) -> dict[str, Any]:
     candidate, epochs, best = trial.candidate, trial.epochs, trial.best
     confirmation = known.get((candidate.design, candidate.recipe))
     figures = {} if confirmation is None else confirmation.figures()
@@ -85,7 +124,9 @@ def _row(trial: Trial, identity: Identity, goal: Fraction,
     tested = last.test_accuracy if last else None
     last3 = [e.accuracy for e in epochs[-3:]]
     return {
-        "design": candidate.design, "params": candidate.params, "macs": candidate.macs,
+        "design": candidate.design,
+        "params": candidate.params,
+        "macs": candidate.macs,
         "receptive_field": candidate.receptive_field,
         "best_accuracy": best.accuracy if best else math.nan,
         "best_epoch": best.epoch if best else pd.NA,
@@ -93,16 +134,24 @@ def _row(trial: Trial, identity: Identity, goal: Fraction,
         "last_accuracy": epochs[-1].accuracy if epochs else math.nan,
         "last3_accuracy": round(sum(last3) / len(last3), 6) if epochs else math.nan,
         "test_accuracy": math.nan if tested is None else tested,
-        **{column: figures.get(name, math.nan)
-           for column, name in zip(CONFIRMED, FIGURES, strict=True)},
+        **{
+            column: figures.get(name, math.nan)
+            for column, name in zip(CONFIRMED, FIGURES, strict=True)
+        },
         "confirmed": figures.get("confirmed", False),
-        "epochs_trained": len(epochs), "epochs": identity.epochs, "target": float(goal),
+        "epochs_trained": len(epochs),
+        "epochs": identity.epochs,
+        "target": float(goal),
         "recipe": candidate.recipe,
-        "seed": candidate.seed, "seconds": round(sum(e.seconds for e in epochs), 1),
-        "dataset": identity.dataset, "checksum": identity.checksum,
-        "selected_on": identity.selected_on, "device": identity.device,
+        "seed": candidate.seed,
+        "seconds": round(sum(e.seconds for e in epochs), 1),
+        "dataset": identity.dataset,
+        "checksum": identity.checksum,
+        "selected_on": identity.selected_on,
+        "device": identity.device,
         "engine": last.engine if last else identity.engine,
-        "device_kind": last.device_kind if last else "", "threads": last.threads if last else 1,
+        "device_kind": last.device_kind if last else "",
+        "threads": last.threads if last else 1,
         "versions": " ".join(f"{k}={v}" for k, v in candidate.versions.items()),
         "trial": trial.number,
     }
@@ -128,12 +177,15 @@ def read(path: str | Path) -> pd.DataFrame:
     except ArgumentError:
         raise
     except Exception as error:  # pandas raises many kinds on what is no table
-        raise ArgumentError(f"a leaderboard must be a CSV file with a column rank, but {path} is "
-                            f"not: {error}") from None
+        raise ArgumentError(
+            f"a leaderboard must be a CSV file with a column rank, but {path} is not: {error}"
+        ) from None
     missing = [c for c in _NEEDED if c not in frame.columns]
     if missing:
-        raise ArgumentError(f"a leaderboard must have the columns {', '.join(_NEEDED)}, but "
-                            f"{path} lacks {', '.join(missing)}")
+        raise ArgumentError(
+            f"a leaderboard must have the columns {', '.join(_NEEDED)}, but "
+            f"{path} lacks {', '.join(missing)}"
+        )
     older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
     frame = frame.assign(**older)
     if Path(path).with_name("study.json").exists():

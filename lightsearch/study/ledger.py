@@ -84,11 +84,14 @@ class Ledger:
         except FileNotFoundError:  # no design was settled yet
             return
         except OSError as error:
-            raise StudyError(f"{self._lines.path} must be readable, but it is not: "
-                             f"{error}") from None
+            raise StudyError(
+                f"{self._lines.path} must be readable, but it is not: {error}"
+            ) from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StudyError(f"{self._lines.path} must have designs and their epochs in order, "
-                             f"but line {self._lines.number} has not: {error!r}") from None
+            raise StudyError(
+                f"{self._lines.path} must have designs and their epochs in order, "
+                f"but line {self._lines.number} has not: {error!r}"
+            ) from None
 
     def _take(self, line: dict[str, Any]) -> None:
         key = (str(line["design"]), str(line["recipe"]))
@@ -99,7 +102,7 @@ class Ledger:
         result = epoch_from(line["epoch"])
         if not 1 <= result.epoch <= len(done) + 1 or not 0 <= result.correct <= result.total:
             raise ValueError(f"epoch {result.epoch} after {len(done)}")
-        del done[result.epoch - 1:]  # run again after its state was lost
+        del done[result.epoch - 1 :]  # run again after its state was lost
         done.append(result)
 
     def plan(self, key: Key, seeds: tuple[int, ...], on: str, **about: Any) -> None:
@@ -152,8 +155,14 @@ class Ledger:
         last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds]
         right = [None if result is None else _right(result) for result in last]
         total = next((one[1] for one in right if one is not None), 1)
-        return gathered(key, runs.seeds, [one and one[0] for one in right], total,
-                        Fraction(self.terms.target), runs.on)
+        return gathered(
+            key,
+            runs.seeds,
+            [one and one[0] for one in right],
+            total,
+            Fraction(self.terms.target),
+            runs.on,
+        )
 
     def _states(self, key: Key, seed: int) -> list[Path]:
         return list((self.folder / "states").glob(f"{_digest(key)}-{seed}-*.safetensors"))
@@ -207,26 +216,34 @@ def _terms(folder: Path) -> Terms | None:
     try:
         data = json.loads(path.read_text())
         if data.get("format", 0) > FORMAT:
-            raise StudyError(f"{path} was written by a newer lightsearch (format "
-                             f"{data['format']}, this one reads up to {FORMAT}): update this one")
+            raise StudyError(
+                f"{path} was written by a newer lightsearch (format "
+                f"{data['format']}, this one reads up to {FORMAT}): update this one"
+            )
         terms = Terms(**data)
         if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
             raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
         return terms
     except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
-        raise StudyError(f"{path} must hold the terms of a confirmation, but it does not: "
-                         f"{error}. {_remedy(folder)}") from None
+        raise StudyError(
+            f"{path} must hold the terms of a confirmation, but it does not: "
+            f"{error}. {_remedy(folder)}"
+        ) from None
 
 
 def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
     there, here = dataclasses.asdict(known), dataclasses.asdict(asked)
-    differences = [f"{name}={there[name]!r} there, {here[name]!r} asked for"
-                   for name in here if there[name] != here[name]]
+    differences = [
+        f"{name}={there[name]!r} there, {here[name]!r} asked for"
+        for name in here
+        if there[name] != here[name]
+    ]
     if differences:
         raise StudyError(
             "designs of one study must be confirmed on the same terms, settled before the first "
             f"run, but in {folder} it is: {'; '.join(differences)}. Give another `study` folder "
-            "to confirm anew")
+            "to confirm anew"
+        )
 
 
 def _remedy(folder: Path) -> str:

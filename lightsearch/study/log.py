@@ -62,8 +62,10 @@ class Lines:
             if not isinstance(value, dict):
                 raise ValueError(f"{value!r:.60} is no object")
         except (ValueError, RecursionError) as error:
-            raise StudyError(f"{self.path} must have a JSON object a line, but line "
-                             f"{self.number + 1} is damaged: {error}. {self.remedy}") from None
+            raise StudyError(
+                f"{self.path} must have a JSON object a line, but line "
+                f"{self.number + 1} is damaged: {error}. {self.remedy}"
+            ) from None
         return value
 
 
@@ -101,7 +103,7 @@ class Log(Lines):
         self._look_for_others()
         left = memoryview(b"".join(lines))
         while left:  # on a full disk a part is written before the error
-            left = left[self._file.write(left):]
+            left = left[self._file.write(left) :]
         self._size += sum(map(len, lines))
         self._own += lines
 
@@ -121,8 +123,10 @@ class Log(Lines):
             same = False
         if not same or here.st_size < self._size:
             did = "cut" if same else "replaced" if self.path.exists() else "deleted"
-            raise StudyError(f"{self.path} must not be changed by others while it is written to, "
-                             f"but it was {did}. Nothing more was written. {self.remedy}")
+            raise StudyError(
+                f"{self.path} must not be changed by others while it is written to, "
+                f"but it was {did}. Nothing more was written. {self.remedy}"
+            )
         if here.st_size > self._size:
             self._behind = True
             self._size = self._cut_torn_line()
@@ -148,7 +152,7 @@ class Log(Lines):
 
 def _whole(data: bytes) -> int:
     """The length of whole lines, without blank ones at their end."""
-    lines = data[:data.rfind(b"\n") + 1]
+    lines = data[: data.rfind(b"\n") + 1]
     held = len(lines.rstrip())
     return lines.find(b"\n", held) + 1 if held else 0
 

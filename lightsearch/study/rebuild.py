@@ -20,8 +20,12 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.training.task import Task, hold_out
 
 
-def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None = None,
-            data: str | Path | None = None) -> Task:
+def rebuild(
+    row: Mapping[str, Any] | pd.Series[Any],
+    *,
+    dataset: DataSet | None = None,
+    data: str | Path | None = None,
+) -> Task:
     """The task of a leaderboard's row: train it again with `lightsearch.train`.
 
         task = rebuild(result.leaderboard.loc[1])
@@ -43,8 +47,9 @@ def rebuild(row: Mapping[str, Any] | pd.Series[Any], *, dataset: DataSet | None 
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, LightsearchError):
             raise
-        raise ArgumentError(f"a row must have a whole design, recipe, epochs, seed and data set, "
-                            f"but: {error!r}") from None
+        raise ArgumentError(
+            f"a row must have a whole design, recipe, epochs, seed and data set, but: {error!r}"
+        ) from None
     whole = DataRef(name, checksum, "" if data is None else str(checked("data", data)))
     if dataset is not None:
         kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")

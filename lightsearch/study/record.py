@@ -42,8 +42,9 @@ class Record:
         """The trials that the journal has. What was never begun is ended."""
         trials: list[Trial] = []
         for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            id_ = self._storage.get_trial_id_from_study_id_trial_number(self._study_id,
-                                                                        frozen.number)
+            id_ = self._storage.get_trial_id_from_study_id_trial_number(
+                self._study_id, frozen.number
+            )
             if CANDIDATE not in frozen.user_attrs:
                 self._end_unbegun(id_, frozen.state)
                 continue
@@ -69,13 +70,25 @@ class Record:
     def begin(self, candidate: Candidate) -> None:
         """Add a trial by one line: Optuna's `ask` and `suggest` would write one each."""
         kinds: dict[str, optuna.distributions.BaseDistribution] = {
-            path: categorical(count) for path, count in candidate.options.items()}
-        self._ids[candidate.number] = self._storage.create_new_trial(self._study_id, FrozenTrial(
-            number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, values=None,
-            datetime_start=datetime.now(), datetime_complete=None,
-            params={path: candidate.decisions[path] for path in kinds}, distributions=kinds,
-            user_attrs={"design": candidate.design, CANDIDATE: to_json(candidate)},
-            system_attrs={}, intermediate_values={}))
+            path: categorical(count) for path, count in candidate.options.items()
+        }
+        self._ids[candidate.number] = self._storage.create_new_trial(
+            self._study_id,
+            FrozenTrial(
+                number=-1,
+                trial_id=-1,
+                state=TrialState.RUNNING,
+                value=None,
+                values=None,
+                datetime_start=datetime.now(),
+                datetime_complete=None,
+                params={path: candidate.decisions[path] for path in kinds},
+                distributions=kinds,
+                user_attrs={"design": candidate.design, CANDIDATE: to_json(candidate)},
+                system_attrs={},
+                intermediate_values={},
+            ),
+        )
 
     def add_epoch(self, number: int, result: EpochResult) -> None:
         """Add an epoch to a trial that runs."""
@@ -133,8 +146,9 @@ class Storage(JournalStorage):
         finally:
             self._shown = None
 
-    def get_all_trials(self, study_id: int, deepcopy: bool = True,
-                       states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
         if self._shown is None:
             return super().get_all_trials(study_id, deepcopy, states)
         over, running = self._shown
@@ -149,7 +163,9 @@ def _open_study(storage: JournalStorage, pruner: optuna.pruners.BasePruner) -> o
     sampler = optuna.samplers.RandomSampler(seed=0)  # never asked
     with quiet():
         if any(study.study_name == NAME for study in storage.get_all_studies()):
-            return optuna.load_study(study_name=NAME, storage=storage, pruner=pruner,
-                                     sampler=sampler)
-        return optuna.create_study(study_name=NAME, direction="maximize", storage=storage,
-                                   pruner=pruner, sampler=sampler)
+            return optuna.load_study(
+                study_name=NAME, storage=storage, pruner=pruner, sampler=sampler
+            )
+        return optuna.create_study(
+            study_name=NAME, direction="maximize", storage=storage, pruner=pruner, sampler=sampler
+        )

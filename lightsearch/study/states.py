@@ -73,8 +73,9 @@ class Files:
             else:
                 path.unlink()
 
-    def written(self, before: Trial, epoch: Future[tuple[State, EpochResult]]
-                ) -> Future[tuple[State, EpochResult]]:
+    def written(
+        self, before: Trial, epoch: Future[tuple[State, EpochResult]]
+    ) -> Future[tuple[State, EpochResult]]:
         """The next epoch of a trial, done once its state is on disk too, and its weights if
         best."""
         done: Future[tuple[State, EpochResult]] = Future()
@@ -98,6 +99,7 @@ class Files:
 
     def name_best(self, number: int, epoch: int) -> None:
         """Give the weights of a committed epoch the name of the trial's best ones, soon."""
+
         def name() -> None:
             with writing(self.folder):
                 self._staged(number, epoch).replace(self.weights_path(number))

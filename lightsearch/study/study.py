@@ -39,8 +39,7 @@ class Study:
     Open it with `Study.open`, which holds the folder's lock meanwhile.
     """
 
-    def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner,
-                 journal: Journal) -> None:
+    def __init__(self, folder: Path, pruner: optuna.pruners.BasePruner, journal: Journal) -> None:
         self.folder = folder
         self._files = Files(folder)
         self._journal = journal
@@ -53,8 +52,9 @@ class Study:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, folder: Path, identity: Identity,
-             pruner: optuna.pruners.BasePruner) -> Iterator[Study]:
+    def open(
+        cls, folder: Path, identity: Identity, pruner: optuna.pruners.BasePruner
+    ) -> Iterator[Study]:
         """The study of a folder, new or continued, locked until the block ends.
 
         Raises `StudyError` where the folder is in use, not writable, or holds another question.
@@ -81,8 +81,9 @@ class Study:
         self.trials.append(trial)
         return trial
 
-    def written(self, number: int,
-                epoch: Future[tuple[State, EpochResult]]) -> Future[tuple[State, EpochResult]]:
+    def written(
+        self, number: int, epoch: Future[tuple[State, EpochResult]]
+    ) -> Future[tuple[State, EpochResult]]:
         """A trial's next epoch, done once its state is on disk too, and its weights if best."""
         return self._files.written(self.trials[number], epoch)
 
@@ -106,8 +107,10 @@ class Study:
 
         Raises `StudyError` where the disk does not take it, or has not taken it the last time.
         """
-        if not at_once and (time.monotonic() < self._synced + UNSYNCED
-                            or (self._syncing is not None and not self._syncing.done())):
+        if not at_once and (
+            time.monotonic() < self._synced + UNSYNCED
+            or (self._syncing is not None and not self._syncing.done())
+        ):
             return
         earlier, self._syncing = self._syncing, None
         if earlier is not None:

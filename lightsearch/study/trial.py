@@ -116,8 +116,13 @@ def epoch_from(data: dict[str, Any]) -> EpochResult:
     return result
 
 
-_KINDS: dict[str, Any] = {"int": int, "float": (int, float), "str": str,
-                          "dict[str, int]": dict, "dict[str, str]": dict}
+_KINDS: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "dict[str, int]": dict,
+    "dict[str, str]": dict,
+}
 V = TypeVar("V")
 
 
@@ -140,5 +145,9 @@ def versions() -> dict[str, str]:
         own = metadata.version("lightsearch")
     except metadata.PackageNotFoundError:  # run from the source tree
         own = "source"
-    return {"lightsearch": own, "torch": metadata.version("torch"),
-            "python": platform.python_version(), "machine": platform.machine()}
+    return {
+        "lightsearch": own,
+        "torch": metadata.version("torch"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }

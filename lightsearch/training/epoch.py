@@ -52,8 +52,9 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     kind("task", task, Task, "a Task, as `rebuild` makes")
     integer("epoch", epoch, 1, task.epochs)
     if (state is None) != (epoch == 1):
-        raise ArgumentError(f"`state` must be None at epoch 1 and only there, "
-                            f"but got epoch={epoch}")
+        raise ArgumentError(
+            f"`state` must be None at epoch 1 and only there, but got epoch={epoch}"
+        )
     data = fetch(task.data)
     cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
     engine = engine_of(task.engine, task.design, data.shape, task.device)
@@ -79,8 +80,9 @@ def _one_thread(engine: str) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def run_epochs(task: Task, state: State | None, first: int,
-               last: int) -> tuple[State, EpochResult]:
+def run_epochs(
+    task: Task, state: State | None, first: int, last: int
+) -> tuple[State, EpochResult]:
     """Run epochs `first` to `last`. Return what `run_epoch` returns for the last one."""
     for epoch in range(first, last + 1):
         state, result = run_epoch(task, state, epoch)
@@ -98,8 +100,9 @@ def train(task: Task) -> Iterator[EpochResult]:
         yield result
 
 
-def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
-               epoch: int) -> tuple[State, EpochResult]:
+def _run_epoch(
+    task: Task, data: DataSet, name: str, state: State | None, epoch: int
+) -> tuple[State, EpochResult]:
     begin = time.perf_counter()
     run = _Run(task, data, _start(name, task, data))
     if state is None:
@@ -112,9 +115,21 @@ def _run_epoch(task: Task, data: DataSet, name: str, state: State | None,
     state = run.state()
     tested = _evaluate_other(task, name, state) if epoch == task.epochs else (None, None)
     label = engine_label(name, task.precision, task.device)
-    result = EpochResult(epoch, loss, correct, len(data.train[1]), averaged, raw,
-                         len(data.test[1]), run.rate, time.perf_counter() - begin, label, *tested,
-                         device_kind(task.device), THREADS)
+    result = EpochResult(
+        epoch,
+        loss,
+        correct,
+        len(data.train[1]),
+        averaged,
+        raw,
+        len(data.test[1]),
+        run.rate,
+        time.perf_counter() - begin,
+        label,
+        *tested,
+        device_kind(task.device),
+        THREADS,
+    )
     return state, result
 
 
@@ -143,17 +158,23 @@ class _Run:
 
     def load(self, state: State, epoch: int) -> None:
         if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, but "
-                                f"got a {type(state).__name__}")
+            raise ArgumentError(
+                f"`state` must be what epoch {epoch - 1} of this task gave, but "
+                f"got a {type(state).__name__}"
+            )
         expected = self.engine.shapes() | {PLATEAU: (3,), STEP: ()}
         actual = {name: tuple(tensor.shape) for name, tensor in state.items()}
-        wrong = sorted(name for name in expected.keys() | actual.keys()
-                       if expected.get(name) != actual.get(name))
+        wrong = sorted(
+            name
+            for name in expected.keys() | actual.keys()
+            if expected.get(name) != actual.get(name)
+        )
         if wrong:
             name = wrong[0]
             raise ArgumentError(
                 f"`state` must be what epoch {epoch - 1} of this task gave, but: {name} has the "
-                f"shape {actual.get(name, 'of nothing')}, not {expected.get(name, 'of nothing')}")
+                f"shape {actual.get(name, 'of nothing')}, not {expected.get(name, 'of nothing')}"
+            )
         self.engine.load(state)
         factor, best, bad_epochs = state[PLATEAU].tolist()
         self.plateau = Plateau(factor, best, int(bad_epochs))
@@ -163,24 +184,33 @@ class _Run:
         plateau = (self.plateau.factor, self.plateau.best, self.plateau.bad_epochs)
         return self.engine.state() | {
             PLATEAU: torch.tensor(plateau, dtype=torch.float64),
-            STEP: torch.tensor(self.step)}
+            STEP: torch.tensor(self.step),
+        }
 
     def train(self, epoch: int) -> tuple[float, int]:
         """Train one epoch. Return the mean training loss and the number of right images."""
         task, recipe, count = self.task, self.task.recipe, len(self.data.train[1])
-        batches = _split_batches(permutation(key(task.seed, "shuffle", epoch), count),
-                                 recipe.batch_size)
+        batches = _split_batches(
+            permutation(key(task.seed, "shuffle", epoch), count), recipe.batch_size
+        )
         steps = len(batches) * task.epochs
         if self.step != len(batches) * (epoch - 1):
-            raise ArgumentError(f"`state` must be what epoch {epoch - 1} of this task gave, with "
-                                f"{len(batches) * (epoch - 1)} steps done, but got {self.step}")
-        augment, dropout = (indexed_keys(len(batches), task.seed, purpose, epoch)
-                            for purpose in ("augment", "dropout"))
+            raise ArgumentError(
+                f"`state` must be what epoch {epoch - 1} of this task gave, with "
+                f"{len(batches) * (epoch - 1)} steps done, but got {self.step}"
+            )
+        augment, dropout = (
+            indexed_keys(len(batches), task.seed, purpose, epoch)
+            for purpose in ("augment", "dropout")
+        )
         training_steps = []
         for index, images in enumerate(batches):
             self.rate = learning_rate(recipe, self.step, steps, task.epochs, self.plateau)
-            training_steps.append(Batch(images, self.rate, augment[index], dropout[index],
-                                        1 - decay(recipe, self.step)))
+            training_steps.append(
+                Batch(
+                    images, self.rate, augment[index], dropout[index], 1 - decay(recipe, self.step)
+                )
+            )
             self.step += 1
         self.engine.train(training_steps)
         loss, correct = self.engine.totals()
@@ -211,8 +241,12 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     with _one_thread(name):
         images, tests = len(data.train[1]), len(data.test[1])
         size = task.recipe.batch_size
-        few = DataSet(data.name, (data.train[0][:size * steps], data.train[1][:size * steps]),
-                      (data.test[0][:500], data.test[1][:500]), data.classes)
+        few = DataSet(
+            data.name,
+            (data.train[0][: size * steps], data.train[1][: size * steps]),
+            (data.test[0][:500], data.test[1][:500]),
+            data.classes,
+        )
         engine = _start(name, task, few)
         engine.begin()
         if task.device != "cpu":
@@ -226,5 +260,6 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
         engine.evaluate(averaged=False)
         tested = time.perf_counter()
     evaluations = 2 if task.recipe.ema else 1
-    return ((trained - begin) * images / len(few.train[1])
-            + (tested - trained) * evaluations * tests / len(few.test[1]))
+    return (trained - begin) * images / len(few.train[1]) + (
+        tested - trained
+    ) * evaluations * tests / len(few.test[1])

@@ -27,8 +27,9 @@ class Plateau:
         return Plateau(self.factor, self.best, self.bad_epochs + 1)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int, epochs: int,
-                  plateau: Plateau = Plateau()) -> float:
+def learning_rate(
+    recipe: Recipe, step: int, steps: int, epochs: int, plateau: Plateau = Plateau()
+) -> float:
     """Return the learning rate of `step` (from 0) of `steps` in all, over `epochs` epochs.
 
     `onecycle` equals `OneCycleLR(max_lr, total_steps, pct_start=warmup, div_factor=div,

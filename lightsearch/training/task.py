@@ -45,12 +45,13 @@ class Task:
                 raise ArgumentError(f"`{name}` must have no choices left, but got {name}={value}")
         kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
         integer("epochs", self.epochs, 1, 10_000)
-        integer("seed", self.seed, -2**63, 2**63 - 1)
+        integer("seed", self.seed, -(2**63), 2**63 - 1)
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ArgumentError(f"`device` must be cpu or cuda, but got device={self.device!r}")
         if self.engine not in ENGINES:
-            raise ArgumentError(f"`engine` must be one of {', '.join(ENGINES)}, "
-                                f"but got engine={self.engine!r}")
+            raise ArgumentError(
+                f"`engine` must be one of {', '.join(ENGINES)}, but got engine={self.engine!r}"
+            )
 
 
 def hold_out(task: Task, holdout: Holdout | None) -> Task:

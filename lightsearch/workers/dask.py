@@ -55,12 +55,17 @@ def dask_slots(client: Client | str, workers: int | None = None) -> list[Slot]:
     except (OSError, TimeoutError) as error:
         raise WorkerError(f"the Dask scheduler must answer, but: {error}. {_START}") from error
     if not (workers or found):
-        raise ArgumentError("a Dask cluster must have a worker, or `workers` must say how many it "
-                            "will have, but it has none yet")
+        raise ArgumentError(
+            "a Dask cluster must have a worker, or `workers` must say how many it "
+            "will have, but it has none yet"
+        )
     if allowed:
-        warnings.warn(f"the Dask scheduler has allowed-failures={allowed}, so it gives a call "
-                      "that killed its worker to others too; set "
-                      "`distributed.scheduler.allowed-failures` to 0", stacklevel=2)
+        warnings.warn(
+            f"the Dask scheduler has allowed-failures={allowed}, so it gives a call "
+            "that killed its worker to others too; set "
+            "`distributed.scheduler.allowed-failures` to 0",
+            stacklevel=2,
+        )
     pool = _Pool(scheduler)
     return [DaskSlot(pool, f"dask-{index}") for index in range(workers or found)]
 
@@ -73,8 +78,9 @@ def _client(client: Client | str) -> Any:
     try:
         return Client(client)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError, ValueError) as error:
-        raise WorkerError(f"a Dask scheduler must be at {client}, but: {error}. {_START}"
-                          ) from error
+        raise WorkerError(
+            f"a Dask scheduler must be at {client}, but: {error}. {_START}"
+        ) from error
 
 
 def _allowed_failures(dask_scheduler: Any) -> int:
@@ -96,8 +102,9 @@ class _Pool:
     def alive(self) -> set[str]:
         """Addresses of the workers. Raises `WorkerError` where the scheduler is gone."""
         if self.client.status != "running":
-            raise WorkerError("the Dask scheduler is gone: its client is "
-                              f"{self.client.status}. {_CONTINUE}")
+            raise WorkerError(
+                f"the Dask scheduler is gone: its client is {self.client.status}. {_CONTINUE}"
+            )
         try:
             return _alive(self.client)
         except (OSError, TimeoutError) as error:
@@ -115,8 +122,7 @@ class _Pool:
                     self._taken.add(address)
                     return address
             if time.monotonic() > until:
-                raise WorkerError(f"no Dask worker was free for {PATIENCE:g} seconds. "
-                                  f"{_CONTINUE}")
+                raise WorkerError(f"no Dask worker was free for {PATIENCE:g} seconds. {_CONTINUE}")
             time.sleep(POLL)
         return ""
 
@@ -181,8 +187,14 @@ class DaskSlot:
         if not address:
             raise WorkerDied(self._name, None, stopped=True)
         call.future.set_running_or_notify_cancel()
-        future = self._pool.client.submit(call.function, *call.args, workers=[address],
-                                          allow_other_workers=False, pure=False, retries=0)
+        future = self._pool.client.submit(
+            call.function,
+            *call.args,
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
         try:
             while True:
                 with contextlib.suppress(TimeoutError):

@@ -19,7 +19,7 @@ def gpus(device: str) -> tuple[str, ...]:
     count, told = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
     seen = told.split(",")[:count] if told else list(map(str, range(count)))
     index = torch.device(device).index
-    return tuple(name.strip() for name in (seen if index is None else seen[index:index + 1]))
+    return tuple(name.strip() for name in (seen if index is None else seen[index : index + 1]))
 
 
 def trials_at_once(workers: int | None, slots_per_gpu: int | None, device: str) -> int:
@@ -29,11 +29,15 @@ def trials_at_once(workers: int | None, slots_per_gpu: int | None, device: str) 
     Raises `ArgumentError` for slots on a processor, and for both numbers together.
     """
     if slots_per_gpu is not None and device == "cpu":
-        raise ArgumentError("`slots_per_gpu` must be left out on a cpu device, "
-                            f"but got slots_per_gpu={slots_per_gpu}")
+        raise ArgumentError(
+            "`slots_per_gpu` must be left out on a cpu device, "
+            f"but got slots_per_gpu={slots_per_gpu}"
+        )
     if slots_per_gpu is not None and workers is not None:
-        raise ArgumentError("`workers` and `slots_per_gpu` must not be given together, but got "
-                            f"workers={workers}, slots_per_gpu={slots_per_gpu}")
+        raise ArgumentError(
+            "`workers` and `slots_per_gpu` must not be given together, but got "
+            f"workers={workers}, slots_per_gpu={slots_per_gpu}"
+        )
     if workers is not None:
         return workers
     return len(gpus(device)) * (slots_per_gpu or SLOTS_PER_GPU) if device != "cpu" else cores()
@@ -46,8 +50,10 @@ def worker_environments(workers: int, device: str) -> list[dict[str, str]]:
     `cuda:1` all use that one.
     """
     seen = gpus(device) if device == "cuda" else ()
-    return [{"CUDA_VISIBLE_DEVICES": seen[index % len(seen)]} if seen else {}
-            for index in range(workers)]
+    return [
+        {"CUDA_VISIBLE_DEVICES": seen[index % len(seen)]} if seen else {}
+        for index in range(workers)
+    ]
 
 
 def cores() -> int:

@@ -20,9 +20,13 @@ def trains_in_threads(engine: str, spaces: Iterable[Space]) -> bool:
     return engine == "native" and not any(map(has_own_layers, spaces))
 
 
-def local_slots(workers: int, threads: int = 1,
-                environments: Sequence[Mapping[str, str]] = (), *,
-                in_threads: bool = False) -> list[Slot]:
+def local_slots(
+    workers: int,
+    threads: int = 1,
+    environments: Sequence[Mapping[str, str]] = (),
+    *,
+    in_threads: bool = False,
+) -> list[Slot]:
     """Slots on this machine: `workers` processes, or threads, or this very thread for 0.
 
     Of processes, `threads` is what PyTorch may use in each, and `environments`, if given, has

@@ -27,8 +27,12 @@ from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free, fate
 
 T = TypeVar("T")
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
-                    "VECLIB_MAXIMUM_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 # loky replaces a worker that has grown by 300 MB, which images or a context on a GPU take.
 _KEEP_GROWN = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 _EXITCODE = re.compile(r"\((-?\d+)\)\}")  # as in loky's `{SIGKILL(-9)}`
@@ -52,8 +56,9 @@ class ProcessSlot:
     be pickled, and a worker that cannot start, give a `WorkerError`.
     """
 
-    def __init__(self, threads: int = 1, env: Mapping[str, str] | None = None,
-                 name: str = "worker") -> None:
+    def __init__(
+        self, threads: int = 1, env: Mapping[str, str] | None = None, name: str = "worker"
+    ) -> None:
         if threads < 1:
             raise ArgumentError(f"`threads` must be at least 1, but got threads={threads}")
         self._name = name
@@ -110,8 +115,11 @@ class ProcessSlot:
                 if job.settled:
                     return
                 executor = self._executor = ProcessPoolExecutor(
-                    1, initializer=process.begin, initargs=(os.getpid(), self._threads),
-                    env=self._env)
+                    1,
+                    initializer=process.begin,
+                    initargs=(os.getpid(), self._threads),
+                    env=self._env,
+                )
                 ready = executor.submit(process.prepare, job.payload)
             _AT_EXIT.add(self)
         except Exception as error:  # no processes, or no descriptors, are to be had
@@ -214,8 +222,9 @@ class _Starter:
         with self._lock:
             if not self._started:
                 self._started = True
-                threading.Thread(target=self._serve, name="lightsearch-starter",
-                                 daemon=True).start()
+                threading.Thread(
+                    target=self._serve, name="lightsearch-starter", daemon=True
+                ).start()
         self._tasks.put(task)
 
     def _serve(self) -> None:
@@ -272,5 +281,6 @@ def _exitcode(error: BaseException) -> int | None:
 
 
 def _not_started(name: str, why: str) -> WorkerError:
-    return WorkerError(f"worker {name!r} could not start: {why}\n`lightsearch doctor` looks for "
-                       "the cause")
+    return WorkerError(
+        f"worker {name!r} could not start: {why}\n`lightsearch doctor` looks for the cause"
+    )

@@ -101,8 +101,9 @@ class ThreadSlot:
         jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         _AT_EXIT.add(self)
         # A daemon, so that a call that never ends cannot keep the interpreter from ending.
-        self._thread = threading.Thread(target=self._serve, args=(jobs,), name=self._name,
-                                        daemon=True)
+        self._thread = threading.Thread(
+            target=self._serve, args=(jobs,), name=self._name, daemon=True
+        )
         self._thread.start()
         return jobs
 

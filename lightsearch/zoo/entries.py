@@ -13,8 +13,16 @@ from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape
 
 _AUGMENTATION = ("rotation", "shift", "scale", "shear", "erasing", "brightness", "contrast")
-_FIELDS = ("optimizer", "lr", "schedule", "batch_size", "weight_decay", *_AUGMENTATION,
-           "smoothing", "ema")  # of every recipe
+_FIELDS = (
+    "optimizer",
+    "lr",
+    "schedule",
+    "batch_size",
+    "weight_decay",
+    *_AUGMENTATION,
+    "smoothing",
+    "ema",
+)  # of every recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,10 @@ class Zoo(Mapping[str, Entry]):
     def __getitem__(self, name: str) -> Entry:
         if name in self._entries:
             return self._entries[name]
-        raise ArgumentError(f"a zoo name must be one of {', '.join(self._entries)}, "
-                            f"but got {name!r}{suggestion(name, self._entries)}")
+        raise ArgumentError(
+            f"a zoo name must be one of {', '.join(self._entries)}, "
+            f"but got {name!r}{suggestion(name, self._entries)}"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -90,15 +100,34 @@ class Zoo(Mapping[str, Entry]):
         return f"Zoo({', '.join(self._entries)})"
 
 
-def make_entry(name: str, params: int, *, design: str, published: str, note: str = "",
-               accuracies: str = "", best: float | None = None, epochs: int | None = None,
-               recipe: Recipe, given: tuple[str, ...], assumed: tuple[str, ...] = ()) -> Entry:
+def make_entry(
+    name: str,
+    params: int,
+    *,
+    design: str,
+    published: str,
+    note: str = "",
+    accuracies: str = "",
+    best: float | None = None,
+    epochs: int | None = None,
+    recipe: Recipe,
+    given: tuple[str, ...],
+    assumed: tuple[str, ...] = (),
+) -> Entry:
     """Make an entry from the texts of a document. `given` are the fields that it states."""
     figures = tuple(map(float, accuracies.split()))
     return Entry(
-        name, f"document 00{name[1]}", parse(design), params, _parse_table(published), figures,
-        max(figures) if best is None else best, epochs or len(figures), recipe,
-        (*_list_assumptions(recipe, given), *assumed), note,
+        name,
+        f"document 00{name[1]}",
+        parse(design),
+        params,
+        _parse_table(published),
+        figures,
+        max(figures) if best is None else best,
+        epochs or len(figures),
+        recipe,
+        (*_list_assumptions(recipe, given), *assumed),
+        note,
     )
 
 

@@ -44,11 +44,19 @@ def published_designs() -> tuple[PublishedDesign, ...]:
     ['source document 001']
     """
     text = resources.files("lightsearch.zoo").joinpath("published_designs.csv").read_text("utf-8")
-    rows = (PublishedDesign(
-        int(row["params"]), _share(row["test_accuracy"]),
-        tuple(_share(one) for one in row["last3"].split("/") if one), int(row["epochs"]),
-        row["recipe"], row["architecture"], row["source"], row["evidence"])
-        for row in csv.DictReader(text.splitlines()))
+    rows = (
+        PublishedDesign(
+            int(row["params"]),
+            _share(row["test_accuracy"]),
+            tuple(_share(one) for one in row["last3"].split("/") if one),
+            int(row["epochs"]),
+            row["recipe"],
+            row["architecture"],
+            row["source"],
+            row["evidence"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
     return tuple(sorted(rows, key=lambda row: row.params))
 
 

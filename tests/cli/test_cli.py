@@ -36,10 +36,41 @@ from lightsearch.searching.settings import SearchSettings
 from lightsearch.study.leaderboard import read
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
-COMMANDS = ("search", "leaderboard", "report", "confirm", "show", "train", "export", "predict",
-            "zoo", "space", "doctor", "completion")
-TINY = ("search", "--budget", "900", "--epochs", "3", "--target", "0.3", "--dataset", "digits",
-        "--space", SPACE, "--recipe", RECIPE, "--trials", "2", "--workers", "1", "--seed", "3")
+COMMANDS = (
+    "search",
+    "leaderboard",
+    "report",
+    "confirm",
+    "show",
+    "train",
+    "export",
+    "predict",
+    "zoo",
+    "space",
+    "doctor",
+    "completion",
+)
+TINY = (
+    "search",
+    "--budget",
+    "900",
+    "--epochs",
+    "3",
+    "--target",
+    "0.3",
+    "--dataset",
+    "digits",
+    "--space",
+    SPACE,
+    "--recipe",
+    RECIPE,
+    "--trials",
+    "2",
+    "--workers",
+    "1",
+    "--seed",
+    "3",
+)
 
 
 def _run(*arguments: str, code: int = 0) -> Result:
@@ -52,9 +83,14 @@ def _run(*arguments: str, code: int = 0) -> Result:
 def _process(*arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
     """The command as a process of its own."""
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen([sys.executable, "-m", "lightsearch", *arguments], text=True, cwd=cwd,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, "PYTHONPATH": paths})
+    return subprocess.Popen(
+        [sys.executable, "-m", "lightsearch", *arguments],
+        text=True,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,33 +105,55 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
 
 def test_alone_it_shows_help() -> None:
     assert _run().stdout == _run("--help").stdout
-    assert [line.split()[0] for line in _run().stdout.split("Commands:\n")[1].splitlines()] \
-        == list(COMMANDS)
+    assert [
+        line.split()[0] for line in _run().stdout.split("Commands:\n")[1].splitlines()
+    ] == list(COMMANDS)
 
 
 def test_the_version() -> None:
-    assert re.match(rf"lightsearch \S+ \(torch {re.escape(torch.__version__.split('+')[0])}",
-                    _run("--version").stdout)
+    assert re.match(
+        rf"lightsearch \S+ \(torch {re.escape(torch.__version__.split('+')[0])}",
+        _run("--version").stdout,
+    )
 
 
-@pytest.mark.parametrize("arguments", [
-    ["--help"], *([c, "--help"] for c in COMMANDS), ["zoo", "--json"],
-    ["show", "s1-final", "--json"], ["space", "conv(8|9) gap linear(10)"],
-], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        *([c, "--help"] for c in COMMANDS),
+        ["zoo", "--json"],
+        ["show", "s1-final", "--json"],
+        ["space", "conv(8|9) gap linear(10)"],
+    ],
+    ids=" ".join,
+)
 def test_what_needs_no_torch_does_not_load_it(arguments: list[str]) -> None:
-    code = ("import sys\nfrom lightsearch.cli import main\n"
-            f"main({arguments!r}, standalone_mode=False)\n"
-            "print([m for m in sys.argv[1:] if m in sys.modules], file=sys.stderr)")
-    done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2], check=True)
+    code = (
+        "import sys\nfrom lightsearch.cli import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        "print([m for m in sys.argv[1:] if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
     assert done.stderr.strip() == "[]"
 
 
 def test_what_is_not_given_is_the_librarys_default() -> None:
     given = main.commands["search"].make_context("search", []).params
     switches = {name: value for name, value in given.items() if value is not None}
-    assert switches == {"keep_orientation": False, "repeatable": True, "quiet": False,
-                        "gray": False, "as_json": False}
+    assert switches == {
+        "keep_orientation": False,
+        "repeatable": True,
+        "quiet": False,
+        "gray": False,
+        "as_json": False,
+    }
     del given["quiet"], given["as_json"]
     assert search_room._settings(given, quiet=False) == SearchSettings(Budget(params=8000))
 
@@ -103,9 +161,15 @@ def test_what_is_not_given_is_the_librarys_default() -> None:
 def test_every_argument_of_search_is_an_option() -> None:
     options = {p.name for p in main.commands["search"].params}
     assert set(inspect.signature(search).parameters) - {"slots"} <= options
-    assert options - set(inspect.signature(search).parameters) \
-        == {"budget_macs", "budget_activation_bytes", "budget_activation_bytes_int8",
-            "as_json", "dask", "size", "gray"}
+    assert options - set(inspect.signature(search).parameters) == {
+        "budget_macs",
+        "budget_activation_bytes",
+        "budget_activation_bytes_int8",
+        "as_json",
+        "dask",
+        "size",
+        "gray",
+    }
 
 
 def test_help_shows_the_defaults() -> None:
@@ -127,8 +191,11 @@ def test_the_images_of_named_data_sets_are_known() -> None:
 def _examples() -> list[str]:
     texts = [main.help or "", *(c.help or "" for c in main.commands.values())]
     lines = [line.strip() for text in texts for line in text.splitlines()]
-    return [re.split(r"\s{3,}|\s>\s", line)[0] for line in lines
-            if line.startswith("lightsearch ") and "STUDY" not in line]
+    return [
+        re.split(r"\s{3,}|\s>\s", line)[0]
+        for line in lines
+        if line.startswith("lightsearch ") and "STUDY" not in line
+    ]
 
 
 def test_the_examples_of_the_help_are_lines_that_can_be_typed(tmp_path, monkeypatch) -> None:
@@ -162,54 +229,82 @@ def test_the_examples_of_a_search_on_the_digits_work(tmp_path, monkeypatch) -> N
 # Wrong usage and failures -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("line", "code", "message"), [
-    ("search --target 99.4", 2, "lightsearch: `target` must be a number above 0 and at most 1"),
-    ("search --epochs 0", 2, "lightsearch: `epochs` must be an integer from 1"),
-    ("search --epochs many", 2, "'many' is not a valid integer"),
-    ("search --budget 0", 2, "lightsearch: `budget.params` must be an integer >= 1"),
-    ("search --budget much", 2, "must be an integer or none, but got much"),
-    ("search --budget-macs -3", 2, "lightsearch: `budget.macs` must be"),
-    ("search --dataset minst", 2, "lightsearch: `dataset` must be one of mnist"),
-    ("search --dataset digits --space 'conv(8'", 2, "lightsearch: expected `,` or `)`"),
-    ("search --dataset digits --space conv(8)", 2, "at least one design of a space must fit"),
-    ("search --dataset digits --space @nowhere.txt", 2, "nowhere.txt cannot be read"),
-    ("search --dataset digits --recipe recipe(speed=1)", 2, "lightsearch: recipe: the field must"),
-    ("search --dataset digits --budget 9", 2, "no design of this space has at most 9 parameters"),
-    ("search --dataset digits --sampler best", 2, "lightsearch: `sampler` must be one of tpe"),
-    ("search --dataset digits --device tpu", 2, "lightsearch: `device` must be"),
-    ("search --colour red", 2, "No such option"),
-    ("search --data nowhere", 1, "lightsearch: the data set 'mnist' was not found"),
-    ("find", 2, "No such command 'find'"),
-    ("leaderboard", 2, "the study's folder must be given once"),
-    ("leaderboard a --study b", 2, "the study's folder must be given once"),
-    ("leaderboard nowhere", 1, "lightsearch: a study's folder must hold a study.json"),
-    ("leaderboard nowhere --csv --json", 2, "must not be given together"),
-    ("leaderboard nowhere --by luck", 2, "is not one of"),
-    ("show", 2, "a design must be given, or --row RANK"),
-    ("show s1-final --row 1", 2, "a design must be given, or --row RANK"),
-    ("show s1-final --leaderboard x.csv", 2, "--leaderboard must be given with --row"),
-    ("show --row 1", 2, "lightsearch: a leaderboard must be a CSV file"),
-    ("show s1-finl", 2, "did you mean 's1-final'?"),
-    ("show 'conv(8|9) gap linear(10)'", 2, "lightsearch: a layer must have no choices left"),
-    ("show conv(8,k=9,p=0) --dataset digits", 2, "lightsearch: "),
-    ("show conv(8) --shape 28x28", 2, "it must be like 1x28x28"),
-    ("show conv(8) --dataset cifar", 2, "lightsearch: `dataset` must be one of mnist"),
-    ("train conv(8) --dataset digits", 2, "lightsearch: the output must be 10x1x1"),
-    ("train 'conv(8) gap linear(10)' --recipe published", 2, "`recipe` must be notation"),
-    ("train 'conv(8) gap linear(10)' --dataset digits --epochs 0", 2, "`epochs` must be an int"),
-    ("train s1-final --save nowhere/x.safetensors", 2, "`save` must be a file in a folder that"),
-    ("export net.onnx", 2, "lightsearch: a leaderboard must be a CSV file"),
-    ("export net.tflite --weights x.safetensors", 2, "lightsearch: `path` must end in .onnx"),
-    ("export net.py --weights nowhere.safetensors", 1, "a safetensors file must be readable"),
-    ("export net.py --weights x.safetensors --row 1", 2, "--weights must not be given with"),
-    ("predict net.onnx digit.png", 2, "lightsearch: a network must be a file, but there is no"),
-    ("zoo s9-final", 2, "lightsearch: a zoo name must be one of s0-large"),
-    ("space 'conv(8) ]'", 2, "`]` must close a bracket"),
-    ("space --budget 10", 2, "lightsearch: no design of this space has at most 10 parameters"),
-    ("space --notation --json", 2, "must not be given together"),
-])
+@pytest.mark.parametrize(
+    ("line", "code", "message"),
+    [
+        (
+            "search --target 99.4",
+            2,
+            "lightsearch: `target` must be a number above 0 and at most 1",
+        ),
+        ("search --epochs 0", 2, "lightsearch: `epochs` must be an integer from 1"),
+        ("search --epochs many", 2, "'many' is not a valid integer"),
+        ("search --budget 0", 2, "lightsearch: `budget.params` must be an integer >= 1"),
+        ("search --budget much", 2, "must be an integer or none, but got much"),
+        ("search --budget-macs -3", 2, "lightsearch: `budget.macs` must be"),
+        ("search --dataset minst", 2, "lightsearch: `dataset` must be one of mnist"),
+        ("search --dataset digits --space 'conv(8'", 2, "lightsearch: expected `,` or `)`"),
+        ("search --dataset digits --space conv(8)", 2, "at least one design of a space must fit"),
+        ("search --dataset digits --space @nowhere.txt", 2, "nowhere.txt cannot be read"),
+        (
+            "search --dataset digits --recipe recipe(speed=1)",
+            2,
+            "lightsearch: recipe: the field must",
+        ),
+        (
+            "search --dataset digits --budget 9",
+            2,
+            "no design of this space has at most 9 parameters",
+        ),
+        ("search --dataset digits --sampler best", 2, "lightsearch: `sampler` must be one of tpe"),
+        ("search --dataset digits --device tpu", 2, "lightsearch: `device` must be"),
+        ("search --colour red", 2, "No such option"),
+        ("search --data nowhere", 1, "lightsearch: the data set 'mnist' was not found"),
+        ("find", 2, "No such command 'find'"),
+        ("leaderboard", 2, "the study's folder must be given once"),
+        ("leaderboard a --study b", 2, "the study's folder must be given once"),
+        ("leaderboard nowhere", 1, "lightsearch: a study's folder must hold a study.json"),
+        ("leaderboard nowhere --csv --json", 2, "must not be given together"),
+        ("leaderboard nowhere --by luck", 2, "is not one of"),
+        ("show", 2, "a design must be given, or --row RANK"),
+        ("show s1-final --row 1", 2, "a design must be given, or --row RANK"),
+        ("show s1-final --leaderboard x.csv", 2, "--leaderboard must be given with --row"),
+        ("show --row 1", 2, "lightsearch: a leaderboard must be a CSV file"),
+        ("show s1-finl", 2, "did you mean 's1-final'?"),
+        ("show 'conv(8|9) gap linear(10)'", 2, "lightsearch: a layer must have no choices left"),
+        ("show conv(8,k=9,p=0) --dataset digits", 2, "lightsearch: "),
+        ("show conv(8) --shape 28x28", 2, "it must be like 1x28x28"),
+        ("show conv(8) --dataset cifar", 2, "lightsearch: `dataset` must be one of mnist"),
+        ("train conv(8) --dataset digits", 2, "lightsearch: the output must be 10x1x1"),
+        ("train 'conv(8) gap linear(10)' --recipe published", 2, "`recipe` must be notation"),
+        (
+            "train 'conv(8) gap linear(10)' --dataset digits --epochs 0",
+            2,
+            "`epochs` must be an int",
+        ),
+        (
+            "train s1-final --save nowhere/x.safetensors",
+            2,
+            "`save` must be a file in a folder that",
+        ),
+        ("export net.onnx", 2, "lightsearch: a leaderboard must be a CSV file"),
+        ("export net.tflite --weights x.safetensors", 2, "lightsearch: `path` must end in .onnx"),
+        ("export net.py --weights nowhere.safetensors", 1, "a safetensors file must be readable"),
+        ("export net.py --weights x.safetensors --row 1", 2, "--weights must not be given with"),
+        (
+            "predict net.onnx digit.png",
+            2,
+            "lightsearch: a network must be a file, but there is no",
+        ),
+        ("zoo s9-final", 2, "lightsearch: a zoo name must be one of s0-large"),
+        ("space 'conv(8) ]'", 2, "`]` must close a bracket"),
+        ("space --budget 10", 2, "lightsearch: no design of this space has at most 10 parameters"),
+        ("space --notation --json", 2, "must not be given together"),
+    ],
+)
 def test_what_is_wrong_is_said_without_a_traceback(
-        line: str, code: int, message: str, tmp_path, monkeypatch) -> None:
+    line: str, code: int, message: str, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)
     monkeypatch.setattr(data, "cache_folder", lambda: str(tmp_path / "cache"))
@@ -241,8 +336,9 @@ def test_its_progress_goes_to_standard_error_in_plain_lines(studied) -> None:
     _, printed = studied
     lines = printed.stderr.splitlines()
     assert all(line.isprintable() for line in lines)
-    assert sum(line.startswith("trial #") for line in lines) \
-        == sum(row["epochs_trained"] for row in json.loads(printed.stdout)["leaderboard"])
+    assert sum(line.startswith("trial #") for line in lines) == sum(
+        row["epochs_trained"] for row in json.loads(printed.stdout)["leaderboard"]
+    )
     assert any("Ctrl-C is safe" in line for line in lines)
 
 
@@ -266,39 +362,102 @@ def test_another_question_in_the_folder_is_a_failure(studied) -> None:
 
 
 def test_a_search_without_a_hit_has_a_code_of_its_own(tmp_path: Path) -> None:
-    line = [*TINY, "--study", str(tmp_path / "s"), "--target", "1.0", "--trials", "1",
-            "--epochs", "1"]
+    line = [
+        *TINY,
+        "--study",
+        str(tmp_path / "s"),
+        "--target",
+        "1.0",
+        "--trials",
+        "1",
+        "--epochs",
+        "1",
+    ]
     result = _run(*line, code=3)
     assert "No design reached 100.00% so far." in result.stdout
     assert json.loads(_run(*line, "--json", "--quiet", code=3).stdout)["leaderboard"] == []
     assert "no design has reached the target" in _run("leaderboard", str(tmp_path / "s")).stdout
-    assert "1 trial, selected on test, one run each\n" \
+    assert (
+        "1 trial, selected on test, one run each\n"
         in _run("leaderboard", str(tmp_path / "s"), "--all").stdout
+    )
 
 
 def test_all_caps_of_the_budget_reach_the_study(tmp_path: Path) -> None:
-    _run(*TINY, "--study", str(tmp_path / "s"), "--budget", "none", "--budget-macs", "900000",
-         "--budget-activation-bytes", "800000", "--timeout", "0.01", "--quiet", code=3)
-    assert load_result(tmp_path / "s").identity.budget \
-        == Budget(macs=900_000, activation_bytes=800_000)
+    _run(
+        *TINY,
+        "--study",
+        str(tmp_path / "s"),
+        "--budget",
+        "none",
+        "--budget-macs",
+        "900000",
+        "--budget-activation-bytes",
+        "800000",
+        "--timeout",
+        "0.01",
+        "--quiet",
+        code=3,
+    )
+    assert load_result(tmp_path / "s").identity.budget == Budget(
+        macs=900_000, activation_bytes=800_000
+    )
     other = [a for a in TINY if a not in ("--budget", "900")]
-    _run(*other, "--study", str(tmp_path / "t"), "--budget-macs", "900000", "--timeout", "0.01",
-         "--quiet", code=3)
-    assert load_result(tmp_path / "t").identity.budget \
-        == Budget(params=8000, macs=900_000)
-    _run(*TINY, "--study", str(tmp_path / "u"), "--budget-activation-bytes-int8", "200000",
-         "--timeout", "0.01", "--quiet", code=3)
-    assert load_result(tmp_path / "u").identity.budget \
-        == Budget(params=900, activation_bytes=800_000)
-    assert "they are one cap" in _run("space", "--budget-activation-bytes-int8", "2",
-                                      "--budget-activation-bytes", "8", code=2).stderr
+    _run(
+        *other,
+        "--study",
+        str(tmp_path / "t"),
+        "--budget-macs",
+        "900000",
+        "--timeout",
+        "0.01",
+        "--quiet",
+        code=3,
+    )
+    assert load_result(tmp_path / "t").identity.budget == Budget(params=8000, macs=900_000)
+    _run(
+        *TINY,
+        "--study",
+        str(tmp_path / "u"),
+        "--budget-activation-bytes-int8",
+        "200000",
+        "--timeout",
+        "0.01",
+        "--quiet",
+        code=3,
+    )
+    assert load_result(tmp_path / "u").identity.budget == Budget(
+        params=900, activation_bytes=800_000
+    )
+    assert (
+        "they are one cap"
+        in _run(
+            "space",
+            "--budget-activation-bytes-int8",
+            "2",
+            "--budget-activation-bytes",
+            "8",
+            code=2,
+        ).stderr
+    )
 
 
 def test_space_and_recipe_are_read_from_files(tmp_path: Path) -> None:
     (tmp_path / "space.txt").write_text(SPACE + "\n")
     (tmp_path / "recipe.txt").write_text(RECIPE + "\n")
-    _run(*TINY, "--study", str(tmp_path / "s"), "--space", f"@{tmp_path / 'space.txt'}",
-         "--recipe", f"@{tmp_path / 'recipe.txt'}", "--timeout", "0.01", "--quiet", code=3)
+    _run(
+        *TINY,
+        "--study",
+        str(tmp_path / "s"),
+        "--space",
+        f"@{tmp_path / 'space.txt'}",
+        "--recipe",
+        f"@{tmp_path / 'recipe.txt'}",
+        "--timeout",
+        "0.01",
+        "--quiet",
+        code=3,
+    )
     identity = load_result(tmp_path / "s").identity
     assert (identity.space, identity.recipe) == (str(parse(SPACE)), RECIPE)
 
@@ -350,8 +509,9 @@ def test_show_takes_notation_a_file_a_name_and_a_row(studied, tmp_path: Path) ->
     assert json.loads(text)["params"] == 178
     row = json.loads(_run("show", "--row", "1", "--leaderboard", str(folder), "--json").stdout)
     first = json.loads(printed.stdout)["leaderboard"][0]
-    assert {k: row[k] for k in ("design", "params", "macs")} \
-        == {k: first[k] for k in ("design", "params", "macs")}
+    assert {k: row[k] for k in ("design", "params", "macs")} == {
+        k: first[k] for k in ("design", "params", "macs")
+    }
     assert row["input"] == [1, 8, 8]
     result = _run("show", "--row", "9", "--leaderboard", str(folder), code=2)
     assert "`row` must be a rank in" in result.stderr
@@ -388,8 +548,10 @@ def test_a_space_is_counted() -> None:
 
 
 def test_the_default_space_follows_the_images_and_is_printed_to_be_edited() -> None:
-    mnist, letters = (parse(_run("space", "--notation", "--dataset", d).stdout.strip())
-                      for d in ("mnist", "emnist-letters"))
+    mnist, letters = (
+        parse(_run("space", "--notation", "--dataset", d).stdout.strip())
+        for d in ("mnist", "emnist-letters")
+    )
     assert mnist != letters
     assert "linear(26)" in str(letters)
     assert "linear(7)" in _run("space", "--notation", "--classes", "7").stdout
@@ -430,8 +592,9 @@ def test_a_published_recipe_brings_its_epochs(monkeypatch) -> None:
     from lightsearch.cli import design_argument as picking
     from lightsearch.cli import train as training
 
-    given: dict[str, Any] = dict.fromkeys(("recipe", "epochs", "seed", "data", "device", "engine",
-                                             "precision"))
+    given: dict[str, Any] = dict.fromkeys(
+        ("recipe", "epochs", "seed", "data", "device", "engine", "precision")
+    )
     given["dataset"] = "digits"
     picked = picking.pick("s3-model5", None, None)
     task = training._task(picked, **{**given, "recipe": "published"})
@@ -463,8 +626,12 @@ def test_a_row_that_was_stopped_early_is_trained_as_far(studied, tmp_path: Path)
     frame = pd.read_csv(folder / "leaderboard.csv")
     found = json.loads(_run("train", "--row", "1", "--leaderboard", str(folder), "--json").stdout)
     first = found["epochs"][0]["accuracy"]
-    frame.loc[0, ["epochs_trained", "best_epoch", "best_accuracy", "last_accuracy"]] \
-        = [1, 1, first, first]
+    frame.loc[0, ["epochs_trained", "best_epoch", "best_accuracy", "last_accuracy"]] = [
+        1,
+        1,
+        first,
+        first,
+    ]
     frame.to_csv(tmp_path / "early.csv", index=False)
     text = _run("train", "--row", "1", "--leaderboard", str(tmp_path / "early.csv")).stdout
     assert "3 epochs, stopping after 1 as the row did" in text
@@ -479,38 +646,85 @@ def test_hits_of_a_study_are_confirmed_and_come_first(tmp_path: Path) -> None:
     assert "Confirming" in done.stderr
     assert [row["confirmed_n"] for row in board] == [2] * len(board)
     assert {row["confirmed_on"] for row in board} == {"digits test, selected on"}
-    again = _run("confirm", "--study", str(folder), "--top", "2", "--seeds", "2", "--json",
-                 code=0 if any(row["confirmed"] for row in board) else 3)
+    again = _run(
+        "confirm",
+        "--study",
+        str(folder),
+        "--top",
+        "2",
+        "--seeds",
+        "2",
+        "--json",
+        code=0 if any(row["confirmed"] for row in board) else 3,
+    )
     rows = {row["design"]: row for row in json.loads(again.stdout)}
     assert [row["confirmed_mean"] for row in board] == [rows[r["design"]]["mean"] for r in board]
     assert json.loads(_run("leaderboard", str(folder), "--json").stdout) == board
     said = _run("leaderboard", str(folder)).stdout
     assert "confirmed on digits test, selected on" in said.splitlines()[-1]
-    assert said.split()[:9] == ["rank", "test", "acc", "epoch", "last", "first", "hit",
-                                "confirmed", "n"]
-    one = _run("confirm", "--row", "1", "--leaderboard", str(folder), "--seeds", "2",
-               code=0 if board[0]["confirmed"] else 3)
+    assert said.split()[:9] == [
+        "rank",
+        "test",
+        "acc",
+        "epoch",
+        "last",
+        "first",
+        "hit",
+        "confirmed",
+        "n",
+    ]
+    one = _run(
+        "confirm",
+        "--row",
+        "1",
+        "--leaderboard",
+        str(folder),
+        "--seeds",
+        "2",
+        code=0 if board[0]["confirmed"] else 3,
+    )
     assert "2 of 2 seeds on digits test, selected on" in one.stdout
     assert _run("confirm", "--study", str(folder), "--seeds", "3", code=1).stderr.startswith(
-        "lightsearch: designs of one study must be confirmed on the same terms")
+        "lightsearch: designs of one study must be confirmed on the same terms"
+    )
 
 
 def test_a_design_that_is_not_confirmed_has_a_code_of_its_own(tmp_path: Path) -> None:
-    line = ["confirm", "conv(4) gap linear(10)", "--dataset", "digits", "--epochs", "1",
-            "--seeds", "2", "--target", "0.9"]
+    line = [
+        "confirm",
+        "conv(4) gap linear(10)",
+        "--dataset",
+        "digits",
+        "--epochs",
+        "1",
+        "--seeds",
+        "2",
+        "--target",
+        "0.9",
+    ]
     assert "not confirmed, 2 of 2 seeds on digits test" in _run(*line, code=3).stdout
-    row, = json.loads(_run(*line, "--json", code=3).stdout)
+    (row,) = json.loads(_run(*line, "--json", code=3).stdout)
     assert (row["confirmed"], row["n"], row["on"]) == (False, 2, "digits test")
     assert "or the --study whose best hits" in " ".join(
-        _run("confirm", code=2).stderr.replace("│", " ").split())
+        _run("confirm", code=2).stderr.replace("│", " ").split()
+    )
     _run(*line, "--top", "1", code=2)
     _run("confirm", "--study", str(tmp_path), "--top", "0", code=2)
 
 
 def test_held_out_images_select_and_every_figure_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    line = [*TINY, "--study", str(folder), "--select-on", "val", "--val-size", "200",
-            "--val-seed", "5"]
+    line = [
+        *TINY,
+        "--study",
+        str(folder),
+        "--select-on",
+        "val",
+        "--val-size",
+        "200",
+        "--val-seed",
+        "5",
+    ]
     text = _run(*line).stdout
     assert "on digits (val: 200 training images held out) within 3 epochs" in text
     board = json.loads(_run("leaderboard", str(folder), "--json").stdout)
@@ -563,8 +777,12 @@ def test_stopped_with_ctrl_c_it_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_leaves_no_traceback() -> None:
     code = "import sys; from lightsearch.cli import main; main(['zoo', '--json'])"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
@@ -578,8 +796,11 @@ def test_python_m_is_the_command() -> None:
 
 
 def test_exit_codes_are_told() -> None:
-    codes: Sequence[str] = (_run("--help").stdout, _run("search", "--help").stdout,
-                            _run("train", "--help").stdout)
+    codes: Sequence[str] = (
+        _run("--help").stdout,
+        _run("search", "--help").stdout,
+        _run("train", "--help").stdout,
+    )
     assert "2 wrong usage" in codes[0]
     assert f"{shared.NO_HIT} when it is over without any" in codes[1]
     assert f"{shared.DIFFERENT} if a row's accuracies came out different" in codes[2]
@@ -594,14 +815,17 @@ def test_main_is_a_click_command() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 @pytest.mark.parametrize(("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_for_terminals_whose_user_wants_them(
-        tmp_path: Path, environment: dict[str, str], coloured: bool) -> None:
+    tmp_path: Path, environment: dict[str, str], coloured: bool
+) -> None:
     import pty
 
     child, parent_end = pty.fork()
     if not child:
         os.environ.update({"TERM": "xterm-256color", **environment})
-        os.execv(sys.executable, [sys.executable, "-m", "lightsearch", *TINY, "--study",
-                                  str(tmp_path / "s")])
+        os.execv(
+            sys.executable,
+            [sys.executable, "-m", "lightsearch", *TINY, "--study", str(tmp_path / "s")],
+        )
     shown = b""
     with contextlib.suppress(OSError):  # the terminal is closed
         while part := os.read(parent_end, 4096):

@@ -67,8 +67,12 @@ def test_missing_data_in_a_given_folder_fails(tmp_path: Path) -> None:
 def test_a_damaged_data_set_is_found(tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-                 "t10k-labels-idx1-ubyte"):
+    for name in (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ):
         (raw / name).write_bytes(b"\0\0\x08\x01\0\0\0\x09")
     said = _said("--data", str(tmp_path), code=1)
     assert said["data"]["state"] == "missing"
@@ -76,9 +80,11 @@ def test_a_damaged_data_set_is_found(tmp_path: Path) -> None:
 
 
 def test_no_engine_too_little_memory_and_no_room_are_noted(
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lightsearch.engines.native.library.trouble",
-                        lambda: "there is no native engine here")
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "lightsearch.engines.native.library.trouble", lambda: "there is no native engine here"
+    )
     monkeypatch.setattr(room, "_free_memory", lambda: 2**30)
     monkeypatch.setattr(devices, "cores", lambda: 8)
     usage = namedtuple("usage", "total used free")
@@ -86,8 +92,9 @@ def test_no_engine_too_little_memory_and_no_room_are_noted(
     said = _said("--dataset", "digits")
     assert said["engine"]["found"].startswith("torch, since there is no native engine")
     assert "--workers 1" in said["workers"]["advice"]
-    assert [said[what]["state"] for what in ("engine", "workers", "studies", "cache")] == \
-        ["note"] * 4
+    assert [said[what]["state"] for what in ("engine", "workers", "studies", "cache")] == [
+        "note"
+    ] * 4
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
@@ -108,11 +115,17 @@ def test_an_unknown_data_set_is_answered_with_the_nearest() -> None:
 # Completion --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("line", "begun", "expected"), [
-    ([], "le", ["leaderboard"]), (["search"], "--eng", ["--engine"]),
-    (["search", "--engine"], "", ["auto", "native", "torch"]),
-    (["search", "--dataset"], "emnist-l", ["emnist-letters"]),
-    (["train"], "s4-", ["s4-model1", "s4-model2", "s4-model3"]), (["completion"], "z", ["zsh"])])
+@pytest.mark.parametrize(
+    ("line", "begun", "expected"),
+    [
+        ([], "le", ["leaderboard"]),
+        (["search"], "--eng", ["--engine"]),
+        (["search", "--engine"], "", ["auto", "native", "torch"]),
+        (["search", "--dataset"], "emnist-l", ["emnist-letters"]),
+        (["train"], "s4-", ["s4-model1", "s4-model2", "s4-model3"]),
+        (["completion"], "z", ["zsh"]),
+    ],
+)
 def test_names_are_completed(line: list[str], begun: str, expected: list[str]) -> None:
     shell = ShellComplete(main, {}, "lightsearch", "_LIGHTSEARCH_COMPLETE")
     assert [item.value for item in shell.get_completions(line, begun)] == expected
@@ -121,8 +134,12 @@ def test_names_are_completed(line: list[str], begun: str, expected: list[str]) -
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not there")
 def test_the_script_is_what_bash_takes() -> None:
     script = CliRunner().invoke(main, ["completion", "bash"]).stdout
-    done = subprocess.run(["bash", "-c", script + "complete -p lightsearch"], capture_output=True,
-                          text=True, check=True)
+    done = subprocess.run(
+        ["bash", "-c", script + "complete -p lightsearch"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.split()[-1] == "lightsearch"
 
 

@@ -21,8 +21,26 @@ from lightsearch.cli import main
 from lightsearch.data.named import _load
 from lightsearch.engines.native import library
 
-SEARCH = ("search", "--budget", "900", "--epochs", "2", "--target", "0.3", "--dataset", "digits",
-          "--space", SPACE, "--recipe", RECIPE, "--trials", "1", "--workers", "1", "--quiet")
+SEARCH = (
+    "search",
+    "--budget",
+    "900",
+    "--epochs",
+    "2",
+    "--target",
+    "0.3",
+    "--dataset",
+    "digits",
+    "--space",
+    SPACE,
+    "--recipe",
+    RECIPE,
+    "--trials",
+    "1",
+    "--workers",
+    "1",
+    "--quiet",
+)
 
 
 def _said(*arguments: object) -> tuple[int, str]:
@@ -46,8 +64,9 @@ def study(whole: Path, tmp_path: Path) -> Path:
 
 
 def _replaced(name: str, text: str) -> Callable[[Path], None]:
-    return lambda study: (study / name).unlink() if text == "gone" else \
-        (study / name).write_text(text) and None
+    return lambda study: (
+        (study / name).unlink() if text == "gone" else (study / name).write_text(text) and None
+    )
 
 
 def _of_the_future(study: Path) -> None:
@@ -55,16 +74,20 @@ def _of_the_future(study: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 99}))
 
 
-@pytest.mark.parametrize(("damage", "cause", "remedy"), [
-    (_replaced("study.json", "gone"), "must have its study.json", "bring the file back"),
-    (_replaced("study.json", "{}"), "must hold a study's identity", "Bring the file back"),
-    (_replaced("study.json", "{"), "must hold a study's identity", "Bring the file back"),
-    (_of_the_future, "written by a newer lightsearch", "update this one"),
-    (_replaced("journal.log", "gone"), "must have a journal.log", "another `study` folder"),
-    (_replaced("journal.log", "{}\n{}\n"), "it is damaged", "leaderboard.csv there still has"),
-])
-def test_a_damaged_study(study: Path, damage: Callable[[Path], None], cause: str,
-                         remedy: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "cause", "remedy"),
+    [
+        (_replaced("study.json", "gone"), "must have its study.json", "bring the file back"),
+        (_replaced("study.json", "{}"), "must hold a study's identity", "Bring the file back"),
+        (_replaced("study.json", "{"), "must hold a study's identity", "Bring the file back"),
+        (_of_the_future, "written by a newer lightsearch", "update this one"),
+        (_replaced("journal.log", "gone"), "must have a journal.log", "another `study` folder"),
+        (_replaced("journal.log", "{}\n{}\n"), "it is damaged", "leaderboard.csv there still has"),
+    ],
+)
+def test_a_damaged_study(
+    study: Path, damage: Callable[[Path], None], cause: str, remedy: str
+) -> None:
     damage(study)
     code, text = _said("leaderboard", study)
     assert code == 1 and cause in text and remedy in text
@@ -85,8 +108,20 @@ def test_a_study_in_use_and_one_of_another_question(study: Path) -> None:
 
 
 def test_a_damaged_confirmation(study: Path) -> None:
-    confirm = ("confirm", "conv(4) gap linear(10)", "--dataset", "digits", "--epochs", "1",
-               "--seeds", "2", "--workers", "1", "--study", study)
+    confirm = (
+        "confirm",
+        "conv(4) gap linear(10)",
+        "--dataset",
+        "digits",
+        "--epochs",
+        "1",
+        "--seeds",
+        "2",
+        "--workers",
+        "1",
+        "--study",
+        study,
+    )
     code, text = _said(*confirm)
     assert code in (0, 3), text
     (found,) = study.rglob("runs.jsonl")
@@ -95,8 +130,9 @@ def test_a_damaged_confirmation(study: Path) -> None:
     assert code == 1 and "line 1 is damaged" in text and f"Move {found.parent} away" in text
 
 
-def test_data_that_is_not_there_or_damaged(tmp_path: Path,
-                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_is_not_there_or_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("LIGHTSEARCH_DATA", raising=False)  # where it would be found otherwise
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     _load.cache_clear()
@@ -105,8 +141,7 @@ def test_data_that_is_not_there_or_damaged(tmp_path: Path,
     assert "lightsearch search --dataset mnist --data FOLDER" in text
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3",
-                 "t10k-labels-idx1"):
+    for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (raw / f"{part}-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x05..")
     code, text = _said("search", "--data", tmp_path)
     assert code == 1 and "must be whole" in text and "Delete it there" in text
@@ -123,16 +158,23 @@ def test_a_budget_that_nothing_meets() -> None:
     assert text.endswith("Try 'lightsearch search --help' for help.")
 
 
-@pytest.mark.parametrize(("arguments", "cause", "remedy"), [
-    (("search", "--epochs", "0"), "from 1 to", "Try 'lightsearch search --help'"),
-    ((*SEARCH, "--sampler", "tp"), "must be one of", "did you mean 'tpe'?"),
-    (("search", "--epoch", "3"), "No such option", "--epochs"),
-    (("serch",), "No such command", "search"),
-    (("show", "conv(8"), "^", "Try 'lightsearch show --help'"),
-    (("show", "s1-finale"), "must be one of", "did you mean 's1-final'?"),
-    (("train", "--row", "1"), "a leaderboard must be a CSV file", "'lightsearch train --help'"),
-    (("predict", "missing.onnx", "x.png"), "there is no missing.onnx", "--help"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "cause", "remedy"),
+    [
+        (("search", "--epochs", "0"), "from 1 to", "Try 'lightsearch search --help'"),
+        ((*SEARCH, "--sampler", "tp"), "must be one of", "did you mean 'tpe'?"),
+        (("search", "--epoch", "3"), "No such option", "--epochs"),
+        (("serch",), "No such command", "search"),
+        (("show", "conv(8"), "^", "Try 'lightsearch show --help'"),
+        (("show", "s1-finale"), "must be one of", "did you mean 's1-final'?"),
+        (
+            ("train", "--row", "1"),
+            "a leaderboard must be a CSV file",
+            "'lightsearch train --help'",
+        ),
+        (("predict", "missing.onnx", "x.png"), "there is no missing.onnx", "--help"),
+    ],
+)
 def test_what_cannot_be_meant(arguments: tuple[str, ...], cause: str, remedy: str) -> None:
     code, text = _said(*arguments)
     assert code == 2 and cause in text and remedy in text
@@ -155,8 +197,14 @@ def test_an_engine_that_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_an_export_without_its_package(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    code, text = _said("export", study.parent / "net.onnx", "--row", "1", "--leaderboard",
-                       study / "leaderboard.csv")
+    code, text = _said(
+        "export",
+        study.parent / "net.onnx",
+        "--row",
+        "1",
+        "--leaderboard",
+        study / "leaderboard.csv",
+    )
     assert code == 1 and "pip install 'lightsearch[export]'" in text
 
 

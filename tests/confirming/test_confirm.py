@@ -44,8 +44,7 @@ def inline():
     """Epochs run in this process, which saves the workers' start."""
     patch = pytest.MonkeyPatch()
     for module in (api, confirming):
-        patch.setattr(module, "local_slots", lambda workers, **_:
-                      [InlineSlot()] * workers)
+        patch.setattr(module, "local_slots", lambda workers, **_: [InlineSlot()] * workers)
     yield
     patch.undo()
 
@@ -53,8 +52,15 @@ def inline():
 @pytest.fixture(scope="module")
 def found(inline, tmp_path_factory: pytest.TempPathFactory):
     """A small search with hits."""
-    return search(**arguments(study=tmp_path_factory.mktemp("studies") / "found", epochs=2,
-                              target=0.5, recipe=RECIPE, trials=3))
+    return search(
+        **arguments(
+            study=tmp_path_factory.mktemp("studies") / "found",
+            epochs=2,
+            target=0.5,
+            recipe=RECIPE,
+            trials=3,
+        )
+    )
 
 
 def _epochs(folder: Path, name: str = "test") -> list[dict]:
@@ -68,8 +74,10 @@ def test_each_seed_is_the_last_epoch_of_an_unpruned_training(tmp_path: Path) -> 
     seeds = [int(seed) for seed in row["seeds"].split()]
     assert len(set(seeds)) == 3 == row["n"] == row["planned"]
     reference = DataRef("digits", load("digits").checksum)
-    last = [[*train(Task(parse(GOOD), parse_recipe(RECIPE), reference, 2, seed))][-1].accuracy
-            for seed in seeds]
+    last = [
+        [*train(Task(parse(GOOD), parse_recipe(RECIPE), reference, 2, seed))][-1].accuracy
+        for seed in seeds
+    ]
     assert [float(a) for a in row["accuracies"].split()] == pytest.approx(last, abs=1e-6)
     assert row["mean"] == pytest.approx(sum(last) / 3, abs=1e-12) and row["min"] == min(last)
     assert row["on"] == "digits test"
@@ -78,7 +86,8 @@ def test_each_seed_is_the_last_epoch_of_an_unpruned_training(tmp_path: Path) -> 
 
 
 def test_without_a_folder_the_same_comes_out_and_nothing_is_kept(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     first, second = (confirm(GOOD, 2, target=0.5, **COMMON) for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
@@ -91,11 +100,11 @@ def test_seeds_are_never_the_searchs(found) -> None:
     by_design = {row["design"]: row for _, row in table.iterrows()}
     for _, row in board.iterrows():
         assert str(row["seed"]) not in by_design[row["design"]]["seeds"].split()
-    pick = request.Pick(Task(parse(GOOD), parse_recipe(RECIPE), DataRef("d", "c"), 2, 0), 1,
-                            "f")
+    pick = request.Pick(Task(parse(GOOD), parse_recipe(RECIPE), DataRef("d", "c"), 2, 0), 1, "f")
     one, two, three = request.fresh_seeds(pick, 3)
-    found_with_two = request.Pick(Task(parse(GOOD), parse_recipe(RECIPE), DataRef("d", "c"), 2,
-                                           two), 1, "f")
+    found_with_two = request.Pick(
+        Task(parse(GOOD), parse_recipe(RECIPE), DataRef("d", "c"), 2, two), 1, "f"
+    )
     assert request.fresh_seeds(found_with_two, 2) == (one, three)
 
 
@@ -121,7 +130,8 @@ def test_a_weak_design_is_given_up_and_confirms_nothing(tmp_path: Path) -> None:
 
 
 def test_an_interruption_loses_no_committed_epoch(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = confirm(GOOD, 3, target=0.5, study=tmp_path / "whole", **COMMON)
     ran = []
 
@@ -143,7 +153,8 @@ def test_an_interruption_loses_no_committed_epoch(
 
 
 def test_a_lost_state_costs_the_run_and_no_more(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = confirm(GOOD, 2, target=0.5, study=tmp_path / "whole", **COMMON)
 
     def failing(task, state, epoch):
@@ -163,7 +174,8 @@ def test_a_lost_state_costs_the_run_and_no_more(
 
 
 def test_a_worker_that_dies_costs_an_epoch(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = confirm(GOOD, 2, target=0.5, **COMMON)
     died = []
 
@@ -186,17 +198,25 @@ def test_other_terms_are_refused_with_the_difference(tmp_path: Path, change) -> 
     asked = {"seeds": 2, "target": 0.5, "study": tmp_path, **COMMON}
     confirm(GOOD, **asked)
     name = next(iter(change))
-    with pytest.raises(StudyError, match=f"settled before the first run.*{name}=.* there, .* "
-                                         "asked for"):
+    with pytest.raises(
+        StudyError, match=f"settled before the first run.*{name}=.* there, .* asked for"
+    ):
         confirm(GOOD, **{**asked, **change})
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("runs.jsonl", "[1]\n"), ("runs.jsonl", '{"design": "a"}\n'), ("runs.jsonl", "{\n"),
-    ("runs.jsonl", '{"design": "a", "recipe": "b", "seed": 1, "epoch": {}}\n'),
-    ("terms.json", "[]"), ("terms.json", "{}"), ("terms.json", "\x00"),
-    ("terms.json", '{"format": 9}'),
-])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("runs.jsonl", "[1]\n"),
+        ("runs.jsonl", '{"design": "a"}\n'),
+        ("runs.jsonl", "{\n"),
+        ("runs.jsonl", '{"design": "a", "recipe": "b", "seed": 1, "epoch": {}}\n'),
+        ("terms.json", "[]"),
+        ("terms.json", "{}"),
+        ("terms.json", "\x00"),
+        ("terms.json", '{"format": 9}'),
+    ],
+)
 def test_damaged_files_are_named(tmp_path: Path, name: str, content: str) -> None:
     confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
     (tmp_path / "confirmations/test" / name).write_text(content)
@@ -216,15 +236,18 @@ def test_blank_lines_among_the_runs_are_skipped(tmp_path: Path) -> None:
 
 
 def test_runs_that_are_replaced_meanwhile_end_the_confirmation(tmp_path: Path) -> None:
-    with (pytest.raises(StudyError, match=r"runs\.jsonl must not be changed.*was deleted"),
-          Ledger.open(tmp_path, "test", TERMS) as ledger):
+    with (
+        pytest.raises(StudyError, match=r"runs\.jsonl must not be changed.*was deleted"),
+        Ledger.open(tmp_path, "test", TERMS) as ledger,
+    ):
         ledger.plan((GOOD, RECIPE), (1, 2), "test")
         (ledger.folder / "runs.jsonl").unlink()
         ledger.plan((WEAK, RECIPE), (3, 4), "test")
 
 
 def test_runs_that_the_disk_does_not_take_are_a_study_error(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError("no room")
 
@@ -256,8 +279,14 @@ def test_accuracy_on_other_images_is_pytorchs(tmp_path: Path, engine: str) -> No
     others = _others()
     row = confirm(GOOD, 2, target=0.5, on=others, study=tmp_path, engine=engine, **COMMON).loc[1]
     assert row["on"] == "mirrored" or row["on"].startswith("mirrored, ")
-    task = Task(parse(GOOD), parse_recipe(RECIPE), DataRef("digits", load("digits").checksum), 2,
-                int(row["seeds"].split()[0]), engine)
+    task = Task(
+        parse(GOOD),
+        parse_recipe(RECIPE),
+        DataRef("digits", load("digits").checksum),
+        2,
+        int(row["seeds"].split()[0]),
+        engine,
+    )
     state = None
     for epoch in (1, 2):
         state, result = run_epoch(task, state, epoch)
@@ -282,13 +311,18 @@ def test_images_seen_before_are_counted_on_the_label(found, tmp_path: Path) -> N
     table = confirm(found.leaderboard.head(1), 2, on=mixed, study=tmp_path, quiet=True)
     assert table.loc[1, "on"] == "mixed, 5 of 12 images seen before"
     again = make_dataset(digits.train, digits.test, name="mine")
-    assert confirm(found.leaderboard.head(1), 2, on=again, quiet=True, study=tmp_path
-                   ).loc[1, "on"] == "digits test, selected on"
+    assert (
+        confirm(found.leaderboard.head(1), 2, on=again, quiet=True, study=tmp_path).loc[1, "on"]
+        == "digits test, selected on"
+    )
 
 
 def test_images_of_another_kind_are_refused(tmp_path: Path) -> None:
-    large = make_dataset((torch.zeros(20, 9, 9), torch.arange(20) % 2),
-                         (torch.zeros(20, 9, 9), torch.arange(20) % 2), name="large")
+    large = make_dataset(
+        (torch.zeros(20, 9, 9), torch.arange(20) % 2),
+        (torch.zeros(20, 9, 9), torch.arange(20) % 2),
+        name="large",
+    )
     with pytest.raises(DataError, match=r"images to test on must be as those trained on"):
         confirm(GOOD, 2, on=large, study=tmp_path, **COMMON)
 
@@ -296,27 +330,43 @@ def test_images_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_designs_on_images_of_ones_own(tmp_path: Path) -> None:
     digits = load("digits")
     mine = make_dataset(digits.train, digits.test, name="mine")
-    result = search(**arguments(study=tmp_path / "s", epochs=1, target=0.1, trials=1,
-                                dataset=mine))
+    result = search(
+        **arguments(study=tmp_path / "s", epochs=1, target=0.1, trials=1, dataset=mine)
+    )
     row = confirm(result.leaderboard, 2, quiet=True).loc[1]
     assert row["dataset"] == "mine" and row["on"] == "mine test, selected on"
-    alone = confirm(row["design"], 2, target=0.1, recipe=row["recipe"], epochs=1, dataset=mine,
-                    study=tmp_path / "alone", quiet=True).loc[1]
+    alone = confirm(
+        row["design"],
+        2,
+        target=0.1,
+        recipe=row["recipe"],
+        epochs=1,
+        dataset=mine,
+        study=tmp_path / "alone",
+        quiet=True,
+    ).loc[1]
     assert alone["accuracies"] == row["accuracies"]
 
 
-@pytest.mark.parametrize(("bad", "error", "message"), [
-    ({"seeds": 1}, ArgumentError, "`seeds` must be an integer from 2 to 1000, but got seeds=1"),
-    ({"seeds": 2.0}, ArgumentError, "`seeds` must be an integer"),
-    ({"target": 99.4}, ArgumentError, "`target` must be a number above 0 and at most 1"),
-    ({"epochs": 0}, ArgumentError, "`epochs` must be an integer from 1"),
-    ({"workers": 0}, ArgumentError, "`workers` must be an integer from 1"),
-    ({"designs": 5}, ArgumentError, "`designs` must be a design, its notation, or rows"),
-    ({"designs": [5]}, ArgumentError, "`designs` must be designs, their notation, or rows"),
-    ({"designs": "conv(8"}, NotationError, "conv"),
-    ({"on": "minst"}, ArgumentError, "`dataset` must be one of mnist"),
-    ({"engine": "fast"}, ArgumentError, "`engine` must be one of auto, native, torch"),
-])
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (
+            {"seeds": 1},
+            ArgumentError,
+            "`seeds` must be an integer from 2 to 1000, but got seeds=1",
+        ),
+        ({"seeds": 2.0}, ArgumentError, "`seeds` must be an integer"),
+        ({"target": 99.4}, ArgumentError, "`target` must be a number above 0 and at most 1"),
+        ({"epochs": 0}, ArgumentError, "`epochs` must be an integer from 1"),
+        ({"workers": 0}, ArgumentError, "`workers` must be an integer from 1"),
+        ({"designs": 5}, ArgumentError, "`designs` must be a design, its notation, or rows"),
+        ({"designs": [5]}, ArgumentError, "`designs` must be designs, their notation, or rows"),
+        ({"designs": "conv(8"}, NotationError, "conv"),
+        ({"on": "minst"}, ArgumentError, "`dataset` must be one of mnist"),
+        ({"engine": "fast"}, ArgumentError, "`engine` must be one of auto, native, torch"),
+    ],
+)
 def test_bad_arguments_are_refused_before_anything_happens(bad, error, message, tmp_path) -> None:
     with pytest.raises(error, match=message):
         confirm(**{"designs": GOOD, "study": tmp_path / "s", **COMMON, **bad})
@@ -335,11 +385,14 @@ def test_an_empty_leaderboard_confirms_nothing(found) -> None:
 
 
 def test_what_is_printed_says_which_images_and_how_many_seeds(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     confirm(GOOD, 2, target=0.5, study=tmp_path, **{**COMMON, "quiet": False})
     first, kept, *runs, last = capsys.readouterr().out.splitlines()
-    assert first.startswith("Confirming 1 design with 2 fresh seeds each, 2 epochs a seed, on "
-                            "digits test: is the mean of the last epoch at 50.00%?")
+    assert first.startswith(
+        "Confirming 1 design with 2 fresh seeds each, 2 epochs a seed, on "
+        "digits test: is the mean of the last epoch at 50.00%?"
+    )
     assert str(tmp_path) in kept and len(runs) == 2
     assert all("on digits test" in line for line in runs)
     assert "2 of 2 seeds on digits test: mean" in last and GOOD in last
@@ -362,8 +415,11 @@ def test_killed_it_goes_on_and_a_second_process_is_refused(tmp_path: Path) -> No
     script.write_text(SCRIPT)
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     folder = tmp_path / "s"
-    process = subprocess.Popen([sys.executable, script, GOOD, RECIPE, folder],
-                               env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, script, GOOD, RECIPE, folder],
+        env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.DEVNULL,
+    )
     limit = time.monotonic() + 240
     runs = folder / "confirmations/test/runs.jsonl"
     while not runs.exists() or runs.read_bytes().count(b"\n") < 4:

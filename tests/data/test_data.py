@@ -113,8 +113,10 @@ def test_the_split_of_the_digits_is_stratified() -> None:
 # Through torchvision ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "folder"), [
-    ("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")],
+)
 def test_mnist_and_similar_sets(tmp_path: Path, name: str, folder: str) -> None:
     train, test = some(30, 10, 1), some(20, 10, 2)
     write_mnist(tmp_path / folder / "raw", train, test)
@@ -143,13 +145,19 @@ def test_the_class_is_the_first_column_of_qmnists_labels(tmp_path: Path) -> None
     assert references.overlap(others.test[0], found.test[0]) == 0
 
 
-@pytest.mark.parametrize(("split", "classes", "first"), [
-    ("balanced", 47, 0), ("digits", 10, 0), ("letters", 26, 1)])
+@pytest.mark.parametrize(
+    ("split", "classes", "first"), [("balanced", 47, 0), ("digits", 10, 0), ("letters", 26, 1)]
+)
 def test_emnist_is_turned_upright_and_its_letters_count_from_zero(
-        tmp_path: Path, split: str, classes: int, first: int) -> None:
+    tmp_path: Path, split: str, classes: int, first: int
+) -> None:
     train, test = some(2 * classes, classes, 1), some(classes, classes, 2)
-    write_emnist(tmp_path / "EMNIST" / "raw", split, (train[0], train[1] + first),
-                 (test[0], test[1] + first))
+    write_emnist(
+        tmp_path / "EMNIST" / "raw",
+        split,
+        (train[0], train[1] + first),
+        (test[0], test[1] + first),
+    )
     found = load(f"emnist-{split}", tmp_path)
     assert (found.classes, found.shape) == (classes, (1, 28, 28))
     for (images, labels), (stored, truth) in ((found.train, train), (found.test, test)):
@@ -159,24 +167,60 @@ def test_emnist_is_turned_upright_and_its_letters_count_from_zero(
 
 
 def test_every_name_was_tried_above_and_has_torchvisions_folder() -> None:
-    assert set(NAMES) == {"mnist", "fashion-mnist", "kmnist", "qmnist", "qmnist-test50k",
-                          "emnist-balanced", "emnist-digits", "emnist-letters", "digits"}
-    for maker in (datasets.MNIST, datasets.FashionMNIST, datasets.KMNIST, datasets.QMNIST,
-                  datasets.EMNIST):
+    assert set(NAMES) == {
+        "mnist",
+        "fashion-mnist",
+        "kmnist",
+        "qmnist",
+        "qmnist-test50k",
+        "emnist-balanced",
+        "emnist-digits",
+        "emnist-letters",
+        "digits",
+    }
+    for maker in (
+        datasets.MNIST,
+        datasets.FashionMNIST,
+        datasets.KMNIST,
+        datasets.QMNIST,
+        datasets.EMNIST,
+    ):
         # torchvision's folder is the class's name
         assert maker.__name__ in catalogue.LAYOUT.values()
 
 
-@pytest.mark.skipif(REAL is None or not (Path(REAL) / "MNIST" / "raw").is_dir(),
-                    reason="LIGHTSEARCH_DATA names no folder with MNIST/raw")
+@pytest.mark.skipif(
+    REAL is None or not (Path(REAL) / "MNIST" / "raw").is_dir(),
+    reason="LIGHTSEARCH_DATA names no folder with MNIST/raw",
+)
 def test_the_real_mnist() -> None:
     assert REAL is not None
     mnist = load("mnist", REAL)
     assert (mnist.classes, mnist.shape) == (10, (1, 28, 28))
     assert torch.bincount(mnist.train[1]).tolist() == [
-        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+        5923,
+        6742,
+        5958,
+        6131,
+        5842,
+        5421,
+        5918,
+        6265,
+        5851,
+        5949,
+    ]
     assert torch.bincount(mnist.test[1]).tolist() == [
-        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
     mean, std = mnist.mean_std
     assert float(mean) == pytest.approx(0.1307, abs=5e-5)
     assert float(std) == pytest.approx(0.3081, abs=5e-5)
@@ -187,7 +231,8 @@ def test_the_real_mnist() -> None:
 
 
 def test_the_folder_given_comes_before_the_environment_and_that_before_the_cache(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     places = [tmp_path / "given", tmp_path / "environment", tmp_path / "cache"]
     monkeypatch.setenv("LIGHTSEARCH_DATA", str(places[1]))
     for seed, place in reversed(list(enumerate(places))):
@@ -198,16 +243,19 @@ def test_the_folder_given_comes_before_the_environment_and_that_before_the_cache
 
 
 def test_a_relative_folder_is_one_of_the_working_directory(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for seed, place in enumerate(("a", "b")):
-        write_mnist(tmp_path / place / "data" / "MNIST" / "raw", some(20, 10, seed),
-                    some(10, 10, 3))
+        write_mnist(
+            tmp_path / place / "data" / "MNIST" / "raw", some(20, 10, seed), some(10, 10, 3)
+        )
         monkeypatch.chdir(tmp_path / place)
         assert np.array_equal(load("mnist", "data").train[0][:, 0].numpy(), some(20, 10, seed)[0])
 
 
 def test_a_missing_data_set_is_downloaded_to_the_cache(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def arrive(self: Any) -> None:
         write_mnist(Path(self.raw_folder), some(20, 10), some(10, 10))
 
@@ -216,22 +264,35 @@ def test_a_missing_data_set_is_downloaded_to_the_cache(
     assert (tmp_path / "cache" / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file()
 
 
-@pytest.mark.parametrize("failure", [
-    URLError("unreachable"), RuntimeError("Error downloading"), PermissionError("read-only"),
-    TimeoutError("slow"), IncompleteRead(b"")], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "failure",
+    [
+        URLError("unreachable"),
+        RuntimeError("Error downloading"),
+        PermissionError("read-only"),
+        TimeoutError("slow"),
+        IncompleteRead(b""),
+    ],
+    ids=lambda e: type(e).__name__,
+)
 def test_a_download_that_fails_gives_the_message_with_two_lines(
-        monkeypatch: pytest.MonkeyPatch, failure: Exception, tmp_path: Path) -> None:
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, tmp_path: Path
+) -> None:
     def fail(self: Any) -> None:
         raise failure
 
     monkeypatch.setattr(datasets.MNIST, "download", fail)
-    with pytest.raises(DataError, match=r"'kmnist' was not found in .*cache and could not be "
-                                        r"downloaded\. Either line works:\n"):
+    with pytest.raises(
+        DataError,
+        match=r"'kmnist' was not found in .*cache and could not be "
+        r"downloaded\. Either line works:\n",
+    ):
         load("kmnist")
 
 
 def test_nothing_is_downloaded_where_a_folder_is_given(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     monkeypatch.setattr(datasets.MNIST, "download", lambda self: asked.append(self))
     with pytest.raises(DataError, match="was not found in") as caught:
@@ -247,8 +308,14 @@ def test_the_two_lines_of_the_message_work(tmp_path: Path, name: str) -> None:
     first, with_folder, with_digits = str(caught.value).splitlines()
     assert str(tmp_path / "empty") in first
     assert str(tmp_path / "cache") in first
-    assert with_folder.split()[:6] == ["lightsearch", "search", "--dataset", name, "--data",
-                                       "FOLDER"]
+    assert with_folder.split()[:6] == [
+        "lightsearch",
+        "search",
+        "--dataset",
+        name,
+        "--data",
+        "FOLDER",
+    ]
     inside = with_folder.split("with ")[1].split(" inside")[0]
     train, test = some(20, 10), some(10, 10)
     if name == "qmnist":
@@ -272,8 +339,11 @@ def test_half_a_data_set_is_not_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["cifar10", "MNIST", "", "emnist-byclass"])
 def test_an_unknown_name(name: str) -> None:
-    with pytest.raises(ArgumentError, match=rf"^`dataset` must be one of mnist, .*, digits, or a "
-                                            rf"DataSet, but got '{name}'(; did you mean|$)"):
+    with pytest.raises(
+        ArgumentError,
+        match=rf"^`dataset` must be one of mnist, .*, digits, or a "
+        rf"DataSet, but got '{name}'(; did you mean|$)",
+    ):
         load(name)
 
 
@@ -307,8 +377,11 @@ def test_the_message_for_a_damaged_file_names_data_set_and_folder(tmp_path: Path
     raw = tmp_path / "MNIST" / "raw"
     write_mnist(raw, some(20, 10), some(10, 10))
     (raw / "train-images-idx3-ubyte").write_bytes(b"garbage")
-    with pytest.raises(DataError, match=r"the data set 'mnist' in .* must be whole, but a file of "
-                                        r"it is damaged") as caught:
+    with pytest.raises(
+        DataError,
+        match=r"the data set 'mnist' in .* must be whole, but a file of "
+        r"it is damaged",
+    ) as caught:
         load("mnist", tmp_path)
     assert str(tmp_path) in str(caught.value)
 
@@ -333,8 +406,9 @@ def test_labels_of_another_data_set_are_refused(tmp_path: Path) -> None:
 # One's own --------------------------------------------------------------------------------------
 
 
-def own(count: int = 12, channels: int = 3, height: int = 5, width: int = 7,
-        classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+def own(
+    count: int = 12, channels: int = 3, height: int = 5, width: int = 7, classes: int = 3
+) -> tuple[torch.Tensor, torch.Tensor]:
     draw = torch.Generator().manual_seed(count)
     images = torch.randint(0, 256, (count, channels, height, width), generator=draw)
     return images.to(torch.uint8), torch.arange(count) % classes
@@ -346,8 +420,11 @@ def test_own_tensors_and_arrays() -> None:
     assert (made.name, made.classes, made.shape) == ("own", 3, (3, 5, 7))
     assert torch.equal(made.train[0], train[0])
     assert torch.equal(made.test[1], test[1])
-    arrays = make_dataset((train[0].numpy(), train[1].numpy().astype(np.uint16)),
-                          (test[0].numpy(), test[1].tolist()), name="arrays")
+    arrays = make_dataset(
+        (train[0].numpy(), train[1].numpy().astype(np.uint16)),
+        (test[0].numpy(), test[1].tolist()),
+        name="arrays",
+    )
     assert arrays.name == "arrays"
     assert arrays.checksum == made.checksum
 
@@ -401,54 +478,86 @@ IMAGES, LABELS = own()
 REFUSED: dict[str, tuple[Any, Any, str]] = {
     # training pair, test pair, message
     "too few dimensions": (
-        (torch.zeros(4, 5), LABELS[:4]), None,
+        (torch.zeros(4, 5), LABELS[:4]),
+        None,
         r"^train images must be \(N, H, W\) or \(N, C, H, W\) with C of 1 or 3 and at most 96x96 "
-        r"pixels, but got \(4, 5\)$"),
+        r"pixels, but got \(4, 5\)$",
+    ),
     "too many": ((torch.zeros(4, 1, 1, 5, 5), LABELS[:4]), None, r"but got \(4, 1, 1, 5, 5\)$"),
     "two channels": ((IMAGES[:, :2], LABELS), None, r"C of 1 or 3 .*but got \(12, 2, 5, 7\)$"),
     "channels last": ((IMAGES.movedim(1, 3), LABELS), None, r"but got \(12, 5, 7, 3\)$"),
     "too tall": ((torch.zeros(2, 97, 4), LABELS[:2]), None, r"but got \(2, 1, 97, 4\)$"),
     "too wide": ((torch.zeros(2, 4, 97), LABELS[:2]), None, r"at most 96x96"),
-    "no images": ((IMAGES[:0], LABELS[:0]), None,
-                  r"^train images must not be empty, but got \(0, 3, 5, 7\)$"),
+    "no images": (
+        (IMAGES[:0], LABELS[:0]),
+        None,
+        r"^train images must not be empty, but got \(0, 3, 5, 7\)$",
+    ),
     "no pixels": ((torch.zeros(2, 0, 4), LABELS[:2]), None, "train images must not be empty"),
     "no test images": (None, (IMAGES[:0], LABELS[:0]), "^test images must not be empty"),
-    "integers": ((IMAGES.long(), LABELS), None,
-                 r"^train images must be uint8 or floating point, but got torch.int64$"),
+    "integers": (
+        (IMAGES.long(), LABELS),
+        None,
+        r"^train images must be uint8 or floating point, but got torch.int64$",
+    ),
     "booleans": ((IMAGES > 9, LABELS), None, "uint8 or floating point, but got torch.bool"),
     "0 to 255 in floats": (
-        (IMAGES.float().clamp(2, 250), LABELS), None,
-        r"^train images of floating point must be from 0 to 1, but got \d+ to 250$"),
+        (IMAGES.float().clamp(2, 250), LABELS),
+        None,
+        r"^train images of floating point must be from 0 to 1, but got \d+ to 250$",
+    ),
     "negative": ((IMAGES / 255 - 0.5, LABELS), None, r"from 0 to 1, but got -0\.5 to 0\.\d+$"),
     "not a number": ((IMAGES * float("nan"), LABELS), None, "from 0 to 1, but got nan to nan"),
-    "fewer labels": ((IMAGES, LABELS[:11]), None,
-                     r"^train labels must be 12 integers, one an image, but got torch.int64 of "
-                     r"shape \(11,\)$"),
+    "fewer labels": (
+        (IMAGES, LABELS[:11]),
+        None,
+        r"^train labels must be 12 integers, one an image, but got torch.int64 of "
+        r"shape \(11,\)$",
+    ),
     "one-hot labels": ((IMAGES, torch.eye(3)[LABELS].long()), None, r"of shape \(12, 3\)$"),
     "float labels": ((IMAGES, LABELS.float()), None, r"12 integers, .* torch.float32 of shape"),
     "complex labels": ((IMAGES, LABELS + 0j), None, r"12 integers, .* torch.complex64 of shape"),
     "negative labels": ((IMAGES, LABELS - 1), None, r"^train labels must be >= 0, but got -1$"),
-    "negative test labels": (None, (IMAGES, LABELS - 2),
-                             r"^test labels must be >= 0, but got -2$"),
-    "ragged": (([[1], [1, 2]], LABELS), None,
-               "^train images must be a tensor or an array of numbers, but: expected sequence"),
+    "negative test labels": (
+        None,
+        (IMAGES, LABELS - 2),
+        r"^test labels must be >= 0, but got -2$",
+    ),
+    "ragged": (
+        ([[1], [1, 2]], LABELS),
+        None,
+        "^train images must be a tensor or an array of numbers, but: expected sequence",
+    ),
     "words": ((IMAGES, ["a"] * 12), None, "^train labels must be a tensor or an array of numbers"),
     "nothing": (None, (None, LABELS), "^test images must be a tensor or an array of numbers"),
     "objects": ((IMAGES, np.array([None] * 12)), None, "^train labels must be a tensor or an"),
-    "two shapes": (None, (IMAGES[:, :, :4], LABELS),
-                   r"^training and test images must have one shape, but got \(3, 5, 7\) and "
-                   r"\(3, 4, 7\)$"),
-    "one class": ((IMAGES, LABELS * 0), None,
-                  r"^labels must name 2 to 200 classes, but got 1 in the training labels$"),
+    "two shapes": (
+        None,
+        (IMAGES[:, :, :4], LABELS),
+        r"^training and test images must have one shape, but got \(3, 5, 7\) and "
+        r"\(3, 4, 7\)$",
+    ),
+    "one class": (
+        (IMAGES, LABELS * 0),
+        None,
+        r"^labels must name 2 to 200 classes, but got 1 in the training labels$",
+    ),
     "201 classes": ((IMAGES, LABELS * 100), None, "2 to 200 classes, but got 201 in the training"),
-    "a huge label": ((IMAGES, LABELS * 10**15), None,
-                     "2 to 200 classes, but got 2000000000000001"),
+    "a huge label": (
+        (IMAGES, LABELS * 10**15),
+        None,
+        "2 to 200 classes, but got 2000000000000001",
+    ),
     "a class without images": (
-        (IMAGES, LABELS * 2), None,
-        r"^every class must have a training image, but class 1 of 5 has none$"),
+        (IMAGES, LABELS * 2),
+        None,
+        r"^every class must have a training image, but class 1 of 5 has none$",
+    ),
     "a test class that was never trained": (
-        None, (IMAGES, LABELS + 1),
-        r"^test labels must be below 3, the number of training classes, but got 3$"),
+        None,
+        (IMAGES, LABELS + 1),
+        r"^test labels must be below 3, the number of training classes, but got 3$",
+    ),
 }
 
 
@@ -511,10 +620,15 @@ def test_the_checksum_sees_every_change_but_the_name() -> None:
     pixel, label = images.clone(), labels.clone()
     pixel[3, 1, 2, 2] ^= 1
     label[3] = (label[3] + 1) % 3
-    others = [make_dataset((pixel, labels), own(6)), make_dataset((images, label), own(6)),
-              make_dataset((images, labels), own(9)), make_dataset(own(6), (images, labels)),
-              make_dataset((images.reshape(12, 3, 7, 5), labels),
-                           (own(6)[0].reshape(6, 3, 7, 5), own(6)[1]))]
+    others = [
+        make_dataset((pixel, labels), own(6)),
+        make_dataset((images, label), own(6)),
+        make_dataset((images, labels), own(9)),
+        make_dataset(own(6), (images, labels)),
+        make_dataset(
+            (images.reshape(12, 3, 7, 5), labels), (own(6)[0].reshape(6, 3, 7, 5), own(6)[1])
+        ),
+    ]
     assert len({base.checksum, *(other.checksum for other in others)}) == 6
 
 
@@ -549,14 +663,19 @@ def test_another_data_set_in_the_files_place_is_refused(tmp_path: Path) -> None:
     reference = save_reference(make_dataset(own(32), own(6)), tmp_path / "data.safetensors")
     other = make_dataset(own(33), own(6))
     save(other, tmp_path / "data.safetensors")
-    with pytest.raises(DataError, match=rf"'own' must have the checksum {reference.checksum}, but "
-                                        rf"the one found has {other.checksum}"):
+    with pytest.raises(
+        DataError,
+        match=rf"'own' must have the checksum {reference.checksum}, but "
+        rf"the one found has {other.checksum}",
+    ):
         fetch(reference)
 
 
 def test_a_public_data_set_must_have_the_checksum_too(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'digits' must have the checksum 0000, but the one found "
-                                        "has b63efdd1b04b8e02"):
+    with pytest.raises(
+        DataError,
+        match="'digits' must have the checksum 0000, but the one found has b63efdd1b04b8e02",
+    ):
         fetch(DataRef("digits", "0000"))
     write_mnist(tmp_path / "MNIST" / "raw", some(20, 10), some(10, 10))
     checksum = load("mnist", tmp_path).checksum
@@ -593,8 +712,9 @@ def test_the_digits_can_be_fetched_by_threads_at_once() -> None:
     named._load.cache_clear()
     _fetch.cache_clear()
     reference, found = DataRef("digits", "b63efdd1b04b8e02"), []
-    threads = [threading.Thread(target=lambda: found.append(fetch(reference).checksum))
-               for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: found.append(fetch(reference).checksum)) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -615,12 +735,14 @@ def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_worker_maps_what_its_parent_shared(
-        shared_digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = named._read_digits()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # cannot be read from its source
     found = fetch(DataRef("digits", expected.checksum))
-    for mine, theirs in zip((*expected.train, *expected.test), (*found.train, *found.test),
-                            strict=True):
+    for mine, theirs in zip(
+        (*expected.train, *expected.test), (*found.train, *found.test), strict=True
+    ):
         assert torch.equal(mine, theirs)
     assert found.classes == 10
     if sys.platform == "linux":
@@ -640,7 +762,8 @@ def test_a_damaged_shared_file_is_passed_over(shared_digits: Path, damage: str) 
 
 
 def test_own_images_are_not_shared_in_the_cache_folder(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(named, "cache_folder", lambda: str(tmp_path))
     share(make_dataset(own(35), own(6)))
     assert not list(tmp_path.iterdir())
@@ -650,8 +773,11 @@ def test_own_images_are_not_shared_in_the_cache_folder(
 
 
 def _rows(*parts: tuple[torch.Tensor, torch.Tensor]) -> list[tuple[bytes, int]]:
-    return [(image.numpy().tobytes(), int(label)) for images, labels in parts
-            for image, label in zip(images, labels, strict=True)]
+    return [
+        (image.numpy().tobytes(), int(label))
+        for images, labels in parts
+        for image, label in zip(images, labels, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("size", [10, 239, 700])
@@ -662,8 +788,9 @@ def test_held_out_images_are_stratified_and_leave_training(size: int) -> None:
     assert sorted(_rows(found.train, found.test)) == sorted(_rows(digits.train))
     whole = np.bincount(digits.train[1].numpy(), minlength=10)
     held = np.bincount(found.test[1].numpy(), minlength=10)
-    theirs = train_test_split(digits.train[1].numpy(), test_size=size, random_state=0,
-                              stratify=digits.train[1].numpy())[1]
+    theirs = train_test_split(
+        digits.train[1].numpy(), test_size=size, random_state=0, stratify=digits.train[1].numpy()
+    )[1]
     assert np.abs(held - whole * size / whole.sum()).max() < 1
     assert np.abs(held - np.bincount(theirs, minlength=10)).max() <= 1  # scikit-learn's counts
     again, other = (held_out(digits, Holdout(size, seed)) for seed in (4, 5))

@@ -113,12 +113,17 @@ def test_folders_that_are_no_data_set(tmp_path: Path, leaves: Path) -> None:
         folder_dataset(tmp_path / "few")
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"size": 3}, "`size` must be an integer from 4 to 96, but got size=3"),
-    ({"size": 97}, "got size=97"), ({"size": 8.0}, r"got size=8\.0"),
-    ({"gray": 1}, "`gray` must be True or False, but got gray=1"),
-    ({"test": 0}, "`test` must be above 0 and below 1, but got test=0"),
-    ({"test": 1.0}, r"got test=1\.0")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"size": 3}, "`size` must be an integer from 4 to 96, but got size=3"),
+        ({"size": 97}, "got size=97"),
+        ({"size": 8.0}, r"got size=8\.0"),
+        ({"gray": 1}, "`gray` must be True or False, but got gray=1"),
+        ({"test": 0}, "`test` must be above 0 and below 1, but got test=0"),
+        ({"test": 1.0}, r"got test=1\.0"),
+    ],
+)
 def test_arguments_out_of_range(leaves: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         folder_dataset(leaves, **arguments)
@@ -135,9 +140,12 @@ def test_every_name_is_a_set_of_torchvision() -> None:
 
 def test_usps_has_a_training_and_a_test_part(tmp_path: Path) -> None:
     for name, count in (("usps.bz2", 30), ("usps.t.bz2", 20)):
-        rows = "".join(f"{1 + n % 10} " + " ".join(f"{k + 1}:{(n * k % 200) / 100 - 1:.2f}"
-                                                   for k in range(256)) + "\n"
-                       for n in range(count))
+        rows = "".join(
+            f"{1 + n % 10} "
+            + " ".join(f"{k + 1}:{(n * k % 200) / 100 - 1:.2f}" for k in range(256))
+            + "\n"
+            for n in range(count)
+        )
         (tmp_path / name).write_bytes(bz2.compress(rows.encode()))
     made = torchvision_dataset("USPS", tmp_path, size=16, gray=True, download=False)
     theirs = datasets.USPS(str(tmp_path), train=True)
@@ -152,7 +160,8 @@ def test_imagenette_has_a_val_part(tmp_path: Path) -> None:
         for wnid in datasets.Imagenette._WNID_TO_CLASS:
             draw(tmp_path / "imagenette2" / part / wnid / "a.png", 7, (30, 20))
             (tmp_path / "imagenette2" / part / wnid / "a.png").rename(
-                tmp_path / "imagenette2" / part / wnid / "a.JPEG")
+                tmp_path / "imagenette2" / part / wnid / "a.JPEG"
+            )
     made = torchvision_dataset("imagenette", tmp_path, size=10, download=False)
     assert (made.classes, made.shape, len(made.test[1])) == (10, (3, 10, 10), 10)
 
@@ -166,7 +175,8 @@ def test_a_set_without_test_images_is_split(tmp_path: Path) -> None:
 
 
 def test_what_torchvision_cannot_find_is_a_data_error(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DataError, match=r"torchvision's CIFAR10 must be readable in .*, but: "):
         torchvision_dataset("cifar10", tmp_path, download=False)
 
@@ -185,8 +195,10 @@ def test_open_dataset_takes_names_and_folders(leaves: Path, tmp_path: Path) -> N
     assert open_dataset("digits").name == "digits"
     assert open_dataset(leaves, size=8).shape == (3, 8, 8)
     assert open_dataset(str(leaves), gray=True).shape == (1, 32, 32)
-    with pytest.raises(ArgumentError, match="a folder of images, or a DataSet, but got 'cifar11'; "
-                                            "did you mean 'cifar10'"):
+    with pytest.raises(
+        ArgumentError,
+        match="a folder of images, or a DataSet, but got 'cifar11'; did you mean 'cifar10'",
+    ):
         open_dataset("cifar11")
     with pytest.raises(ArgumentError, match=r"`name` must be one of .*; did you mean 'svhn'"):
         torchvision_dataset("SVNH")

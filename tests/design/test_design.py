@@ -164,13 +164,23 @@ def test_two_ways_to_write_a_network_are_one_value(one: Any, other: Any) -> None
     assert repr(one) == repr(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    (conv(8), conv(16)), (conv(8), separable(8)), (maxpool(), avgpool()), (seq(), seq(gap())),
-    (seq(conv(8), gap()), seq(gap(), conv(8))), (oneof(8, 16), oneof(16, 8)),
-    (oneof(8, 16), oneof(8, 16, name="w")), (conv(oneof(8, 16)), conv(8)),
-    (maybe(conv(8)), oneof(conv(8), seq())), (conv(8, padding=oneof("same", 0)), conv(8)),
-    (conv(8, order="act-norm"), conv(8)), (residual(conv(8)), seq(conv(8))),
-])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (conv(8), conv(16)),
+        (conv(8), separable(8)),
+        (maxpool(), avgpool()),
+        (seq(), seq(gap())),
+        (seq(conv(8), gap()), seq(gap(), conv(8))),
+        (oneof(8, 16), oneof(16, 8)),
+        (oneof(8, 16), oneof(8, 16, name="w")),
+        (conv(oneof(8, 16)), conv(8)),
+        (maybe(conv(8)), oneof(conv(8), seq())),
+        (conv(8, padding=oneof("same", 0)), conv(8)),
+        (conv(8, order="act-norm"), conv(8)),
+        (residual(conv(8)), seq(conv(8))),
+    ],
+)
 def test_different_values_differ(one: Any, other: Any) -> None:
     assert one != other
 
@@ -179,8 +189,9 @@ def test_a_field_that_may_have_an_effect_is_kept() -> None:
     layer = conv(8, act=oneof("none", "gelu"), order="act-norm")
     assert layer.order == "act-norm"
     assert decode(seq(layer), lambda path, options: 0) == seq(conv(8, act="none"))
-    assert decode(seq(layer), lambda path, options: 1) == \
-        seq(conv(8, act="gelu", order="act-norm"))
+    assert decode(seq(layer), lambda path, options: 1) == seq(
+        conv(8, act="gelu", order="act-norm")
+    )
 
 
 def test_derived_values_wait_for_undecided_fields() -> None:
@@ -211,18 +222,26 @@ def test_a_layer_is_frozen_and_made_again_from_its_fields(layer: Layer) -> None:
 
 
 def test_sequences_choices_and_repeats_are_frozen() -> None:
-    for value, name in [(seq(gap()), "parts"), (oneof(1, 2), "options"), (Recipe(), "lr"),
-                        (repeat(gap(), oneof(1, 2)), "times")]:
+    for value, name in [
+        (seq(gap()), "parts"),
+        (oneof(1, 2), "options"),
+        (Recipe(), "lr"),
+        (repeat(gap(), oneof(1, 2)), "times"),
+    ]:
         with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign"):
             setattr(value, name, 1)
 
 
 def test_repr_is_the_python_constructor() -> None:
-    space = seq(conv(oneof(8, 16, name="w"), kernel=1, act="gelu"), maybe(gap()),
-                repeat(residual(se(), shortcut="project"), oneof(1, 2)))
+    space = seq(
+        conv(oneof(8, 16, name="w"), kernel=1, act="gelu"),
+        maybe(gap()),
+        repeat(residual(se(), shortcut="project"), oneof(1, 2)),
+    )
     assert repr(space) == (
         "seq(conv(oneof(8, 16, name='w'), kernel=1, act='gelu'), oneof(seq(), seq(gap())), "
-        "repeat(seq(residual(seq(se()), shortcut='project')), oneof(1, 2)))")
+        "repeat(seq(residual(seq(se()), shortcut='project')), oneof(1, 2)))"
+    )
 
 
 def test_values_that_only_look_alike_become_plain_ones() -> None:
@@ -283,49 +302,92 @@ def test_the_paths_of_choices() -> None:
         oneof(conv(oneof(1, 2)), [gap(), conv(oneof(4, 8)), maybe(gate())]),
         repeat([gap(), conv(oneof(8, 16))], oneof(1, 2)),
         residual([gap(), conv(oneof(8, 16))], shortcut=oneof("identity", "project")),
-        conv(oneof(8, 16, name="width")), conv(oneof(8, 16, name="width")),
+        conv(oneof(8, 16, name="width")),
+        conv(oneof(8, 16, name="width")),
         maybe(conv(oneof(8, 16)), name="extra"),
         repeat(conv(8), oneof(1, 2, name="rounds")),
     )
     assert list(_asked(space, 0)) == [
-        "[1].kernel", "[1].act", "[2]", "[2]/0[0].out", "[3].times", "[3]#0[1].out",
-        "[4].body[1].out", "[4].shortcut", "width", "extra", "rounds"]
+        "[1].kernel",
+        "[1].act",
+        "[2]",
+        "[2]/0[0].out",
+        "[3].times",
+        "[3]#0[1].out",
+        "[4].body[1].out",
+        "[4].shortcut",
+        "width",
+        "extra",
+        "rounds",
+    ]
     assert list(_asked(space, 1)) == [
-        "[1].kernel", "[1].act", "[2]", "[2]/1[1].out", "[2]/1[2]", "[3].times", "[3]#0[1].out",
-        "[3]#1[1].out", "[4].body[1].out", "[4].shortcut", "width", "extra", "[7]/1[0].out",
-        "rounds"]
+        "[1].kernel",
+        "[1].act",
+        "[2]",
+        "[2]/1[1].out",
+        "[2]/1[2]",
+        "[3].times",
+        "[3]#0[1].out",
+        "[3]#1[1].out",
+        "[4].body[1].out",
+        "[4].shortcut",
+        "width",
+        "extra",
+        "[7]/1[0].out",
+        "rounds",
+    ]
     assert _asked(space)["[1].kernel"] == (3, 5)
-    assert _asked(Recipe(lr=oneof(0.1, 0.3), ema=oneof(0, 0.9, name="e"))) == \
-        {"recipe.lr": (0.1, 0.3), "e": (0.0, 0.9)}
+    assert _asked(Recipe(lr=oneof(0.1, 0.3), ema=oneof(0, 0.9, name="e"))) == {
+        "recipe.lr": (0.1, 0.3),
+        "e": (0.0, 0.9),
+    }
 
 
 def test_a_named_choice_is_one_decision_and_unnamed_ones_are_apart() -> None:
     named, plain = oneof(8, 16, name="w"), oneof(8, 16)
-    assert [str(d) for d in designs(seq(conv(named), conv(named)))] == \
-        ["conv(8) conv(8)", "conv(16) conv(16)"]
-    assert [str(d) for d in designs(seq(conv(plain), conv(plain)))] == \
-        ["conv(8) conv(8)", "conv(8) conv(16)", "conv(16) conv(8)", "conv(16) conv(16)"]
-    assert [str(d) for d in designs(seq(repeat(conv(named), oneof(1, 2))))] == \
-        ["conv(8)", "conv(16)", "conv(8) conv(8)", "conv(16) conv(16)"]
+    assert [str(d) for d in designs(seq(conv(named), conv(named)))] == [
+        "conv(8) conv(8)",
+        "conv(16) conv(16)",
+    ]
+    assert [str(d) for d in designs(seq(conv(plain), conv(plain)))] == [
+        "conv(8) conv(8)",
+        "conv(8) conv(16)",
+        "conv(16) conv(8)",
+        "conv(16) conv(16)",
+    ]
+    assert [str(d) for d in designs(seq(repeat(conv(named), oneof(1, 2))))] == [
+        "conv(8)",
+        "conv(16)",
+        "conv(8) conv(8)",
+        "conv(16) conv(16)",
+    ]
     assert [str(d) for d in designs(seq(repeat(conv(plain), oneof(1, 2))))] == [
-        "conv(8)", "conv(16)", "conv(8) conv(8)", "conv(8) conv(16)", "conv(16) conv(8)",
-        "conv(16) conv(16)"]
+        "conv(8)",
+        "conv(16)",
+        "conv(8) conv(8)",
+        "conv(8) conv(16)",
+        "conv(16) conv(8)",
+        "conv(16) conv(16)",
+    ]
     # A decided repeat is expanded, and the rounds are decided apart all the same.
     assert len(list(designs(repeat(conv(plain), 3)))) == 8
     assert len(list(designs(repeat(conv(named), 3)))) == 2
 
 
-@pytest.mark.parametrize(("space", "expected"), [
-    (seq(), [""]),
-    (seq(gap()), ["gap"]),
-    (seq(maybe(gap())), ["", "gap"]),
-    (seq(oneof(gap(), [gate(), se()], seq())), ["gap", "gate se", ""]),
-    (seq(maybe(conv(oneof(1, 2)))), ["", "conv(1)", "conv(2)"]),
-    (seq(repeat(gap(), oneof(2, 0))), ["gap gap", ""]),
-    (seq(residual(conv(oneof(1, 2)))), ["residual([conv(1)])", "residual([conv(2)])"]),
-    (seq(oneof(oneof(gap(), gate()), se())), ["gap", "gate", "se"]),
-    (seq(maybe(gap(), name="d"), maybe(gap(), name="d")), ["", "gap gap"]),
-])
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        (seq(), [""]),
+        (seq(gap()), ["gap"]),
+        (seq(maybe(gap())), ["", "gap"]),
+        (seq(oneof(gap(), [gate(), se()], seq())), ["gap", "gate se", ""]),
+        (seq(maybe(conv(oneof(1, 2)))), ["", "conv(1)", "conv(2)"]),
+        (seq(repeat(gap(), oneof(2, 0))), ["gap gap", ""]),
+        (seq(residual(conv(oneof(1, 2)))), ["residual([conv(1)])", "residual([conv(2)])"]),
+        (seq(oneof(oneof(gap(), gate()), se())), ["gap", "gate", "se"]),
+        (seq(maybe(gap(), name="d"), maybe(gap(), name="d")), ["", "gap gap"]),
+    ],
+)
 def test_designs_gives_all_of_a_space(space: Seq, expected: list[str]) -> None:
     assert [str(design) for design in designs(space)] == expected
 
@@ -359,8 +421,9 @@ def test_a_path_always_carries_the_same_options(space: Seq, one: int, other: int
         asked: list[str] = []
         inner = chooser(random.Random(seed))
 
-        def choose(path: str, options: tuple[Any, ...], asked: list[str] = asked,
-                   inner: Any = inner) -> int:
+        def choose(
+            path: str, options: tuple[Any, ...], asked: list[str] = asked, inner: Any = inner
+        ) -> int:
             assert seen.setdefault(path, options) == options
             asked.append(path)
             return int(inner(path, options))
@@ -411,13 +474,18 @@ def test_one_name_for_two_choices_is_refused() -> None:
         decode(space, chooser(random.Random(0)))
 
 
-@pytest.mark.parametrize(("record", "message"), [
-    ({}, r"the record must decide '\[0\].out', but it decides only nothing"),
-    ({"[1].out": 0}, r"must decide '\[0\].out', but it decides only \[1\].out"),
-    ({"[0].out": 2}, r"must give an index below 2 for '\[0\].out', but got 2"),
-    ({"[0].out": -1}, "but got -1"), ({"[0].out": True}, "but got True"),
-    ({"[0].out": 1.0}, "but got 1.0"), ({"[0].out": "1"}, "but got '1'"),
-])
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({}, r"the record must decide '\[0\].out', but it decides only nothing"),
+        ({"[1].out": 0}, r"must decide '\[0\].out', but it decides only \[1\].out"),
+        ({"[0].out": 2}, r"must give an index below 2 for '\[0\].out', but got 2"),
+        ({"[0].out": -1}, "but got -1"),
+        ({"[0].out": True}, "but got True"),
+        ({"[0].out": 1.0}, "but got 1.0"),
+        ({"[0].out": "1"}, "but got '1'"),
+    ],
+)
 def test_a_record_that_does_not_fit_is_refused(record: Any, message: str) -> None:
     with pytest.raises(DesignError, match=message):
         decode(seq(conv(oneof(8, 16))), replay(record))
@@ -435,11 +503,21 @@ def test_a_body_that_turns_out_empty_names_the_place() -> None:
         decode(seq(residual(maybe(gap()))), lambda path, options: 0)
 
 
-@pytest.mark.parametrize(("value", "decided"), [
-    (seq(), True), (seq(conv(8)), True), (conv(8), True), (conv(oneof(8, 16)), False),
-    (seq(maybe(gap())), False), (seq(repeat(gap(), oneof(1, 2))), False),
-    (seq(residual(conv(oneof(8, 16)))), False), (seq(residual(conv(8))), True),
-    (Recipe(), True), (Recipe(lr=oneof(0.1, 0.2)), False), (oneof(8, 16), False),
-])
+@pytest.mark.parametrize(
+    ("value", "decided"),
+    [
+        (seq(), True),
+        (seq(conv(8)), True),
+        (conv(8), True),
+        (conv(oneof(8, 16)), False),
+        (seq(maybe(gap())), False),
+        (seq(repeat(gap(), oneof(1, 2))), False),
+        (seq(residual(conv(oneof(8, 16)))), False),
+        (seq(residual(conv(8))), True),
+        (Recipe(), True),
+        (Recipe(lr=oneof(0.1, 0.2)), False),
+        (oneof(8, 16), False),
+    ],
+)
 def test_is_decided(value: Any, decided: bool) -> None:
     assert is_decided(value) is decided

@@ -25,16 +25,38 @@ READ_BY_SCHEDULE = {
     "plateau": {"gamma", "patience"},
 }
 OTHER_VALUES: dict[str, Any] = {
-    "warmup": 0.4, "div": 7.0, "final_div": 30.0, "step_size": 3, "gamma": 0.1, "patience": 5,
+    "warmup": 0.4,
+    "div": 7.0,
+    "final_div": 30.0,
+    "step_size": 3,
+    "gamma": 0.1,
+    "patience": 5,
 }
 
 
 def test_the_defaults_are_part_of_the_notation_and_never_change() -> None:
     assert dataclasses.asdict(Recipe()) == {
-        "optimizer": "sgd", "lr": 0.1, "schedule": "onecycle", "batch_size": 128, "momentum": 0.9,
-        "weight_decay": 0.0, "warmup": 0.2, "div": 10.0, "final_div": 100.0, "step_size": 6,
-        "gamma": 0.5, "patience": 2, "rotation": 0.0, "shift": 0.0, "scale": 0.0, "shear": 0.0,
-        "erasing": 0.0, "brightness": 0.0, "contrast": 0.0, "smoothing": 0.0, "ema": 0.0,
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "schedule": "onecycle",
+        "batch_size": 128,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+        "warmup": 0.2,
+        "div": 10.0,
+        "final_div": 100.0,
+        "step_size": 6,
+        "gamma": 0.5,
+        "patience": 2,
+        "rotation": 0.0,
+        "shift": 0.0,
+        "scale": 0.0,
+        "shear": 0.0,
+        "erasing": 0.0,
+        "brightness": 0.0,
+        "contrast": 0.0,
+        "smoothing": 0.0,
+        "ema": 0.0,
     }
     assert repr(Recipe()) == "recipe()"
 
@@ -76,8 +98,14 @@ def test_only_sgd_reads_the_momentum(optimizer: str, read: bool) -> None:
 
 
 def test_an_undecided_optimizer_or_schedule_keeps_everything() -> None:
-    both = Recipe(optimizer=oneof("sgd", "adam"), schedule=oneof("step", "constant"),
-                  momentum=0.5, gamma=0.1, step_size=3, warmup=0.4)
+    both = Recipe(
+        optimizer=oneof("sgd", "adam"),
+        schedule=oneof("step", "constant"),
+        momentum=0.5,
+        gamma=0.1,
+        step_size=3,
+        warmup=0.4,
+    )
     assert (both.momentum, both.gamma, both.step_size, both.warmup) == (0.5, 0.1, 3, 0.4)
     decided = decode(both, lambda name, options: 1)
     assert decided == Recipe(optimizer="adam", schedule="constant")
@@ -89,12 +117,26 @@ def test_a_choice_in_a_field_without_effect_is_no_choice() -> None:
 
 
 @quick
-@given(st.sampled_from(OPTIMIZERS), st.sampled_from(SCHEDULES), st.floats(1e-8, 100),
-       st.floats(0, 1, exclude_max=True), st.integers(1, 99), st.integers(0, 9))
-def test_one_form_is_reached_at_once(optimizer: str, schedule: str, lr: float, share: float,
-                                     size: int, patience: int) -> None:
-    recipe = Recipe(optimizer=optimizer, schedule=schedule, lr=lr, momentum=share, warmup=share,
-                    step_size=size, patience=patience)
+@given(
+    st.sampled_from(OPTIMIZERS),
+    st.sampled_from(SCHEDULES),
+    st.floats(1e-8, 100),
+    st.floats(0, 1, exclude_max=True),
+    st.integers(1, 99),
+    st.integers(0, 9),
+)
+def test_one_form_is_reached_at_once(
+    optimizer: str, schedule: str, lr: float, share: float, size: int, patience: int
+) -> None:
+    recipe = Recipe(
+        optimizer=optimizer,
+        schedule=schedule,
+        lr=lr,
+        momentum=share,
+        warmup=share,
+        step_size=size,
+        patience=patience,
+    )
     assert Recipe(**dataclasses.asdict(recipe)) == recipe
 
 
@@ -109,8 +151,11 @@ def test_numbers_have_one_type() -> None:
 REFUSED: list[tuple[str, Any, str]] = [
     ("optimizer", "rmsprop", "must be one of sgd, adam, adamw, but got optimizer='rmsprop'"),
     ("optimizer", None, "must be one of sgd, adam, adamw, but got optimizer=None"),
-    ("schedule", "linear", "must be one of onecycle, cosine, step, constant, plateau, but got "
-                           "schedule='linear'"),
+    (
+        "schedule",
+        "linear",
+        "must be one of onecycle, cosine, step, constant, plateau, but got schedule='linear'",
+    ),
     ("lr", 0, "must be a number from 1e-08 to 100, but got lr=0"),
     ("lr", 101, "must be a number from 1e-08 to 100, but got lr=101"),
     ("lr", "0.1", "must be a number from 1e-08 to 100, but got lr='0.1'"),
@@ -142,8 +187,9 @@ REFUSED: list[tuple[str, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "message"), REFUSED,
-                         ids=[f"{name}={value!r}" for name, value, _ in REFUSED])
+@pytest.mark.parametrize(
+    ("name", "value", "message"), REFUSED, ids=[f"{name}={value!r}" for name, value, _ in REFUSED]
+)
 def test_an_invalid_field_is_refused_with_its_rule(name: str, value: Any, message: str) -> None:
     with pytest.raises(DesignError, match=f"^recipe: `{name}` must be ") as caught:
         Recipe(**{name: value})
@@ -160,11 +206,26 @@ def test_a_wrong_option_of_a_choice_is_refused() -> None:
         Recipe(lr=oneof(0.1, 1000))
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("lr", 1e-8), ("lr", 100), ("batch_size", 1), ("batch_size", 65536), ("momentum", 0),
-    ("weight_decay", 10), ("warmup", 0), ("div", 1), ("final_div", 1e9), ("rotation", 180),
-    ("shift", 1), ("shear", 89), ("erasing", 1), ("smoothing", 0.999), ("ema", 0.9999),
-])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lr", 1e-8),
+        ("lr", 100),
+        ("batch_size", 1),
+        ("batch_size", 65536),
+        ("momentum", 0),
+        ("weight_decay", 10),
+        ("warmup", 0),
+        ("div", 1),
+        ("final_div", 1e9),
+        ("rotation", 180),
+        ("shift", 1),
+        ("shear", 89),
+        ("erasing", 1),
+        ("smoothing", 0.999),
+        ("ema", 0.9999),
+    ],
+)
 def test_the_ends_of_the_ranges_are_accepted(name: str, value: float) -> None:
     assert getattr(Recipe(**{name: value}), name) == value
 

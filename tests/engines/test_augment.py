@@ -21,8 +21,9 @@ from lightsearch.randomness import key, uniform
 
 room = importlib.import_module("lightsearch.engines.augment")
 quick = settings(deadline=None, database=None, derandomize=True, max_examples=25)
-EVERYTHING = Recipe(rotation=20, shift=0.1, scale=0.2, shear=10, erasing=0.5, brightness=0.3,
-                    contrast=0.3)
+EVERYTHING = Recipe(
+    rotation=20, shift=0.1, scale=0.2, shear=10, erasing=0.5, brightness=0.3, contrast=0.3
+)
 
 
 def images(count: int = 6, channels: int = 1, height: int = 28, width: int = 28) -> Tensor:
@@ -33,8 +34,11 @@ def smooth(count: int, channels: int, height: int, width: int) -> Tensor:
     """Slopes and waves: no two transformations of them look alike."""
     y = torch.linspace(0, 1, height)[:, None]
     x = torch.linspace(0, 1, width)
-    waves = [(0.5 + 0.4 * torch.sin(3 * x + c + n) * torch.cos(2 * y + n)) for n in range(count)
-             for c in range(channels)]
+    waves = [
+        (0.5 + 0.4 * torch.sin(3 * x + c + n) * torch.cos(2 * y + n))
+        for n in range(count)
+        for c in range(channels)
+    ]
     return torch.stack(waves).reshape(count, channels, height, width)
 
 
@@ -75,15 +79,22 @@ def test_a_recipe_without_augmentation_draws_nothing(monkeypatch: pytest.MonkeyP
     assert torch.equal(augment(given_, Recipe(), 5), given_)
 
 
-@pytest.mark.parametrize(("recipe", "purposes"), [
-    (Recipe(rotation=1), {"affine"}), (Recipe(shift=0.1), {"affine"}),
-    (Recipe(scale=0.1), {"affine"}), (Recipe(shear=1), {"affine"}),
-    (Recipe(brightness=0.1), {"brightness"}), (Recipe(contrast=0.1), {"contrast"}),
-    (Recipe(erasing=0.1), {"erasing"}),
-    (EVERYTHING, {"affine", "brightness", "contrast", "erasing"}),
-])
-def test_only_what_the_recipe_names_is_drawn(monkeypatch: pytest.MonkeyPatch, recipe: Recipe,
-                                             purposes: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "purposes"),
+    [
+        (Recipe(rotation=1), {"affine"}),
+        (Recipe(shift=0.1), {"affine"}),
+        (Recipe(scale=0.1), {"affine"}),
+        (Recipe(shear=1), {"affine"}),
+        (Recipe(brightness=0.1), {"brightness"}),
+        (Recipe(contrast=0.1), {"contrast"}),
+        (Recipe(erasing=0.1), {"erasing"}),
+        (EVERYTHING, {"affine", "brightness", "contrast", "erasing"}),
+    ],
+)
+def test_only_what_the_recipe_names_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, recipe: Recipe, purposes: set[str]
+) -> None:
     streams = []
 
     def watched(stream: int, *shape: int, device: Any = "cpu") -> Tensor:
@@ -96,11 +107,12 @@ def test_only_what_the_recipe_names_is_drawn(monkeypatch: pytest.MonkeyPatch, re
 
 
 @quick
-@given(st.integers(0, 2**64 - 1), st.sampled_from([(1, 28, 28), (3, 32, 32), (1, 8, 20),
-                                                  (3, 96, 5), (1, 1, 1)]))
+@given(
+    st.integers(0, 2**64 - 1),
+    st.sampled_from([(1, 28, 28), (3, 32, 32), (1, 8, 20), (3, 96, 5), (1, 1, 1)]),
+)
 def test_everything_together_stays_in_range(stream: int, shape: tuple[int, int, int]) -> None:
-    wild = Recipe(rotation=180, shift=1, scale=0.99, shear=89, erasing=1, brightness=1,
-                  contrast=1)
+    wild = Recipe(rotation=180, shift=1, scale=0.99, shear=89, erasing=1, brightness=1, contrast=1)
     changed = augment(images(4, *shape), wild, stream)
     assert changed.shape == (4, *shape)
     assert bool(torch.isfinite(changed).all())
@@ -116,8 +128,11 @@ CASES: dict[str, tuple[Recipe, list[float], dict[str, Any]]] = {
     "scale up": (Recipe(scale=0.5), [0.5, 0.5, 1, 0.5, 0.5], {"scale": 1.5}),
     "scale down": (Recipe(scale=0.5), [0.5, 0.5, 0, 0.5, 0.5], {"scale": 0.5}),
     "shear": (Recipe(shear=30), [0.5, 1, 0.5, 0.5, 0.5], {"shear": [30, 0]}),
-    "rotation and scale": (Recipe(rotation=30, scale=0.2), [0, 0.5, 1, 0.5, 0.5],
-                           {"angle": 30, "scale": 1.2}),
+    "rotation and scale": (
+        Recipe(rotation=30, scale=0.2),
+        [0, 0.5, 1, 0.5, 0.5],
+        {"angle": 30, "scale": 1.2},
+    ),
     "all that a recipe leaves at rest": (Recipe(rotation=30), [0.5, 0.9, 0.1, 0.9, 0.1], {}),
 }
 
@@ -125,7 +140,8 @@ CASES: dict[str, tuple[Recipe, list[float], dict[str, Any]]] = {
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 12, 30), (3, 30, 11)], ids=str)
 @pytest.mark.parametrize("case", CASES)
 def test_rotation_scale_and_shear_are_torchvisions(
-        monkeypatch: pytest.MonkeyPatch, case: str, shape: tuple[int, int, int]) -> None:
+    monkeypatch: pytest.MonkeyPatch, case: str, shape: tuple[int, int, int]
+) -> None:
     recipe, draws, more = CASES[case]
     fixed(monkeypatch, affine=draws)
     given_ = smooth(2, *shape)
@@ -137,7 +153,8 @@ def test_rotation_scale_and_shear_are_torchvisions(
 @pytest.mark.parametrize("shape", [(1, 20, 20), (3, 10, 20), (1, 20, 40)], ids=str)
 @pytest.mark.parametrize(("x", "y"), [(1.0, 0.5), (0.0, 0.5), (0.5, 1.0), (0.5, 0.0), (1.0, 0.0)])
 def test_a_shift_moves_by_a_share_of_the_size(
-        monkeypatch: pytest.MonkeyPatch, x: float, y: float, shape: tuple[int, int, int]) -> None:
+    monkeypatch: pytest.MonkeyPatch, x: float, y: float, shape: tuple[int, int, int]
+) -> None:
     """The largest draw looks 0.2 of the width to the right, so the picture moves to the left."""
     fixed(monkeypatch, affine=[0.5, 0.5, 0.5, x, y])
     given_ = images(3, *shape)
@@ -169,8 +186,9 @@ def _measured(recipe: Recipe, count: int = 4000) -> Tensor:
     """(count, 2, 3): the maps in pixels, output to input, measured on an image of coordinates."""
     size = 21  # wide margins: the middle never sees the black outside
     axis = torch.arange(size, dtype=torch.float32) - 10
-    ramp = torch.stack([axis.expand(size, size), axis[:, None].expand(size, size),
-                        torch.ones(size, size)])
+    ramp = torch.stack(
+        [axis.expand(size, size), axis[:, None].expand(size, size), torch.ones(size, size)]
+    )
     seen = augment(ramp.expand(count, 3, size, size), recipe, key(4, "measured"))
     assert torch.allclose(seen[:, 2, 9:12, 9:12], torch.ones(count, 3, 3), atol=1e-5)
     place, middle = seen[:, :2], seen[:, :2, 10, 10]
@@ -214,8 +232,15 @@ def test_the_range_of_shifts_and_that_they_are_independent() -> None:
 
 # Each image by itself ---------------------------------------------------------------------------
 
-KINDS = [Recipe(rotation=30), Recipe(shift=0.2), Recipe(scale=0.3), Recipe(shear=20),
-         Recipe(brightness=0.5), Recipe(contrast=0.5), Recipe(erasing=1)]
+KINDS = [
+    Recipe(rotation=30),
+    Recipe(shift=0.2),
+    Recipe(scale=0.3),
+    Recipe(shear=20),
+    Recipe(brightness=0.5),
+    Recipe(contrast=0.5),
+    Recipe(erasing=1),
+]
 
 
 @pytest.mark.parametrize("recipe", KINDS, ids=str)
@@ -240,8 +265,12 @@ def test_an_images_draw_does_not_depend_on_the_other_images(recipe: Recipe) -> N
 def test_the_size_of_the_batch_matters_where_several_numbers_are_drawn() -> None:
     """Said so that nobody relies on the contrary: (5, count) draws are laid out row by row."""
     whole = images(6)
-    for recipe, same in ((Recipe(rotation=30), True), (Recipe(brightness=0.5), True),
-                         (Recipe(shift=0.2), False), (Recipe(erasing=1), False)):
+    for recipe, same in (
+        (Recipe(rotation=30), True),
+        (Recipe(brightness=0.5), True),
+        (Recipe(shift=0.2), False),
+        (Recipe(erasing=1), False),
+    ):
         alone = augment(whole[:3], recipe, 8)
         assert torch.equal(augment(whole, recipe, 8)[:3], alone) == same
 
@@ -249,10 +278,12 @@ def test_the_size_of_the_batch_matters_where_several_numbers_are_drawn() -> None
 # Brightness and contrast ------------------------------------------------------------------------
 
 
-def _one_by_one(given_: Tensor, factors: list[float],
-                change: Callable[[Tensor, float], Tensor]) -> Tensor:
-    return torch.stack([change(image, factor) for image, factor in
-                        zip(given_, factors, strict=True)])
+def _one_by_one(
+    given_: Tensor, factors: list[float], change: Callable[[Tensor, float], Tensor]
+) -> Tensor:
+    return torch.stack(
+        [change(image, factor) for image, factor in zip(given_, factors, strict=True)]
+    )
 
 
 def test_brightness_is_torchvisions() -> None:
@@ -272,7 +303,8 @@ def test_contrast_of_one_channel_is_torchvisions() -> None:
 
 
 def test_contrast_of_three_channels_is_about_their_common_mean(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fixed(monkeypatch, contrast=[0.0])
     given_ = torch.tensor([0.0, 0.3, 0.6]).reshape(1, 3, 1, 1).expand(1, 3, 4, 4)
     changed = augment(given_, Recipe(contrast=0.5), 0)
@@ -300,7 +332,7 @@ def _holes(probability: float, count: int, height: int, width: int) -> list[tupl
     for hole in gone[gone.flatten(1).any(1)]:
         rows, columns = hole.any(1).nonzero().flatten(), hole.any(0).nonzero().flatten()
         top, left, tall, wide = int(rows[0]), int(columns[0]), len(rows), len(columns)
-        assert bool(hole[top:top + tall, left:left + wide].all())
+        assert bool(hole[top : top + tall, left : left + wide].all())
         assert int(hole.sum()) == tall * wide
         found.append((top, left, tall, wide))
     return found

@@ -25,8 +25,12 @@ FLAGS = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wno-psabi"
 
 def check_syntax(text: str, *flags: str) -> str:
     """What the compiler says of a file that is `text`; empty if it accepts it."""
-    done = subprocess.run([str(COMPILER), *FLAGS, *flags, f"-I{CPP}", "-x", "c++", "-"],
-                          input=text, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(COMPILER), *FLAGS, *flags, f"-I{CPP}", "-x", "c++", "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+    )
     return done.stderr or ("" if done.returncode == 0 else f"exit status {done.returncode}")
 
 
@@ -52,8 +56,10 @@ def test_the_profile_compiles() -> None:
 class Value(ctypes.Structure):
     """`Value` with two fields of the same size exchanged."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in (
-        "channels", "width", "height", "halo", "batch", "gradient")]
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in ("channels", "width", "height", "halo", "batch", "gradient")
+    ]
 
 
 class Kind(IntEnum):
@@ -65,10 +71,14 @@ class Kind(IntEnum):
 
 @needs_engine
 def test_a_library_with_fields_in_another_order_is_refused(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(interface, "STRUCTS", (Value, *interface.STRUCTS[1:]))
-    with pytest.raises(EngineError, match=r"has Value\.height, int64 of 8 at 8 where Python has "
-                                          r"Value\.width, int64 of 8 at 8; install"):
+    with pytest.raises(
+        EngineError,
+        match=r"has Value\.height, int64 of 8 at 8 where Python has "
+        r"Value\.width, int64 of 8 at 8; install",
+    ):
         open_library(path_of(build_name()))
 
 

@@ -48,8 +48,10 @@ from lightsearch.workers.slot import InlineSlot
 training = importlib.import_module("lightsearch.training.epoch")
 DIGITS = DataRef("digits", "b63efdd1b04b8e02")
 DROPPING = "conv(6,dropout=0.1) maxpool conv(8,dropout=0.2,per=channel) gap linear(10)"
-EVERYTHING = ("recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
-              "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)")
+EVERYTHING = (
+    "recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
+    "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
+)
 RECIPES = {
     "everything": EVERYTHING,
     "adam": "recipe(adam,lr=0.01,batch=256,plateau,patience=0,decay=0.01,rotation=8,ema=0.9)",
@@ -68,9 +70,16 @@ def engine(design: str = DROPPING, recipe: str = EVERYTHING, **how: Any) -> Capt
 def batches(size: int, rate: float = 0.01, count: int = 1437, seed: int = 1) -> list[Batch]:
     """An epoch's: every step has another rate, other streams and another weight."""
     order = permutation(key(seed, "shuffle"), count)
-    return [Batch(images, rate * (index + 1), key(seed, "augment", index),
-                  key(seed, "dropout", index), 0.9 / (index + 1))
-            for index, images in enumerate(order.split(size))]
+    return [
+        Batch(
+            images,
+            rate * (index + 1),
+            key(seed, "augment", index),
+            key(seed, "dropout", index),
+            0.9 / (index + 1),
+        )
+        for index, images in enumerate(order.split(size))
+    ]
 
 
 def same(one: State, two: State) -> bool:
@@ -112,8 +121,9 @@ def test_epochs_agree_with_the_pytorch_engine(case: str, monkeypatch: pytest.Mon
     assert found.keys() == state.keys()
     for name, value in state.items():
         assert found[name].dtype == value.dtype
-        torch.testing.assert_close(found[name], value, atol=2e-5, rtol=2e-4,
-                                   msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[name], value, atol=2e-5, rtol=2e-4, msg=lambda text, name=name: f"{name}: {text}"
+        )
     for one, two in zip(results, shown, strict=True):
         assert two.train_loss == pytest.approx(one.train_loss, rel=1e-5)
         assert abs(one.train_correct - two.train_correct) <= 2
@@ -134,12 +144,14 @@ def test_all_but_the_optimizer_agrees_to_the_bit() -> None:
         assert torch.equal(a.grad, b.grad)
     assert mine.totals() == theirs.totals()
     found, expected = mine.state(), theirs.state()
-    assert all(torch.equal(found[name], expected[name]) for name in expected
-               if name.startswith("model."))
+    assert all(
+        torch.equal(found[name], expected[name]) for name in expected if name.startswith("model.")
+    )
 
 
 def test_the_state_of_one_engine_is_gone_on_with_by_the_other(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     task = Task(parse(DROPPING), parse_recipe(RECIPES["adam"]), DIGITS, 2, 5, "torch")
     first, _ = run_epoch(task, None, 1)
     expected, _ = run_epoch(task, first, 2)
@@ -251,11 +263,13 @@ def test_a_rehearsal_leaves_nothing_behind(case: str) -> None:
 
 
 def test_a_trial_keeps_its_engine_from_epoch_to_epoch_and_it_is_only_a_cache(
-        on_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[int] = []
     whole = Captured._make_tables
-    monkeypatch.setattr(Captured, "_make_tables",
-                        lambda self, *counts: (made.append(1), whole(self, *counts))[1])
+    monkeypatch.setattr(
+        Captured, "_make_tables", lambda self, *counts: (made.append(1), whole(self, *counts))[1]
+    )
     recipe = parse_recipe(RECIPES["adam"])
     one, two = (Task(parse(DROPPING), recipe, DIGITS, 3, seed, "torch") for seed in (1, 2))
     alone = [trained(task, 3)[0] for task in (one, two)]
@@ -300,9 +314,22 @@ def test_an_epoch_heeds_the_flag_that_it_runs_under() -> None:
 
 # What a graph may not hold ----------------------------------------------------------------------
 
-READING = ("_local_scalar_dense", "item", "is_nonzero", "equal", "nonzero", "masked_select",
-           "unique", "_unique2", "unique_dim", "unique_consecutive", "bincount", "lift_fresh",
-           "repeat_interleave", "pin_memory")
+READING = (
+    "_local_scalar_dense",
+    "item",
+    "is_nonzero",
+    "equal",
+    "nonzero",
+    "masked_select",
+    "unique",
+    "_unique2",
+    "unique_dim",
+    "unique_consecutive",
+    "bincount",
+    "lift_fresh",
+    "repeat_interleave",
+    "pin_memory",
+)
 
 
 class Watched(TorchDispatchMode):
@@ -374,18 +401,31 @@ def test_a_step_in_bf16_waits_for_nothing_either() -> None:
     assert watched_step(engine(precision="bf16")).seen > 100
 
 
-@pytest.mark.parametrize("spoilt", [
-    lambda self: float(self.loss),
-    lambda self: self.loss.add_(torch.tensor(1.0)),  # a number of main memory
-    lambda self: self.order[self.order > 3],
-    lambda self: torch.tensor([1.0], device=self.device),
-    lambda self: self.rates + torch.ones(()),  # taken along as it was at the capture
-    lambda self: torch._fused_sgd_(
-        [self.rates], [self.rates], [], weight_decay=0.0, momentum=0.0, lr=0.1, dampening=0.0,
-        nesterov=False, maximize=False, is_first_step=True),
-])
-def test_what_is_not_legal_is_seen(spoilt: Callable[[Captured], Any], meta: None,
-                                   monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda self: float(self.loss),
+        lambda self: self.loss.add_(torch.tensor(1.0)),  # a number of main memory
+        lambda self: self.order[self.order > 3],
+        lambda self: torch.tensor([1.0], device=self.device),
+        lambda self: self.rates + torch.ones(()),  # taken along as it was at the capture
+        lambda self: torch._fused_sgd_(
+            [self.rates],
+            [self.rates],
+            [],
+            weight_decay=0.0,
+            momentum=0.0,
+            lr=0.1,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=True,
+        ),
+    ],
+)
+def test_what_is_not_legal_is_seen(
+    spoilt: Callable[[Captured], Any], meta: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = engine(device="meta")
     monkeypatch.setattr(one, "_follow", lambda towards: spoilt(one))
     with pytest.raises(AssertionError, match=r"waits for|elsewhere|mask|a number"):
@@ -395,8 +435,12 @@ def test_what_is_not_legal_is_seen(spoilt: Callable[[Captured], Any], meta: None
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (lowering, "_COSTINGS"),
-                        (modules, "_MAKERS")):
+    for owner, name in (
+        (parts, "_KINDS"),
+        (parts, "_NAMES"),
+        (lowering, "_COSTINGS"),
+        (modules, "_MAKERS"),
+    ):
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
 
 
@@ -407,8 +451,12 @@ class Halves(parts.Layer):
 
 @pytest.mark.parametrize("design", ["halves gap linear(10)", "residual([halves]) gap linear(10)"])
 def test_a_users_own_layer_is_not_recorded(registry: None, design: str) -> None:
-    register("halves", Halves, cost=lambda layer, shape: Local(shape),
-             module=lambda layer, shape: torch.nn.Hardtanh(0.0, 0.5))
+    register(
+        "halves",
+        Halves,
+        cost=lambda layer, shape: Local(shape),
+        module=lambda layer, shape: torch.nn.Hardtanh(0.0, 0.5),
+    )
     one = engine(design)
     assert not one.record
     one.begin()
@@ -440,13 +488,26 @@ def test_bf16_on_a_processor_is_the_eager_engines_too() -> None:
     assert result.train_loss != shown.train_loss
 
 
-@pytest.mark.parametrize(("engine_name", "precision", "message"), [
-    ("native", "bf16", "`precision` must be float32 with engine='native', but got "
-                       "precision='bf16'"),
-    ("torch", "tf32", "`precision` must be float32 or bf16 on a cpu device, but got "
-                      "precision='tf32'"),
-    ("torch", "half", "`precision` must be one of float32, tf32, bf16, but got precision='half'"),
-])
+@pytest.mark.parametrize(
+    ("engine_name", "precision", "message"),
+    [
+        (
+            "native",
+            "bf16",
+            "`precision` must be float32 with engine='native', but got precision='bf16'",
+        ),
+        (
+            "torch",
+            "tf32",
+            "`precision` must be float32 or bf16 on a cpu device, but got precision='tf32'",
+        ),
+        (
+            "torch",
+            "half",
+            "`precision` must be one of float32, tf32, bf16, but got precision='half'",
+        ),
+    ],
+)
 def test_a_precision_that_is_not_there(engine_name: str, precision: str, message: str) -> None:
     from lightsearch.engines.selection import checked_precision
 
@@ -458,10 +519,17 @@ def test_a_precision_that_is_not_there(engine_name: str, precision: str, message
     assert checked_precision("tf32", "torch", "cuda") == "tf32"
 
 
-@pytest.mark.parametrize(("label", "name", "precision"), [
-    ("torch", "torch", "float32"), ("torch-bf16", "torch", "bf16"),
-    ("torch-tf32", "torch", "tf32"), ("torch-triton", "torch", "float32"),
-    ("native-v3", "native", "float32"), ("native-plain", "native", "float32")])
+@pytest.mark.parametrize(
+    ("label", "name", "precision"),
+    [
+        ("torch", "torch", "float32"),
+        ("torch-bf16", "torch", "bf16"),
+        ("torch-tf32", "torch", "tf32"),
+        ("torch-triton", "torch", "float32"),
+        ("native-v3", "native", "float32"),
+        ("native-plain", "native", "float32"),
+    ],
+)
 def test_a_record_names_engine_and_precision(label: str, name: str, precision: str) -> None:
     assert (engine_named(label), precision_named(label)) == (name, precision)
 
@@ -492,24 +560,30 @@ class _Full:
     def __call__(self, one: Captured, count: int) -> None:
         self.left -= 1
         if self.left < 0:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 "
-                                         "has 5.00 MiB free.\nIf reserved memory is large ...")
+            raise torch.OutOfMemoryError(
+                "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 "
+                "has 5.00 MiB free.\nIf reserved memory is large ..."
+            )
 
 
 def test_a_gpu_without_memory_is_named_and_the_engine_let_go(
-        on_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_gpu: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     full = _Full()
     monkeypatch.setattr(Captured, "_step", lambda self, count: full(self, count))
     task = Task(parse(DROPPING), parse_recipe(EVERYTHING), DIGITS, 1, 5, "torch")
-    message = (r"^there is not enough memory on the GPU .*: fewer trials at once "
-               r"\(`slots_per_gpu`\) take less\. PyTorch said: CUDA out of memory\. .* free\.$")
+    message = (
+        r"^there is not enough memory on the GPU .*: fewer trials at once "
+        r"\(`slots_per_gpu`\) take less\. PyTorch said: CUDA out of memory\. .* free\.$"
+    )
     with pytest.raises(MemoryError, match=message):
         run_epoch(task, None, 1)
     assert room._KEPT.engine is None
 
 
-def test_the_record_of_a_search_has_the_reason(on_gpu: None, tmp_path: Any,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_of_a_search_has_the_reason(
+    on_gpu: None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first trial runs out of memory in its second epoch; the search goes on without it."""
     from lightsearch import api
 
@@ -522,8 +596,9 @@ def test_the_record_of_a_search_has_the_reason(on_gpu: None, tmp_path: Any,
 
     monkeypatch.setattr(Captured, "_step", step)
     monkeypatch.setattr(api, "local_slots", lambda *given, **more: [InlineSlot()])
-    result = api.search(**arguments(study=tmp_path, engine="torch", epochs=2, trials=2,
-                                    pruner="none"))
+    result = api.search(
+        **arguments(study=tmp_path, engine="torch", epochs=2, trials=2, pruner="none")
+    )
     assert [trial.outcome for trial in result.records] == ["failed", "complete"]
     reason = result.records[0].reason
     assert reason.startswith("MemoryError: there is not enough memory on the GPU")

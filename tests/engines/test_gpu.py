@@ -40,10 +40,16 @@ DESIGNS = [
     "conv(8,groups=2,act=hardswish) gap linear(12) linear(10)",
     "conv(6) residual([conv(8,stride=2)],project) se residual(conv(8)) linear(10)",
 ]
-EVERYTHING = ("recipe(lr=0.05,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
-              "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)")
-RECIPES = [EVERYTHING, "recipe(adam,lr=0.005,batch=256,plateau,patience=0,decay=0.01,ema=0.9)",
-           "recipe(adamw,lr=0.005,batch=256,decay=0.01)", "recipe(lr=0.05,batch=100,momentum=0)"]
+EVERYTHING = (
+    "recipe(lr=0.05,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
+    "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
+)
+RECIPES = [
+    EVERYTHING,
+    "recipe(adam,lr=0.005,batch=256,plateau,patience=0,decay=0.01,ema=0.9)",
+    "recipe(adamw,lr=0.005,batch=256,decay=0.01)",
+    "recipe(lr=0.05,batch=100,momentum=0)",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +77,14 @@ def trained(one: Task, upto: int = 2, *, cached: bool = True) -> tuple[State, li
 
 
 def engine(**how: object) -> Captured:
-    return Captured(parse(DESIGNS[0]), parse_recipe(EVERYTHING), load("digits"), 5, "cuda",
-                    **how)  # type: ignore[arg-type]
+    return Captured(parse(DESIGNS[0]), parse_recipe(EVERYTHING), load("digits"), 5, "cuda", **how)  # type: ignore[arg-type]
 
 
 def batches(size: int = 256) -> list[Batch]:
-    return [Batch(images, 0.01 * (index + 1), key(1, index), key(2, index), 0.5)
-            for index, images in enumerate(permutation(3, 1437).split(size))]
+    return [
+        Batch(images, 0.01 * (index + 1), key(1, index), key(2, index), 0.5)
+        for index, images in enumerate(permutation(3, 1437).split(size))
+    ]
 
 
 def same(one: State, two: State) -> bool:
@@ -97,8 +104,9 @@ def test_the_random_streams_are_the_same() -> None:
 def test_augmented_images_are_the_same() -> None:
     recipe = parse_recipe(EVERYTHING)
     images = load("digits").train[0][:200].float() / 255
-    torch.testing.assert_close(augment(images.cuda(), recipe, 9).cpu(), augment(images, recipe, 9),
-                               atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        augment(images.cuda(), recipe, 9).cpu(), augment(images, recipe, 9), atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -106,9 +114,10 @@ def test_augmented_images_are_the_same() -> None:
 def test_gradients_agree(design: str, own: bool) -> None:
     """Of one batch at a rate of zero, in float32 on both: convolutions are not in TF32."""
     found = []
-    for one in (Captured(parse(design), parse_recipe(EVERYTHING), load("digits"), 5, "cuda",
-                         own=own),
-                Eager(parse(design), parse_recipe(EVERYTHING), load("digits"), 5)):
+    for one in (
+        Captured(parse(design), parse_recipe(EVERYTHING), load("digits"), 5, "cuda", own=own),
+        Eager(parse(design), parse_recipe(EVERYTHING), load("digits"), 5),
+    ):
         one.begin()
         one.train([dataclasses.replace(batches()[0], rate=0.0)])
         one.totals()  # waits for the engine's stream, which the copy below does not
@@ -138,14 +147,22 @@ def test_epochs_agree(design: str, recipe: str) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_replayed_graph_is_the_step_run_directly(recipe: str, own: bool,
-                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replayed_graph_is_the_step_run_directly(
+    recipe: str, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the second epoch several steps, the smaller batch and evaluations are replayed too."""
     monkeypatch.setattr(room, "TOGETHER", 2)
     found = []
     for record in (True, False):
-        one = Captured(parse(DESIGNS[0]), parse_recipe(recipe), load("digits"), 5, "cuda",
-                       record=record, own=own)
+        one = Captured(
+            parse(DESIGNS[0]),
+            parse_recipe(recipe),
+            load("digits"),
+            5,
+            "cuda",
+            record=record,
+            own=own,
+        )
         one.begin()
         for _ in range(2):
             one.train(batches(one.recipe.batch_size))
@@ -218,8 +235,10 @@ def test_captures_and_backward_passes_of_threads_keep_apart(tmp_path: Path) -> N
     save(data, tmp_path / "noise.safetensors")
     where = DataRef(data.name, data.checksum, str(tmp_path / "noise.safetensors"))
     design = "conv(8) conv(14,k=1) maxpool separable(20) separable(32) gap linear(10)"
-    tasks = [task(design, "recipe(lr=0.05,batch=128,rotation=7,ema=0.98)", data=where, seed=seed)
-             for seed in range(8)]
+    tasks = [
+        task(design, "recipe(lr=0.05,batch=128,rotation=7,ema=0.98)", data=where, seed=seed)
+        for seed in range(8)
+    ]
     alone = [trained(one, 3) for one in tasks]
     room.forget()
     with ThreadPoolExecutor(8) as pool:

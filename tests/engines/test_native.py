@@ -49,18 +49,34 @@ COMPILER = os.environ.get("CXX") or shutil.which("c++")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
 needs_engine = pytest.mark.skipif(not available(), reason="installed without a C++ compiler")
 PLAIN = Recipe(lr=0.05)
-EACH_BUILD = [name for name in BUILDS[:BUILDS.index(build_name()) + 1] if path_of(name).exists()]
-BY_BUILD = [pytest.param(name, marks=() if name == build_name() else pytest.mark.slow)
-            for name in EACH_BUILD]
+EACH_BUILD = [name for name in BUILDS[: BUILDS.index(build_name()) + 1] if path_of(name).exists()]
+BY_BUILD = [
+    pytest.param(name, marks=() if name == build_name() else pytest.mark.slow)
+    for name in EACH_BUILD
+]
 
 
 def compiled(folder: Path, name: str, *flags: str) -> Path:
     """A build of the library as setup.py makes it, with more flags."""
     assert COMPILER is not None
     path = folder / f"{name}.so"
-    subprocess.run([COMPILER, "-std=c++17", "-O2", "-ffp-contract=off", "-fvisibility=hidden",
-                    "-Wno-psabi", "-fPIC", "-shared", *flags, str(CPP / "engine.cpp"), "-o",
-                    str(path)], check=True)
+    subprocess.run(
+        [
+            COMPILER,
+            "-std=c++17",
+            "-O2",
+            "-ffp-contract=off",
+            "-fvisibility=hidden",
+            "-Wno-psabi",
+            "-fPIC",
+            "-shared",
+            *flags,
+            str(CPP / "engine.cpp"),
+            "-o",
+            str(path),
+        ],
+        check=True,
+    )
     return path
 
 
@@ -70,12 +86,18 @@ def doubles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, ctypes.CDLL]:
     folder = tmp_path_factory.mktemp("double")
 
     def one(register: int) -> Path:
-        return compiled(folder, f"double_{register}", "-DLIGHTSEARCH_DOUBLE",
-                        f"-DLIGHTSEARCH_REGISTER={register}")
+        return compiled(
+            folder,
+            f"double_{register}",
+            "-DLIGHTSEARCH_DOUBLE",
+            f"-DLIGHTSEARCH_REGISTER={register}",
+        )
 
     with ThreadPoolExecutor() as compilers:
-        return {register: open_library(path) for register, path in
-                zip((32, 64), compilers.map(one, (32, 64)), strict=True)}
+        return {
+            register: open_library(path)
+            for register, path in zip((32, 64), compilers.map(one, (32, 64)), strict=True)
+        }
 
 
 @pytest.fixture
@@ -126,29 +148,37 @@ class Judge:
         mean, std = (v.to(self.dtype)[:, None, None] for v in self.data.mean_std)
         x = (self.data.train[0][batch].to(self.dtype) / 255 - mean) / std
         set_dropout_keys(self.model, stream)
-        loss = functional.cross_entropy(self.model(x), self.data.train[1][batch],
-                                        label_smoothing=self.recipe.smoothing)
+        loss = functional.cross_entropy(
+            self.model(x), self.data.train[1][batch], label_smoothing=self.recipe.smoothing
+        )
         self.model.zero_grad()
         if loss.requires_grad:  # a design of pools alone has nothing to learn
             loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     def gradients(self) -> dict[str, Tensor]:
-        return {name: torch.zeros_like(p) if p.grad is None else p.grad
-                for name, p in self.model.named_parameters()}
+        return {
+            name: torch.zeros_like(p) if p.grad is None else p.grad
+            for name, p in self.model.named_parameters()
+        }
 
     def tensors(self) -> dict[str, Tensor]:
         return {k: v for k, v in self.model.state_dict().items() if v.is_floating_point()}
 
 
 def native_gradients(engine: Native) -> dict[str, Tensor]:
-    return {slot.name: engine.gradients[slot.offset:slot.offset + slot.size].view(slot.shape)
-            for slot in engine.plan.parameters}
+    return {
+        slot.name: engine.gradients[slot.offset : slot.offset + slot.size].view(slot.shape)
+        for slot in engine.plan.parameters
+    }
 
 
 def native_tensors(engine: Native) -> dict[str, Tensor]:
-    return {k.removeprefix("model."): v for k, v in engine.state().items()
-            if k.startswith("model.") and v.is_floating_point()}
+    return {
+        k.removeprefix("model."): v
+        for k, v in engine.state().items()
+        if k.startswith("model.") and v.is_floating_point()
+    }
 
 
 def close(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) -> None:
@@ -159,23 +189,28 @@ def close(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) 
         assert error <= tolerance * scale, f"{name}: {error / scale:.1e}"
 
 
-def agree(library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37,
-          recipe: Recipe = PLAIN) -> bool:
+def agree(
+    library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37, recipe: Recipe = PLAIN
+) -> bool:
     """Loss, gradients and running statistics of one batch are PyTorch's to 1e-9.
 
     Gives whether that could be judged: a channel that is constant (a window that sees padding
     alone) is normalised to rounding noise, whose sign decides what a ReLU lets through.
     """
     data = images(shape, count, classes_of(design, shape))
-    engine, judge = Native(design, recipe, data, 3, library), Judge(design, data, recipe,
-                                                                    torch.float64)
+    engine, judge = (
+        Native(design, recipe, data, 3, library),
+        Judge(design, data, recipe, torch.float64),
+    )
     engine.begin()
     batch = torch.randperm(count, generator=torch.Generator().manual_seed(1))
     engine.gradient(batch, None, 77)
     assert engine.loss / count == pytest.approx(judge.gradient(batch, 77), rel=1e-9)
     close(native_tensors(engine), judge.tensors(), 1e-9)
-    if any("running_var" in name and bool((value <= 0.9 + 1e-12).any())
-           for name, value in judge.tensors().items()):
+    if any(
+        "running_var" in name and bool((value <= 0.9 + 1e-12).any())
+        for name, value in judge.tensors().items()
+    ):
         return False
     close(native_gradients(engine), judge.gradients(), 1e-9)
     return True
@@ -183,53 +218,91 @@ def agree(library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37,
 
 # Each kind with each of its options --------------------------------------------------------------
 
-ONES = [
-    f"conv(4,k={k},p={p},stride={s}) gap"
-    for k in (1, 2, 3, 5, 7) for p in (0, 1, 4) for s in (1, 2, 3)
-] + [
-    f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)
-] + [  # wide enough for Winograd's algorithms
-    f"conv(12,k=1) conv(17,p={p},bias={bias},norm=none) conv(12,p={p}) gap"
-    for p in (0, 1, 2, 4) for bias in ("true", "false")
-] + [
-    "conv(24) conv(48,groups=2) conv(24,groups=2,stride=2) gap",
-    "conv(12) residual([conv(12)]) residual([conv(12,p=0) conv(12)]) gap",
-    "conv(12,stride=2) conv(15) maxpool conv(14) gap",
-] + [
-    f"conv(12) conv(24,groups={g},k={k},stride={s},p=1,bias=true) gap"
-    for g in (2, 3, 4, 6) for k in (1, 3, 4) for s in (1, 2)
-] + [
-    f"conv(5) depthwise(k={k},multiplier={m},stride={s},p={p},bias=true) gap"
-    for k in (1, 3, 4, 5) for m in (1, 3) for s in (1, 2) for p in (0, 2)
-] + [
-    f"conv(6,act={act},norm={norm},order={order},bias=true) conv(4) gap"
-    for act in ("relu", "gelu", "silu", "hardswish", "none") for norm in ("batch", "none")
-    for order in ("norm-act", "act-norm")
-] + [
-    f"conv(5,dropout={rate},per={per}) dropout({rate},per={per}) conv(7,k=2,p=0) gap"
-    for rate in (0.1, 0.5, 0.8) for per in ("element", "channel")
-] + [
-    f"conv(5) {by}(k={k},stride={s},p={p}) conv(6) gap"
-    for by in ("maxpool", "avgpool") for k, s, p in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1),
-                                                     (4, 4, 2), (1, 2, 0))
-] + [
-    "conv(6) gate gap", "gate conv(6) gate conv(4) gap", "conv(6) se(reduction=2) conv(7) gap",
-    "se(reduction=1) conv(3) se(reduction=16) gap", "conv(6) separable(7) gap",
-    "conv(6) separable(7,inner=true) separable(5,k=5,stride=2) gap",
-    "conv(6) residual([conv(6)]) gap", "conv(6) residual([conv(9) conv(6,act-norm)],act=relu) gap",
-    "conv(6) residual([conv(8)],project) residual([conv(8,p=0)]) gap",
-    "conv(6) residual([conv(8,stride=2)],project,act=gelu) gap",
-    "conv(6) residual([maxpool conv(8)],project) conv(5) gap", "residual([conv(2)]) conv(4) gap",
-    "conv(6) residual([residual([conv(6)]) gate]) residual([dropout(0.3)]) gap",
-    "conv(6) residual([conv(6,p=3)]) linear(7)", "conv(6) linear(12,act=relu) linear(5)",
-    "linear(9,act=silu) conv(8,k=1,norm=none) linear(4,bias=false)", "conv(4) avgpool linear(6)",
-    "conv(6) maxpool conv(10,k=1,norm=none,act=none) gap",
-    "maxpool avgpool dropout(0.2) linear(4)",
-    "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)", "gap linear(3)",
-]
+ONES = (
+    [
+        f"conv(4,k={k},p={p},stride={s}) gap"
+        for k in (1, 2, 3, 5, 7)
+        for p in (0, 1, 4)
+        for s in (1, 2, 3)
+    ]
+    + [f"conv({c},k=3,p=1) conv({d},k=3) gap" for c in (1, 5, 7, 13, 64) for d in (1, 6, 19, 64)]
+    + [  # wide enough for Winograd's algorithms
+        f"conv(12,k=1) conv(17,p={p},bias={bias},norm=none) conv(12,p={p}) gap"
+        for p in (0, 1, 2, 4)
+        for bias in ("true", "false")
+    ]
+    + [
+        "conv(24) conv(48,groups=2) conv(24,groups=2,stride=2) gap",
+        "conv(12) residual([conv(12)]) residual([conv(12,p=0) conv(12)]) gap",
+        "conv(12,stride=2) conv(15) maxpool conv(14) gap",
+    ]
+    + [
+        f"conv(12) conv(24,groups={g},k={k},stride={s},p=1,bias=true) gap"
+        for g in (2, 3, 4, 6)
+        for k in (1, 3, 4)
+        for s in (1, 2)
+    ]
+    + [
+        f"conv(5) depthwise(k={k},multiplier={m},stride={s},p={p},bias=true) gap"
+        for k in (1, 3, 4, 5)
+        for m in (1, 3)
+        for s in (1, 2)
+        for p in (0, 2)
+    ]
+    + [
+        f"conv(6,act={act},norm={norm},order={order},bias=true) conv(4) gap"
+        for act in ("relu", "gelu", "silu", "hardswish", "none")
+        for norm in ("batch", "none")
+        for order in ("norm-act", "act-norm")
+    ]
+    + [
+        f"conv(5,dropout={rate},per={per}) dropout({rate},per={per}) conv(7,k=2,p=0) gap"
+        for rate in (0.1, 0.5, 0.8)
+        for per in ("element", "channel")
+    ]
+    + [
+        f"conv(5) {by}(k={k},stride={s},p={p}) conv(6) gap"
+        for by in ("maxpool", "avgpool")
+        for k, s, p in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 3, 1), (4, 4, 2), (1, 2, 0))
+    ]
+    + [
+        "conv(6) gate gap",
+        "gate conv(6) gate conv(4) gap",
+        "conv(6) se(reduction=2) conv(7) gap",
+        "se(reduction=1) conv(3) se(reduction=16) gap",
+        "conv(6) separable(7) gap",
+        "conv(6) separable(7,inner=true) separable(5,k=5,stride=2) gap",
+        "conv(6) residual([conv(6)]) gap",
+        "conv(6) residual([conv(9) conv(6,act-norm)],act=relu) gap",
+        "conv(6) residual([conv(8)],project) residual([conv(8,p=0)]) gap",
+        "conv(6) residual([conv(8,stride=2)],project,act=gelu) gap",
+        "conv(6) residual([maxpool conv(8)],project) conv(5) gap",
+        "residual([conv(2)]) conv(4) gap",
+        "conv(6) residual([residual([conv(6)]) gate]) residual([dropout(0.3)]) gap",
+        "conv(6) residual([conv(6,p=3)]) linear(7)",
+        "conv(6) linear(12,act=relu) linear(5)",
+        "linear(9,act=silu) conv(8,k=1,norm=none) linear(4,bias=false)",
+        "conv(4) avgpool linear(6)",
+        "conv(6) maxpool conv(10,k=1,norm=none,act=none) gap",
+        "maxpool avgpool dropout(0.2) linear(4)",
+        "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)",
+        "gap linear(3)",
+    ]
+)
 EDGES = "conv(12,k=1) conv(13) residual([conv(13,norm=none,bias=true) conv(13)]) gap"
-SIZES = [(1, 5), (2, 2), (3, 6), (4, 4), (5, 10), (6, 6), (7, 14), (8, 5), (9, 9), (10, 11),
-         (14, 3)]
+SIZES = [
+    (1, 5),
+    (2, 2),
+    (3, 6),
+    (4, 4),
+    (5, 10),
+    (6, 6),
+    (7, 14),
+    (8, 5),
+    (9, 9),
+    (10, 11),
+    (14, 3),
+]
 
 
 @needs_compiler
@@ -239,19 +312,28 @@ def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> No
 
 
 @needs_compiler
-@pytest.mark.parametrize("text", [
-    pytest.param(text, marks=() if index % 8 == 0 else pytest.mark.slow)
-    for index, text in enumerate(ONES)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, marks=() if index % 8 == 0 else pytest.mark.slow)
+        for index, text in enumerate(ONES)
+    ],
+)
 def test_so_it_is_with_wide_registers(wide: ctypes.CDLL, text: str) -> None:
     assert agree(wide, parse(text), (2, 9, 13), count=19)
 
 
 @needs_compiler
-@pytest.mark.parametrize("shape", [(2, 1, 3), (2, 3, 1), (2, 1, 4), (1, 1, 1), (2, 2, 17)],
-                         ids=str)
-@pytest.mark.parametrize("text", [
-    "conv(4,k=1) conv(5,k=1,p=0,stride=2) linear(4)",
-    "conv(4) conv(5) conv(6,stride=2) conv(4,k=1,p=0,stride=2) gap"])
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 3), (2, 3, 1), (2, 1, 4), (1, 1, 1), (2, 2, 17)], ids=str
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv(4,k=1) conv(5,k=1,p=0,stride=2) linear(4)",
+        "conv(4) conv(5) conv(6,stride=2) conv(4,k=1,p=0,stride=2) gap",
+    ],
+)
 def test_narrow_images(double: ctypes.CDLL, text: str, shape: Shape) -> None:
     assert agree(double, parse(text), shape, count=19)
 
@@ -269,11 +351,16 @@ def test_tiles_and_their_edges_with_wide_registers(wide: ctypes.CDLL) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("text", [
-    "conv(4,p=0) residual([conv(4,p=0) conv(4,p=0)]) gap",  # from 26 to 22 pixels
-    "conv(8,p=0) conv(12,p=0) maxpool conv(16) conv(14,p=0) gap",
-    "conv(3) residual([avgpool conv(3,p=9)]) gap", "conv(2) linear(10)",
-    "conv(2,stride=3) linear(5,act=relu) linear(10)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv(4,p=0) residual([conv(4,p=0) conv(4,p=0)]) gap",  # from 26 to 22 pixels
+        "conv(8,p=0) conv(12,p=0) maxpool conv(16) conv(14,p=0) gap",
+        "conv(3) residual([avgpool conv(3,p=9)]) gap",
+        "conv(2) linear(10)",
+        "conv(2,stride=3) linear(5,act=relu) linear(10)",
+    ],
+)
 def test_larger_images(double: ctypes.CDLL, text: str) -> None:
     assert agree(double, parse(text), (1, 28, 28), count=5)
 
@@ -295,10 +382,12 @@ def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("make", [default, nasty])
-@pytest.mark.parametrize("seeds", [
-    range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"])
-def test_random_designs(double: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
-                        seeds: range) -> None:
+@pytest.mark.parametrize(
+    "seeds", [range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"]
+)
+def test_random_designs(
+    double: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]], seeds: range
+) -> None:
     agree_on(double, make, seeds)
 
 
@@ -306,18 +395,21 @@ def test_random_designs(double: ctypes.CDLL, make: Callable[[Random], tuple[Seq,
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [default, nasty])
 def test_random_designs_with_wide_registers(
-        wide: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]]) -> None:
+    wide: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]]
+) -> None:
     agree_on(wide, make, range(100))
 
 
-def agree_on(build_: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
-             seeds: range) -> None:
+def agree_on(
+    build_: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]], seeds: range
+) -> None:
     judged = 0
     for seed in seeds:
         design, shape = make(Random(seed))
         try:
-            judged += agree(build_, design, shape, count=21,
-                            recipe=Recipe(smoothing=0.1 * (seed % 2)))
+            judged += agree(
+                build_, design, shape, count=21, recipe=Recipe(smoothing=0.1 * (seed % 2))
+            )
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {design} on {shape}") from error
     assert judged > 0.9 * len(seeds)
@@ -327,23 +419,30 @@ def agree_on(build_: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]],
 
 OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer]] = {
     Recipe(momentum=0): lambda p: torch.optim.SGD(p, 0.05),
-    Recipe(weight_decay=0.01): lambda p: torch.optim.SGD(p, 0.05, 0.9, nesterov=True,
-                                                         weight_decay=0.01),
+    Recipe(weight_decay=0.01): lambda p: torch.optim.SGD(
+        p, 0.05, 0.9, nesterov=True, weight_decay=0.01
+    ),
     Recipe(optimizer="adam", weight_decay=0.01): lambda p: torch.optim.Adam(
-        p, 0.05, weight_decay=0.01),
+        p, 0.05, weight_decay=0.01
+    ),
     Recipe(optimizer="adamw", weight_decay=0.01): lambda p: torch.optim.AdamW(
-        p, 0.05, weight_decay=0.01),
+        p, 0.05, weight_decay=0.01
+    ),
 }
 
 
 @needs_compiler
 @pytest.mark.parametrize("recipe", OPTIMIZERS, ids=str)
 def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
-    design = parse("conv(6,act-norm,act=silu) avgpool residual([conv(8,act=gelu)],project) "
-                   "separable(9,act=silu,dropout=0.1) gap linear(10)")
+    design = parse(
+        "conv(6,act-norm,act=silu) avgpool residual([conv(8,act=gelu)],project) "
+        "separable(9,act=silu,dropout=0.1) gap linear(10)"
+    )
     data = images((1, 10, 10), 60, 10)
-    engine, judge = Native(design, recipe, data, 3, double), Judge(design, data, recipe,
-                                                                   torch.float64)
+    engine, judge = (
+        Native(design, recipe, data, 3, double),
+        Judge(design, data, recipe, torch.float64),
+    )
     engine.begin()
     optimizer = OPTIMIZERS[recipe](judge.model.parameters())
     for step in range(20):
@@ -361,7 +460,8 @@ def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
 @pytest.mark.parametrize("build_name", BY_BUILD)
 @pytest.mark.parametrize("make", [default, nasty])
 def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
-        make: Callable[[Random], tuple[Seq, Shape]], build_name: str) -> None:
+    make: Callable[[Random], tuple[Seq, Shape]], build_name: str
+) -> None:
     """Over random designs, the median error in the gradients is at most 1.5 times PyTorch's."""
     ratios = []
     built = open_library(path_of(build_name))
@@ -376,8 +476,10 @@ def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
         exact.gradient(batch, 5)
         single.gradient(batch, 5)
         truth = torch.cat([g.flatten() for g in exact.gradients().values()])
-        mine, theirs = (torch.cat([g.flatten().double() for g in found.values()]) for found in
-                        (native_gradients(engine), single.gradients()))
+        mine, theirs = (
+            torch.cat([g.flatten().double() for g in found.values()])
+            for found in (native_gradients(engine), single.gradients())
+        )
         ratios.append(float((mine - truth).norm() / ((theirs - truth).norm() + 1e-12)))
     ratios.sort()
     assert ratios[len(ratios) // 2] < 1.5, ratios
@@ -397,13 +499,14 @@ def test_large_means_are_not_lost_in_single_precision() -> None:
                 value.data.fill_(300)
     for slot in engine.plan.parameters:
         if slot.name == "0.conv.bias":
-            engine.parameters[slot.offset:slot.offset + slot.size] = 300
+            engine.parameters[slot.offset : slot.offset + slot.size] = 300
     for step in range(60):  # until the running mean, from which sums are taken, is near the mean
         engine.gradient(torch.arange(64), None, step)
         for judge in judges:
             judge.gradient(torch.arange(64), step)
-    exact, single = (torch.cat([g.flatten().double() for g in judge.gradients().values()])
-                     for judge in judges)
+    exact, single = (
+        torch.cat([g.flatten().double() for g in judge.gradients().values()]) for judge in judges
+    )
     mine = torch.cat([g.flatten().double() for g in native_gradients(engine).values()])
     assert float((mine - exact).norm()) < 3 * float((single - exact).norm())
 
@@ -428,8 +531,15 @@ def same_images(build_: ctypes.CDLL) -> None:
 
     data = images((3, 9, 21), 40, 10)  # more than sixteen pixels in a row, and not all of the next
     design = parse("linear(10)")
-    whole = {"rotation": 20.0, "shift": 0.15, "scale": 0.2, "shear": 12.0, "erasing": 0.7,
-             "brightness": 0.4, "contrast": 0.5}
+    whole = {
+        "rotation": 20.0,
+        "shift": 0.15,
+        "scale": 0.2,
+        "shear": 12.0,
+        "erasing": 0.7,
+        "brightness": 0.4,
+        "contrast": 0.5,
+    }
     recipes = [Recipe(**{name: value}) for name, value in whole.items()]  # type: ignore[arg-type]
     for recipe in [*recipes, Recipe(**whole)]:  # type: ignore[arg-type]
         engine = Native(design, recipe, data, 3, build_)
@@ -443,8 +553,13 @@ def same_images(build_: ctypes.CDLL) -> None:
         functional.cross_entropy(module((pixels - mean) / std), data.train[1][batch]).backward()
         expected = dict(module.named_parameters())["0.linear.weight"].grad
         assert expected is not None
-        torch.testing.assert_close(native_gradients(engine)["0.linear.weight"].double(), expected,
-                                   atol=2e-6, rtol=0, msg=lambda m, r=recipe: f"{r}: {m}")
+        torch.testing.assert_close(
+            native_gradients(engine)["0.linear.weight"].double(),
+            expected,
+            atol=2e-6,
+            rtol=0,
+            msg=lambda m, r=recipe: f"{r}: {m}",
+        )
 
 
 # All builds, and no reading past an end ----------------------------------------------------------
@@ -484,19 +599,44 @@ print("done")
 @pytest.mark.timeout(1800)
 def test_sanitizers_find_nothing(tmp_path: Path) -> None:
     """Address and undefined-behaviour sanitizers over every kind, odd sizes and batches."""
-    runtimes = [subprocess.run([str(COMPILER), f"-print-file-name={name}"], check=True,
-                               capture_output=True, text=True).stdout.strip()
-                for name in ("libasan.so", "libstdc++.so")]
+    runtimes = [
+        subprocess.run(
+            [str(COMPILER), f"-print-file-name={name}"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        for name in ("libasan.so", "libstdc++.so")
+    ]
     running = []
     for register in (32, 64):  # side by side
-        path = compiled(tmp_path, f"sanitized_{register}", "-DLIGHTSEARCH_DOUBLE", "-g", "-O1",
-                        f"-DLIGHTSEARCH_REGISTER={register}", "-fsanitize=address,undefined",
-                        "-fno-sanitize-recover=all")
-        running.append(subprocess.Popen(
-            [sys.executable, "-c", SANITIZED, str(path), str(Path(__file__).parent),
-             str(Path(__file__).parents[1] / "support")],
-            env={**os.environ, "LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        path = compiled(
+            tmp_path,
+            f"sanitized_{register}",
+            "-DLIGHTSEARCH_DOUBLE",
+            "-g",
+            "-O1",
+            f"-DLIGHTSEARCH_REGISTER={register}",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+        )
+        running.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    SANITIZED,
+                    str(path),
+                    str(Path(__file__).parent),
+                    str(Path(__file__).parents[1] / "support"),
+                ],
+                env={
+                    **os.environ,
+                    "LD_PRELOAD": " ".join(runtimes),
+                    "ASAN_OPTIONS": "detect_leaks=0",
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
     told = [(process.communicate(), process.returncode) for process in running]
     for (said, errors), code in told:
         assert code == 0, errors[-3000:]
@@ -527,9 +667,16 @@ def test_the_build_is_that_of_the_processor() -> None:
 @needs_engine
 def test_pytorchs_own_variable_holds_the_native_engine_too() -> None:
     told = subprocess.run(
-        [sys.executable, "-c", "from lightsearch.engines.selection import engine_label as label\n"
-                               "print(label('native'))"],
-        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"}, capture_output=True, text=True)
+        [
+            sys.executable,
+            "-c",
+            "from lightsearch.engines.selection import engine_label as label\n"
+            "print(label('native'))",
+        ],
+        env={**os.environ, "ATEN_CPU_CAPABILITY": "default"},
+        capture_output=True,
+        text=True,
+    )
     assert told.stdout == "native-plain\n", told.stderr
 
 
@@ -595,8 +742,10 @@ def test_an_image_that_is_not_there_is_an_error(index: int) -> None:
     engine = Native(parse("gap linear(10)"), Recipe(batch_size=4), images((1, 6, 6), 8, 10), 3)
     engine.begin()
     batch = torch.tensor([0, 7, index])
-    for train in (lambda: engine.gradient(batch, None, 0),
-                  lambda: engine.train([Batch(batch, 0.1, 0, 0, 0.5)])):
+    for train in (
+        lambda: engine.gradient(batch, None, 0),
+        lambda: engine.train([Batch(batch, 0.1, 0, 0, 0.5)]),
+    ):
         with pytest.raises(EngineError, match=f"from 0 to 7, but got {index}$"):
             train()
     engine.gradient(torch.tensor([0, 7]), None, 0)
@@ -650,8 +799,11 @@ def other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 def test_without_a_library_auto_is_pytorch(other_folder: Path) -> None:
     assert chosen_engine("auto", "cpu") == "torch"
-    with pytest.raises(ArgumentError, match=r"but got engine='native': there is no native engine "
-                                            r"here: .* installed without a C\+\+ compiler"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"but got engine='native': there is no native engine "
+        r"here: .* installed without a C\+\+ compiler",
+    ):
         chosen_engine("native", "cpu")
 
 
@@ -675,8 +827,12 @@ def test_a_users_own_layer_goes_to_pytorch() -> None:
     class Mine(Layer):
         pass
 
-    register("native_test_mine", Mine, cost=lambda layer, shape: Local(shape),
-             module=lambda layer, shape: nn.Identity())
+    register(
+        "native_test_mine",
+        Mine,
+        cost=lambda layer, shape: Local(shape),
+        module=lambda layer, shape: nn.Identity(),
+    )
     design = seq(Mine())
     assert not supports(design, (1, 8, 8))
     with pytest.raises(Unsupported, match="native_test_mine"):

@@ -17,8 +17,13 @@ from lightsearch.engines.native.library import available
 from lightsearch.engines.selection import start
 from lightsearch.engines.stopping import EpochStopped, StopFlag, current_flag, heed
 
-ENGINES = ["torch", pytest.param("native", marks=pytest.mark.skipif(
-    not available(), reason="the native engine is not compiled"))]
+ENGINES = [
+    "torch",
+    pytest.param(
+        "native",
+        marks=pytest.mark.skipif(not available(), reason="the native engine is not compiled"),
+    ),
+]
 DESIGN = parse("conv(16) conv(24) maxpool conv(32) gap linear(10)")
 
 
@@ -31,8 +36,9 @@ def images(count: int) -> DataSet:
 
 def batches(data: DataSet, size: int) -> list[Batch]:
     order = torch.arange(len(data.train[1]))
-    return [Batch(part, 0.01, index, index, 0.5)
-            for index, part in enumerate(torch.split(order, size))]
+    return [
+        Batch(part, 0.01, index, index, 0.5) for index, part in enumerate(torch.split(order, size))
+    ]
 
 
 def begun(engine: str, data: DataSet, size: int) -> Engine:
@@ -107,8 +113,16 @@ def test_a_flag_is_of_its_thread_and_of_what_is_made_under_it(engine: str) -> No
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_many_steps_in_one_call_are_the_same_steps(optimizer: str, momentum: float) -> None:
     data = images(2 * TOGETHER + 100)
-    recipe = Recipe(optimizer=optimizer, momentum=momentum, batch_size=512, ema=0.9, rotation=10,
-                    erasing=0.5, brightness=0.1, contrast=0.1)
+    recipe = Recipe(
+        optimizer=optimizer,
+        momentum=momentum,
+        batch_size=512,
+        ema=0.9,
+        rotation=10,
+        erasing=0.5,
+        brightness=0.1,
+        contrast=0.1,
+    )
     design = parse("conv(4,dropout=0.2) gap linear(10)")
     together, alone = (start("native", design, recipe, data, 1, "cpu") for _ in range(2))
     steps = batches(data, 512)

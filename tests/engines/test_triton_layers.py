@@ -28,21 +28,31 @@ from lightsearch.engines.triton import convolution, layers, norm, step
 
 # images, inputs, outputs, height, width, kernel, stride, padding, groups
 SHAPES = [
-    (3, 1, 5, 7, 6, 3, 1, 1, 1), (2, 9, 10, 5, 4, 1, 1, 0, 1), (5, 3, 2, 6, 6, 2, 1, 1, 1),
-    (2, 3, 3, 7, 5, 5, 1, 2, 3), (2, 4, 4, 9, 8, 3, 2, 1, 4), (2, 3, 4, 9, 11, 7, 2, 3, 1),
-    (96, 6, 3, 1, 1, 1, 1, 0, 1), (2, 4, 6, 7, 7, 3, 2, 0, 2), (1, 2, 9, 8, 9, 4, 3, 1, 1),
+    (3, 1, 5, 7, 6, 3, 1, 1, 1),
+    (2, 9, 10, 5, 4, 1, 1, 0, 1),
+    (5, 3, 2, 6, 6, 2, 1, 1, 1),
+    (2, 3, 3, 7, 5, 5, 1, 2, 3),
+    (2, 4, 4, 9, 8, 3, 2, 1, 4),
+    (2, 3, 4, 9, 11, 7, 2, 3, 1),
+    (96, 6, 3, 1, 1, 1, 1, 0, 1),
+    (2, 4, 6, 7, 7, 3, 2, 0, 2),
+    (1, 2, 9, 8, 9, 4, 3, 1, 1),
     (9, 2, 3, 5, 5, 6, 1, 3, 1),
 ]
 LONG = [
-    (128, 14, 8, 28, 28, 3, 1, 1, 1), (128, 20, 20, 14, 14, 3, 1, 1, 20),
-    (96, 64, 33, 5, 5, 3, 1, 1, 1), (128, 8, 14, 13, 13, 1, 1, 0, 1),
+    (128, 14, 8, 28, 28, 3, 1, 1, 1),
+    (128, 20, 20, 14, 14, 3, 1, 1, 20),
+    (96, 64, 33, 5, 5, 3, 1, 1, 1),
+    (128, 8, 14, 13, 13, 1, 1, 0, 1),
 ]
 
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # conftest.py has Triton interpret where it finds no GPU
-pytestmark = pytest.mark.skipif(DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1",
-                                reason="there is a GPU, but PyTorch cannot use it")
+pytestmark = pytest.mark.skipif(
+    DEVICE == "cpu" and os.environ.get("TRITON_INTERPRET") != "1",
+    reason="there is a GPU, but PyTorch cannot use it",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,14 +67,17 @@ def near(mine: Tensor, exact: Tensor, share: float = 2e-6) -> bool:
     """Whether all is within a share of the largest value."""
     mine, exact = mine.detach(), exact.detach()
     return mine.shape == exact.shape and bool(
-        (mine - exact).abs().max() <= share * exact.abs().max() + 1e-9)
+        (mine - exact).abs().max() <= share * exact.abs().max() + 1e-9
+    )
 
 
 def check_convolution(shape: tuple[int, ...], bias: bool) -> None:
     images, inputs, outputs, height, width, kernel, stride, padding, groups = shape
     generator = torch.Generator().manual_seed(1)
-    given = [torch.randn(images, inputs, height, width, generator=generator),
-             torch.randn(outputs, inputs // groups, kernel, kernel, generator=generator)]
+    given = [
+        torch.randn(images, inputs, height, width, generator=generator),
+        torch.randn(outputs, inputs // groups, kernel, kernel, generator=generator),
+    ]
     if bias:
         given.append(torch.randn(outputs, generator=generator))
     given = [value.to(DEVICE) for value in given]
@@ -108,8 +121,12 @@ def test_large_convolutions(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(4, 3, 9, 7), (6, 5, 1, 1), (1, 2, 30, 25)])
 def test_batch_norm_with_its_relu(kinds: str, shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(2)
-    mine, exact = (nn.Sequential(*(nn.BatchNorm2d(shape[1]) if kind == "norm" else nn.ReLU()
-                                   for kind in kinds.split())).to(DEVICE) for _ in range(2))
+    mine, exact = (
+        nn.Sequential(
+            *(nn.BatchNorm2d(shape[1]) if kind == "norm" else nn.ReLU() for kind in kinds.split())
+        ).to(DEVICE)
+        for _ in range(2)
+    )
     exact.double()
     with torch.no_grad():
         for parameter in mine.parameters():
@@ -175,7 +192,8 @@ def test_only_a_gpu_in_float32_has_them(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_where_triton_cannot_compile_pytorch_computes_and_it_is_said(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(device: str) -> None:
         raise RuntimeError("no C compiler")
 
@@ -194,8 +212,7 @@ def test_where_triton_cannot_compile_pytorch_computes_and_it_is_said(
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize(("count", "classes"), [(7, 10), (130, 3), (5, 100)])
-def test_loss(count: int, classes: int, smoothing: float,
-              monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss(count: int, classes: int, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(step, "TABLE", 256)  # several turns
     generator = torch.Generator().manual_seed(4)
     scores = torch.randn(count, classes, generator=generator).mul_(3)
@@ -205,8 +222,9 @@ def test_loss(count: int, classes: int, smoothing: float,
     labels[batch[1]] = 0
     loss = torch.full((), 5.0, dtype=torch.float64, device=DEVICE)
     correct = torch.full((), 3, device=DEVICE)
-    slopes = kernels.descend(scores.to(DEVICE), labels.to(DEVICE), batch.to(DEVICE), smoothing,
-                             loss, correct)
+    slopes = kernels.descend(
+        scores.to(DEVICE), labels.to(DEVICE), batch.to(DEVICE), smoothing, loss, correct
+    )
     exact = scores.double().requires_grad_()
     expected = F.cross_entropy(exact, labels[batch], label_smoothing=smoothing)
     expected.backward()
@@ -224,15 +242,25 @@ def test_a_loss_that_is_no_number_is_seen() -> None:
     assert torch.isnan(loss)
 
 
-@pytest.mark.parametrize(("design", "recipe"), [
-    ("conv(6,dropout=0.1) gap linear(10)",
-     "recipe(lr=0.1,batch=256,rotation=8,contrast=0.2,ema=0.9)"),
-    ("conv(4,stride=4) linear(10)", "recipe(lr=0.1,batch=1000)")])
+@pytest.mark.parametrize(
+    ("design", "recipe"),
+    [
+        (
+            "conv(6,dropout=0.1) gap linear(10)",
+            "recipe(lr=0.1,batch=256,rotation=8,contrast=0.2,ema=0.9)",
+        ),
+        ("conv(4,stride=4) linear(10)", "recipe(lr=0.1,batch=1000)"),
+    ],
+)
 def test_what_a_step_reads_is_what_pytorch_reads(design: str, recipe: str) -> None:
     one = Captured(parse(design), parse_recipe(recipe), load("digits"), 5, DEVICE, own=False)
     order = permutation(3, 1437).split(one.recipe.batch_size)
-    one._tell([Batch(images, 0.01 * (index + 1), key(1, index), key(2, index), 0.5 / (index + 1))
-               for index, images in enumerate(order)])
+    one._tell(
+        [
+            Batch(images, 0.01 * (index + 1), key(1, index), key(2, index), 0.5 / (index + 1))
+            for index, images in enumerate(order)
+        ]
+    )
     read = (one.batch, one.rate, one.toward, one.row, one.step, one.first)
     found: list[list[Tensor]] = []
     for own in (None, kernels):
@@ -242,14 +270,15 @@ def test_what_a_step_reads_is_what_pytorch_reads(design: str, recipe: str) -> No
         for images in order:
             one._next(len(images))
             found.append([tensor.clone() for tensor in read])
-    for theirs, mine in zip(found[:len(order)], found[len(order):], strict=True):
+    for theirs, mine in zip(found[: len(order)], found[len(order) :], strict=True):
         assert all(map(torch.equal, theirs, mine))
-    assert torch.equal(found[0][0][:len(order[0])].cpu(), order[0])
+    assert torch.equal(found[0][0][: len(order[0])].cpu(), order[0])
     assert int(one.first) == 1437
 
 
-@pytest.mark.parametrize(("size", "shape"), [(2, (2, 3, 6, 8)), (3, (1, 2, 7, 10)),
-                                             (2, (3, 1, 5, 3))])
+@pytest.mark.parametrize(
+    ("size", "shape"), [(2, (2, 3, 6, 8)), (3, (1, 2, 7, 10)), (2, (3, 1, 5, 3))]
+)
 def test_max_pooling(size: int, shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(5)
     x = torch.randint(0, 4, shape, generator=generator).float()  # with many equal ones
@@ -292,8 +321,10 @@ def test_an_engine_with_them_trains_as_pytorch_does(monkeypatch: pytest.MonkeyPa
     design = parse("conv(4,act-norm) maxpool separable(6,dropout=0.1) gap linear(10)")
     images, labels = load("digits").train
     few = make_dataset((images[:40], labels[:40]), (images[40:60], labels[40:60]))
-    batches = [Batch(each, 0.01 * (index + 1), key(1, index), key(2, index), 0.5)
-               for index, each in enumerate(permutation(3, 40).split(16))]
+    batches = [
+        Batch(each, 0.01 * (index + 1), key(1, index), key(2, index), 0.5)
+        for index, each in enumerate(permutation(3, 40).split(16))
+    ]
     mine = Captured(design, recipe, few, 5, DEVICE, record=False)
     theirs = Eager(design, recipe, few, 5)
     for one in (mine, theirs):

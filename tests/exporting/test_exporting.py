@@ -37,21 +37,31 @@ from lightsearch.shapes import Shape
 from lightsearch.workers.slot import InlineSlot
 
 onnx_needed = pytest.mark.needs("onnx", "onnxruntime", "onnxscript")
-SPACE = ("conv(6,act-norm) residual([conv(8,p=0,gelu)],project) maxpool separable(8|12,inner) "
-         "gate gap linear(10)")
+SPACE = (
+    "conv(6,act-norm) residual([conv(8,p=0,gelu)],project) maxpool separable(8|12,inner) "
+    "gate gap linear(10)"
+)
 EVERY_KIND = (  # from 28 pixels to 16, where ONNX's own resizing takes others than PyTorch's
     "residual([conv(4,k=13,p=0,gelu,dropout=0.1)],project) "
     "residual([conv(6,s=2) depthwise(silu) se],project,relu) "
     "residual([conv(6,k=1,p=1,hardswish)]) separable(8,inner,act-norm) gate avgpool(k=2,s=1) "
     "maxpool(k=3,s=2,p=1) dropout(0.1,per=channel) conv(5,norm=none,bias,g=1) linear(7,relu) "
-    "conv(9,k=1) residual([linear(9)]) linear(10)")
+    "conv(9,k=1) residual([linear(9)]) linear(10)"
+)
 
 
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     folder = tmp_path_factory.mktemp("studies") / "study"
-    asked = arguments(study=folder, space=SPACE, trials=2, epochs=3, target=0.3,
-                      recipe=RECIPE.replace("0.1|", ""), slots=[InlineSlot()])
+    asked = arguments(
+        study=folder,
+        space=SPACE,
+        trials=2,
+        epochs=3,
+        target=0.3,
+        recipe=RECIPE.replace("0.1|", ""),
+        slots=[InlineSlot()],
+    )
     for _ in run(resolve(SearchSettings(**asked))):
         pass
     found = load_result(folder)
@@ -180,13 +190,18 @@ def test_folded_networks_give_the_same_scores() -> None:
         costed, weights = fold(cost(design, shape), dict(module.state_dict()))
         folded = assemble(costed)
         folded.load_state_dict(weights)
-        assert not [m for m in folded.modules()
-                    if isinstance(m, nn.BatchNorm2d | nn.Dropout | nn.Dropout2d)]
+        assert not [
+            m
+            for m in folded.modules()
+            if isinstance(m, nn.BatchNorm2d | nn.Dropout | nn.Dropout2d)
+        ]
         norms += sum(isinstance(m, nn.BatchNorm2d) for m in module.modules())
         images = torch.randn(2, *shape)
         with torch.no_grad():
-            expected, scores = module.double().eval()(images.double()), \
-                folded.double().eval()(images.double())
+            expected, scores = (
+                module.double().eval()(images.double()),
+                folded.double().eval()(images.double()),
+            )
         torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
         count = sum(p.numel() for p in folded.parameters())
         assert count_values(weights) == count == costed.params
@@ -260,8 +275,11 @@ def test_int8_is_measured(studied, tmp_path: Path) -> None:
     said = {one.key: one.value for one in onnx.load(found.path).metadata_props}
     assert float(said["int8_accuracy"]) == right / 360
     assert float(said["accuracy"]) == studied.leaderboard.loc[1]["best_accuracy"]
-    stored_types = {tensor.data_type for tensor in onnx.load(found.path).graph.initializer
-                    if len(tensor.dims) == 4}
+    stored_types = {
+        tensor.data_type
+        for tensor in onnx.load(found.path).graph.initializer
+        if len(tensor.dims) == 4
+    }
     assert stored_types == {onnx.TensorProto.INT8}  # every convolution's kernel
     assert found.accuracy > found.recorded - 0.1
 
@@ -285,16 +303,34 @@ class Shuffle(Layer):
 @pytest.mark.slow
 @onnx_needed
 def test_a_kind_of_ones_own_goes_where_its_module_can(
-        monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (lowering, "_COSTINGS"),
-                        (sys.modules["lightsearch.network.modules"], "_MAKERS")):
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for owner, name in (
+        (parts, "_KINDS"),
+        (parts, "_NAMES"),
+        (lowering, "_COSTINGS"),
+        (sys.modules["lightsearch.network.modules"], "_MAKERS"),
+    ):
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
-    register("mixing", Shuffle, cost=lambda layer, shape: Local(shape, params=2 * shape[0]),
-             module=lambda layer, shape: nn.Sequential(
-                 nn.ChannelShuffle(layer.groups), nn.BatchNorm2d(shape[0])))
+    register(
+        "mixing",
+        Shuffle,
+        cost=lambda layer, shape: Local(shape, params=2 * shape[0]),
+        module=lambda layer, shape: nn.Sequential(
+            nn.ChannelShuffle(layer.groups), nn.BatchNorm2d(shape[0])
+        ),
+    )
     saved = tmp_path / "net.safetensors"
-    _run("train", "conv(8) mixing gap linear(10)", "--dataset", "digits", "--epochs", "1",
-         "--save", str(saved))
+    _run(
+        "train",
+        "conv(8) mixing gap linear(10)",
+        "--dataset",
+        "digits",
+        "--epochs",
+        "1",
+        "--save",
+        str(saved),
+    )
     with pytest.raises(DesignError, match=r"but got 'mixing' at \[1\]"):
         export(saved, tmp_path / "net.py")
     assert [p.name for p in tmp_path.iterdir()] == ["net.safetensors"]
@@ -304,21 +340,30 @@ def test_a_kind_of_ones_own_goes_where_its_module_can(
 # What is wrong -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "options", "message"), [
-    ("net.tflite", {}, r"`path` must end in .onnx, .pt2, .safetensors, .py, but got .*net.tflite"),
-    ("nowhere/net.py", {}, "`path` must be in a folder that exists"),
-    ("net.py", {"int8": True}, "`int8` must go with a path that ends in .onnx"),
-    ("net.py", {"rank": 3}, "`rank` must be from 1 to 2, but got rank=3"),
-])
-def test_what_cannot_be_written(studied, tmp_path: Path, name: str, options: dict[str, Any],
-                                message: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "net.tflite",
+            {},
+            r"`path` must end in .onnx, .pt2, .safetensors, .py, but got .*net.tflite",
+        ),
+        ("nowhere/net.py", {}, "`path` must be in a folder that exists"),
+        ("net.py", {"int8": True}, "`int8` must go with a path that ends in .onnx"),
+        ("net.py", {"rank": 3}, "`rank` must be from 1 to 2, but got rank=3"),
+    ],
+)
+def test_what_cannot_be_written(
+    studied, tmp_path: Path, name: str, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ArgumentError, match=message):
         export(studied, tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_missing_package_is_named(studied, tmp_path: Path,
-                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(
+    studied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ExportError, match=r"needs the package onnx: pip install 'light"):
         export(studied, tmp_path / "net.onnx")
@@ -326,11 +371,13 @@ def test_a_missing_package_is_named(studied, tmp_path: Path,
 
 
 def test_a_file_that_computes_something_else_is_not_left(
-        studied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    studied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lightsearch.exporting import writing
 
-    monkeypatch.setattr(writing, "_reader", lambda path: lambda images: torch.zeros(
-        len(images), 10))
+    monkeypatch.setattr(
+        writing, "_reader", lambda path: lambda images: torch.zeros(len(images), 10)
+    )
     with pytest.raises(ExportError, match=r"net.safetensors must give PyTorch's scores"):
         export(studied, tmp_path / "net.safetensors")
     assert not list(tmp_path.iterdir())
@@ -342,10 +389,11 @@ def test_files_that_are_no_network(studied, tmp_path: Path) -> None:
     for name in ("broken.onnx", "broken.pt2", "broken.safetensors"):
         (tmp_path / name).write_text("nothing")
     for name, message in (
-            ("bare.safetensors", "no design in its metadata"),
-            ("broken.safetensors", "a safetensors file must be readable"),
-            ("broken.onnx", "must be a model that onnxruntime runs"),
-            ("broken.pt2", "must be a program that torch.export wrote")):
+        ("bare.safetensors", "no design in its metadata"),
+        ("broken.safetensors", "a safetensors file must be readable"),
+        ("broken.onnx", "must be a model that onnxruntime runs"),
+        ("broken.pt2", "must be a program that torch.export wrote"),
+    ):
         with pytest.raises(ExportError, match=message):
             open_net(tmp_path / name)
     for name in ("net.txt", "none.onnx"):
@@ -368,31 +416,63 @@ def test_the_command_takes_a_row_from_its_study_or_trains_it(studied, tmp_path: 
     said = _run("export", str(tmp_path / "net.py"), "--leaderboard", str(studied.folder)).stdout
     assert "kept by the study, trial" in said and "360 have PyTorch's class" in said
     shutil.copy(studied.folder / "leaderboard.csv", tmp_path)
-    said = _run("export", str(tmp_path / "net.safetensors"), "--row", "2", "--leaderboard",
-                str(tmp_path / "leaderboard.csv"), "--fold").stdout
+    said = _run(
+        "export",
+        str(tmp_path / "net.safetensors"),
+        "--row",
+        "2",
+        "--leaderboard",
+        str(tmp_path / "leaderboard.csv"),
+        "--fold",
+    ).stdout
     assert said.startswith("its study is not here: the row is trained again")
     assert "with the accuracy of the row" in said
-    told = json.loads(_run("export", str(tmp_path / "net.safetensors"), "--json",
-                           "--leaderboard", str(studied.folder)).stdout)
+    told = json.loads(
+        _run(
+            "export",
+            str(tmp_path / "net.safetensors"),
+            "--json",
+            "--leaderboard",
+            str(studied.folder),
+        ).stdout
+    )
     assert told["accuracy"] == told["correct"] / 360
 
 
 def test_the_command_takes_what_train_saved(tmp_path: Path) -> None:
     saved = tmp_path / "best.safetensors"
-    printed = _run("train", "conv(6) maxpool gap linear(10)", "--dataset", "digits", "--epochs",
-                   "1", "--save", str(saved)).stdout
+    printed = _run(
+        "train",
+        "conv(6) maxpool gap linear(10)",
+        "--dataset",
+        "digits",
+        "--epochs",
+        "1",
+        "--save",
+        str(saved),
+    ).stdout
     said = _said(saved)
     assert "epoch 1 of 1, the last one trained" in said["protocol"]
     assert said["protocol"].split("%")[0] in printed
     _run("export", str(tmp_path / "net.py"), "--weights", str(saved))
     assert (tmp_path / "net.py").exists()
-    assert "must not be given with --row" in _run(
-        "export", "x.py", "--weights", str(saved), "--row", "1", code=2).stderr
+    assert (
+        "must not be given with --row"
+        in _run("export", "x.py", "--weights", str(saved), "--row", "1", code=2).stderr
+    )
 
 
 def test_what_was_selected_on_held_out_images_is_judged_by_them(tmp_path: Path) -> None:
-    asked = arguments(study=tmp_path / "s", space=SPACE, trials=1, epochs=2, target=0.1,
-                      select_on="val", val_size=300, slots=[InlineSlot()])
+    asked = arguments(
+        study=tmp_path / "s",
+        space=SPACE,
+        trials=1,
+        epochs=2,
+        target=0.1,
+        select_on="val",
+        val_size=300,
+        slots=[InlineSlot()],
+    )
     for _ in run(resolve(SearchSettings(**asked))):
         pass
     found = load_result(tmp_path / "s")

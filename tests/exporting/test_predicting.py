@@ -28,8 +28,13 @@ RECIPE = parse_recipe("recipe(lr=0.2,batch=64,ema=0.9)")
 
 def _net(data: DataSet, path: Path, epochs: int = 2) -> Path:
     """A network of a few epochs."""
-    task = Task(parse(f"conv(8) maxpool conv(12) gap linear({data.classes})"), RECIPE, lend(data),
-                epochs, seed=0)
+    task = Task(
+        parse(f"conv(8) maxpool conv(12) gap linear({data.classes})"),
+        RECIPE,
+        lend(data),
+        epochs,
+        seed=0,
+    )
     state, results = None, []
     for epoch in range(1, epochs + 1):
         state, result = run_epoch(task, state, epoch)
@@ -95,17 +100,26 @@ def _in_colours(image: Image.Image) -> Image.Image:
     return image.convert("RGB") if image.getpixel((3, 3)) else image.convert("P")
 
 
-@pytest.mark.parametrize(("form", "inverted"), [
-    (_upright, False), (_on_paper, True), (_see_through, True), (_in_16_bits, False),
-    (_in_colours, False), (_large, False)])
+@pytest.mark.parametrize(
+    ("form", "inverted"),
+    [
+        (_upright, False),
+        (_on_paper, True),
+        (_see_through, True),
+        (_in_16_bits, False),
+        (_in_colours, False),
+        (_large, False),
+    ],
+)
 def test_other_forms_of_the_same_image(form, inverted, net, tmp_path: Path) -> None:
     known = _by_hand(net)
     for index, pixels in enumerate(_digits()):
         form(Image.fromarray(pixels)).save(tmp_path / "one.png")
         (one,) = predict(net, tmp_path / "one.png")
         assert one.inverted is inverted
-        torch.testing.assert_close(torch.tensor(one.probabilities), known[index], atol=1e-5,
-                                   rtol=1e-5)
+        torch.testing.assert_close(
+            torch.tensor(one.probabilities), known[index], atol=1e-5, rtol=1e-5
+        )
 
 
 def test_a_small_image_is_enlarged_smoothly(net: Path, tmp_path: Path) -> None:
@@ -131,7 +145,8 @@ def test_a_narrow_image_is_padded_in_the_colour_of_its_border(net: Path, tmp_pat
     digit[2:6, 1:3] = 240
     Image.fromarray(digit).save(tmp_path / "narrow.png")
     Image.fromarray(np.pad(digit, ((0, 0), (2, 2)), constant_values=9)).save(
-        tmp_path / "square.png")
+        tmp_path / "square.png"
+    )
     narrow, square = predict(net, tmp_path)
     assert narrow.probabilities == square.probabilities and not narrow.inverted
 
@@ -175,8 +190,9 @@ def test_the_command(net: Path, tmp_path: Path) -> None:
     heads, line = result.stdout.splitlines()
     assert heads.split() == ["image", "class", "probability"]
     assert line.split()[1] == str(label) and line.endswith("inverted")
-    result = CliRunner().invoke(main, ["predict", str(net), str(tmp_path), "--no-invert",
-                                       "--json"])
+    result = CliRunner().invoke(
+        main, ["predict", str(net), str(tmp_path), "--no-invert", "--json"]
+    )
     (told,) = json.loads(result.stdout)
     assert told["inverted"] is False and sum(told["probabilities"]) == pytest.approx(1)
     result = CliRunner().invoke(main, ["predict", str(net), "none.png"])

@@ -45,8 +45,13 @@ from lightsearch.network.modules import (
 )
 
 torch.set_num_threads(1)
-few = settings(deadline=None, max_examples=50, database=None, derandomize=True,
-               suppress_health_check=list(HealthCheck))
+few = settings(
+    deadline=None,
+    max_examples=50,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 many = settings(few, max_examples=600)
 bare_conv = partial(conv, norm="none", act="none")
 
@@ -74,7 +79,9 @@ def _check_against_torch(design: Seq, shape: tuple[int, int, int]) -> None:
         assert tuple(layers[str(index)].output_size) == (1, *step.shape)
     rows = costed.rows
     assert (sum(row.params for row in rows), sum(row.macs for row in rows)) == (
-        costed.params, costed.macs)
+        costed.params,
+        costed.macs,
+    )
 
 
 @few
@@ -184,20 +191,28 @@ def test_no_receptive_field_is_wider_than_computed(one: Drawn) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("make", "check"), [
-    (local, _check_field), (valid, _check_last_field), (loose, _check_no_wider),
-])
+@pytest.mark.parametrize(
+    ("make", "check"),
+    [
+        (local, _check_field),
+        (valid, _check_last_field),
+        (loose, _check_no_wider),
+    ],
+)
 @many
 @given(data=st.data())
 def test_receptive_fields_of_many_designs(make: Make, check: Any, data: st.DataObject) -> None:
     check(*data.draw(drawn(make)))
 
 
-@pytest.mark.parametrize(("body", "size", "field"), [
-    (bare_conv(1, kernel=1, stride=2, padding=0), 9, 2),  # output 1: body at 2, shortcut at 1
-    (bare_conv(1, kernel=3, stride=3, padding=0), 11, 3),
-    (avgpool(2), 20, 2),
-])
+@pytest.mark.parametrize(
+    ("body", "size", "field"),
+    [
+        (bare_conv(1, kernel=1, stride=2, padding=0), 9, 2),  # output 1: body at 2, shortcut at 1
+        (bare_conv(1, kernel=3, stride=3, padding=0), 11, 3),
+        (avgpool(2), 20, 2),
+    ],
+)
 def test_a_resized_shortcut_may_reach_beyond_its_body(body: Any, size: int, field: int) -> None:
     design, shape = seq(residual(seq(body))), (1, size, size)
     output, images = _run_positive(design, shape)
@@ -233,8 +248,9 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = 0
         self.known = {weight.untyped_storage()._cdata for weight in module.parameters()}
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (),
-                           kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         results = function(*args, **(kwargs or {}))
         for result in results if isinstance(results, tuple) else (results,):
             if isinstance(result, Tensor) and result.is_floating_point():
@@ -267,8 +283,9 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool) -> bool:
         return shared
     if isinstance(module, ResidualAdd):
         return _run_residual(module, cell)
-    if isinstance(module, nn.Conv2d | FlatLinear | nn.AvgPool2d | nn.MaxPool2d
-                  | nn.AdaptiveAvgPool2d):
+    if isinstance(
+        module, nn.Conv2d | FlatLinear | nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
+    ):
         cell[0] = module(cell[0])
         return False
     if shared:
@@ -279,8 +296,16 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool) -> bool:
         hidden = module.reduce(cell[0].mean((2, 3), keepdim=True)).relu_()
         cell[0].mul_(module.expand(hidden).sigmoid_())
     else:  # elementwise, so in place
-        assert isinstance(module, nn.BatchNorm2d | nn.Dropout | nn.Dropout2d | nn.ReLU | nn.GELU
-                          | nn.SiLU | nn.Hardswish)
+        assert isinstance(
+            module,
+            nn.BatchNorm2d
+            | nn.Dropout
+            | nn.Dropout2d
+            | nn.ReLU
+            | nn.GELU
+            | nn.SiLU
+            | nn.Hardswish,
+        )
         cell[0].mul_(1.0)
     return False
 
@@ -320,29 +345,38 @@ def test_activation_bytes_of_many_designs(one: Drawn) -> None:
     assert cost(*one).activation_bytes == _peak(*one)
 
 
-@pytest.mark.parametrize(("design", "values"), [
-    (seq(), 100),
-    (seq(conv(4)), 100 + 400),
-    (seq(conv(4), conv(2)), 400 + 200),
-    (seq(separable(8, inner=True)), 100 + 800),
-    (seq(maxpool(2)), 100 + 25),
-    (seq(linear(7)), 107),
-    (seq(gate()), 101),
-    (seq(residual(seq(conv(1)))), 200),
-    (seq(residual(seq(conv(4), conv(1)))), 100 + 400 + 100),
-    # while the 1x1 of the separable layer runs, the residual's input waits
-    (seq(residual(seq(separable(8)), shortcut="project")), 800 + 100 + 800),
-    (seq(residual(seq(separable(8), conv(1)))), 100 + 800 + 100),
-    (seq(residual(seq(separable(2), conv(1)))), 100 + 100 + 200),
-    # a gate must not scale the residual's input itself
-    (seq(residual(seq(gate()))), 100 + 100 + 1),
-    (seq(residual(seq(dropout(0.5)))), 200),
-    # the input, the body's output, and the input resized to it
-    (seq(residual(seq(conv(1, padding=0)))), 100 + 64 + 64),
-    # the outer input waits while the inner one is resized and projected: 100 + 2 * 192 + 64
-    (seq(residual(seq(residual(seq(conv(3, padding=0)), shortcut="project")),
-                  shortcut="project")), 100 + 64 + 192 + 192),
-])
+@pytest.mark.parametrize(
+    ("design", "values"),
+    [
+        (seq(), 100),
+        (seq(conv(4)), 100 + 400),
+        (seq(conv(4), conv(2)), 400 + 200),
+        (seq(separable(8, inner=True)), 100 + 800),
+        (seq(maxpool(2)), 100 + 25),
+        (seq(linear(7)), 107),
+        (seq(gate()), 101),
+        (seq(residual(seq(conv(1)))), 200),
+        (seq(residual(seq(conv(4), conv(1)))), 100 + 400 + 100),
+        # while the 1x1 of the separable layer runs, the residual's input waits
+        (seq(residual(seq(separable(8)), shortcut="project")), 800 + 100 + 800),
+        (seq(residual(seq(separable(8), conv(1)))), 100 + 800 + 100),
+        (seq(residual(seq(separable(2), conv(1)))), 100 + 100 + 200),
+        # a gate must not scale the residual's input itself
+        (seq(residual(seq(gate()))), 100 + 100 + 1),
+        (seq(residual(seq(dropout(0.5)))), 200),
+        # the input, the body's output, and the input resized to it
+        (seq(residual(seq(conv(1, padding=0)))), 100 + 64 + 64),
+        # the outer input waits while the inner one is resized and projected: 100 + 2 * 192 + 64
+        (
+            seq(
+                residual(
+                    seq(residual(seq(conv(3, padding=0)), shortcut="project")), shortcut="project"
+                )
+            ),
+            100 + 64 + 192 + 192,
+        ),
+    ],
+)
 def test_worked_activation_memory(design: Seq, values: int) -> None:
     spent = cost(design, (1, 10, 10))
     assert spent.activation_bytes == 4 * values
@@ -352,32 +386,43 @@ def test_worked_activation_memory(design: Seq, values: int) -> None:
 # Fingerprints ------------------------------------------------------------------------------------
 
 
-
-
-@pytest.mark.parametrize(("one", "other", "shape"), [
-    (seq(conv(8), avgpool(6)), seq(conv(8), gap()), (1, 6, 6)),
-    (seq(conv(8), avgpool(6, stride=1)), seq(conv(8), avgpool(6)), (1, 6, 6)),
-    (seq(conv(8), gap(), gap()), seq(conv(8), gap()), (1, 6, 6)),
-    (seq(conv(8), maxpool(1)), seq(conv(8)), (1, 6, 6)),
-    (seq(separable(8)), seq(depthwise(norm="none", act="none"), conv(8, kernel=1)), (3, 9, 9)),
-    (seq(separable(8, inner=True)), seq(depthwise(), conv(8, kernel=1)), (3, 9, 9)),
-    (seq(conv(8, kernel=6, padding=0, bias=True, norm="none", act="none")), seq(linear(8)),
-     (2, 6, 6)),
-    (seq(gap(), conv(8, kernel=1, bias=True, norm="none")), seq(gap(), linear(8, act="relu")),
-     (2, 6, 6)),
-    (seq(gap(), linear(4), dropout(0.1)), seq(gap(), linear(4), dropout(0.1, per="channel")),
-     (2, 6, 6)),
-    (seq(conv(8, dropout=0.1)), seq(conv(8), dropout(0.1)), (1, 6, 6)),
-    (seq(conv(8), dropout(0.0)), seq(conv(8)), (1, 6, 6)),
-    (seq(conv(4, groups=1)), seq(depthwise(multiplier=4)), (1, 6, 6)),
-    (seq(depthwise()), seq(conv(3, groups=3)), (3, 6, 6)),
-    (seq(maxpool(6)), seq(maxpool(6, stride=2)), (3, 6, 6)),
-    (seq(maxpool(5, stride=2)), seq(maxpool(5, stride=3)), (3, 6, 6)),
-    (seq(maxpool(1, stride=2)), seq(avgpool(1, stride=2)), (3, 6, 6)),
-    (seq(residual(seq(conv(1), avgpool(1)))), seq(residual(seq(conv(1)))), (1, 6, 6)),
-])
-def test_equal_networks_have_equal_fingerprints(one: Seq, other: Seq,
-                                                shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(
+    ("one", "other", "shape"),
+    [
+        (seq(conv(8), avgpool(6)), seq(conv(8), gap()), (1, 6, 6)),
+        (seq(conv(8), avgpool(6, stride=1)), seq(conv(8), avgpool(6)), (1, 6, 6)),
+        (seq(conv(8), gap(), gap()), seq(conv(8), gap()), (1, 6, 6)),
+        (seq(conv(8), maxpool(1)), seq(conv(8)), (1, 6, 6)),
+        (seq(separable(8)), seq(depthwise(norm="none", act="none"), conv(8, kernel=1)), (3, 9, 9)),
+        (seq(separable(8, inner=True)), seq(depthwise(), conv(8, kernel=1)), (3, 9, 9)),
+        (
+            seq(conv(8, kernel=6, padding=0, bias=True, norm="none", act="none")),
+            seq(linear(8)),
+            (2, 6, 6),
+        ),
+        (
+            seq(gap(), conv(8, kernel=1, bias=True, norm="none")),
+            seq(gap(), linear(8, act="relu")),
+            (2, 6, 6),
+        ),
+        (
+            seq(gap(), linear(4), dropout(0.1)),
+            seq(gap(), linear(4), dropout(0.1, per="channel")),
+            (2, 6, 6),
+        ),
+        (seq(conv(8, dropout=0.1)), seq(conv(8), dropout(0.1)), (1, 6, 6)),
+        (seq(conv(8), dropout(0.0)), seq(conv(8)), (1, 6, 6)),
+        (seq(conv(4, groups=1)), seq(depthwise(multiplier=4)), (1, 6, 6)),
+        (seq(depthwise()), seq(conv(3, groups=3)), (3, 6, 6)),
+        (seq(maxpool(6)), seq(maxpool(6, stride=2)), (3, 6, 6)),
+        (seq(maxpool(5, stride=2)), seq(maxpool(5, stride=3)), (3, 6, 6)),
+        (seq(maxpool(1, stride=2)), seq(avgpool(1, stride=2)), (3, 6, 6)),
+        (seq(residual(seq(conv(1), avgpool(1)))), seq(residual(seq(conv(1)))), (1, 6, 6)),
+    ],
+)
+def test_equal_networks_have_equal_fingerprints(
+    one: Seq, other: Seq, shape: tuple[int, int, int]
+) -> None:
     assert fingerprint(one, shape) == fingerprint(other, shape)
     _check_same_outputs(one, other, shape)
 
@@ -386,8 +431,9 @@ def _check_same_outputs(one: Seq, other: Seq, shape: tuple[int, int, int]) -> No
     first, second = build(one, shape).double(), build(other, shape).double()
     mine = [p for p in first.state_dict().values()]
     weights = dict(zip(second.state_dict(), mine, strict=True))
-    second.load_state_dict({name: value.reshape(second.state_dict()[name].shape)
-                            for name, value in weights.items()})
+    second.load_state_dict(
+        {name: value.reshape(second.state_dict()[name].shape) for name, value in weights.items()}
+    )
     images = torch.randn(3, *shape, dtype=torch.double)
     for training in (False, True):
         results = []
@@ -397,36 +443,42 @@ def _check_same_outputs(one: Seq, other: Seq, shape: tuple[int, int, int]) -> No
         torch.testing.assert_close(results[0], results[1], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize(("one", "other"), [
-    (seq(conv(8)), seq(conv(9))),
-    (seq(conv(8)), seq(conv(8, kernel=5))),
-    (seq(conv(8)), seq(conv(8, stride=2))),
-    (seq(conv(8)), seq(conv(8, padding=0))),
-    (seq(conv(8)), seq(conv(8, bias=True))),
-    (seq(conv(8)), seq(conv(8, norm="none"))),
-    (seq(conv(8)), seq(conv(8, act="gelu"))),
-    (seq(conv(8)), seq(conv(8, order="act-norm"))),
-    (seq(conv(8)), seq(conv(8, dropout=0.1))),
-    (seq(conv(8, dropout=0.1)), seq(conv(8, dropout=0.2))),
-    (seq(conv(8, dropout=0.1)), seq(conv(8, dropout=0.1, per="channel"))),
-    (seq(conv(8)), seq(conv(8, groups=2))),
-    (seq(conv(8)), seq(separable(8))),
-    (seq(separable(8)), seq(separable(8, inner=True))),
-    (seq(maxpool()), seq(avgpool())),
-    (seq(maxpool()), seq(maxpool(2, stride=1))),
-    (seq(maxpool()), seq(maxpool(2, padding=1))),
-    (seq(avgpool(3, padding=1)), seq(gap())),
-    (seq(conv(4)), seq(residual(seq(conv(4)), shortcut="project"))),
-    (seq(residual(seq(conv(4)))), seq(residual(seq(conv(4)), shortcut="project"))),
-    (seq(residual(seq(conv(4)))), seq(residual(seq(conv(4)), act="relu"))),
-    (seq(residual(seq(conv(4), conv(4)))), seq(residual(seq(conv(4))), residual(seq(conv(4))))),
-    (seq(conv(8), gate()), seq(conv(8), se())),
-    (seq(se(1)), seq(se(2))),
-    (seq(linear(8)), seq(linear(8, bias=False))),
-    (seq(linear(8)), seq(linear(8, act="relu"))),
-    (seq(conv(8), maxpool()), seq(maxpool(), conv(8))),
-    (seq(), seq(gate())),
-])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (seq(conv(8)), seq(conv(9))),
+        (seq(conv(8)), seq(conv(8, kernel=5))),
+        (seq(conv(8)), seq(conv(8, stride=2))),
+        (seq(conv(8)), seq(conv(8, padding=0))),
+        (seq(conv(8)), seq(conv(8, bias=True))),
+        (seq(conv(8)), seq(conv(8, norm="none"))),
+        (seq(conv(8)), seq(conv(8, act="gelu"))),
+        (seq(conv(8)), seq(conv(8, order="act-norm"))),
+        (seq(conv(8)), seq(conv(8, dropout=0.1))),
+        (seq(conv(8, dropout=0.1)), seq(conv(8, dropout=0.2))),
+        (seq(conv(8, dropout=0.1)), seq(conv(8, dropout=0.1, per="channel"))),
+        (seq(conv(8)), seq(conv(8, groups=2))),
+        (seq(conv(8)), seq(separable(8))),
+        (seq(separable(8)), seq(separable(8, inner=True))),
+        (seq(maxpool()), seq(avgpool())),
+        (seq(maxpool()), seq(maxpool(2, stride=1))),
+        (seq(maxpool()), seq(maxpool(2, padding=1))),
+        (seq(avgpool(3, padding=1)), seq(gap())),
+        (seq(conv(4)), seq(residual(seq(conv(4)), shortcut="project"))),
+        (seq(residual(seq(conv(4)))), seq(residual(seq(conv(4)), shortcut="project"))),
+        (seq(residual(seq(conv(4)))), seq(residual(seq(conv(4)), act="relu"))),
+        (
+            seq(residual(seq(conv(4), conv(4)))),
+            seq(residual(seq(conv(4))), residual(seq(conv(4)))),
+        ),
+        (seq(conv(8), gate()), seq(conv(8), se())),
+        (seq(se(1)), seq(se(2))),
+        (seq(linear(8)), seq(linear(8, bias=False))),
+        (seq(linear(8)), seq(linear(8, act="relu"))),
+        (seq(conv(8), maxpool()), seq(maxpool(), conv(8))),
+        (seq(), seq(gate())),
+    ],
+)
 def test_different_networks_have_different_fingerprints(one: Seq, other: Seq) -> None:
     assert fingerprint(one, (4, 8, 8)) != fingerprint(other, (4, 8, 8))
 
@@ -438,13 +490,27 @@ def test_fingerprint_depends_on_the_shape_and_not_on_the_run() -> None:
 
 def test_equal_fingerprints_mean_equal_outputs() -> None:
     """Compare every pair with one fingerprint, among all short designs of a menu of synonyms."""
-    menu = (conv(2, kernel=1), conv(2, kernel=3, padding=0), depthwise(kernel=1, norm="none",
-            act="none"), separable(2, kernel=1), maxpool(1), maxpool(2), avgpool(2),
-            maxpool(2, stride=1), avgpool(3, stride=2), gap(), linear(2),
-            linear(2, bias=False, act="relu"), conv(2, kernel=1, norm="none"), dropout(0.1),
-            dropout(0.1, per="channel"), gate(),
-            residual(seq(conv(2, kernel=1))), residual(seq(conv(2, kernel=3, padding=0))),
-            residual(seq(gap(), linear(2))))
+    menu = (
+        conv(2, kernel=1),
+        conv(2, kernel=3, padding=0),
+        depthwise(kernel=1, norm="none", act="none"),
+        separable(2, kernel=1),
+        maxpool(1),
+        maxpool(2),
+        avgpool(2),
+        maxpool(2, stride=1),
+        avgpool(3, stride=2),
+        gap(),
+        linear(2),
+        linear(2, bias=False, act="relu"),
+        conv(2, kernel=1, norm="none"),
+        dropout(0.1),
+        dropout(0.1, per="channel"),
+        gate(),
+        residual(seq(conv(2, kernel=1))),
+        residual(seq(conv(2, kernel=3, padding=0))),
+        residual(seq(gap(), linear(2))),
+    )
     groups: dict[str, list[Seq]] = {}
     for design in (seq(a, b, c) for a in (conv(2), avgpool(2), gap()) for b in menu for c in menu):
         try:
@@ -460,52 +526,79 @@ def test_equal_fingerprints_mean_equal_outputs() -> None:
 # Refusals, rows, budgets -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("design", "message"), [
-    (seq(conv(8), maxpool(), conv(8, kernel=5, padding=0)),
-     r"`kernel` must fit its padded input, but got kernel=5 with padding=0 on an input "
-     r"of 3x4 at \[2\]$"),
-    (seq(maxpool(7)), r"`kernel` must fit its padded input, .* at \[0\]$"),
-    (seq(depthwise(kernel=8, padding=0)), r"`kernel` must fit .* at \[0\]$"),
-    (seq(separable(4, kernel=8, padding=0)), r"`kernel` must fit .* at \[0\]$"),
-    (seq(conv(8, groups=4)), r"`groups` must divide the input channels, but got groups=4 with 2 "
-                             r"channels at \[0\]$"),
-    (seq(conv(3, groups=2)), r"`groups` must divide the output channels, but got groups=2 with 3 "
-                             r"channels at \[0\]$"),
-    (seq(gap(), residual(seq(conv(8)))), r"`shortcut` must be 'project' where the channels "
-     r"differ, but got 'identity' from 2 to 8 channels at \[1\]$"),
-    (seq(conv(8), residual(seq(conv(8), residual(seq(gap(), conv(8, kernel=3, padding=0)))))),
-     r"`kernel` must fit .* on an input of 1x1 at body\[1\].*at \[1\]$"),
-    (seq(conv(8), conv(oneof(8, 16))), r"must have no choices left .* at \[1\]$"),
-    (seq(oneof(conv(8), conv(16))), r"must have no choices left, .* at \[0\]$"),
-])
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        (
+            seq(conv(8), maxpool(), conv(8, kernel=5, padding=0)),
+            r"`kernel` must fit its padded input, but got kernel=5 with padding=0 on an input "
+            r"of 3x4 at \[2\]$",
+        ),
+        (seq(maxpool(7)), r"`kernel` must fit its padded input, .* at \[0\]$"),
+        (seq(depthwise(kernel=8, padding=0)), r"`kernel` must fit .* at \[0\]$"),
+        (seq(separable(4, kernel=8, padding=0)), r"`kernel` must fit .* at \[0\]$"),
+        (
+            seq(conv(8, groups=4)),
+            r"`groups` must divide the input channels, but got groups=4 with 2 "
+            r"channels at \[0\]$",
+        ),
+        (
+            seq(conv(3, groups=2)),
+            r"`groups` must divide the output channels, but got groups=2 with 3 "
+            r"channels at \[0\]$",
+        ),
+        (
+            seq(gap(), residual(seq(conv(8)))),
+            r"`shortcut` must be 'project' where the channels "
+            r"differ, but got 'identity' from 2 to 8 channels at \[1\]$",
+        ),
+        (
+            seq(
+                conv(8), residual(seq(conv(8), residual(seq(gap(), conv(8, kernel=3, padding=0)))))
+            ),
+            r"`kernel` must fit .* on an input of 1x1 at body\[1\].*at \[1\]$",
+        ),
+        (seq(conv(8), conv(oneof(8, 16))), r"must have no choices left .* at \[1\]$"),
+        (seq(oneof(conv(8), conv(16))), r"must have no choices left, .* at \[0\]$"),
+    ],
+)
 def test_a_layer_that_does_not_fit_is_refused_with_its_place(design: Seq, message: str) -> None:
     for judge in (cost, build, fingerprint):
         with pytest.raises(DesignError, match=message):
             judge(design, (2, 6, 8))
 
 
-@pytest.mark.parametrize(("design", "message"), [
-    (seq(conv(8), gap(), linear(9)),
-     r"the output must be 10x1x1, one value a class, but got 9x1x1 at \[2\]$"),
-    (seq(conv(10)), r"but got 10x28x28 at \[0\]$"),
-    (seq(), r"but got 1x28x28 at the input$"),
-])
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        (
+            seq(conv(8), gap(), linear(9)),
+            r"the output must be 10x1x1, one value a class, but got 9x1x1 at \[2\]$",
+        ),
+        (seq(conv(10)), r"but got 10x28x28 at \[0\]$"),
+        (seq(), r"but got 1x28x28 at the input$"),
+    ],
+)
 def test_output_that_is_not_the_class_count(design: Seq, message: str) -> None:
     with pytest.raises(DesignError, match=message):
         cost(design, classes=10)
     cost(design)
 
 
-@pytest.mark.parametrize("shape", [(1, 28), (0, 28, 28), (1, 28.0, 28), (1, 28, 28, 1),
-                                   (True, 2, 2), None])
+@pytest.mark.parametrize(
+    "shape", [(1, 28), (0, 28, 28), (1, 28.0, 28), (1, 28, 28, 1), (True, 2, 2), None]
+)
 def test_invalid_shapes_are_refused(shape: Any) -> None:
     with pytest.raises(ArgumentError, match="`shape` must be three integers >= 1"):
         cost(seq(conv(8)), shape)
 
 
 def test_rows_of_a_residual_name_their_places() -> None:
-    design = seq(conv(4), residual(seq(conv(8, padding=0), residual(seq(conv(8)))),
-                                   shortcut="project"), gap())
+    design = seq(
+        conv(4),
+        residual(seq(conv(8, padding=0), residual(seq(conv(8)))), shortcut="project"),
+        gap(),
+    )
     rows = cost(design, (1, 8, 8)).rows
     assert [(row.place, row.params, row.shape, row.receptive_field) for row in rows] == [
         ("[0]", 36 + 8, (4, 8, 8), 3),
@@ -541,6 +634,9 @@ def test_budget_caps_are_inclusive_and_named() -> None:
 @pytest.mark.parametrize("name", ["params", "macs", "activation_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 8e3, True, "8000"])
 def test_budget_refuses_invalid_caps(name: str, value: Any) -> None:
-    with pytest.raises(ArgumentError, match=rf"`budget.{name}` must be an integer >= 1 or None, "
-                                            rf"but got {name}={value!r}"):
+    with pytest.raises(
+        ArgumentError,
+        match=rf"`budget.{name}` must be an integer >= 1 or None, "
+        rf"but got {name}={value!r}",
+    ):
         Budget(**{name: value})

@@ -52,36 +52,65 @@ def _module(*layers: Layer) -> nn.Sequential:
 
 
 def test_state_keys_say_where_a_weight_belongs() -> None:
-    module = _module(conv(4, bias=True), separable(4, inner=True), residual(
-        seq(depthwise(), residual(seq(conv(2)), shortcut="project")), shortcut="project"),
-        se(), linear(3))
+    module = _module(
+        conv(4, bias=True),
+        separable(4, inner=True),
+        residual(seq(depthwise(), residual(seq(conv(2)), shortcut="project")), shortcut="project"),
+        se(),
+        linear(3),
+    )
     assert [name for name, _ in module.named_parameters()] == [
-        "0.conv.weight", "0.conv.bias", "0.norm.weight", "0.norm.bias",
-        "1.depthwise.weight", "1.norm1.weight", "1.norm1.bias", "1.pointwise.weight",
-        "1.norm.weight", "1.norm.bias",
-        "2.add.body.0.conv.weight", "2.add.body.0.norm.weight", "2.add.body.0.norm.bias",
-        "2.add.body.1.add.body.0.conv.weight", "2.add.body.1.add.body.0.norm.weight",
-        "2.add.body.1.add.body.0.norm.bias", "2.add.body.1.add.project.weight",
+        "0.conv.weight",
+        "0.conv.bias",
+        "0.norm.weight",
+        "0.norm.bias",
+        "1.depthwise.weight",
+        "1.norm1.weight",
+        "1.norm1.bias",
+        "1.pointwise.weight",
+        "1.norm.weight",
+        "1.norm.bias",
+        "2.add.body.0.conv.weight",
+        "2.add.body.0.norm.weight",
+        "2.add.body.0.norm.bias",
+        "2.add.body.1.add.body.0.conv.weight",
+        "2.add.body.1.add.body.0.norm.weight",
+        "2.add.body.1.add.body.0.norm.bias",
+        "2.add.body.1.add.project.weight",
         "2.add.project.weight",
-        "3.se.reduce.weight", "3.se.reduce.bias", "3.se.expand.weight", "3.se.expand.bias",
-        "4.linear.weight", "4.linear.bias",
+        "3.se.reduce.weight",
+        "3.se.reduce.bias",
+        "3.se.expand.weight",
+        "3.se.expand.bias",
+        "4.linear.weight",
+        "4.linear.bias",
     ]
 
 
-@pytest.mark.parametrize(("layer", "names", "kinds"), [
-    (conv(4, dropout=0.25), ["conv", "norm", "act", "drop"],
-     [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Dropout]),
-    (conv(4, order="act-norm", dropout=0.25, per="channel", act="gelu"),
-     ["conv", "act", "norm", "drop"], [nn.Conv2d, nn.GELU, nn.BatchNorm2d, nn.Dropout2d]),
-    (conv(4, norm="none", act="silu"), ["conv", "act"], [nn.Conv2d, nn.SiLU]),
-    (conv(4, norm="none", act="hardswish"), ["conv", "act"], [nn.Conv2d, nn.Hardswish]),
-    (maxpool(3, stride=2, padding=1), ["pool"], [nn.MaxPool2d]),
-    (avgpool(2), ["pool"], [nn.AvgPool2d]),
-    (gap(), ["pool"], [nn.AdaptiveAvgPool2d]),
-    (dropout(0.25), ["drop"], [nn.Dropout]),
-])
-def test_a_layer_is_made_of_named_operations(layer: Layer, names: list[str],
-                                             kinds: list[type[nn.Module]]) -> None:
+@pytest.mark.parametrize(
+    ("layer", "names", "kinds"),
+    [
+        (
+            conv(4, dropout=0.25),
+            ["conv", "norm", "act", "drop"],
+            [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Dropout],
+        ),
+        (
+            conv(4, order="act-norm", dropout=0.25, per="channel", act="gelu"),
+            ["conv", "act", "norm", "drop"],
+            [nn.Conv2d, nn.GELU, nn.BatchNorm2d, nn.Dropout2d],
+        ),
+        (conv(4, norm="none", act="silu"), ["conv", "act"], [nn.Conv2d, nn.SiLU]),
+        (conv(4, norm="none", act="hardswish"), ["conv", "act"], [nn.Conv2d, nn.Hardswish]),
+        (maxpool(3, stride=2, padding=1), ["pool"], [nn.MaxPool2d]),
+        (avgpool(2), ["pool"], [nn.AvgPool2d]),
+        (gap(), ["pool"], [nn.AdaptiveAvgPool2d]),
+        (dropout(0.25), ["drop"], [nn.Dropout]),
+    ],
+)
+def test_a_layer_is_made_of_named_operations(
+    layer: Layer, names: list[str], kinds: list[type[nn.Module]]
+) -> None:
     (child, *_) = _module(layer).children()
     assert [name for name, _ in child.named_children()] == names
     assert [type(operation) for operation in child.children()] == kinds
@@ -96,9 +125,14 @@ def test_convolution_fields_reach_the_module() -> None:
     (child, *_) = _module(conv(6, kernel=4, stride=3, padding=2, groups=2, bias=True)).children()
     convolution = child.get_submodule("conv")
     assert isinstance(convolution, nn.Conv2d)
-    assert (convolution.in_channels, convolution.out_channels, convolution.kernel_size,
-            convolution.stride, convolution.padding, convolution.groups) == (
-        4, 6, (4, 4), (3, 3), (2, 2), 2)
+    assert (
+        convolution.in_channels,
+        convolution.out_channels,
+        convolution.kernel_size,
+        convolution.stride,
+        convolution.padding,
+        convolution.groups,
+    ) == (4, 6, (4, 4), (3, 3), (2, 2), 2)
     assert convolution.bias is not None
 
 
@@ -113,7 +147,7 @@ def test_squeeze_excitation_by_hand() -> None:
     weights = dict(module.named_parameters())
     assert weights["0.se.reduce.weight"].shape == (2, 4, 1, 1)
     means = IMAGES.sum((2, 3)) / 63
-    hidden = (means @ weights["0.se.reduce.weight"].flatten(1).T + weights["0.se.reduce.bias"])
+    hidden = means @ weights["0.se.reduce.weight"].flatten(1).T + weights["0.se.reduce.bias"]
     scales = hidden.clamp(min=0) @ weights["0.se.expand.weight"].flatten(1).T
     scales = torch.sigmoid(scales + weights["0.se.expand.bias"])
     torch.testing.assert_close(module(IMAGES), IMAGES * scales[:, :, None, None])
@@ -133,8 +167,9 @@ def test_residuals_by_hand() -> None:
     expected = torch.relu(functional.conv2d(IMAGES, kernel, padding=1) + IMAGES)
     torch.testing.assert_close(module(IMAGES), expected)
 
-    module = _module(residual(seq(conv(5, padding=0, norm="none", act="none")),
-                              shortcut="project"))
+    module = _module(
+        residual(seq(conv(5, padding=0, norm="none", act="none")), shortcut="project")
+    )
     kernel, project = module.parameters()
     rows = [index * 7 // 5 for index in range(5)]
     columns = [index * 9 // 7 for index in range(7)]
@@ -150,8 +185,13 @@ def test_output_is_flat_only_from_one_pixel() -> None:
     assert build(seq(), (4, 7, 9))(IMAGES) is IMAGES
 
 
-@settings(deadline=None, max_examples=50, database=None, derandomize=True,
-          suppress_health_check=list(HealthCheck))
+@settings(
+    deadline=None,
+    max_examples=50,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 @given(drawn(nasty))
 def test_built_modules_train_and_their_state_survives(one: Drawn) -> None:
     design, shape = one
@@ -174,16 +214,24 @@ def test_no_parts_are_shared_between_equal_layers() -> None:
 
 def test_summary_is_the_table_of_torchinfo() -> None:
     text = summary(seq(conv(8, kernel=1), residual(seq(conv(8))), gap(), linear(10)), (3, 12, 12))
-    for piece in ("Total params: 722", "ResidualAdd (add)", "Conv2d (conv)", "[1, 8, 12, 12]",
-                  "[1, 10]"):
+    for piece in (
+        "Total params: 722",
+        "ResidualAdd (add)",
+        "Conv2d (conv)",
+        "[1, 8, 12, 12]",
+        "[1, 10]",
+    ):
         assert piece in text
 
 
-@pytest.mark.parametrize(("design", "message"), [
-    (seq(conv(8), maxpool(9)), r"`kernel` must fit its padded input, .* at \[1\]"),
-    (seq(conv(3, groups=2)), r"`groups` must divide the output channels, .* at \[0\]"),
-    (seq(residual(seq(conv(9)))), r"`shortcut` must be 'project' .* at \[0\]"),
-])
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        (seq(conv(8), maxpool(9)), r"`kernel` must fit its padded input, .* at \[1\]"),
+        (seq(conv(3, groups=2)), r"`groups` must divide the output channels, .* at \[0\]"),
+        (seq(residual(seq(conv(9)))), r"`shortcut` must be 'project' .* at \[0\]"),
+    ],
+)
 def test_a_layer_that_does_not_fit_is_refused(design: Seq, message: str) -> None:
     with pytest.raises(DesignError, match=message):
         build(design, (4, 7, 9))
@@ -251,8 +299,11 @@ class Lonely(Layer):
 @pytest.mark.usefixtures("registry")
 def test_invalid_registrations_are_refused() -> None:
     wrong: Any = dict
-    with pytest.raises(ArgumentError, match=r"`cls` must be a class derived from Layer, but got "
-                                            r"cls=<class 'dict'>"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"`cls` must be a class derived from Layer, but got "
+        r"cls=<class 'dict'>",
+    ):
         register("lonely", wrong, cost=_scaled_cost, module=ScaledModule)
     for field in ("cost", "module"):
         arguments: dict[str, Any] = {"cost": _scaled_cost, "module": ScaledModule, field: 3}
@@ -275,17 +326,25 @@ def test_a_kind_needs_a_module_to_be_built() -> None:
         build(seq(Lonely()))
     wrong: Any = lambda layer, shape: 3  # noqa: E731
     register_module(Lonely, wrong)
-    with pytest.raises(DesignError, match=r"the module of layer kind 'lonely' must be an "
-                                          r"nn\.Module, but got 3"):
+    with pytest.raises(
+        DesignError,
+        match=r"the module of layer kind 'lonely' must be an "
+        r"nn\.Module, but got 3",
+    ):
         build(seq(Lonely()))
 
 
 @pytest.mark.usefixtures("registry")
 def test_a_module_must_have_the_parameters_that_its_cost_says() -> None:
-    register("lonely", Lonely, cost=lambda layer, shape: Local(shape, params=3),
-             module=lambda layer, shape: nn.Conv2d(shape[0], shape[0], 1, bias=False))
-    with pytest.raises(DesignError, match="must have as many parameters as its cost says, 3, but "
-                                          "has 16"):
+    register(
+        "lonely",
+        Lonely,
+        cost=lambda layer, shape: Local(shape, params=3),
+        module=lambda layer, shape: nn.Conv2d(shape[0], shape[0], 1, bias=False),
+    )
+    with pytest.raises(
+        DesignError, match="must have as many parameters as its cost says, 3, but has 16"
+    ):
         build(seq(Lonely()), (4, 5, 5))
 
 
@@ -293,8 +352,11 @@ def test_a_module_must_have_the_parameters_that_its_cost_says() -> None:
 def test_a_pickled_layer_of_a_users_kind_carries_its_registration() -> None:
     register("scaled", Scaled, cost=_scaled_cost, module=ScaledModule)
     sent = pickle.dumps(seq(conv(4), Scaled(8, times=3)))
-    registered = (parts._KINDS, lowering._COSTINGS,
-                  sys.modules["lightsearch.network.modules"]._MAKERS)
+    registered = (
+        parts._KINDS,
+        lowering._COSTINGS,
+        sys.modules["lightsearch.network.modules"]._MAKERS,
+    )
     del parts._KINDS["scaled"], parts._NAMES[Scaled]
     for known in registered[1:]:
         del known[Scaled]

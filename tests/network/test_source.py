@@ -31,10 +31,15 @@ def _random_designs(seeds: range) -> list[Drawn]:
 
 
 def _odd_ones() -> list[Drawn]:
-    texts = ("", "linear(3)", "linear(4,relu) linear(10)", "conv(8) dropout(0) gap",
-             "linear(6) dropout(0.5,per=channel) conv(3,k=1) se gate linear(2,bias=false)",
-             "residual([maxpool(k=3,s=1,p=1)]) residual([linear(5)],project,gelu)",
-             "conv(12345,k=1) residual([depthwise(k=2,p=1,s=1)]) depthwise(k=2,p=1,s=19)")
+    texts = (
+        "",
+        "linear(3)",
+        "linear(4,relu) linear(10)",
+        "conv(8) dropout(0) gap",
+        "linear(6) dropout(0.5,per=channel) conv(3,k=1) se gate linear(2,bias=false)",
+        "residual([maxpool(k=3,s=1,p=1)]) residual([linear(5)],project,gelu)",
+        "conv(12345,k=1) residual([depthwise(k=2,p=1,s=1)]) depthwise(k=2,p=1,s=19)",
+    )
     return [(parse(text), (1, 9, 8)) for text in texts]
 
 
@@ -52,9 +57,16 @@ def _case(name: str, drawn: Drawn) -> dict[str, Any]:
         outputs = module.eval()(images)
         torch.manual_seed(0)
         training = module.train()(images)
-    return {"name": name, "design": str(design), "params": cost(design, shape).params,
-            "weights": weights, "images": images, "outputs": outputs,
-            "training_outputs": training, "weights_after": dict(module.state_dict())}
+    return {
+        "name": name,
+        "design": str(design),
+        "params": cost(design, shape).params,
+        "weights": weights,
+        "images": images,
+        "outputs": outputs,
+        "training_outputs": training,
+        "weights_after": dict(module.state_dict()),
+    }
 
 
 def _find_faults(folder: Path, designs: list[Drawn], faulty: dict[str, str]) -> dict[str, str]:
@@ -68,8 +80,9 @@ def _find_faults(folder: Path, designs: list[Drawn], faulty: dict[str, str]) -> 
         (folder / f"{name}.py").write_text(text)
         cases.append(_case(name, FAULTY))
     torch.save(cases, folder / "cases.pt")
-    run = subprocess.run([sys.executable, str(RUNNER), str(folder)], capture_output=True,
-                         text=True)
+    run = subprocess.run(
+        [sys.executable, str(RUNNER), str(folder)], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     for name in faulty:
         (folder / f"{name}.py").unlink()
@@ -85,8 +98,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     published: list[Drawn] = [(entry.design, (1, 28, 28)) for entry in zoo.values()]
     source = to_source(parse("conv(4,gelu) gap linear(3)"), shape=FAULTY[1])
     return folder, _find_faults(
-        folder, [*published, *_odd_ones(), *_random_designs(range(10))],
-        {"wrong": source, "needy": f"import lightsearch\n\n{source}"})
+        folder,
+        [*published, *_odd_ones(), *_random_designs(range(10))],
+        {"wrong": source, "needy": f"import lightsearch\n\n{source}"},
+    )
 
 
 def test_zoo_and_random_designs_run_without_lightsearch(written: Any) -> None:
@@ -110,20 +125,28 @@ def test_a_network_that_differs_is_noticed(written: Any) -> None:
 
 @pytest.mark.parametrize("line", RUFF)
 def test_files_are_as_ruff_leaves_them(written: Any, line: list[str]) -> None:
-    run = subprocess.run([sys.executable, "-m", "ruff", *line, "--isolated", str(written[0])],
-                         capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "ruff", *line, "--isolated", str(written[0])],
+        capture_output=True,
+        text=True,
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_a_comment_has_size_and_receptive_field() -> None:
     design = parse("conv(8,p=0) residual([se depthwise(k=5)]) maxpool gap linear(10)")
-    comments = [line.strip() for line in to_source(design).splitlines()
-                if line.strip().startswith("#")]
+    comments = [
+        line.strip() for line in to_source(design).splitlines() if line.strip().startswith("#")
+    ]
     assert comments == [
-        "# 8x26x26, receptive field 3", "# 8x26x26, receptive field 7 and the whole image",
-        "# 8x26x26, receptive field 3 and the whole image", "# 8x26x26, receptive field 7",
-        "# 8x13x13, receptive field 8", "# 8x1x1, receptive field 32",
-        "# 10x1x1, receptive field 32"]
+        "# 8x26x26, receptive field 3",
+        "# 8x26x26, receptive field 7 and the whole image",
+        "# 8x26x26, receptive field 3 and the whole image",
+        "# 8x26x26, receptive field 7",
+        "# 8x13x13, receptive field 8",
+        "# 8x1x1, receptive field 32",
+        "# 10x1x1, receptive field 32",
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "3x", "my net", "class", "nn", "Residual"])

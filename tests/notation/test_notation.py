@@ -57,47 +57,78 @@ CANONICAL: list[tuple[str, Seq]] = [
     ("", seq()),
     ("gap", seq(gap())),
     ("conv(16,k=1,gelu,dropout=0.1)", seq(conv(16, kernel=1, act="gelu", dropout=0.1))),
-    ("conv(8) maxpool conv(16,p=0) gap linear(10)",
-     seq(conv(8), maxpool(), conv(16, padding=0), gap(), linear(10))),
-    ("conv(8,k=5,s=2,g=4,bias,norm=none,act=none)",
-     seq(conv(8, 5, 2, groups=4, bias=True, norm="none", act="none"))),
-    ("conv(8,act-norm,dropout=0.25,channel)",
-     seq(conv(8, order="act-norm", dropout=0.25, per="channel"))),
-    ("depthwise(k=5,m=2) separable(16,inner,silu)",
-     seq(depthwise(5, multiplier=2), separable(16, inner=True, act="silu"))),
-    ("maxpool(k=3,p=1) maxpool(s=1) avgpool(k=7)",
-     seq(maxpool(3, padding=1), maxpool(2, 1), avgpool(7))),
+    (
+        "conv(8) maxpool conv(16,p=0) gap linear(10)",
+        seq(conv(8), maxpool(), conv(16, padding=0), gap(), linear(10)),
+    ),
+    (
+        "conv(8,k=5,s=2,g=4,bias,norm=none,act=none)",
+        seq(conv(8, 5, 2, groups=4, bias=True, norm="none", act="none")),
+    ),
+    (
+        "conv(8,act-norm,dropout=0.25,channel)",
+        seq(conv(8, order="act-norm", dropout=0.25, per="channel")),
+    ),
+    (
+        "depthwise(k=5,m=2) separable(16,inner,silu)",
+        seq(depthwise(5, multiplier=2), separable(16, inner=True, act="silu")),
+    ),
+    (
+        "maxpool(k=3,p=1) maxpool(s=1) avgpool(k=7)",
+        seq(maxpool(3, padding=1), maxpool(2, 1), avgpool(7)),
+    ),
     ("linear(10,bias=false) linear(10,relu)", seq(linear(10, bias=False), linear(10, act="relu"))),
-    ("dropout(1e-05) dropout(0.5,channel) gate se se(reduction=8)",
-     seq(dropout(1e-5), dropout(0.5, per="channel"), gate(), se(), se(8))),
-    ("residual([conv(8) conv(8)],project,relu)",
-     seq(residual([conv(8), conv(8)], shortcut="project", act="relu"))),
+    (
+        "dropout(1e-05) dropout(0.5,channel) gate se se(reduction=8)",
+        seq(dropout(1e-5), dropout(0.5, per="channel"), gate(), se(), se(8)),
+    ),
+    (
+        "residual([conv(8) conv(8)],project,relu)",
+        seq(residual([conv(8), conv(8)], shortcut="project", act="relu")),
+    ),
     ("residual([residual([gate])])", seq(residual(residual(gate())))),
     # Choices of values.
-    ("conv(8|16|32,k=3|5,act=relu|gelu)",
-     seq(conv(oneof(8, 16, 32), oneof(3, 5), act=oneof("relu", "gelu")))),
-    ("conv(8,p=same|0,bias=false|true,dropout=0|0.1)",
-     seq(conv(8, padding=oneof("same", 0), bias=oneof(False, True), dropout=oneof(0.0, 0.1)))),
+    (
+        "conv(8|16|32,k=3|5,act=relu|gelu)",
+        seq(conv(oneof(8, 16, 32), oneof(3, 5), act=oneof("relu", "gelu"))),
+    ),
+    (
+        "conv(8,p=same|0,bias=false|true,dropout=0|0.1)",
+        seq(conv(8, padding=oneof("same", 0), bias=oneof(False, True), dropout=oneof(0.0, 0.1))),
+    ),
     ("conv(@w:8|16) conv(@w) conv(@w,k=5)", seq(conv(WIDTH), conv(WIDTH), conv(WIDTH, 5))),
     ("maxpool(k=2|3) maxpool(k=2|3,s=2)", seq(maxpool(oneof(2, 3)), maxpool(oneof(2, 3), 2))),
     ("conv(8,k=@a:1|3,g=@a)", seq(conv(8, oneof(1, 3, name="a"), groups=oneof(1, 3, name="a")))),
     # Choices of layers, presence, repeats.
     ("[conv(8) | separable(8) maxpool]", seq(oneof([conv(8)], [separable(8), maxpool()]))),
     ("[@block: conv(8) | separable(8) maxpool] gap [@block]", seq(BLOCK, gap(), BLOCK)),
-    ("conv(8)? [gap linear(3)]? conv(8)?@d [@d]",
-     seq(maybe(conv(8)), maybe([gap(), linear(3)]), *[maybe(conv(8), name="d")] * 2)),
+    (
+        "conv(8)? [gap linear(3)]? conv(8)?@d [@d]",
+        seq(maybe(conv(8)), maybe([gap(), linear(3)]), *[maybe(conv(8), name="d")] * 2),
+    ),
     ("[conv(8) |] [| conv(8) | gap]", seq(oneof(conv(8), seq()), oneof(seq(), conv(8), gap()))),
     ("[conv(8)?]? [conv(8) | gap]?", seq(maybe(maybe(conv(8))), maybe(oneof(conv(8), gap())))),
-    ("[conv(8) maxpool]*(2|3) conv(8)*(@n:1|2) gap*@n",
-     seq(repeat([conv(8), maxpool()], oneof(2, 3)), repeat(conv(8), oneof(1, 2, name="n")),
-         repeat(gap(), oneof(1, 2, name="n")))),
-    ("[conv(@w:8|16) conv(@w)?]*(0|2)",
-     seq(repeat([conv(WIDTH), maybe(conv(WIDTH))], oneof(0, 2)))),
-    ("residual([conv(8) | gate],shortcut=identity|project)",
-     seq(residual(oneof(conv(8), gate()), shortcut=oneof("identity", "project")))),
+    (
+        "[conv(8) maxpool]*(2|3) conv(8)*(@n:1|2) gap*@n",
+        seq(
+            repeat([conv(8), maxpool()], oneof(2, 3)),
+            repeat(conv(8), oneof(1, 2, name="n")),
+            repeat(gap(), oneof(1, 2, name="n")),
+        ),
+    ),
+    (
+        "[conv(@w:8|16) conv(@w)?]*(0|2)",
+        seq(repeat([conv(WIDTH), maybe(conv(WIDTH))], oneof(0, 2))),
+    ),
+    (
+        "residual([conv(8) | gate],shortcut=identity|project)",
+        seq(residual(oneof(conv(8), gate()), shortcut=oneof("identity", "project"))),
+    ),
     ("residual([conv(8)?])", seq(residual(maybe(conv(8))))),
-    ("[conv(8)*(1|2)]? []*(1|2)", seq(maybe(repeat(conv(8), oneof(1, 2))),
-                                      repeat(seq(), oneof(1, 2)))),
+    (
+        "[conv(8)*(1|2)]? []*(1|2)",
+        seq(maybe(repeat(conv(8), oneof(1, 2))), repeat(seq(), oneof(1, 2))),
+    ),
 ]
 
 
@@ -109,48 +140,65 @@ def test_a_text_means_its_value_and_comes_back(text: str, value: Seq) -> None:
 
 
 # Other ways to write the same, which are read too.
-@pytest.mark.parametrize(("text", "same"), [
-    ("  conv( 8 ,\tkernel = 3 )\n gap ( ) ", "conv(8) gap"),
-    ("conv(out=8,act=gelu,norm=batch,padding=1)", "conv(8,gelu)"),
-    ("conv(8,k=3,p=same,stride=1,bias=false)", "conv(8)"),
-    ("linear(10,bias) linear(10,bias=true)", "linear(10) linear(10)"),
-    ("conv(+8,dropout=.10) conv(8,dropout=1e-1)", "conv(8,dropout=0.1) conv(8,dropout=0.1)"),
-    ("[conv(8)]*3", "conv(8) conv(8) conv(8)"),
-    ("[conv(8) gap]*(2) gap*0 gap*1", "conv(8) gap conv(8) gap gap"),
-    ("[conv(8) [gap]] []", "conv(8) gap"),
-    ("[ | conv(8)] [@x: | gap]", "conv(8)? gap?@x"),
-    ("conv(8)?? conv(8)*(1|2)?", "[conv(8)?]? [conv(8)*(1|2)]?"),
-    ("conv(8)?@d?", "[conv(8)?@d]?"),
-    ("[[conv(8)|gap]]?", "[conv(8) | gap]?"),
-    ("residual(conv(8),project)", "residual([conv(8)],project)"),
-    ("residual([conv(8) conv(8)]*2)", "residual([conv(8) conv(8) conv(8) conv(8)])"),
-    ("residual(act=relu,body=[gate])", "residual([gate],relu)"),
-    ("conv(8,dropout=0,channel) conv(8,act=none,act-norm)", "conv(8) conv(8,act=none)"),
-    ("conv(@w:8|16) conv(@w:8|16)", "conv(@w:8|16) conv(@w)"),
-    ("conv(8)[gap|gate]conv(8)gap", "conv(8) [gap | gate] conv(8) gap"),
-    ("[conv(@w:8|16)]*0 conv(@w)", "conv(@w:8|16)"),
-])
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("  conv( 8 ,\tkernel = 3 )\n gap ( ) ", "conv(8) gap"),
+        ("conv(out=8,act=gelu,norm=batch,padding=1)", "conv(8,gelu)"),
+        ("conv(8,k=3,p=same,stride=1,bias=false)", "conv(8)"),
+        ("linear(10,bias) linear(10,bias=true)", "linear(10) linear(10)"),
+        ("conv(+8,dropout=.10) conv(8,dropout=1e-1)", "conv(8,dropout=0.1) conv(8,dropout=0.1)"),
+        ("[conv(8)]*3", "conv(8) conv(8) conv(8)"),
+        ("[conv(8) gap]*(2) gap*0 gap*1", "conv(8) gap conv(8) gap gap"),
+        ("[conv(8) [gap]] []", "conv(8) gap"),
+        ("[ | conv(8)] [@x: | gap]", "conv(8)? gap?@x"),
+        ("conv(8)?? conv(8)*(1|2)?", "[conv(8)?]? [conv(8)*(1|2)]?"),
+        ("conv(8)?@d?", "[conv(8)?@d]?"),
+        ("[[conv(8)|gap]]?", "[conv(8) | gap]?"),
+        ("residual(conv(8),project)", "residual([conv(8)],project)"),
+        ("residual([conv(8) conv(8)]*2)", "residual([conv(8) conv(8) conv(8) conv(8)])"),
+        ("residual(act=relu,body=[gate])", "residual([gate],relu)"),
+        ("conv(8,dropout=0,channel) conv(8,act=none,act-norm)", "conv(8) conv(8,act=none)"),
+        ("conv(@w:8|16) conv(@w:8|16)", "conv(@w:8|16) conv(@w)"),
+        ("conv(8)[gap|gate]conv(8)gap", "conv(8) [gap | gate] conv(8) gap"),
+        ("[conv(@w:8|16)]*0 conv(@w)", "conv(@w:8|16)"),
+    ],
+)
 def test_other_ways_to_write_the_same(text: str, same: str) -> None:
     assert str(parse(text)) == same
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("recipe", Recipe()),
-    ("recipe(lr=0.3,rotation=7,ema=0.998)", Recipe(lr=0.3, rotation=7, ema=0.998)),
-    ("recipe(adamw,lr=0.001|0.003,cosine,batch=64|128)",
-     Recipe(optimizer="adamw", lr=oneof(0.001, 0.003), schedule="cosine",
-            batch_size=oneof(64, 128))),
-    ("recipe(lr=@r:0.1|0.3,decay=1e-05,shift=@r)",
-     Recipe(lr=oneof(0.1, 0.3, name="r"), weight_decay=1e-5, shift=oneof(0.1, 0.3, name="r"))),
-])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("recipe", Recipe()),
+        ("recipe(lr=0.3,rotation=7,ema=0.998)", Recipe(lr=0.3, rotation=7, ema=0.998)),
+        (
+            "recipe(adamw,lr=0.001|0.003,cosine,batch=64|128)",
+            Recipe(
+                optimizer="adamw",
+                lr=oneof(0.001, 0.003),
+                schedule="cosine",
+                batch_size=oneof(64, 128),
+            ),
+        ),
+        (
+            "recipe(lr=@r:0.1|0.3,decay=1e-05,shift=@r)",
+            Recipe(
+                lr=oneof(0.1, 0.3, name="r"), weight_decay=1e-5, shift=oneof(0.1, 0.3, name="r")
+            ),
+        ),
+    ],
+)
 def test_recipes(text: str, value: Recipe) -> None:
     assert parse_recipe(text) == value
     assert str(value) == text
 
 
 def test_recipe_words_and_brackets_are_optional() -> None:
-    assert parse_recipe(" recipe ( schedule=step , step = 4 ) ") == Recipe(schedule="step",
-                                                                          step_size=4)
+    assert parse_recipe(" recipe ( schedule=step , step = 4 ) ") == Recipe(
+        schedule="step", step_size=4
+    )
     assert parse_recipe("recipe()") == Recipe()
 
 
@@ -229,22 +277,31 @@ def own_kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize("text", [
-    "shake", "shake(left=both,right=both)", "shake(wide=false,d,bias=-0.5,shift=-3)",
-    "shake(left=wide)", "shake(d=false|true,bias=-1|0.5)",
-    "shake(shift=123456789012345678901234567890)",
-    "wrap2(mean,inner=[conv(8)],other=[gap shake],size=2)",
-    "wrap2(mean|max,inner=[conv(8) | gap],other=[conv(8)?])",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shake",
+        "shake(left=both,right=both)",
+        "shake(wide=false,d,bias=-0.5,shift=-3)",
+        "shake(left=wide)",
+        "shake(d=false|true,bias=-1|0.5)",
+        "shake(shift=123456789012345678901234567890)",
+        "wrap2(mean,inner=[conv(8)],other=[gap shake],size=2)",
+        "wrap2(mean|max,inner=[conv(8) | gap],other=[conv(8)?])",
+    ],
+)
 def test_a_registered_kind_is_read_and_written(own_kinds: None, text: str) -> None:
     assert str(parse(text)) == text
 
 
 def test_a_registered_kind_from_python(own_kinds: None) -> None:
-    assert str(seq(Wrap("max", conv(8), [gap(), gate()]))) == \
-        "wrap2(max,inner=[conv(8)],other=[gap gate])"
-    assert parse("wrap2(mode=max,inner=conv(8),other=[gap gate])") == \
-        seq(Wrap("max", conv(8), [gap(), gate()]))
+    assert (
+        str(seq(Wrap("max", conv(8), [gap(), gate()])))
+        == "wrap2(max,inner=[conv(8)],other=[gap gate])"
+    )
+    assert parse("wrap2(mode=max,inner=conv(8),other=[gap gate])") == seq(
+        Wrap("max", conv(8), [gap(), gate()])
+    )
     assert parse("shake(wide=true,deep)") == seq(Shake(deep=True))
     with pytest.raises(NotationError, match=r"must be one of .*shake.*; did you mean 'shake'"):
         parse("shke")
@@ -278,8 +335,9 @@ def test_words_that_the_notation_cannot_hold_are_refused_at_registration() -> No
 # The document ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n, cls in kinds().items()
-                                  if cls.__module__.startswith("lightsearch.")])
+@pytest.mark.parametrize(
+    "name", [n for n, cls in kinds().items() if cls.__module__.startswith("lightsearch.")]
+)
 def test_the_table_of_layers_in_the_docs_is_complete(name: str) -> None:
     text = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
     fields = []
@@ -296,8 +354,9 @@ def test_the_two_sides_of_the_table_in_the_docs_are_equal() -> None:
     written = [(python, html.unescape(notation)) for python, notation in rows if "(" in python]
     assert len(written) == 16
     for python, notation in written:
-        value = eval(python, vars(lightsearch) | {n: getattr(lightsearch, n)
-                                                  for n in lightsearch.__all__})
+        value = eval(
+            python, vars(lightsearch) | {n: getattr(lightsearch, n) for n in lightsearch.__all__}
+        )
         read = parse_recipe if notation.startswith("recipe(") else parse
         assert read(notation) == (value if isinstance(value, lightsearch.Recipe) else seq(value))
 
@@ -370,8 +429,10 @@ ERRORS = [
     ("[@b: gap | gate] gap?@b\n                 ^", "@b must have the same options everywhere"),
     ("[@b: gap | gate] conv(@b)\n                      ^", "@b must be a choice of values"),
     ("conv(@b:8|9) [@b]\n             ^", "@b must be a choice of layers"),
-    ("conv(8,act=@f:relu|gelu,k=@f)\n                          ^",
-     "`kernel` must be an integer.*'relu'"),
+    (
+        "conv(8,act=@f:relu|gelu,k=@f)\n                          ^",
+        "`kernel` must be an integer.*'relu'",
+    ),
     ("conv(8,bias=@f:true|false,act=@f)\n                              ^", "`act` must be one of"),
     ("conv(@:8|16)\n      ^", "expected the name of a choice, but got ':'"),
     ("conv(@a-b:8|16)\n     ^", "name of a choice must be letters, digits and _.*'a-b'"),
@@ -397,15 +458,18 @@ def test_an_error_shows_the_place(marked: str, message: str) -> None:
         assert str(caught.value).endswith(f"  {text}\n  {mark}")
 
 
-@pytest.mark.parametrize(("text", "position", "message"), [
-    ("", 0, r"expected recipe\(\.\.\.\), but got the end of the text"),
-    ("conv(8)", 0, r"expected recipe\(\.\.\.\), but got 'conv'"),
-    ("recipe(lr=0.1) gap", 15, "expected the end of the text, but got 'gap'"),
-    ("recipe(lr=-1)", 10, "recipe: `lr` must be a number from 1e-08 to 100, but got lr=-1"),
-    ("recipe(sdg)", 7, "did you mean 'sgd'"),
-    ("recipe(learning=1)", 7, "recipe: the field must be one of optimizer, lr"),
-    ("recipe(ema=[gap])", 11, "expected a value"),
-])
+@pytest.mark.parametrize(
+    ("text", "position", "message"),
+    [
+        ("", 0, r"expected recipe\(\.\.\.\), but got the end of the text"),
+        ("conv(8)", 0, r"expected recipe\(\.\.\.\), but got 'conv'"),
+        ("recipe(lr=0.1) gap", 15, "expected the end of the text, but got 'gap'"),
+        ("recipe(lr=-1)", 10, "recipe: `lr` must be a number from 1e-08 to 100, but got lr=-1"),
+        ("recipe(sdg)", 7, "did you mean 'sgd'"),
+        ("recipe(learning=1)", 7, "recipe: the field must be one of optimizer, lr"),
+        ("recipe(ema=[gap])", 11, "expected a value"),
+    ],
+)
 def test_recipe_errors(text: str, position: int, message: str) -> None:
     with pytest.raises(NotationError, match=message) as caught:
         parse_recipe(text)
@@ -428,9 +492,47 @@ def test_a_value_without_notation_is_refused(value: Any) -> None:
 
 # Any text ----------------------------------------------------------------------------------------
 
-PIECES = ["conv", "gap", "residual", "maxpool", "linear", "dropout", "recipe", "(", ")", "[", "]",
-          "|", ",", "=", "@", ":", "?", "*", " ", "8", "0.5", "-1", "1e9", "w", "k", "act", "relu",
-          "none", "true", "bias", "same", "conv(8)", "(1|2)", "@w:8|16", "\n", "é", "\0", "٣", "$"]
+PIECES = [
+    "conv",
+    "gap",
+    "residual",
+    "maxpool",
+    "linear",
+    "dropout",
+    "recipe",
+    "(",
+    ")",
+    "[",
+    "]",
+    "|",
+    ",",
+    "=",
+    "@",
+    ":",
+    "?",
+    "*",
+    " ",
+    "8",
+    "0.5",
+    "-1",
+    "1e9",
+    "w",
+    "k",
+    "act",
+    "relu",
+    "none",
+    "true",
+    "bias",
+    "same",
+    "conv(8)",
+    "(1|2)",
+    "@w:8|16",
+    "\n",
+    "é",
+    "\0",
+    "٣",
+    "$",
+]
 
 
 def _survives(text: str) -> None:
@@ -457,8 +559,10 @@ def test_any_pieces_are_read_or_refused(text: str) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([text for text, _ in CANONICAL] + ["recipe(sgd,lr=@r:0.1|0.3,shift=@r)"]),
-       st.randoms(use_true_random=False))
+@given(
+    st.sampled_from([text for text, _ in CANONICAL] + ["recipe(sgd,lr=@r:0.1|0.3,shift=@r)"]),
+    st.randoms(use_true_random=False),
+)
 def test_a_text_with_a_mistake_is_read_or_refused(text: str, generator: random.Random) -> None:
     for _ in range(generator.randrange(1, 4)):
         start = generator.randrange(len(text) + 1)
@@ -470,24 +574,34 @@ def test_a_text_with_a_mistake_is_read_or_refused(text: str, generator: random.R
 # Bounds ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nested", [
-    "[" * MAX_DEPTH + "gap | gate" + "]" * MAX_DEPTH,
-    "residual([" * MAX_DEPTH + "gate" + "])" * MAX_DEPTH,
-    "residual(" * MAX_DEPTH + "gate" + ")" * MAX_DEPTH,
-    "gap" + "?" * MAX_DEPTH,
-    "gap" + "*(0|1)" * MAX_DEPTH,
-    "[" * 25 + "gap" + "??]" * 25,
-])
+@pytest.mark.parametrize(
+    "nested",
+    [
+        "[" * MAX_DEPTH + "gap | gate" + "]" * MAX_DEPTH,
+        "residual([" * MAX_DEPTH + "gate" + "])" * MAX_DEPTH,
+        "residual(" * MAX_DEPTH + "gate" + ")" * MAX_DEPTH,
+        "gap" + "?" * MAX_DEPTH,
+        "gap" + "*(0|1)" * MAX_DEPTH,
+        "[" * 25 + "gap" + "??]" * 25,
+    ],
+)
 def test_the_deepest_allowed_nesting_comes_back(nested: str) -> None:
     space = parse(nested)
     assert parse(str(space)) == space
 
 
-@pytest.mark.parametrize("text", [
-    "residual(" * 1000 + "gate" + ")" * 1000, "[" * 5000 + "]" * 5000, "gap" + "?" * 9997,
-    "gap" + "*(0|1)" * 1000, "[gap?]?" * 10 + "[" * 9000, "[" * 26 + "gap" + "??]" * 26,
-    "gap?*(1|2)" + "?*(1|2)" * 500,
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "residual(" * 1000 + "gate" + ")" * 1000,
+        "[" * 5000 + "]" * 5000,
+        "gap" + "?" * 9997,
+        "gap" + "*(0|1)" * 1000,
+        "[gap?]?" * 10 + "[" * 9000,
+        "[" * 26 + "gap" + "??]" * 26,
+        "gap?*(1|2)" + "?*(1|2)" * 500,
+    ],
+)
 def test_deeper_is_refused(text: str) -> None:
     with pytest.raises(NotationError, match=r"at most 50 deep|at most 10000 layers"):
         parse(text)
@@ -497,7 +611,8 @@ def test_the_number_of_layers_is_bounded() -> None:
     assert len(parse("[gap*1000]*10")) == MAX_LAYERS
     assert len(parse("[gap*(0|1000)]*(0|10)")) == 1
     doubled = "[@a: gap gap | gate]" + "".join(
-        f" [@{chr(98 + i)}: [@{chr(97 + i)}] [@{chr(97 + i)}] | gate]" for i in range(20))
+        f" [@{chr(98 + i)}: [@{chr(97 + i)}] [@{chr(97 + i)}] | gate]" for i in range(20)
+    )
     with pytest.raises(NotationError, match="at most 10000 layers"):
         parse(doubled)
     with pytest.raises(NotationError, match="at most 10000 layers"):
@@ -506,12 +621,36 @@ def test_the_number_of_layers_is_bounded() -> None:
         parse("[[gap*1000]*9]*0 " * 50)
 
 
-@pytest.mark.parametrize("unit", [
-    "conv(8) ", "conv(8|16,k=3|5,act=relu|gelu) ", "[conv(8) | gap] ", "residual([gap]) ", "gap? ",
-    "gap*(1|2) ", "[", "[gap|", "(", "1", "x", "x ", " ", "@", "conv(8,k=3,", "?", "gap*", "-",
-    "|", "conv(@w:8|16) ", "1e", "$", "\n", "[[gap*1000]*9]*0 ",
-    "conv(8,p=same|0|1|2|3,bias=true|false) ",
-])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "conv(8) ",
+        "conv(8|16,k=3|5,act=relu|gelu) ",
+        "[conv(8) | gap] ",
+        "residual([gap]) ",
+        "gap? ",
+        "gap*(1|2) ",
+        "[",
+        "[gap|",
+        "(",
+        "1",
+        "x",
+        "x ",
+        " ",
+        "@",
+        "conv(8,k=3,",
+        "?",
+        "gap*",
+        "-",
+        "|",
+        "conv(@w:8|16) ",
+        "1e",
+        "$",
+        "\n",
+        "[[gap*1000]*9]*0 ",
+        "conv(8,p=same|0|1|2|3,bias=true|false) ",
+    ],
+)
 def test_ten_thousand_characters_take_far_less_than_a_second(unit: str) -> None:
     text = (unit * (10_000 // len(unit) + 1))[:10_000]
     start = time.process_time()

@@ -52,8 +52,9 @@ def _texts(ax: Axes) -> list[Text]:
     """All texts that are drawn; ticks beyond the limits exist, but are not."""
     figure = ax.get_figure(root=True)
     figure.canvas.draw()
-    found = figure.findobj(lambda one: isinstance(one, Text) and one.get_visible()
-                           and bool(one.get_text().strip()))
+    found = figure.findobj(
+        lambda one: isinstance(one, Text) and one.get_visible() and bool(one.get_text().strip())
+    )
     for axis in (axis for one in figure.axes if one.axison for axis in (one.xaxis, one.yaxis)):
         low, high = sorted(axis.get_view_interval())
         for tick in axis.get_major_ticks():
@@ -62,10 +63,14 @@ def _texts(ax: Axes) -> list[Text]:
     return [one for one in found if one.axes is None or one.axes.axison or one in ax.texts]
 
 
-@pytest.mark.parametrize(("count", "picture"), [
-    *((5, picture) for picture in PICTURES), *((500, picture) for picture in PICTURES[:3]),
-    pytest.param(500, "choices", marks=pytest.mark.slow),  # the space is that of 5
-])
+@pytest.mark.parametrize(
+    ("count", "picture"),
+    [
+        *((5, picture) for picture in PICTURES),
+        *((500, picture) for picture in PICTURES[:3]),
+        pytest.param(500, "choices", marks=pytest.mark.slow),  # the space is that of 5
+    ],
+)
 def test_no_label_is_over_another_or_cut_off(few, many, count, picture) -> None:
     ax = getattr((few if count == 5 else many).plot, picture)()
     texts = _texts(ax)
@@ -148,17 +153,26 @@ def test_pareto_labels_are_of_hits_that_no_other_beats(many) -> None:
     ax = many.plot.pareto()
     labels = {t.get_text() for t in ax.texts if t.get_text().startswith("#")}
     hits = [t for t in many.records if t.first_hit(exact(0.994))]
-    best = {f"#{t.number}" for t in hits if not any(
-        o.candidate.params <= t.candidate.params and o.best.correct >= t.best.correct
-        and o is not t for o in hits)}
+    best = {
+        f"#{t.number}"
+        for t in hits
+        if not any(
+            o.candidate.params <= t.candidate.params
+            and o.best.correct >= t.best.correct
+            and o is not t
+            for o in hits
+        )
+    }
     assert len(labels) >= 3 and labels <= best
 
 
 def test_published_designs_are_drawn_for_mnist_only(few) -> None:
     assert len(_points(few.plot.pareto(), "published, one run each")) == sum(
-        row.params <= 1.35 * 8000 for row in published_designs())
+        row.params <= 1.35 * 8000 for row in published_designs()
+    )
     other = dataclasses.replace(
-        few, identity=dataclasses.replace(few.identity, dataset="fashion-mnist"))
+        few, identity=dataclasses.replace(few.identity, dataset="fashion-mnist")
+    )
     assert not any("published" in text for text in _legend(other.plot.pareto()))
 
 
@@ -210,8 +224,12 @@ def test_progress_counts_epochs_and_hits(many) -> None:
 
 def test_all_images_right_is_drawn_and_called_100() -> None:
     few = made.result(3)
-    perfect = [dataclasses.replace(t, epochs=tuple(
-        dataclasses.replace(e, correct=e.total) for e in t.epochs)) for t in few.records]
+    perfect = [
+        dataclasses.replace(
+            t, epochs=tuple(dataclasses.replace(e, correct=e.total) for e in t.epochs)
+        )
+        for t in few.records
+    ]
     ax = dataclasses.replace(few, records=tuple(perfect)).plot.curves()
     ax.figure.canvas.draw()
     assert "100" in [t.get_text() for t in ax.get_yticklabels()]
@@ -232,8 +250,9 @@ def test_a_decision_that_alone_matters_comes_first_and_above_chance() -> None:
     made_up, decided = made.result(100).records, {}
     for trial in made_up:  # what is right depends on the order of norm and activation alone
         good = trial.candidate.decisions["order"]
-        decided[trial.number] = tuple(dataclasses.replace(e, correct=9000 + 500 * good)
-                                      for e in trial.epochs)
+        decided[trial.number] = tuple(
+            dataclasses.replace(e, correct=9000 + 500 * good) for e in trial.epochs
+        )
     records = tuple(dataclasses.replace(t, epochs=decided[t.number]) for t in made_up)
     found = importances(records)
     name = next(iter(found.shares))
@@ -247,14 +266,19 @@ def test_importances_need_trials_that_differ(few) -> None:
         importances(few.records[:2])
 
 
-@pytest.mark.parametrize(("path", "said"), [
-    ("[0].out", "conv out, [0]"),
-    ("[1]", "which part, [1]"),
-    ("[2]", "whether part, [2]"),
-    ("[2]/1[0]/0[0].out", "separable out, [2]/1[0]/0[0]"),
-    ("[1]/3[0].body[0].out", "conv out, [1]/3[0].body[0]"),
-    ("order", "order"), ("lr", "lr"), ("[99].out", "[99].out"),
-])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("[0].out", "conv out, [0]"),
+        ("[1]", "which part, [1]"),
+        ("[2]", "whether part, [2]"),
+        ("[2]/1[0]/0[0].out", "separable out, [2]/1[0]/0[0]"),
+        ("[1]/3[0].body[0].out", "conv out, [1]/3[0].body[0]"),
+        ("order", "order"),
+        ("lr", "lr"),
+        ("[99].out", "[99].out"),
+    ],
+)
 def test_a_decision_is_named_by_what_it_decides(path: str, said: str) -> None:
     assert decision_name(default_space(), path) == said
 
@@ -302,8 +326,9 @@ def test_the_front_is_of_what_nothing_beats() -> None:
     assert front(points) == (0, 2, 4)
     kept = published_front()
     for row in kept:
-        assert not any(o.params <= row.params and o.accuracy > row.accuracy
-                       for o in published_designs())
+        assert not any(
+            o.params <= row.params and o.accuracy > row.accuracy for o in published_designs()
+        )
 
 
 def test_the_rows_ship_with_the_package() -> None:

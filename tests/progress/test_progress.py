@@ -53,11 +53,17 @@ def _drawn(events: list[Event], question: Question, width: int) -> str:
 # Made by hand -----------------------------------------------------------------------------------
 
 
-def _trial(number: int = 0, corrects: tuple[int, ...] = (), total: int = 10_000,
-           design: str = "conv(8) gap linear(10)", counts: Counts = NONE,
-           **more: Any) -> Trial:
-    candidate = Candidate(number, design, "recipe", {}, {}, 1, "f", 1234, 5, 6, 7, 0, 0, 1, counts,
-                          {})
+def _trial(
+    number: int = 0,
+    corrects: tuple[int, ...] = (),
+    total: int = 10_000,
+    design: str = "conv(8) gap linear(10)",
+    counts: Counts = NONE,
+    **more: Any,
+) -> Trial:
+    candidate = Candidate(
+        number, design, "recipe", {}, {}, 1, "f", 1234, 5, 6, 7, 0, 0, 1, counts, {}
+    )
     return Trial(candidate, tuple(_epoch(i + 1, c, total) for i, c in enumerate(corrects)), **more)
 
 
@@ -66,9 +72,20 @@ def _epoch(epoch: int, correct: int, total: int = 10_000, seconds: float = 10.0)
 
 
 def _planned(question: Question, **more: Any) -> Planned:
-    return Planned(**{"folder": question.folder, "trials": 4, "epochs": 10, "workers": 2,
-                      "resumed": 0, "designs": 48, "within": 44, "exact": True, "seconds": 200.0,
-                      **more})
+    return Planned(
+        **{
+            "folder": question.folder,
+            "trials": 4,
+            "epochs": 10,
+            "workers": 2,
+            "resumed": 0,
+            "designs": 48,
+            "within": 44,
+            "exact": True,
+            "seconds": 200.0,
+            **more,
+        }
+    )
 
 
 def _limited(question: Question, timeout: float) -> Question:
@@ -88,10 +105,13 @@ def _status(question: Question, *events: Event) -> Status:
 
 def test_the_events_go_through_as_they_are(played) -> None:
     question, events = played
-    for console in (Console(file=io.StringIO()),
-                    Console(file=io.StringIO(), force_terminal=True, width=80)):
-        assert [id(e) for e in show_progress(iter(events), question, console=console)] \
-            == [id(e) for e in events]
+    for console in (
+        Console(file=io.StringIO()),
+        Console(file=io.StringIO(), force_terminal=True, width=80),
+    ):
+        assert [id(e) for e in show_progress(iter(events), question, console=console)] == [
+            id(e) for e in events
+        ]
 
 
 def test_closing_it_closes_the_search_and_shows_the_cursor_again(played) -> None:
@@ -170,9 +190,14 @@ def test_the_plan_comes_before_anything_is_trained(played) -> None:
     question, events = played
     assert isinstance(events[0], Planned)
     text = "\n".join(_lines(events[:1], question))
-    for said in ("at most 900 parameters", "reach 80.00% on digits (test) within 4 epochs",
-                 "48 designs, 44 within the budget", "at most 4 trials x 4 epochs, 1 at a time",
-                 str(question.folder), "Ctrl-C is safe"):
+    for said in (
+        "at most 900 parameters",
+        "reach 80.00% on digits (test) within 4 epochs",
+        "48 designs, 44 within the budget",
+        "at most 4 trials x 4 epochs, 1 at a time",
+        str(question.folder),
+        "Ctrl-C is safe",
+    ):
         assert said in text
     assert "continuing" not in text
 
@@ -205,21 +230,31 @@ def test_the_counts(played) -> None:
     question, _ = played
     counts = Counts(drawn=3456, over_budget=1200, invalid=3, duplicate=17)
     status = _status(
-        question, _planned(question), Started(_trial(0, counts=counts)),
-        EpochDone(_trial(0, (9000,)), _epoch(1, 9000), True), Started(_trial(1)),
-        Ended(_trial(1, (500,), outcome="pruned"), counts), Started(_trial(2)),
-        Ended(_trial(2, outcome="failed", reason="x"), counts))
-    assert count_line(status) == ("2/4 trials over, 3,456 drawn, 1,200 over budget, 3 invalid, "
-                                  "17 duplicate, 1 failed, 1 pruned, 1 hit")
+        question,
+        _planned(question),
+        Started(_trial(0, counts=counts)),
+        EpochDone(_trial(0, (9000,)), _epoch(1, 9000), True),
+        Started(_trial(1)),
+        Ended(_trial(1, (500,), outcome="pruned"), counts),
+        Started(_trial(2)),
+        Ended(_trial(2, outcome="failed", reason="x"), counts),
+    )
+    assert count_line(status) == (
+        "2/4 trials over, 3,456 drawn, 1,200 over budget, 3 invalid, "
+        "17 duplicate, 1 failed, 1 pruned, 1 hit"
+    )
     assert [t.number for t in status.running] == [0]
     assert status.best is not None and status.best.number == 0
 
 
 def test_the_best_is_the_first_of_equals(played) -> None:
     question, _ = played
-    status = _status(question, _planned(question),
-                     EpochDone(_trial(0, (9000, 8000)), _epoch(2, 8000), False),
-                     EpochDone(_trial(1, (9000,)), _epoch(1, 9000), False))
+    status = _status(
+        question,
+        _planned(question),
+        EpochDone(_trial(0, (9000, 8000)), _epoch(2, 8000), False),
+        EpochDone(_trial(1, (9000,)), _epoch(1, 9000), False),
+    )
     assert status.best is not None and status.best.number == 0
 
 
@@ -256,9 +291,12 @@ def test_it_is_drawn_within_the_width(played, width: int) -> None:
     question, _ = played
     design = " ".join(["conv(8) [separable(16,p=0)]"] * 9)
     status = _status(
-        question, _planned(question), Started(_trial(0, design=design)),
+        question,
+        _planned(question),
+        Started(_trial(0, design=design)),
         EpochDone(_trial(0, (9876, 9800), design=design), _epoch(2, 9800), False),
-        *(Started(_trial(n)) for n in range(1, 50)))
+        *(Started(_trial(n)) for n in range(1, 50)),
+    )
     console = Console(file=io.StringIO(), record=True, width=width, height=24)
     console.print(picture(status, width, 24))
     lines = console.export_text().splitlines()
@@ -301,11 +339,16 @@ def test_the_summary_shows_the_leaderboard(played) -> None:
     lines = _lines(events, question)
     frame = read(question.folder / "leaderboard.csv")
     start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["rank"])
-    rows = lines[start + 1:start + 1 + len(frame)]
+    rows = lines[start + 1 : start + 1 + len(frame)]
     for (rank, row), line in zip(frame.iterrows(), rows, strict=True):
         cells = line.split(maxsplit=4)
-        assert cells == [str(rank), percent(row["best_accuracy"]), str(row["best_epoch"]),
-                         f"{row['params']:,}", row["design"]]
+        assert cells == [
+            str(rank),
+            percent(row["best_accuracy"]),
+            str(row["best_epoch"]),
+            f"{row['params']:,}",
+            row["design"],
+        ]
     assert lines[-1].endswith(str(question.folder / "leaderboard.csv"))
 
 
@@ -340,10 +383,18 @@ def test_stopped_before_its_trials_were_over_it_says_so(tmp_path: Path) -> None:
 # Words ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("share", "said"), [
-    (9940 / 10_000, "99.40%"), (9939 / 10_000, "99.39%"), (0.99399999, "99.39%"),
-    (exact(0.994), "99.40%"), (0.0, "0.00%"), (1.0, "100.00%"), (0.2899, "28.99%"),
-])
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (9940 / 10_000, "99.40%"),
+        (9939 / 10_000, "99.39%"),
+        (0.99399999, "99.39%"),
+        (exact(0.994), "99.40%"),
+        (0.0, "0.00%"),
+        (1.0, "100.00%"),
+        (0.2899, "28.99%"),
+    ],
+)
 def test_a_percentage_is_rounded_down(share: float, said: str) -> None:
     assert percent(share) == said
 
@@ -353,18 +404,32 @@ def test_every_ten_thousandth_is_written_as_it_is() -> None:
         assert percent(count / 10_000) == f"{count // 100}.{count % 100:02d}%"
 
 
-@pytest.mark.parametrize(("seconds", "said"), [
-    (0, "1 s"), (59.2, "1 min"), (60, "1 min"), (3599, "59 min 59 s"), (3600, "1 h"),
-    (3661, "1 h 2 min"), (86_399, "1 d"), (90_001, "1 d 2 h"),
-])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "1 s"),
+        (59.2, "1 min"),
+        (60, "1 min"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h"),
+        (3661, "1 h 2 min"),
+        (86_399, "1 d"),
+        (90_001, "1 d 2 h"),
+    ],
+)
 def test_a_duration_has_two_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
-@pytest.mark.parametrize(("count", "said"), [
-    (0, "0"), (999_999_999_999, "999,999,999,999"), (10**12, "1.0e12"),
-    pytest.param(10**5000, "1.0e5000", id="longer than Python writes"),
-])
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0"),
+        (999_999_999_999, "999,999,999,999"),
+        (10**12, "1.0e12"),
+        pytest.param(10**5000, "1.0e5000", id="longer than Python writes"),
+    ],
+)
 def test_large_counts(count: int, said: str) -> None:
     assert large(count) == said
 

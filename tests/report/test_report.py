@@ -67,9 +67,13 @@ def test_the_page_has_what_was_asked_drawn_and_hit(page: str, study: Path) -> No
     tree = html5lib.parse(page, namespaceHTMLElements=False)
     text = " ".join("".join(tree.itertext()).split())
     counts = result.counts
-    rows = {cells[0]: cells[1] for cells in (
-        ["".join(cell.itertext()).strip() for cell in row] for row in tree.iter("tr"))
-        if len(cells) > 1}
+    rows = {
+        cells[0]: cells[1]
+        for cells in (
+            ["".join(cell.itertext()).strip() for cell in row] for row in tree.iter("tr")
+        )
+        if len(cells) > 1
+    }
     assert rows["Budget"] == "900 parameters" and rows["Epochs"] == "4 at most"
     assert rows["drawn"] == str(counts.drawn)
     assert rows["over budget"] == str(counts.over_budget)
@@ -169,9 +173,22 @@ def test_a_browser_has_nothing_to_say_and_nothing_sticks_out(page: str, tmp_path
 def _browse(file: Path, profile: Path) -> subprocess.CompletedProcess[str]:
     assert _BROWSER is not None
     return subprocess.run(
-        [_BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
-         f"--user-data-dir={profile / 'profile'}", "--virtual-time-budget=10000", "--dump-dom",
-         file.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+        [
+            _BROWSER,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            f"--user-data-dir={profile / 'profile'}",
+            "--virtual-time-budget=10000",
+            "--dump-dom",
+            file.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
 
 
 # Markdown ---------------------------------------------------------------------------------------
@@ -203,8 +220,10 @@ def test_a_design_in_the_form_of_the_course(study: Path) -> None:
     train = max(trial.epochs, key=lambda e: e.train_correct)
     assert f"- Parameters: {trial.candidate.params:,}\n" in text
     assert f"- Best test accuracy: {percent(best.accuracy)} (epoch {best.epoch})\n" in text
-    assert (f"- Best train accuracy: {percent(train.train_correct / train.train_total)} (epoch "
-            f"{train.epoch})\n") in text
+    assert (
+        f"- Best train accuracy: {percent(train.train_correct / train.train_total)} (epoch "
+        f"{train.epoch})\n"
+    ) in text
     gap = 100 * (best.train_correct / best.train_total - best.correct / best.total)
     assert f"accuracy at epoch {best.epoch}: {gap:+.2f} points" in text
     assert f"Total params: {trial.candidate.params:,}" in text  # torchinfo's own count
@@ -228,8 +247,10 @@ def test_what_changed_is_said_by_layers() -> None:
     few = made.result(2)
     new = "conv(8) conv(10,k=1) maxpool separable(16) gap linear(10)"
     old = "conv(8) maxpool separable(12) gap linear(10)"
-    records = tuple(dataclasses.replace(t, candidate=dataclasses.replace(t.candidate, design=d))
-                    for t, d in zip(few.records, (old, new), strict=True))
+    records = tuple(
+        dataclasses.replace(t, candidate=dataclasses.replace(t.candidate, design=d))
+        for t, d in zip(few.records, (old, new), strict=True)
+    )
     result = dataclasses.replace(few, records=records)
     text = design_text(result, 1)
     assert "- Layers: without `separable(12)`; with `conv(10,k=1)`, `separable(16)`.\n" in text
@@ -259,8 +280,9 @@ def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_pat
     assert (study / "design-0.md").read_text("utf-8").startswith("# Design 0: ")
     blocked = tmp_path / "file"
     blocked.write_text("")
-    done = runner.invoke(main, ["report", str(study), "--design", "0",
-                                "--out", str(blocked / "README.md")])
+    done = runner.invoke(
+        main, ["report", str(study), "--design", "0", "--out", str(blocked / "README.md")]
+    )
     assert done.exit_code == 2 and "`out` must be a file that can be written" in done.output
     done = runner.invoke(main, ["report", str(study), "--design", "0", "--markdown"])
     assert done.exit_code == 2 and "only one of" in done.output
@@ -284,4 +306,5 @@ def test_event_files_are_read_by_tensorboard_itself(study: Path, tmp_path: Path)
         assert [e.step for e in found] == [e.epoch for e in trial.epochs]
         assert [e.value for e in found] == pytest.approx([e.accuracy for e in trial.epochs])
         assert [e.value for e in events.Scalars("loss/train")] == pytest.approx(
-            [e.train_loss for e in trial.epochs])
+            [e.train_loss for e in trial.epochs]
+        )

@@ -71,8 +71,11 @@ def test_work_counts_multiplications_and_values() -> None:
 
 
 @settings(deadline=None)  # other work shares the processor
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(1, 60),
-       st.randoms(use_true_random=False))
+@given(
+    st.lists(st.integers(1, 20), min_size=1, max_size=6),
+    st.integers(1, 60),
+    st.randoms(use_true_random=False),
+)
 def test_handled_ends_never_fall_whatever_trials_come(works, steps, generator) -> None:
     clock, handled = VirtualClock.of(len(works)), 0
     for slot, work in enumerate(works):

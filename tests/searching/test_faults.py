@@ -83,9 +83,9 @@ def test_the_searches_here_hit_and_prune(undisturbed: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("by", ["line", "time"])
-def test_killed_at_a_few_random_moments(kennel: Kennel, undisturbed: dict[str, Path],
-                                        tmp_path: Path, generator: random.Random,
-                                        by: str) -> None:
+def test_killed_at_a_few_random_moments(
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path, generator: random.Random, by: str
+) -> None:
     studies = (tmp_path / f"s{index}" for index in itertools.count())
     while not kills(kennel, next(studies), undisturbed["target"], generator, by):
         pass  # it came to its end before the first one
@@ -94,20 +94,32 @@ def test_killed_at_a_few_random_moments(kennel: Kennel, undisturbed: dict[str, P
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["line", "time"])
 @pytest.mark.parametrize("pruner", PRUNERS)
-def test_killed_at_fifty_random_moments(kennel: Kennel, undisturbed: dict[str, Path],
-                                        tmp_path: Path, generator: random.Random, by: str,
-                                        pruner: str) -> None:
+def test_killed_at_fifty_random_moments(
+    kennel: Kennel,
+    undisturbed: dict[str, Path],
+    tmp_path: Path,
+    generator: random.Random,
+    by: str,
+    pruner: str,
+) -> None:
     count = 0  # 13 in each of the four
     while count < 13:
-        count += kills(kennel, tmp_path / f"after-{count}", undisturbed[pruner], generator, by,
-                       pruner=pruner)
+        count += kills(
+            kennel, tmp_path / f"after-{count}", undisturbed[pruner], generator, by, pruner=pruner
+        )
     assert count >= 13
 
 
 def test_left_between_an_epoch_and_its_decision(tmp_path: Path) -> None:
     """Both slots end their epochs at the same virtual times, so that the order decides."""
-    given = {"space": "conv(4) gap linear(10)", "recipe": "recipe(lr=0.1|0.2|0.3|0.4,batch=25)",
-             "epochs": 4, "trials": 4, "target": 0.9, "pruner": "halving"}
+    given = {
+        "space": "conv(4) gap linear(10)",
+        "recipe": "recipe(lr=0.1|0.2|0.3|0.4,batch=25)",
+        "epochs": 4,
+        "trials": 4,
+        "target": 0.9,
+        "pruner": "halving",
+    }
     expected = searched(tmp_path / "undisturbed", **given)
     assert {t.outcome for t in expected.records} == {"complete", "pruned"}
     for left in range(1, sum(len(t.epochs) for t in expected.records) + 1):
@@ -139,7 +151,8 @@ def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
-        tmp_path: Path, synced: list[int]) -> None:
+    tmp_path: Path, synced: list[int]
+) -> None:
     journal = tmp_path / "s" / "journal.log"
     given, shown = asked(tmp_path / "s", workers=1, trials=1, slots=[InlineSlot()]), 0
     for event in run(resolve(SearchSettings(**given))):
@@ -150,7 +163,8 @@ def test_an_epoch_that_is_shown_while_no_other_is_done_is_synced(
 
 
 def test_what_was_committed_is_synced_before_the_search_waits(
-        tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, synced: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first of two slots is done, the second is not; the first one's epoch is not synced at
     once, as if a third one's were done, which may be synced with it."""
     monkeypatch.setattr(Epochs, "others_done", lambda *_: True)
@@ -168,9 +182,16 @@ def test_what_was_committed_is_synced_before_the_search_waits(
         def submit(self, function: Callable[..., Any], /, *args: Any) -> Future[Any]:
             return pool.submit(late, function, *args)
 
-    given = asked(tmp_path / "s", space="conv(4) gap linear(10)", workers=2, trials=2, epochs=1,
-                  recipe="recipe(lr=0.1|0.2,batch=25)", pruner="none",
-                  slots=[InlineSlot(), Late()])
+    given = asked(
+        tmp_path / "s",
+        space="conv(4) gap linear(10)",
+        workers=2,
+        trials=2,
+        epochs=1,
+        recipe="recipe(lr=0.1|0.2,batch=25)",
+        pruner="none",
+        slots=[InlineSlot(), Late()],
+    )
     with ThreadPoolExecutor(1) as pool:
         for event in run(resolve(SearchSettings(**given))):
             if isinstance(event, EpochDone):
@@ -185,8 +206,12 @@ def _cut(path: Path, generator: random.Random) -> None:
     path.write_bytes(data[:at] + b"\0" * (generator.random() < 0.5) * generator.randrange(5000))
 
 
-def _cut_and_go_on(unfinished: Path, folder: Path, expected: Path, generator: random.Random,
-                   ) -> None:
+def _cut_and_go_on(
+    unfinished: Path,
+    folder: Path,
+    expected: Path,
+    generator: random.Random,
+) -> None:
     shutil.copytree(unfinished, folder)
     before = {t.number: t.epochs for t in load_result(folder).records}
     _cut(folder / "journal.log", generator)
@@ -196,14 +221,16 @@ def _cut_and_go_on(unfinished: Path, folder: Path, expected: Path, generator: ra
     searched(folder)
     after = {t.number: t.epochs for t in load_result(folder).records}
     for number, epochs in before.items():  # those after the cut ran again: the same numbers
-        assert [(e.epoch, e.correct, e.train_loss) for e in epochs] \
-            == [(e.epoch, e.correct, e.train_loss) for e in after[number][:len(epochs)]]
+        assert [(e.epoch, e.correct, e.train_loss) for e in epochs] == [
+            (e.epoch, e.correct, e.train_loss) for e in after[number][: len(epochs)]
+        ]
     same(folder, expected)
 
 
 @pytest.fixture(scope="module")
-def unfinished(kennel: Kennel, undisturbed: dict[str, Path],
-               tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unfinished(
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A study that was killed in the middle of its trials."""
     folder = tmp_path_factory.mktemp("unfinished") / "s"
     total = int(kennel.run(folder.with_name("count"), count=True)[1])
@@ -214,9 +241,13 @@ def unfinished(kennel: Kennel, undisturbed: dict[str, Path],
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(40, marks=pytest.mark.slow)])
-def test_journal_and_states_cut_at_random_bytes(undisturbed: dict[str, Path], unfinished: Path,
-                                                tmp_path: Path, generator: random.Random,
-                                                times: int) -> None:
+def test_journal_and_states_cut_at_random_bytes(
+    undisturbed: dict[str, Path],
+    unfinished: Path,
+    tmp_path: Path,
+    generator: random.Random,
+    times: int,
+) -> None:
     for turn in range(times):
         _cut_and_go_on(unfinished, tmp_path / str(turn), undisturbed["target"], generator)
 
@@ -224,8 +255,12 @@ def test_journal_and_states_cut_at_random_bytes(undisturbed: dict[str, Path], un
 @contextlib.contextmanager
 def _small_disk(place: Path) -> Iterator[Path]:
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)],
-                             capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip(f"the system refuses to mount a tmpfs: {mounted.stderr.strip()}")
     try:
@@ -235,7 +270,8 @@ def _small_disk(place: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_and_the_study_goes_on_when_there_is_room(
-        kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
     with _small_disk(tmp_path / "disk") as disk:
         ballast, folder = disk / "ballast", disk / "s"
         watch = Watch(folder, {})
@@ -258,7 +294,8 @@ def test_a_full_disk_is_told_and_the_study_goes_on_when_there_is_room(
 
 
 def test_a_file_that_cannot_grow_is_told_and_the_study_goes_on(
-        kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "s"
     watch = Watch(folder, {})
     whole = (undisturbed["target"] / "journal.log").stat().st_size
@@ -272,7 +309,8 @@ def test_a_file_that_cannot_grow_is_told_and_the_study_goes_on(
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_can_be_read(
-        kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "s"
     shutil.copytree(undisturbed["target"], folder)
     user = 65534 if os.getuid() == 0 else 0  # the right to write anywhere is given up for it
@@ -295,8 +333,9 @@ def test_a_folder_that_cannot_be_written_is_told_and_can_be_read(
 # Moved, relative, shared -------------------------------------------------------------------------
 
 
-def test_a_folder_may_be_relative_and_may_be_moved(kennel: Kennel, undisturbed: dict[str, Path],
-                                                   tmp_path: Path) -> None:
+def test_a_folder_may_be_relative_and_may_be_moved(
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "one").mkdir()
     lines = int(kennel.run(tmp_path / "count", count=True)[1])
     watch = Watch(tmp_path / "one" / "deep" / "s", {})
@@ -310,8 +349,9 @@ def test_a_folder_may_be_relative_and_may_be_moved(kennel: Kennel, undisturbed: 
     same(watch.folder, undisturbed["target"])
 
 
-def test_the_working_directory_may_change_meanwhile(undisturbed: dict[str, Path], tmp_path: Path,
-                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_working_directory_may_change_meanwhile(
+    undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(api, "local_slots", inline)
@@ -324,8 +364,8 @@ def test_the_working_directory_may_change_meanwhile(undisturbed: dict[str, Path]
 
 
 def test_a_second_process_is_refused_with_the_firsts_number_and_host(
-        kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, said = tmp_path / "s", []
     real = epochs_room.run_epochs
 
@@ -342,8 +382,9 @@ def test_a_second_process_is_refused_with_the_firsts_number_and_host(
     same(folder, undisturbed["target"])
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(kennel: Kennel, undisturbed: dict[str, Path],
-                                                  tmp_path: Path) -> None:
+def test_the_lock_of_a_dead_process_is_taken_over(
+    kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
     folder = tmp_path / "s"
     assert kennel.run(folder, line=4000)[0] == -signal.SIGKILL
     assert (folder / "holder").exists() and (folder / "lock").exists()
@@ -371,8 +412,9 @@ def _interrupting(at: int, times: int) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("at", [1, 2, 7, 12])
-def test_ctrl_c_finishes_the_running_epochs(undisturbed: dict[str, Path], tmp_path: Path,
-                                            monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+def test_ctrl_c_finishes_the_running_epochs(
+    undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patch:
         patch.setattr(epochs_room, "run_epochs", _interrupting(at, 1))
@@ -390,30 +432,43 @@ def test_ctrl_c_finishes_the_running_epochs(undisturbed: dict[str, Path], tmp_pa
 
 @pytest.mark.parametrize("at", [1, 2, 9])
 def test_after_ctrl_c_epochs_run_that_are_earlier_on_the_clock(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
     """An epoch of one slot lasts for several of the other's, which decisions must know of."""
     folder = tmp_path / "s"
-    given = {"space": "conv(1|24,k=7) gap linear(10)", "recipe": "recipe(batch=300)",
-             "budget": 2000, "trials": 2, "epochs": 30, "pruner": "none"}
+    given = {
+        "space": "conv(1|24,k=7) gap linear(10)",
+        "recipe": "recipe(batch=300)",
+        "budget": 2000,
+        "trials": 2,
+        "epochs": 30,
+        "pruner": "none",
+    }
     with monkeypatch.context() as patch:
         patch.setattr(epochs_room, "run_epochs", _interrupting(at, 1))
         stopped = searched(folder, **given)
-    ends = {t.number: [t.candidate.start + (index + 1) * t.candidate.work
-                       for index in range(len(t.epochs))] for t in stopped.records}
+    ends = {
+        t.number: [
+            t.candidate.start + (index + 1) * t.candidate.work for index in range(len(t.epochs))
+        ]
+        for t in stopped.records
+    }
     running = [t for t in stopped.records if t.outcome == "running"]
     works = [t.candidate.work for t in running]
     assert max(works) > 3 * min(works)
     horizon = max(itertools.chain(*ends.values()))
-    assert all(t.candidate.start + (len(t.epochs) + 1) * t.candidate.work > horizon
-               for t in running)
+    assert all(
+        t.candidate.start + (len(t.epochs) + 1) * t.candidate.work > horizon for t in running
+    )
     searched(folder, **given)
     searched(tmp_path / "whole", **given)
     same(folder, tmp_path / "whole")
 
 
 @pytest.mark.parametrize("at", [1, 7])
-def test_a_second_ctrl_c_stops_at_once(undisturbed: dict[str, Path], tmp_path: Path,
-                                       monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+def test_a_second_ctrl_c_stops_at_once(
+    undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
     folder = tmp_path / "s"
     with monkeypatch.context() as patch:
         patch.setattr(epochs_room, "run_epochs", _interrupting(at, 2))
@@ -429,8 +484,11 @@ def test_a_second_ctrl_c_stops_at_once(undisturbed: dict[str, Path], tmp_path: P
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_an_error_while_the_leaderboard_is_written_ends_the_search_before_it_is_raised(
-        undisturbed: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        error: type[BaseException]) -> None:
+    undisturbed: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException],
+) -> None:
     """A second Ctrl-C, or a full disk. What the loop does at its end was done as the interpreter
     ended, where it hung."""
     folder = tmp_path / "s"
@@ -448,7 +506,8 @@ def test_an_error_while_the_leaderboard_is_written_ends_the_search_before_it_is_
 
 
 def test_ctrl_c_while_the_caller_looks_at_a_trial_is_the_callers(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(api, "local_slots", inline)
     given = asked(tmp_path / "s")
     del given["quiet"]
@@ -459,8 +518,9 @@ def test_ctrl_c_while_the_caller_looks_at_a_trial_is_the_callers(
             time.sleep(1)
 
 
-def test_a_handler_of_the_programs_own_is_left_alone(tmp_path: Path,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handler_of_the_programs_own_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
     monkeypatch.setattr(epochs_room, "run_epochs", _interrupting(2, 1))
     before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
@@ -496,8 +556,13 @@ def test_ctrl_c_at_a_terminal_with_real_workers(tmp_path: Path, times: int) -> N
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, "script.py", str(root / "tests" / "support"), str(Path(__file__).parent)],
-        cwd=tmp_path, text=True, env={**os.environ, "PYTHONPATH": str(root)},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        cwd=tmp_path,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None
     last = ""
     for number in range(times):
@@ -543,18 +608,22 @@ class _Stuck(InlineSlot):
         self.kills += 1
 
 
-@pytest.mark.parametrize(("times", "outcomes"), [
-    (2, ["complete", "complete"]), (3, ["failed", "complete"])])
+@pytest.mark.parametrize(
+    ("times", "outcomes"), [(2, ["complete", "complete"]), (3, ["failed", "complete"])]
+)
 def test_an_epoch_that_hangs_is_run_again_and_given_up_the_third_time(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, outcomes: list[str]) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, outcomes: list[str]
+) -> None:
     slot = _Stuck(times)
     monkeypatch.setattr(api, "local_slots", lambda count, **_: [slot])
     result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=1.5))
     assert [t.outcome for t in result.records] == outcomes
     assert slot.kills == times + 1  # and once at the end
     if times == 3:
-        assert result.records[0].reason == \
-            "an epoch must take at most `epoch_timeout`=1.5 seconds, 3 times in one epoch"
+        assert (
+            result.records[0].reason
+            == "an epoch must take at most `epoch_timeout`=1.5 seconds, 3 times in one epoch"
+        )
         assert len(result.records[0].epochs) == 1
 
 
@@ -578,15 +647,19 @@ class _SlowStart(InlineSlot):
 
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_an_epochs_time_counts_from_when_its_worker_is_ready(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeatable: bool) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repeatable: bool
+) -> None:
     def brief(task: Any, state: Any, first: int, last: int) -> Any:
         return {"model.x": torch.zeros(1)}, EpochResult(last, 0.5, 0, 9, 8, 8, 9, 0.1, 0.0)
 
     monkeypatch.setattr(epochs_room, "run_epochs", brief)
     slots = [_SlowStart(), _SlowStart()]
     monkeypatch.setattr(api, "local_slots", lambda count, **_: slots)
-    result = search(**asked(tmp_path / "s", workers=2, trials=2, epochs=2, epoch_timeout=0.6,
-                            repeatable=repeatable))
+    result = search(
+        **asked(
+            tmp_path / "s", workers=2, trials=2, epochs=2, epoch_timeout=0.6, repeatable=repeatable
+        )
+    )
     assert [(t.outcome, len(t.epochs)) for t in result.records] == [("complete", 2)] * 2
     assert [slot.kills for slot in slots] == [1, 1]  # at the end
 
@@ -596,8 +669,15 @@ def _long() -> dict[str, Any]:
     draw = torch.Generator().manual_seed(0)
     pixels = torch.randint(256, (100_000, 1, 14, 14), dtype=torch.uint8, generator=draw)
     images = make_dataset((pixels, torch.arange(100_000) % 10), (pixels[:10], torch.arange(10)))
-    return arguments(dataset=images, budget=200_000, space="conv(48) conv(64) gap linear(10)",
-                     recipe="recipe(batch=4096,lr=0.1|0.2)", trials=2, workers=2, epochs=2)
+    return arguments(
+        dataset=images,
+        budget=200_000,
+        space="conv(48) conv(64) gap linear(10)",
+        recipe="recipe(batch=4096,lr=0.1|0.2)",
+        trials=2,
+        workers=2,
+        epochs=2,
+    )
 
 
 @needs_engine
@@ -606,8 +686,10 @@ def test_a_native_epoch_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     result = search(**_long(), study=tmp_path / "s", epoch_timeout=1, engine="native")
     assert time.monotonic() - begin < 60
     assert [t.outcome for t in result.records] == ["failed"] * 2
-    assert result.records[0].reason == \
-        "an epoch must take at most `epoch_timeout`=1 seconds, 3 times in one epoch"
+    assert (
+        result.records[0].reason
+        == "an epoch must take at most `epoch_timeout`=1 seconds, 3 times in one epoch"
+    )
     end = time.monotonic() + 60
     while any(thread.name.startswith("worker-") for thread in threading.enumerate()):
         assert time.monotonic() < end
@@ -633,11 +715,18 @@ def test_a_second_ctrl_c_ends_native_epochs_within_two_seconds(tmp_path: Path) -
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, "script.py", str(root / "tests" / "support"), str(Path(__file__).parent)],
-        cwd=tmp_path, text=True, env={**os.environ, "PYTHONPATH": str(root)},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        cwd=tmp_path,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout is not None and process.stdout.readline() == "begins\n"
-    while not (tmp_path / "s" / "journal.log").exists() \
-            or (tmp_path / "s" / "journal.log").read_bytes().count(b"trial") < 2:
+    while (
+        not (tmp_path / "s" / "journal.log").exists()
+        or (tmp_path / "s" / "journal.log").read_bytes().count(b"trial") < 2
+    ):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     time.sleep(2)  # both trials train
@@ -654,40 +743,49 @@ def test_a_second_ctrl_c_ends_native_epochs_within_two_seconds(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_worker_that_hangs_is_killed_and_its_epoch_runs_again(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = searched(tmp_path / "expected", workers=1, trials=2, engine="torch")
     mark = tmp_path / "mark"
-    monkeypatch.setattr(epochs_room, "run_epochs",
-                        functools.partial(faulty.stopped_once, str(mark)))
-    result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40,
-                            engine="torch"))
+    monkeypatch.setattr(
+        epochs_room, "run_epochs", functools.partial(faulty.stopped_once, str(mark))
+    )
+    result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40, engine="torch"))
     assert mark.exists()
     assert outcome(result) == outcome(expected)
 
 
 @pytest.mark.slow
 def test_a_worker_without_memory_costs_its_trial_and_no_other(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = searched(tmp_path / "expected", workers=1, trials=4, pruner="none",
-                        sampler="random", engine="torch")
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = searched(
+        tmp_path / "expected", workers=1, trials=4, pruner="none", sampler="random", engine="torch"
+    )
     seeds = [t.candidate.seed for t in expected.records]
     monkeypatch.setattr(epochs_room, "run_epochs", functools.partial(faulty.starved, *seeds[1:3]))
-    result = search(**asked(tmp_path / "s", workers=1, trials=4, pruner="none", sampler="random",
-                            engine="torch"))
+    result = search(
+        **asked(
+            tmp_path / "s", workers=1, trials=4, pruner="none", sampler="random", engine="torch"
+        )
+    )
     whole, hungry, doomed, last = result.records
     assert (hungry.outcome, hungry.reason) == ("failed", "MemoryError: ")
     assert doomed.outcome == "failed"
-    assert doomed.reason == ("worker 'worker-0' died in the middle of a call: killed by SIGKILL, "
-                             "3 times in one epoch")
+    assert doomed.reason == (
+        "worker 'worker-0' died in the middle of a call: killed by SIGKILL, 3 times in one epoch"
+    )
     for trial in (whole, last):
-        assert [e.correct for e in trial.epochs] \
-            == [e.correct for e in expected.records[trial.number].epochs]
+        assert [e.correct for e in trial.epochs] == [
+            e.correct for e in expected.records[trial.number].epochs
+        ]
     states = [t.state.name for t in plain(tmp_path / "s")]
     assert states == ["COMPLETE", "FAIL", "FAIL", "COMPLETE"]
 
 
 def test_the_workers_death_while_an_epoch_is_timed_costs_the_estimate_only(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Dying(InlineSlot):
         def submit(self, function: Any, /, *args: Any) -> Future[Any]:
             if function is seconds_per_epoch:
@@ -708,9 +806,15 @@ def test_the_workers_death_while_an_epoch_is_timed_costs_the_estimate_only(
 def test_a_loss_that_is_no_number_ends_its_trial_and_no_other(tmp_path: Path, engine: str) -> None:
     if engine == "native" and not available():
         pytest.skip("there is no native engine here")
-    result = searched(tmp_path / "s", workers=1, engine=engine, trials=4, pruner="none",
-                      space="conv(4|6,norm=none) gap linear(10)",
-                      recipe="recipe(lr=100|0.1,constant,batch=25)")
+    result = searched(
+        tmp_path / "s",
+        workers=1,
+        engine=engine,
+        trials=4,
+        pruner="none",
+        space="conv(4|6,norm=none) gap linear(10)",
+        recipe="recipe(lr=100|0.1,constant,batch=25)",
+    )
     outcomes = {t.outcome for t in result.records}
     assert outcomes == {"diverged", "complete"}
     for trial in result.records:
@@ -722,7 +826,8 @@ def test_a_loss_that_is_no_number_ends_its_trial_and_no_other(tmp_path: Path, en
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "noise"])
 def test_a_studys_images_that_are_damaged_end_the_search_with_the_reason(
-        undisturbed: dict[str, Path], tmp_path: Path, damage: str) -> None:
+    undisturbed: dict[str, Path], tmp_path: Path, damage: str
+) -> None:
     folder = tmp_path / "s"
     searched(folder, trials=2)
     images = folder / "data.safetensors"
@@ -748,13 +853,19 @@ def test_a_studys_images_that_are_damaged_end_the_search_with_the_reason(
     same(folder, undisturbed["target"])
 
 
-def test_an_unreadable_study_is_a_study_error(tmp_path: Path, undisturbed: dict[str, Path],
-                                              ) -> None:
+def test_an_unreadable_study_is_a_study_error(
+    tmp_path: Path,
+    undisturbed: dict[str, Path],
+) -> None:
     folder = tmp_path / "s"
     shutil.copytree(undisturbed["target"], folder)
     identity = json.loads((folder / "study.json").read_text())
-    for text in (b"\xff\xfe", b"[" * 100_000, json.dumps({**identity, "target": "x"}).encode(),
-                 json.dumps({**identity, "epochs": "4"}).encode()):
+    for text in (
+        b"\xff\xfe",
+        b"[" * 100_000,
+        json.dumps({**identity, "target": "x"}).encode(),
+        json.dumps({**identity, "epochs": "4"}).encode(),
+    ):
         (folder / "study.json").write_bytes(text)
         with pytest.raises(StudyError, match="must hold a study's identity"):
             load_result(folder)

@@ -21,25 +21,33 @@ from lightsearch.searching.optuna_sampler import OptunaSampler, seen_trial, tpe_
 from lightsearch.study.optuna_tools import categorical
 from lightsearch.study.trial import Trial
 
-NESTED = parse("[conv(8|16|24)*(1|2) | separable(8|12,act=relu|gelu) maxpool?]*(1|2|3) "
-               "conv(4|6)? gap linear(10)")
+NESTED = parse(
+    "[conv(8|16|24)*(1|2) | separable(8|12,act=relu|gelu) maxpool?]*(1|2|3) "
+    "conv(4|6)? gap linear(10)"
+)
 
 
 def _optuna(trials: list[Trial], seed: int) -> optuna.Study:
     """Optuna's study and sampler, by Optuna's documented functions alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, multivariate=True,
-                                             group=True, constant_liar=True)
+        sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=0, multivariate=True, group=True, constant_liar=True
+        )
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for trial in trials:
         state = {"complete": TrialState.COMPLETE, "running": TrialState.RUNNING}.get(
-            trial.outcome, TrialState.PRUNED)
-        study.add_trial(create_trial(
-            state=state, params=dict(trial.candidate.decisions),
-            distributions={k: categorical(n) for k, n in trial.candidate.options.items()},
-            value=trial.epochs[-1].accuracy if trial.outcome == "complete" else None,
-            intermediate_values={e.epoch: e.accuracy for e in trial.epochs}))
+            trial.outcome, TrialState.PRUNED
+        )
+        study.add_trial(
+            create_trial(
+                state=state,
+                params=dict(trial.candidate.decisions),
+                distributions={k: categorical(n) for k, n in trial.candidate.options.items()},
+                value=trial.epochs[-1].accuracy if trial.outcome == "complete" else None,
+                intermediate_values={e.epoch: e.accuracy for e in trial.epochs},
+            )
+        )
     return study
 
 
@@ -81,9 +89,13 @@ def test_tpe_draws_what_it_draws_in_a_plain_study(space: Space, count: int, seed
     for verdict in ("over_budget", "duplicate", "over_budget", "invalid"):
         asked = study.ask()
         expected: dict[str, int] = {}
-        _decoded(space, recording(
-            lambda path, of, asked=asked: asked.suggest_categorical(path, range(len(of))),
-            expected))
+        _decoded(
+            space,
+            recording(
+                lambda path, of, asked=asked: asked.suggest_categorical(path, range(len(of))),
+                expected,
+            ),
+        )
         drawn: dict[str, int] = {}
         options: dict[str, int] = {}
         _decoded(space, recording(_noting(sampler.ask(), options), drawn))

@@ -24,8 +24,10 @@ from lightsearch.training.task import EpochResult, Task
 from lightsearch.workers.local import local_slots
 from lightsearch.workers.slot import ExecutorSlot, Slot
 
-SPACE = ("conv(4|6|8|10|12) [conv(4|6|8,k=1) | separable(8|10|12|16)] maxpool "
-         "separable(8|12|16)? gap linear(10)")
+SPACE = (
+    "conv(4|6|8|10|12) [conv(4|6|8,k=1) | separable(8|10|12|16)] maxpool "
+    "separable(8|12|16)? gap linear(10)"
+)
 
 
 class Late:
@@ -54,8 +56,10 @@ def _simulated(task: Task, state: State | None, epoch: int) -> tuple[State, Epoc
     """An epoch that trains nothing: its accuracy follows from the task, and rises."""
     level = 500 + key(task.seed, "level") % 300
     correct = level + 20 * epoch + key(task.seed, "noise", epoch) % 30
-    return ({"model.x": torch.tensor(float(correct))},
-            EpochResult(epoch, 0.5, 0, 1000, correct, correct, 1000, 0.1, 0.0))
+    return (
+        {"model.x": torch.tensor(float(correct))},
+        EpochResult(epoch, 0.5, 0, 1000, correct, correct, 1000, 0.1, 0.0),
+    )
 
 
 def _board(result: api.SearchResult) -> pd.DataFrame:
@@ -63,19 +67,35 @@ def _board(result: api.SearchResult) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_random_delays_change_nothing(workers: int, tmp_path: Path,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_delays_change_nothing(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)  # a slow disk would hide the delays
     found = []
     for run in range(3):
         generator = random.Random(run)
         with ThreadPoolExecutor(workers) as pool:
-            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool, draw=generator, **_: [
-                Late(ExecutorSlot(pool), draw, 0.02) for _ in range(count)])
-            found.append(search(**arguments(study=tmp_path / str(run), workers=workers, epochs=5,
-                                            space=SPACE, trials=16, pruner="median",
-                                            budget=2000)))
+            monkeypatch.setattr(
+                api,
+                "local_slots",
+                lambda count, pool=pool, draw=generator, **_: [
+                    Late(ExecutorSlot(pool), draw, 0.02) for _ in range(count)
+                ],
+            )
+            found.append(
+                search(
+                    **arguments(
+                        study=tmp_path / str(run),
+                        workers=workers,
+                        epochs=5,
+                        space=SPACE,
+                        trials=16,
+                        pruner="median",
+                        budget=2000,
+                    )
+                )
+            )
     first, *others = found
     assert {t.outcome for t in first.records} == {"complete", "pruned"}
     assert {t.candidate.slot for t in first.records} == set(range(workers))
@@ -85,34 +105,54 @@ def test_random_delays_change_nothing(workers: int, tmp_path: Path,
 
 
 def test_first_come_lets_no_slot_wait_and_trains_the_same_way(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One slot is slow: with the clock the other waits for it, without it does not."""
     monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)
     shares, found = {}, {}
     for repeatable in (True, False):
         with ThreadPoolExecutor(2) as pool:
-            monkeypatch.setattr(api, "local_slots", lambda count, pool=pool, **_: [
-                Late(ExecutorSlot(pool), random.Random(0), 0.0),
-                Late(ExecutorSlot(pool), _Always(), 0.2)])
-            result = search(**arguments(study=tmp_path / str(repeatable), workers=2, epochs=3,
-                                        space=SPACE, trials=10, pruner="none", budget=2000,
-                                        sampler="random", repeatable=repeatable))
+            monkeypatch.setattr(
+                api,
+                "local_slots",
+                lambda count, pool=pool, **_: [
+                    Late(ExecutorSlot(pool), random.Random(0), 0.0),
+                    Late(ExecutorSlot(pool), _Always(), 0.2),
+                ],
+            )
+            result = search(
+                **arguments(
+                    study=tmp_path / str(repeatable),
+                    workers=2,
+                    epochs=3,
+                    space=SPACE,
+                    trials=10,
+                    pruner="none",
+                    budget=2000,
+                    sampler="random",
+                    repeatable=repeatable,
+                )
+            )
         assert [t.outcome for t in result.records] == ["complete"] * 10
         slots = [t.candidate.slot for t in result.records]
         shares[repeatable] = slots.count(0) / len(slots)
-        found[repeatable] = {(t.candidate.design, t.candidate.seed): [e.correct for e in t.epochs]
-                             for t in result.records}
+        found[repeatable] = {
+            (t.candidate.design, t.candidate.seed): [e.correct for e in t.epochs]
+            for t in result.records
+        }
     assert shares[False] > 0.75 > shares[True]
     assert found[True] == found[False]  # uniform draws without pruning: the same trials
 
 
 def test_first_come_goes_on_after_an_interruption(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)
-    given = arguments(study=tmp_path, workers=2, epochs=3, space=SPACE, trials=6, budget=2000,
-                      repeatable=False)
+    given = arguments(
+        study=tmp_path, workers=2, epochs=3, space=SPACE, trials=6, budget=2000, repeatable=False
+    )
     real = loop.SearchLoop._decide
 
     def interrupted(run, slot):
@@ -121,8 +161,9 @@ def test_first_come_goes_on_after_an_interruption(
         return real(run, slot)
 
     with ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(api, "local_slots",
-                            lambda count, **_: [ExecutorSlot(pool) for _ in range(count)])
+        monkeypatch.setattr(
+            api, "local_slots", lambda count, **_: [ExecutorSlot(pool) for _ in range(count)]
+        )
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(loop.SearchLoop, "_decide", interrupted)
             search(**given)
@@ -141,15 +182,24 @@ class _Always(random.Random):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_random_delays_in_real_workers_change_nothing(
-        workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Once in processes, twice in threads."""
     found = []
     for run in range(3):
         generator = random.Random(run)
-        monkeypatch.setattr(api, "local_slots", lambda count, draw=generator, kind=run > 0, **_: [
-            Late(slot, draw, 0.3) for slot in local_slots(count, in_threads=kind)])
-        found.append(search(**arguments(study=tmp_path / str(run), workers=workers, trials=8,
-                                        pruner="median")))
+        monkeypatch.setattr(
+            api,
+            "local_slots",
+            lambda count, draw=generator, kind=run > 0, **_: [
+                Late(slot, draw, 0.3) for slot in local_slots(count, in_threads=kind)
+            ],
+        )
+        found.append(
+            search(
+                **arguments(study=tmp_path / str(run), workers=workers, trials=8, pruner="median")
+            )
+        )
     first, *others = found
     for other in others:
         assert outcome(other) == outcome(first)

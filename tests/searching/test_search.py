@@ -44,8 +44,9 @@ def inline():
     """Epochs run in this process, which saves a worker's start for each search. What they give is
     the same: the tests with real processes compare against it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(api, "local_slots",
-                  lambda workers, **more: [InlineSlot() for _ in range(workers)])
+    patch.setattr(
+        api, "local_slots", lambda workers, **more: [InlineSlot() for _ in range(workers)]
+    )
     yield
     patch.undo()
 
@@ -105,11 +106,21 @@ def test_more_trials_grow_the_study(finished, tmp_path: Path) -> None:
     assert outcome(grown) == outcome(finished)
 
 
-@pytest.mark.parametrize("change", [
-    {"epochs": 5}, {"target": 0.81}, {"budget": 800}, {"seed": 4}, {"workers": 2},
-    {"sampler": "random"}, {"pruner": "none"}, {"repeatable": False},
-    {"recipe": "recipe(lr=0.1,batch=64)"}, {"space": "conv(4|6) gap linear(10)"},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 5},
+        {"target": 0.81},
+        {"budget": 800},
+        {"seed": 4},
+        {"workers": 2},
+        {"sampler": "random"},
+        {"pruner": "none"},
+        {"repeatable": False},
+        {"recipe": "recipe(lr=0.1,batch=64)"},
+        {"space": "conv(4|6) gap linear(10)"},
+    ],
+)
 def test_another_question_is_refused_with_the_difference(finished, change) -> None:
     name = next(iter(change))
     with pytest.raises(StudyError, match=f"{name}=.* there, .* asked for"):
@@ -148,8 +159,15 @@ def test_a_time_limit_stops_and_the_study_goes_on(finished, tmp_path: Path) -> N
 
 
 def test_a_small_space_ends_with_a_diagnosis(tmp_path: Path) -> None:
-    result = search(**arguments(study=tmp_path / "s", space="conv(4|6) gap linear(10)", epochs=1,
-                                recipe="recipe(batch=256)", trials=10))
+    result = search(
+        **arguments(
+            study=tmp_path / "s",
+            space="conv(4|6) gap linear(10)",
+            epochs=1,
+            recipe="recipe(batch=256)",
+            trials=10,
+        )
+    )
     assert len(result.records) == 2
     assert "trained already (2 trials)" in result.reason
     assert result.counts.drawn == 2 + result.counts.duplicate  # as of the latest trial
@@ -162,33 +180,41 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    ({"budget": 0}, "`budget.params` must be an integer >= 1 or None, but got params=0"),
-    ({"budget": 8000.5}, "`budget.params` must be an integer"),
-    ({"epochs": 0}, "`epochs` must be an integer from 1 to 10000, but got epochs=0"),
-    ({"trials": -1}, "`trials` must be an integer from 1"),
-    ({"target": 99.4}, "`target` must be a number above 0 and at most 1, but got target=99.4"),
-    ({"workers": 0}, "`workers` must be an integer from 1"),
-    ({"seed": "a"}, "`seed` must be an integer"),
-    ({"timeout": 0}, "`timeout` must be a number above 0"),
-    ({"stop_after_hits": 0}, "`stop_after_hits` must be an integer from 1"),
-    ({"sampler": "best"}, "`sampler` must be one of tpe, random, or an Optuna sampler"),
-    ({"pruner": "best"}, "`pruner` must be one of target, median, halving, none, or an Optuna"),
-    ({"dataset": "minst"}, "`dataset` must be one of mnist"),
-    ({"device": "gpu"}, "`device` must be"),
-    ({"space": 3}, "`space` must be"),
-    ({"recipe": 3}, "`recipe` must be"),
-    ({"select_on": "train"}, "`select_on` must be test or val, but got 'train'"),
-    ({"val_size": 100}, "`val_size` must be given with select_on='val', but got val_size=100"),
-    ({"select_on": "val", "val_size": 0}, "`val_size` must be an integer from 1 to 1436"),
-    ({"select_on": "val", "val_size": 5}, "`val_size` must leave images of every class"),
-    ({"repeatable": "yes"}, "`repeatable` must be True or False, but got repeatable='yes'"),
-    ({"val_seed": 1.5}, "`val_seed` must be an integer"),
-    ({"confirm": 1}, "`confirm` must be an integer from 2 to 1000, but got confirm=1"),
-    ({"confirm_top": 0}, "`confirm_top` must be an integer from 1 to 1000"),
-    ({"space": "conv(@w:4|6) gap linear(10)", "recipe": "recipe(batch=@w:64|128)"},
-     "must have different names, but got w in both"),
-])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"budget": 0}, "`budget.params` must be an integer >= 1 or None, but got params=0"),
+        ({"budget": 8000.5}, "`budget.params` must be an integer"),
+        ({"epochs": 0}, "`epochs` must be an integer from 1 to 10000, but got epochs=0"),
+        ({"trials": -1}, "`trials` must be an integer from 1"),
+        ({"target": 99.4}, "`target` must be a number above 0 and at most 1, but got target=99.4"),
+        ({"workers": 0}, "`workers` must be an integer from 1"),
+        ({"seed": "a"}, "`seed` must be an integer"),
+        ({"timeout": 0}, "`timeout` must be a number above 0"),
+        ({"stop_after_hits": 0}, "`stop_after_hits` must be an integer from 1"),
+        ({"sampler": "best"}, "`sampler` must be one of tpe, random, or an Optuna sampler"),
+        (
+            {"pruner": "best"},
+            "`pruner` must be one of target, median, halving, none, or an Optuna",
+        ),
+        ({"dataset": "minst"}, "`dataset` must be one of mnist"),
+        ({"device": "gpu"}, "`device` must be"),
+        ({"space": 3}, "`space` must be"),
+        ({"recipe": 3}, "`recipe` must be"),
+        ({"select_on": "train"}, "`select_on` must be test or val, but got 'train'"),
+        ({"val_size": 100}, "`val_size` must be given with select_on='val', but got val_size=100"),
+        ({"select_on": "val", "val_size": 0}, "`val_size` must be an integer from 1 to 1436"),
+        ({"select_on": "val", "val_size": 5}, "`val_size` must leave images of every class"),
+        ({"repeatable": "yes"}, "`repeatable` must be True or False, but got repeatable='yes'"),
+        ({"val_seed": 1.5}, "`val_seed` must be an integer"),
+        ({"confirm": 1}, "`confirm` must be an integer from 2 to 1000, but got confirm=1"),
+        ({"confirm_top": 0}, "`confirm_top` must be an integer from 1 to 1000"),
+        (
+            {"space": "conv(@w:4|6) gap linear(10)", "recipe": "recipe(batch=@w:64|128)"},
+            "must have different names, but got w in both",
+        ),
+    ],
+)
 def test_bad_arguments_are_refused_before_anything_happens(bad, message, tmp_path) -> None:
     with pytest.raises((ArgumentError, DataError, DesignError), match=message.replace("(", r"\(")):
         search(**arguments(study=tmp_path / "s", **bad))
@@ -196,20 +222,32 @@ def test_bad_arguments_are_refused_before_anything_happens(bad, message, tmp_pat
 
 
 def test_a_trial_that_diverges_ends_with_its_reason(tmp_path: Path) -> None:
-    result = search(**arguments(study=tmp_path / "s", trials=1,
-                                recipe="recipe(lr=100,constant,batch=64)",
-                                space="conv(4|6,norm=none) gap linear(10)"))
+    result = search(
+        **arguments(
+            study=tmp_path / "s",
+            trials=1,
+            recipe="recipe(lr=100,constant,batch=64)",
+            space="conv(4|6,norm=none) gap linear(10)",
+        )
+    )
     (trial,) = result.records
     assert trial.outcome == "diverged" and trial.reason == "the training loss is not finite"
     assert len(trial.epochs) < 4
-    assert outcome(search(**arguments(study=tmp_path / "s", trials=1,
-                                      recipe="recipe(lr=100,constant,batch=64)",
-                                      space="conv(4|6,norm=none) gap linear(10)"))
-                   ) == outcome(result)
+    assert outcome(
+        search(
+            **arguments(
+                study=tmp_path / "s",
+                trials=1,
+                recipe="recipe(lr=100,constant,batch=64)",
+                space="conv(4|6,norm=none) gap linear(10)",
+            )
+        )
+    ) == outcome(result)
 
 
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
-        finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = training.run_epoch
     bad = finished.records[1].candidate.seed
 
@@ -228,7 +266,8 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
 
 
 def test_a_search_in_which_everything_fails_ends(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(task, state, epoch):
         raise RuntimeError("no")
 
@@ -242,8 +281,16 @@ def test_a_search_in_which_everything_fails_ends(
 
 @pytest.fixture(scope="module")
 def held(inline, tmp_path_factory: pytest.TempPathFactory):
-    return search(**arguments(study=tmp_path_factory.mktemp("studies") / "held", select_on="val",
-                              val_size=200, val_seed=5, pruner="median", trials=8))
+    return search(
+        **arguments(
+            study=tmp_path_factory.mktemp("studies") / "held",
+            select_on="val",
+            val_size=200,
+            val_seed=5,
+            pruner="median",
+            trials=8,
+        )
+    )
 
 
 def test_held_out_images_drive_the_search_and_test_images_are_looked_at_once(held) -> None:
@@ -265,8 +312,9 @@ def test_held_out_images_are_not_trained_on(held, engine: str) -> None:
     apart = fetch(task.data)
     alone = dataclasses.replace(task, data=lend(apart), tested_on=None)
     ours, theirs = list(train(task)), list(train(alone))
-    assert [(e.correct, e.raw_correct, e.train_loss) for e in ours] \
-        == [(e.correct, e.raw_correct, e.train_loss) for e in theirs]
+    assert [(e.correct, e.raw_correct, e.train_loss) for e in ours] == [
+        (e.correct, e.raw_correct, e.train_loss) for e in theirs
+    ]
     digits = load("digits")
     tested = make_dataset(apart.train, digits.test, name="whole")
     whole = list(train(dataclasses.replace(alone, data=lend(tested))))
@@ -284,16 +332,20 @@ def test_a_design_selected_on_held_out_images_is_confirmed_with_all(held, monkey
     monkeypatch.setattr(confirming, "local_slots", lambda workers, **_: [InlineSlot()])
     row = confirm(held.leaderboard.head(1), 2, quiet=True).loc[1]
     assert row["on"] == "digits test, not selected on"
-    task = dataclasses.replace(rebuild(held.leaderboard.loc[1]), tested_on=None,
-                               data=DataRef("digits", load("digits").checksum),
-                               seed=int(row["seeds"].split()[0]))
+    task = dataclasses.replace(
+        rebuild(held.leaderboard.loc[1]),
+        tested_on=None,
+        data=DataRef("digits", load("digits").checksum),
+        seed=int(row["seeds"].split()[0]),
+    )
     *_, last = train(task)
     assert last.train_total == 1437
     assert float(row["accuracies"].split()[0]) == pytest.approx(last.accuracy, abs=1e-6)
 
 
-@pytest.mark.parametrize("change", [{"val_size": 201}, {"val_seed": 6},
-                                    {"val_size": None, "select_on": "test"}])
+@pytest.mark.parametrize(
+    "change", [{"val_size": 201}, {"val_seed": 6}, {"val_size": None, "select_on": "test"}]
+)
 def test_a_study_goes_on_with_the_same_held_out_images(held, change) -> None:
     given = arguments(study=held.folder, pruner="median", trials=8)
     with pytest.raises(StudyError, match=r"selected_on='val\(size=200,seed=5\)' there"):
@@ -308,10 +360,18 @@ def test_a_trials_record_has_all_that_it_takes_to_run_it_again(held) -> None:
     assert record["decisions"] and record["versions"].keys() >= {"lightsearch", "torch", "python"}
     last = study.trials[0].user_attrs["epoch-0004"]
     assert last["threads"] == 1 and last["device_kind"] and last["engine"]
-    data = DataRef(record["dataset"], record["checksum"],
-                   holdout=holdout_of(record["selected_on"]))
-    task = Task(parse(record["design"]), parse_recipe(record["recipe"]), data, record["epochs"],
-                record["seed"], engine_named(last["engine"]), record["device"])
+    data = DataRef(
+        record["dataset"], record["checksum"], holdout=holdout_of(record["selected_on"])
+    )
+    task = Task(
+        parse(record["design"]),
+        parse_recipe(record["recipe"]),
+        data,
+        record["epochs"],
+        record["seed"],
+        engine_named(last["engine"]),
+        record["device"],
+    )
     again = list(train(task))
     assert [e.correct for e in again] == [e.correct for e in held.records[0].epochs]
 
@@ -335,7 +395,8 @@ def _start(folder: Path, **more: object) -> subprocess.Popen[bytes]:
     support = str(Path(__file__).parents[1] / "support")
     return subprocess.Popen(
         [sys.executable, script, support, str(folder), json.dumps(more)],
-        env={**os.environ, "PYTHONPATH": paths})
+        env={**os.environ, "PYTHONPATH": paths},
+    )
 
 
 def _epochs_in(folder: Path) -> int:
@@ -365,7 +426,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_epoch(finished, tmp_path:
     assert outcome(resumed) == outcome(finished)
     for trial in resumed.records:  # what was committed was not trained again
         before = committed.get(trial.number, ())
-        assert trial.epochs[:len(before)] == before
+        assert trial.epochs[: len(before)] == before
 
 
 @pytest.mark.slow
@@ -406,8 +467,11 @@ def test_a_killed_worker_costs_one_epoch(tmp_path: Path) -> None:
     _wait_for(folder, 2, process)
     tasks = Path(f"/proc/{process.pid}/task").glob("*/children")
     children = [pid for task in tasks for pid in task.read_text().split()]
-    workers = [pid for pid in children  # not the processes in which loky keeps its books
-               if "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()]
+    workers = [
+        pid
+        for pid in children  # not the processes in which loky keeps its books
+        if "popen_loky" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
     assert len(workers) == 1
     os.kill(int(workers[0]), signal.SIGKILL)
     assert process.wait(240) == 0
@@ -427,7 +491,8 @@ def test_the_library_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture
 
 
 def test_another_data_set_of_ones_own_is_refused_and_the_studys_images_stay(
-        tmp_path: Path) -> None:
+    tmp_path: Path,
+) -> None:
     digits = load("digits")
     first = make_dataset(digits.train, digits.test, name="mine")
     second = make_dataset((digits.train[0] // 2, digits.train[1]), digits.test, name="mine")

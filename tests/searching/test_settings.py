@@ -35,14 +35,18 @@ ROOT = Path(__file__).parents[2]
 # Who takes them ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("function", "settings"), [
-    (search, SearchSettings), (iter_search, Settings)])
+@pytest.mark.parametrize(
+    ("function", "settings"), [(search, SearchSettings), (iter_search, Settings)]
+)
 def test_the_arguments_of_a_search_are_its_settings(function: Any, settings: Any) -> None:
     ours, theirs = (inspect.signature(f).parameters for f in (function, settings))
-    assert [(p.name, p.default, p.kind) for p in ours.values()] \
-        == [(p.name, p.default, p.kind) for p in theirs.values()]
-    assert [p.name for p in ours.values() if p.kind is p.POSITIONAL_OR_KEYWORD] \
-        == ["budget", "epochs"]
+    assert [(p.name, p.default, p.kind) for p in ours.values()] == [
+        (p.name, p.default, p.kind) for p in theirs.values()
+    ]
+    assert [p.name for p in ours.values() if p.kind is p.POSITIONAL_OR_KEYWORD] == [
+        "budget",
+        "epochs",
+    ]
     assert "About" not in str(inspect.signature(function))
     assert "dataset: 'str | Path | DataSet' = 'mnist'" in str(inspect.signature(function))
     assert set(settings_of(settings)) == set(ours)
@@ -73,12 +77,18 @@ def test_words_are_in_the_help_and_in_the_type() -> None:
         assert get_args(kind) == SETTINGS[name].about.words
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: search(epoch=3), "search() got an unexpected keyword argument 'epoch'"),
-    (lambda: search(8000, 15, 0.9), "search() too many positional arguments"),
-    (lambda: search(8000, budget=3), "search() multiple values for argument 'budget'"),
-    (lambda: iter_search(quiet=True), "iter_search() got an unexpected keyword argument 'quiet'"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: search(epoch=3), "search() got an unexpected keyword argument 'epoch'"),
+        (lambda: search(8000, 15, 0.9), "search() too many positional arguments"),
+        (lambda: search(8000, budget=3), "search() multiple values for argument 'budget'"),
+        (
+            lambda: iter_search(quiet=True),
+            "iter_search() got an unexpected keyword argument 'quiet'",
+        ),
+    ],
+)
 def test_a_wrong_call_is_pythons_own_error(call: Any, message: str) -> None:
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         call()
@@ -95,10 +105,21 @@ def test_a_type_checker_knows_every_argument(tmp_path: Path) -> None:
         "search(epochs='3')  # type: ignore[arg-type]\n"
         "search(sampler='best')  # type: ignore[arg-type]\n"
         "iter_search(confirm=3)  # type: ignore[call-arg]\n"
-        "print(result.leaderboard, [trial.number for trial in iter_search()])\n")
+        "print(result.leaderboard, [trial.number for trial in iter_search()])\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"),
-         str(tmp_path / "calls.py")], cwd=ROOT, capture_output=True, text=True)
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            str(ROOT / "pyproject.toml"),
+            str(tmp_path / "calls.py"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -125,17 +146,34 @@ def test_what_is_wrong_with_one_value_is_said_before_anything_is_read() -> None:
 
 # A value beside that of the tiny search, and what it takes
 OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "budget": (Budget(params=900, macs=10**6), {}), "epochs": (5, {}), "target": (0.7, {}),
-    "space": ("conv(4|6) gap linear(10)", {}), "recipe": ("recipe(lr=0.3)", {}),
-    "keep_orientation": (True, {"recipe": None}), "dataset": ("turned", {}),
-    "select_on": ("val", {}), "val_size": (300, {"select_on": "val"}),
-    "val_seed": (1, {"select_on": "val"}), "sampler": ("random", {}), "pruner": ("none", {}),
-    "workers": (2, {}), "slots_per_gpu": (2, {"workers": None, "device": "cuda"}),
-    "device": ("cuda", {"engine": "torch"}), "engine": ("torch", {}),
-    "precision": ("bf16", {"engine": "torch"}), "seed": (4, {}), "repeatable": (False, {}),
-    "trials": (9, {}), "study": ("elsewhere", {}), "data": ("elsewhere", {}),
-    "timeout": (3.0, {}), "epoch_timeout": (60, {}), "stop_after_hits": (1, {}),
-    "slots": ([InlineSlot()], {}), "confirm": (2, {}), "confirm_top": (1, {}),
+    "budget": (Budget(params=900, macs=10**6), {}),
+    "epochs": (5, {}),
+    "target": (0.7, {}),
+    "space": ("conv(4|6) gap linear(10)", {}),
+    "recipe": ("recipe(lr=0.3)", {}),
+    "keep_orientation": (True, {"recipe": None}),
+    "dataset": ("turned", {}),
+    "select_on": ("val", {}),
+    "val_size": (300, {"select_on": "val"}),
+    "val_seed": (1, {"select_on": "val"}),
+    "sampler": ("random", {}),
+    "pruner": ("none", {}),
+    "workers": (2, {}),
+    "slots_per_gpu": (2, {"workers": None, "device": "cuda"}),
+    "device": ("cuda", {"engine": "torch"}),
+    "engine": ("torch", {}),
+    "precision": ("bf16", {"engine": "torch"}),
+    "seed": (4, {}),
+    "repeatable": (False, {}),
+    "trials": (9, {}),
+    "study": ("elsewhere", {}),
+    "data": ("elsewhere", {}),
+    "timeout": (3.0, {}),
+    "epoch_timeout": (60, {}),
+    "stop_after_hits": (1, {}),
+    "slots": ([InlineSlot()], {}),
+    "confirm": (2, {}),
+    "confirm_top": (1, {}),
     "quiet": (False, {}),
 }
 
@@ -157,8 +195,9 @@ def _question(folder: Path, **more: Any) -> Question:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_setting_makes_the_study_as_its_role_says(name: str, two_gpus: None,
-                                                    tmp_path: Path) -> None:
+def test_a_setting_makes_the_study_as_its_role_says(
+    name: str, two_gpus: None, tmp_path: Path
+) -> None:
     value, needed = OTHERS[name]
     if name == "engine" and not available():
         pytest.skip("torch is the only engine here")
@@ -207,8 +246,11 @@ def test_a_study_of_before_is_continued(tmp_path: Path) -> None:
     (tmp_path / "study.json").unlink()
     check_identity(tmp_path, question.identity)
     assert (tmp_path / "study.json").read_text() == text
-    oldest = {k: v for k, v in json.loads(text).items()
-              if k not in ("engine", "selected_on", "repeatable", "format", "precision")}
+    oldest = {
+        k: v
+        for k, v in json.loads(text).items()
+        if k not in ("engine", "selected_on", "repeatable", "format", "precision")
+    }
     (tmp_path / "study.json").write_text(json.dumps(oldest))
     assert read_identity(tmp_path) == question.identity
 

@@ -89,8 +89,12 @@ class TooManyError(Exception):
     """The space has too many assignments for brute force."""
 
 
-def brute(space: Seq, shape: Any = SHAPE, classes: int = CLASSES, most: int = 10_000,
-          ) -> list[tuple[dict[str, int], Seq, Cost]]:
+def brute(
+    space: Seq,
+    shape: Any = SHAPE,
+    classes: int = CLASSES,
+    most: int = 10_000,
+) -> list[tuple[dict[str, int], Seq, Cost]]:
     """Return every assignment of active decisions that gives a valid design."""
 
     def make(choose: Choose) -> Any:
@@ -112,8 +116,14 @@ def brute(space: Seq, shape: Any = SHAPE, classes: int = CLASSES, most: int = 10
 # Random spaces ----------------------------------------------------------------------------------
 
 # A name has the same options everywhere; these fit several fields, so that names meet.
-NAMED = {"width": (2, 3), "kernel": (1, 3, 2), "turns": (0, 1, 2), "act": ("relu", "none"),
-         "order": ("act-norm", "norm-act"), "shortcut": ("identity", "project")}
+NAMED = {
+    "width": (2, 3),
+    "kernel": (1, 3, 2),
+    "turns": (0, 1, 2),
+    "act": ("relu", "none"),
+    "order": ("act-norm", "norm-act"),
+    "shortcut": ("identity", "project"),
+}
 
 
 class Maker:
@@ -133,22 +143,37 @@ class Maker:
         return oneof(*self.random.sample(options, 2))
 
     def convolution(self) -> dict[str, Any]:
-        return {"kernel": self.value(1, 3, 2, name=self.random.choice(["kernel", "width"])),
-                "padding": self.value("same", 0, 1, name="turns"),
-                "norm": self.value("batch", "none"), "order": self.value(*NAMED["order"]),
-                "act": self.value("relu", "none", "gelu", name="act")}
+        return {
+            "kernel": self.value(1, 3, 2, name=self.random.choice(["kernel", "width"])),
+            "padding": self.value("same", 0, 1, name="turns"),
+            "norm": self.value("batch", "none"),
+            "order": self.value(*NAMED["order"]),
+            "act": self.value("relu", "none", "gelu", name="act"),
+        }
 
     def layer(self) -> Layer:
         width = self.value(1, 2, 3, 4, name="width")
         makers: list[Callable[[], Layer]] = [
-            lambda: conv(width, groups=self.value(1, 2, name="width"), stride=self.value(1, 2),
-                         bias=self.value(False, True), **self.convolution()),
-            lambda: conv(width, dropout=self.value(0.0, 0.1), per=self.value("element", "channel"),
-                         order=self.value(*NAMED["order"], name="order")),
+            lambda: conv(
+                width,
+                groups=self.value(1, 2, name="width"),
+                stride=self.value(1, 2),
+                bias=self.value(False, True),
+                **self.convolution(),
+            ),
+            lambda: conv(
+                width,
+                dropout=self.value(0.0, 0.1),
+                per=self.value("element", "channel"),
+                order=self.value(*NAMED["order"], name="order"),
+            ),
             lambda: separable(width, inner=self.value(False, True), **self.convolution()),
             lambda: depthwise(multiplier=width, **self.convolution()),
-            lambda: maxpool(self.value(2, 3)), lambda: avgpool(self.value(2, 3, 4)),
-            lambda: dropout(self.value(0.0, 0.2)), gate, lambda: se(self.value(1, 2)),
+            lambda: maxpool(self.value(2, 3)),
+            lambda: avgpool(self.value(2, 3, 4)),
+            lambda: dropout(self.value(0.0, 0.2)),
+            gate,
+            lambda: se(self.value(1, 2)),
             lambda: Widen(width),
             lambda: linear(width, act=self.value("relu", "none", name="act")),
         ]
@@ -174,8 +199,11 @@ class Maker:
         self.choices_left -= 1
         kind = self.random.choice(["oneof", "maybe", "repeat", "residual", "residual", "twice"])
         if kind == "residual":
-            return residual(self.several(1, 2, deep - 1), act=self.value("relu", "none"),
-                            shortcut=self.value(*NAMED["shortcut"], name="shortcut"))
+            return residual(
+                self.several(1, 2, deep - 1),
+                act=self.value("relu", "none"),
+                shortcut=self.value(*NAMED["shortcut"], name="shortcut"),
+            )
         if kind == "twice":
             return Twice(self.several(0, 2, deep - 1), self.value(1, 2, name="width"))
         if kind == "repeat":
@@ -191,19 +219,26 @@ class Maker:
         if self.random.random() < 0.3:  # a choice of layers that has a name and stands twice
             switch = oneof(seq(), conv(2), conv(oneof(3, 4)), name="switch")
             parts = [switch, *parts, switch]
-        head = self.random.choice([
-            seq(gap(), linear(CLASSES)), seq(linear(oneof(2, 3))),
-            seq(conv(oneof(2, 3, name="width"), kernel=1), gap()),
-            seq(oneof(gap(), avgpool(4), seq()), oneof(linear(3), conv(3, kernel=1))),
-        ])
+        head = self.random.choice(
+            [
+                seq(gap(), linear(CLASSES)),
+                seq(linear(oneof(2, 3))),
+                seq(conv(oneof(2, 3, name="width"), kernel=1), gap()),
+                seq(oneof(gap(), avgpool(4), seq()), oneof(linear(3), conv(3, kernel=1))),
+            ]
+        )
         return seq(parts, head)
 
 
 SPACES = st.integers(0, 10**9).map(lambda seed: Maker(seed).space())
 
 
-CHECKED = settings(max_examples=200, deadline=None, derandomize=True,
-                   suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+CHECKED = settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 def usable(space: Seq) -> list[tuple[dict[str, int], Seq, Cost]]:
@@ -236,8 +271,9 @@ def test_survey_and_draws_equal_brute_force(space: Seq, data: st.DataObject) -> 
     drawn = [sampler.get_candidate(number) for number in range(len(inside))]
     assert sampler.total == len(inside)
     # Each assignment within the budget has one number, in the order of its record.
-    assert {tuple(one.decisions.items()): one.design for one in drawn} \
-        == {tuple(record.items()): design for record, design in inside}
+    assert {tuple(one.decisions.items()): one.design for one in drawn} == {
+        tuple(record.items()): design for record, design in inside
+    }
 
 
 @settings(CHECKED, max_examples=40)
@@ -283,12 +319,17 @@ def test_rounds_of_a_repeat_decide_apart() -> None:
 
 
 def test_identity_needs_equal_channels_and_projection_costs_its_weights() -> None:
-    space = seq(conv(4), residual(seq(conv(oneof(4, 6), norm="none")),
-                                  shortcut=oneof("identity", "project")), gap(), linear(10))
+    space = seq(
+        conv(4),
+        residual(seq(conv(oneof(4, 6), norm="none")), shortcut=oneof("identity", "project")),
+        gap(),
+        linear(10),
+    )
     first, head = 9 * 4 + 2 * 4, {4: 50, 6: 70}
     plain = {out: first + 9 * 4 * out + head[out] for out in (4, 6)}
-    assert survey(space).counts == tuple(sorted(
-        [(plain[4], 1), (plain[4] + 16, 1), (plain[6] + 24, 1)]))
+    assert survey(space).counts == tuple(
+        sorted([(plain[4], 1), (plain[4] + 16, 1), (plain[6] + 24, 1)])
+    )
 
 
 def test_a_residual_with_an_empty_body_is_no_design() -> None:
@@ -307,8 +348,14 @@ def test_a_name_inside_a_users_own_body_is_the_one_outside(first: bool) -> None:
 
 
 def test_exact_beyond_64_bits() -> None:
-    space = seq(*[conv(oneof(2, 3, 4, 5), kernel=1, act=oneof("relu", "gelu", "silu", "none"))
-                  for _ in range(20)], gap(), linear(10))
+    space = seq(
+        *[
+            conv(oneof(2, 3, 4, 5), kernel=1, act=oneof("relu", "gelu", "silu", "none"))
+            for _ in range(20)
+        ],
+        gap(),
+        linear(10),
+    )
     result = survey(space, budget=Budget(params=500))
     assert result.designs == 16**20 == sum(count for _, count in result.counts)
     assert result.exact and 0 < result.within < result.designs
@@ -328,16 +375,22 @@ def test_histogram_sums_the_counts() -> None:
 
 @pytest.mark.parametrize("ask", [survey, Sampler])
 def test_budget_that_no_design_meets_names_the_smallest(ask: Any) -> None:
-    with pytest.raises(BudgetError, match=r"no design of this space has at most 100 parameters: "
-                                          r"the smallest is `.*8.*gap.*linear.*10.*` with 178$"):
+    with pytest.raises(
+        BudgetError,
+        match=r"no design of this space has at most 100 parameters: "
+        r"the smallest is `.*8.*gap.*linear.*10.*` with 178$",
+    ):
         ask(small(), budget=Budget(params=100))
 
 
 @pytest.mark.parametrize("ask", [survey, Sampler])
 def test_space_in_which_nothing_fits_says_why(ask: Any) -> None:
     space = seq(conv(oneof(8, 16), kernel=31, padding=0), gap(), linear(10))
-    with pytest.raises(DesignError, match=r"none does: for example, `kernel` must fit its padded "
-                                          r"input, but got kernel=31 .* on an input of 28x28"):
+    with pytest.raises(
+        DesignError,
+        match=r"none does: for example, `kernel` must fit its padded "
+        r"input, but got kernel=31 .* on an input of 28x28",
+    ):
         ask(space)
 
 
@@ -354,8 +407,15 @@ def test_arguments_are_checked() -> None:
 def medium() -> Seq:
     padding: Any = oneof("same", 0)
     block = oneof(separable(oneof(8, 12, 16)), conv(oneof(8, 10), padding=padding))
-    return seq(conv(oneof(8, 12), act=oneof("relu", "gelu", name="act")), maxpool(), block, block,
-               maybe(block), gap(), linear(10))
+    return seq(
+        conv(oneof(8, 12), act=oneof("relu", "gelu", name="act")),
+        maxpool(),
+        block,
+        block,
+        maybe(block),
+        gap(),
+        linear(10),
+    )
 
 
 def medium_costs() -> list[Cost]:
@@ -380,8 +440,11 @@ def test_many_designs_are_estimated_for_other_caps() -> None:
 
 
 def test_macs_that_no_design_meets() -> None:
-    with pytest.raises(BudgetError, match=r"no design of this space is within Budget\(.*macs=1000"
-                                          r".*: the nearest is `.*` with macs=\d+$"):
+    with pytest.raises(
+        BudgetError,
+        match=r"no design of this space is within Budget\(.*macs=1000"
+        r".*: the nearest is `.*` with macs=\d+$",
+    ):
         survey(medium(), budget=Budget(macs=1000), draws=4000)
     sampler = Sampler(medium(), budget=Budget(macs=1000), tries=50)
     with pytest.raises(BudgetError, match=r"none of 50 random ones is: 50 exceed macs; for exam"):
@@ -423,8 +486,9 @@ def test_too_large_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(count for _, count in result.counts) + result.beyond == result.designs
     sampler = Sampler(medium(), budget=Budget(params=1500))
     assert sampler.valid and not sampler.within_params and sampler.total == result.designs
-    assert all(cost(sampler.draw(random.Random(seed))[1], classes=10).params <= 1500
-               for seed in range(20))
+    assert all(
+        cost(sampler.draw(random.Random(seed))[1], classes=10).params <= 1500 for seed in range(20)
+    )
 
 
 def test_nothing_found_in_too_large_a_space() -> None:
@@ -445,11 +509,19 @@ def test_wilson_interval() -> None:
 @pytest.mark.parametrize(("limit", "macs"), [(1_000_000, None), (1_000_000, 500_000), (40, None)])
 def test_draws_are_uniform_replay_and_keep_the_budget(limit: int, macs: int | None) -> None:
     act = oneof("relu", "gelu", "silu", name="act")
-    space = seq(maybe(conv(oneof(4, 8), act=act)), maxpool(),
-                repeat(conv(oneof(4, 6, 8)), oneof(0, 1, 2)), gap(), linear(10))
+    space = seq(
+        maybe(conv(oneof(4, 8), act=act)),
+        maxpool(),
+        repeat(conv(oneof(4, 6, 8)), oneof(0, 1, 2)),
+        gap(),
+        linear(10),
+    )
     budget = Budget(params=600, macs=macs)
-    inside = [tuple(record.items()) for record, _, price in brute(space, (1, 28, 28), 10)
-              if budget.exceeded(price) is None]
+    inside = [
+        tuple(record.items())
+        for record, _, price in brute(space, (1, 28, 28), 10)
+        if budget.exceeded(price) is None
+    ]
     sampler = Sampler(space, budget=budget, limit=limit)
     assert sampler.valid is (limit > 40)
     generator, seen = random.Random(7), Counter[tuple[tuple[str, int], ...]]()
@@ -459,9 +531,9 @@ def test_draws_are_uniform_replay_and_keep_the_budget(limit: int, macs: int | No
         assert budget.exceeded(cost(design, classes=10)) is None
         seen[tuple(record.items())] += 1
     assert set(seen) == set(inside)
-    square = sum((seen[one] - 40)**2 / 40 for one in inside)
+    square = sum((seen[one] - 40) ** 2 / 40 for one in inside)
     freedom = len(inside) - 1  # mean and variance of chi-square: k and 2 k
-    assert abs(square - freedom) < 4 * (2 * freedom)**0.5
+    assert abs(square - freedom) < 4 * (2 * freedom) ** 0.5
 
 
 def test_draws_follow_the_generator() -> None:

@@ -46,15 +46,20 @@ def _fetched(address: str, process: subprocess.Popen[bytes]) -> Any:
 
 @pytest.mark.needs("optuna_dashboard")
 def test_the_dashboard_shows_a_study_that_runs(
-        tmp_path: Path, started: list[subprocess.Popen[bytes]]) -> None:
+    tmp_path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
     folder, port = tmp_path / "s", _port()
     asked = arguments(study=folder, trials=4, epochs=2)
     del asked["quiet"]
     trials = iter_search(**asked)
     for _ in range(2):
         next(trials)  # ended; the search goes on when asked for the next one
-    command = [str(Path(sys.executable).with_name("optuna-dashboard")),
-               str(folder / "journal.log"), "--port", str(port)]
+    command = [
+        str(Path(sys.executable).with_name("optuna-dashboard")),
+        str(folder / "journal.log"),
+        "--port",
+        str(port),
+    ]
     dashboard = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     started.append(dashboard)
     site = f"http://127.0.0.1:{port}/api/studies"
@@ -63,7 +68,8 @@ def test_the_dashboard_shows_a_study_that_runs(
     assert [study["study_name"] for study in studies] == ["lightsearch"]
     shown = _fetched(f"{site}/{studies[0]['study_id']}", dashboard)["trials"]
     assert len(shown) == len(ours) >= 2 and all(trial.epochs for trial in ours[:2])
-    assert [[value["value"] for value in trial["intermediate_values"]] for trial in shown] \
-        == [[epoch.accuracy for epoch in trial.epochs] for trial in ours]
+    assert [[value["value"] for value in trial["intermediate_values"]] for trial in shown] == [
+        [epoch.accuracy for epoch in trial.epochs] for trial in ours
+    ]
     assert len(list(trials)) == 2  # looking on has not disturbed the search
     assert all(len(trial.epochs) == 2 for trial in load_result(folder).records)

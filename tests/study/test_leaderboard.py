@@ -29,11 +29,14 @@ TRIALS = [
 ]
 
 
-@pytest.mark.parametrize(("by", "order"), [
-    ("accuracy", [3, 0, 1]),  # 910, 910 with more parameters, 900
-    ("params", [3, 1, 0]),
-    ("epochs", [3, 0, 1]),    # first hits at epochs 1, 2, 3
-])
+@pytest.mark.parametrize(
+    ("by", "order"),
+    [
+        ("accuracy", [3, 0, 1]),  # 910, 910 with more parameters, 900
+        ("params", [3, 1, 0]),
+        ("epochs", [3, 0, 1]),  # first hits at epochs 1, 2, 3
+    ],
+)
 def test_orders_and_ties(by: str, order: list[int]) -> None:
     assert list(leaderboard(TRIALS, _identity(), by=by)["trial"]) == order
 
@@ -76,12 +79,15 @@ def test_file_and_rebuild(tmp_path: Path) -> None:
     assert (task.epochs, task.seed, task.data.name, task.data.checksum) == (3, 3, "digits", "c")
 
 
-@pytest.mark.parametrize(("change", "error", "message"), [
-    ({"design": "conv(8"}, NotationError, "conv"),
-    ({"recipe": "recipe(lr=-1)"}, NotationError, "lr"),
-    ({"epochs": "many"}, ArgumentError, "a row must have a whole design"),
-    ({"seed": None}, ArgumentError, "a row must have a whole design"),
-])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"design": "conv(8"}, NotationError, "conv"),
+        ({"recipe": "recipe(lr=-1)"}, NotationError, "lr"),
+        ({"epochs": "many"}, ArgumentError, "a row must have a whole design"),
+        ({"seed": None}, ArgumentError, "a row must have a whole design"),
+    ],
+)
 def test_a_row_that_says_nothing_is_refused(change, error, message) -> None:
     row = leaderboard(TRIALS, _identity()).loc[1].to_dict()
     with pytest.raises(error, match=message):

@@ -96,14 +96,26 @@ def test_a_line_that_is_being_written_is_not_read_yet(tmp_path: Path) -> None:
     assert list(lines.read()) == [{"a": 2}]
 
 
-@pytest.mark.parametrize(("before", "after"), [
-    (b"", b""), (b"\n", b""), (b" \n\t\n", b""), (b"{", b""), (b"\0" * 50, b""),
-    (b'{"a":1}\n', b'{"a":1}\n'), (b'{"a":1}\n\n', b'{"a":1}\n'), (b'{"a":1}\n{', b'{"a":1}\n'),
-    (b'{"a":1}\n\n \n{"b', b'{"a":1}\n'), (b'{"a":1}\r\n\r\n', b'{"a":1}\r\n'),
-    (b'{"a":1} \n\n', b'{"a":1} \n'), (b'{"a":1}\n\n{"a":2}\n', b'{"a":1}\n\n{"a":2}\n'),
-])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"", b""),
+        (b"\n", b""),
+        (b" \n\t\n", b""),
+        (b"{", b""),
+        (b"\0" * 50, b""),
+        (b'{"a":1}\n', b'{"a":1}\n'),
+        (b'{"a":1}\n\n', b'{"a":1}\n'),
+        (b'{"a":1}\n{', b'{"a":1}\n'),
+        (b'{"a":1}\n\n \n{"b', b'{"a":1}\n'),
+        (b'{"a":1}\r\n\r\n', b'{"a":1}\r\n'),
+        (b'{"a":1} \n\n', b'{"a":1} \n'),
+        (b'{"a":1}\n\n{"a":2}\n', b'{"a":1}\n\n{"a":2}\n'),
+    ],
+)
 def test_what_is_torn_or_blank_at_the_end_is_cut_when_it_is_opened(
-        tmp_path: Path, before: bytes, after: bytes) -> None:
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
     path = tmp_path / "log"
     path.write_bytes(before)
     read = _read(path)  # looking changes nothing, and sees the same
@@ -116,12 +128,14 @@ def test_what_is_torn_or_blank_at_the_end_is_cut_when_it_is_opened(
 
 
 @settings(deadline=None)  # the disk of a busy machine
-@given(st.lists(st.sampled_from([b'{"a":1}\n', b"\n", b" \n", b'{"b":"' + b"x" * 40 + b'"}\n'])),
-       st.sampled_from([b"", b"{", b" ", b'{"torn":"' + b"y" * 30]),
-       st.sampled_from([1, 7, 1 << 16]))
+@given(
+    st.lists(st.sampled_from([b'{"a":1}\n', b"\n", b" \n", b'{"b":"' + b"x" * 40 + b'"}\n'])),
+    st.sampled_from([b"", b"{", b" ", b'{"torn":"' + b"y" * 30]),
+    st.sampled_from([1, 7, 1 << 16]),
+)
 def test_what_is_cut_does_not_depend_on_how_much_is_read_at_once(
-        tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], torn: bytes,
-        block: int) -> None:
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], torn: bytes, block: int
+) -> None:
     path = tmp_path_factory.mktemp("log") / "log"
     path.write_bytes(b"".join(lines) + torn)
     while lines and lines[-1].isspace():
@@ -132,21 +146,25 @@ def test_what_is_cut_does_not_depend_on_how_much_is_read_at_once(
     assert path.read_bytes() == b"".join(lines)
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ('{"a": 1}\n\nnonsense\n{}\n', "line 3 is damaged: Expecting value"),
-    ('{"a": 1}\n[1]\n', r"line 2 is damaged: \[1\] is no object"),
-    ("5\n", "line 1 is damaged: 5 is no object"),
-    ('{"a": "\x00"}\n', "line 1 is damaged: Invalid control character"),
-    ("[" * 100_000 + "\n", "line 1 is damaged"),
-    ('{"a": ' + "9" * 5000 + "}\n", "line 1 is damaged: Exceeds the limit"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1}\n\nnonsense\n{}\n', "line 3 is damaged: Expecting value"),
+        ('{"a": 1}\n[1]\n', r"line 2 is damaged: \[1\] is no object"),
+        ("5\n", "line 1 is damaged: 5 is no object"),
+        ('{"a": "\x00"}\n', "line 1 is damaged: Invalid control character"),
+        ("[" * 100_000 + "\n", "line 1 is damaged"),
+        ('{"a": ' + "9" * 5000 + "}\n", "line 1 is damaged: Exceeds the limit"),
+    ],
+)
 def test_a_damaged_line_is_named(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "log"
     path.write_text(text)
     lines = Lines(path, REMEDY)
     for _ in range(2):  # it is not skipped the second time
-        with pytest.raises(StudyError, match=f"log must have a JSON object a line, but {said}.*"
-                                             f"{REMEDY}"):
+        with pytest.raises(
+            StudyError, match=f"log must have a JSON object a line, but {said}.*{REMEDY}"
+        ):
             list(lines.read())
 
 
@@ -159,13 +177,18 @@ def test_bytes_that_are_no_text_are_a_damaged_line(tmp_path: Path) -> None:
 # What others do to the file ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda path: path.unlink(), "but it was deleted"),
-    (lambda path: path.rename(path.with_name("moved")), "but it was deleted"),
-    (lambda path: (path.rename(path.with_name("old")), path.write_bytes(b'{"a":1}\n')),
-     "but it was replaced"),
-    (lambda path: os.truncate(path, 3), "but it was cut"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda path: path.unlink(), "but it was deleted"),
+        (lambda path: path.rename(path.with_name("moved")), "but it was deleted"),
+        (
+            lambda path: (path.rename(path.with_name("old")), path.write_bytes(b'{"a":1}\n')),
+            "but it was replaced",
+        ),
+        (lambda path: os.truncate(path, 3), "but it was cut"),
+    ],
+)
 def test_a_file_that_is_changed_under_the_writer_ends_it_at_once(tmp_path, change, said) -> None:
     path = tmp_path / "log"
     log = _log(path)
@@ -196,12 +219,14 @@ def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
 
 
 def test_what_a_program_without_standard_streams_prints_is_no_line(tmp_path: Path) -> None:
-    script = ("import os, sys; from pathlib import Path; from lightsearch.study.log import Log\n"
-              "for one in range(3): os.close(one)\n"
-              f"log = Log(Path({str(tmp_path / 'log')!r}), '')\n"
-              "for one in range(3):\n"
-              "    try: os.write(one, b'printed')\n"
-              "    except OSError: pass\n"
-              "log.append([{'a': 1}]); log.sync(); log.close()")
+    script = (
+        "import os, sys; from pathlib import Path; from lightsearch.study.log import Log\n"
+        "for one in range(3): os.close(one)\n"
+        f"log = Log(Path({str(tmp_path / 'log')!r}), '')\n"
+        "for one in range(3):\n"
+        "    try: os.write(one, b'printed')\n"
+        "    except OSError: pass\n"
+        "log.append([{'a': 1}]); log.sync(); log.close()"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
     assert _read(tmp_path / "log") == [{"a": 1}]

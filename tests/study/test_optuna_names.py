@@ -58,20 +58,34 @@ def test_no_private_name_of_optuna_is_used() -> None:
     found = []
     for path in ROOT.rglob("*.py"):
         tree = ast.parse(path.read_text())
-        imported = {name.split(".")[0] for node in ast.walk(tree)
-                    for name in ([alias.name for alias in node.names]
-                                 if isinstance(node, ast.Import)
-                                 else [node.module or ""] if isinstance(node, ast.ImportFrom)
-                                 else [])}
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(tree)
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+        }
         if "optuna" not in imported:
             continue
-        found += [f"{path.name}: {ast.unparse(node)}" for node in ast.walk(tree)
-                  if isinstance(node, ast.Attribute) and node.attr.startswith("_")
-                  and not node.attr.endswith("__")
-                  and ast.unparse(node.value) not in ("self", "cls")]
-        found += [f"{path.name}: {node.module}" for node in ast.walk(tree)
-                  if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("optuna")
-                  and "._" in f"{node.module}.{'.'.join(alias.name for alias in node.names)}"]
+        found += [
+            f"{path.name}: {ast.unparse(node)}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and node.attr.startswith("_")
+            and not node.attr.endswith("__")
+            and ast.unparse(node.value) not in ("self", "cls")
+        ]
+        found += [
+            f"{path.name}: {node.module}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+            and (node.module or "").startswith("optuna")
+            and "._" in f"{node.module}.{'.'.join(alias.name for alias in node.names)}"
+        ]
     assert found == []
 
 
@@ -97,16 +111,26 @@ def test_lines_may_come_after_the_call_that_adds_them_for_attributes_reports_and
     backend.hidden = False
     found = storage.get_trial(id_)
     assert (found.state, found.value, found.user_attrs, found.intermediate_values) == (
-        TrialState.COMPLETE, 0.5, {"epoch-0001": {}}, {1: 0.5})
+        TrialState.COMPLETE,
+        0.5,
+        {"epoch-0001": {}},
+        {1: 0.5},
+    )
 
 
 def test_a_trial_with_its_decisions_is_one_line() -> None:
     """`Record.begin`: a trial is begun whole or not at all."""
     backend, storage, study = _storage()
     before = len(backend.lines)
-    id_ = storage.create_new_trial(study, create_trial(
-        state=TrialState.RUNNING, params={"a": 1}, user_attrs={"candidate": {}},
-        distributions={"a": optuna.distributions.CategoricalDistribution(range(3))}))
+    id_ = storage.create_new_trial(
+        study,
+        create_trial(
+            state=TrialState.RUNNING,
+            params={"a": 1},
+            user_attrs={"candidate": {}},
+            distributions={"a": optuna.distributions.CategoricalDistribution(range(3))},
+        ),
+    )
     assert len(backend.lines) == before + 1
     assert storage.get_trial_id_from_study_id_trial_number(study, 0) == id_
     assert storage.get_trial(id_).state == TrialState.RUNNING
@@ -117,8 +141,9 @@ def test_a_study_asks_its_storage_for_trials() -> None:
     asked = []
 
     class Storage(JournalStorage):
-        def get_all_trials(self, study_id: int, deepcopy: bool = True,
-                           states: Any = None) -> list[FrozenTrial]:
+        def get_all_trials(
+            self, study_id: int, deepcopy: bool = True, states: Any = None
+        ) -> list[FrozenTrial]:
             asked.append((study_id, deepcopy, states))
             return super().get_all_trials(study_id, deepcopy, states)
 
@@ -128,8 +153,11 @@ def test_a_study_asks_its_storage_for_trials() -> None:
     study.get_trials(states=(TrialState.RUNNING,))
     assert study.trials == []
     id_ = storage.get_study_id_from_name(NAME)
-    assert asked[-3:] == [(id_, False, None), (id_, True, (TrialState.RUNNING,)),
-                          (id_, True, None)]
+    assert asked[-3:] == [
+        (id_, False, None),
+        (id_, True, (TrialState.RUNNING,)),
+        (id_, True, None),
+    ]
 
 
 def test_a_storage_in_memory_copies_a_trial_that_it_is_given() -> None:
@@ -146,12 +174,19 @@ def test_a_storage_in_memory_copies_a_trial_that_it_is_given() -> None:
     assert seen.number == -1
 
 
-@pytest.mark.parametrize(("outcome", "state"), [
-    ("complete", TrialState.COMPLETE), ("pruned", TrialState.PRUNED),
-    ("failed", TrialState.FAIL), ("diverged", TrialState.FAIL)])
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        ("complete", TrialState.COMPLETE),
+        ("pruned", TrialState.PRUNED),
+        ("failed", TrialState.FAIL),
+        ("diverged", TrialState.FAIL),
+    ],
+)
 @pytest.mark.parametrize("epochs", [0, 2])
-def test_a_trial_ends_as_optuna_would_end_it(tmp_path: Path, outcome: Any, state: TrialState,
-                                             epochs: int) -> None:
+def test_a_trial_ends_as_optuna_would_end_it(
+    tmp_path: Path, outcome: Any, state: TrialState, epochs: int
+) -> None:
     """`Record.end` writes what `Study.tell` would: of a pruned trial the last value."""
     if not epochs and outcome == "complete":
         return
@@ -174,5 +209,8 @@ def test_a_trial_ends_as_optuna_would_end_it(tmp_path: Path, outcome: Any, state
     (found,) = optuna.load_study(study_name=NAME, storage=storage).trials
     (expected,) = plain.study.trials
     assert (found.state, found.values, found.intermediate_values) == (
-        expected.state, expected.values, expected.intermediate_values)
+        expected.state,
+        expected.values,
+        expected.intermediate_values,
+    )
     assert found.datetime_complete is not None

@@ -31,8 +31,10 @@ from lightsearch.study.study import Study
 from lightsearch.study.trial import Candidate, Counts, Trial, exact, reached, versions
 from lightsearch.training.task import EpochResult
 
-SPACE = parse("conv(4|6|8|10|12|16) [conv(6|8) | separable(8|12|16|20)] maxpool "
-              "separable(8|12|16|24)? gap linear(10)")
+SPACE = parse(
+    "conv(4|6|8|10|12|16) [conv(6|8) | separable(8|12|16|20)] maxpool "
+    "separable(8|12|16|24)? gap linear(10)"
+)
 RECIPE = parse_recipe("recipe(lr=0.1|0.2)")
 SHAPE = (1, 28, 28)
 
@@ -42,19 +44,42 @@ def _epoch(epoch: int, correct: int) -> EpochResult:
 
 
 def _candidate(number: int, **more: object) -> Candidate:
-    fields = {"number": number, "design": f"conv({number + 1}) gap linear(10)",
-              "recipe": "recipe()",
-              "decisions": {"[0].out": number % 3}, "options": {"[0].out": 3}, "seed": number,
-              "fingerprint": f"{number:016x}", "params": 100 + number, "macs": 1000,
-              "activation_bytes": 400, "receptive_field": 3, "slot": 0, "start": 0, "work": 10,
-              "counts": Counts(drawn=number + 1), "versions": versions()}
+    fields = {
+        "number": number,
+        "design": f"conv({number + 1}) gap linear(10)",
+        "recipe": "recipe()",
+        "decisions": {"[0].out": number % 3},
+        "options": {"[0].out": 3},
+        "seed": number,
+        "fingerprint": f"{number:016x}",
+        "params": 100 + number,
+        "macs": 1000,
+        "activation_bytes": 400,
+        "receptive_field": 3,
+        "slot": 0,
+        "start": 0,
+        "work": 10,
+        "counts": Counts(drawn=number + 1),
+        "versions": versions(),
+    }
     return Candidate(**{**fields, **more})  # type: ignore[arg-type]
 
 
 def _identity(**more: object) -> Identity:
-    fields = {"budget": Budget(params=8000), "epochs": 3, "target": exact(0.9), "space": "s",
-              "recipe": "r", "dataset": "digits", "checksum": "c", "sampler": "tpe",
-              "pruner": "none", "workers": 1, "seed": 0, "device": "cpu"}
+    fields = {
+        "budget": Budget(params=8000),
+        "epochs": 3,
+        "target": exact(0.9),
+        "space": "s",
+        "recipe": "r",
+        "dataset": "digits",
+        "checksum": "c",
+        "sampler": "tpe",
+        "pruner": "none",
+        "workers": 1,
+        "seed": 0,
+        "device": "cpu",
+    }
     return Identity(**{**fields, **more})  # type: ignore[arg-type]
 
 
@@ -74,8 +99,9 @@ def test_a_hit_is_compared_as_a_fraction() -> None:
 # Pruning: a fake ask, report, tell --------------------------------------------------------------
 
 
-def _pruned_at(pruner: optuna.pruners.BasePruner, before: list[list[float]],
-               curve: list[float]) -> int | None:
+def _pruned_at(
+    pruner: optuna.pruners.BasePruner, before: list[list[float]], curve: list[float]
+) -> int | None:
     """The epoch after which a trial with this curve is pruned, behind complete ones."""
     study = optuna.create_study(direction="maximize", pruner=pruner)
     for values in before:
@@ -94,14 +120,17 @@ def _pruned_at(pruner: optuna.pruners.BasePruner, before: list[list[float]],
 RISING = [0.90, 0.93, 0.95, 0.96, 0.97]  # from epoch 3 on, two points to come
 
 
-@pytest.mark.parametrize(("target", "curve", "at"), [
-    (0.97, [0.90, 0.91, 0.929, 0.95, 0.96], 3),   # 0.929 + 2 * 0.02 < 0.97
-    (0.97, [0.90, 0.91, 0.931, 0.949, 0.96], 4),  # 0.949 + 2 * 0.01 < 0.97
-    (0.97, [0.90, 0.91, 0.931, 0.951, 0.96], 5),  # nothing more is to come
-    (0.97, [0.10, 0.20, 0.95, 0.96, 0.97], None),  # not before the warm-up
-    (0.995, RISING, 3),
-    (0.95, [0.90, 0.93, 0.95, 0.96, 0.97], None),
-])
+@pytest.mark.parametrize(
+    ("target", "curve", "at"),
+    [
+        (0.97, [0.90, 0.91, 0.929, 0.95, 0.96], 3),  # 0.929 + 2 * 0.02 < 0.97
+        (0.97, [0.90, 0.91, 0.931, 0.949, 0.96], 4),  # 0.949 + 2 * 0.01 < 0.97
+        (0.97, [0.90, 0.91, 0.931, 0.951, 0.96], 5),  # nothing more is to come
+        (0.97, [0.10, 0.20, 0.95, 0.96, 0.97], None),  # not before the warm-up
+        (0.995, RISING, 3),
+        (0.95, [0.90, 0.93, 0.95, 0.96, 0.97], None),
+    ],
+)
 def test_the_target_pruner_asks_whether_the_target_can_be_reached(target, curve, at) -> None:
     assert _pruned_at(TargetPruner(target), [RISING] * 3, curve) == at
 
@@ -112,12 +141,15 @@ def test_the_target_pruner_waits_for_complete_trials() -> None:
     assert _pruned_at(TargetPruner(0.97), [RISING] * 3, hopeless) == 3
 
 
-@pytest.mark.parametrize(("bad", "message"), [
-    ({"target": 0.0}, "`target` must be a number above 0"),
-    ({"target": 1.5}, r"at most 1, but got target=1\.5"),
-    ({"target": 0.9, "warmup": -1}, "`warmup` must be >= 0, but got warmup=-1"),
-    ({"target": 0.9, "slack": -0.1}, "`slack` must be >= 0"),
-])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"target": 0.0}, "`target` must be a number above 0"),
+        ({"target": 1.5}, r"at most 1, but got target=1\.5"),
+        ({"target": 0.9, "warmup": -1}, "`warmup` must be >= 0, but got warmup=-1"),
+        ({"target": 0.9, "slack": -0.1}, "`slack` must be >= 0"),
+    ],
+)
 def test_the_target_pruner_validates(bad, message) -> None:
     with pytest.raises(ArgumentError, match=message):
         TargetPruner(**bad)
@@ -126,8 +158,12 @@ def test_the_target_pruner_validates(bad, message) -> None:
 def test_pruners_by_name_and_a_users_own() -> None:
     own = optuna.pruners.PercentilePruner(25.0)
     assert make_pruner(own, 0.9, 15) is own
-    names = {"target": TargetPruner, "median": optuna.pruners.MedianPruner,
-             "halving": HalvingPruner, "none": optuna.pruners.NopPruner}
+    names = {
+        "target": TargetPruner,
+        "median": optuna.pruners.MedianPruner,
+        "halving": HalvingPruner,
+        "none": optuna.pruners.NopPruner,
+    }
     for name, kind in names.items():
         assert type(make_pruner(name, 0.9, 15)) is kind
     with pytest.raises(ArgumentError, match="`pruner` must be one of target"):
@@ -136,8 +172,10 @@ def test_pruners_by_name_and_a_users_own() -> None:
 
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_halving_decides_as_optunas_does_and_leaves_no_note(first: int) -> None:
-    pruners = HalvingPruner(first), optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=first, reduction_factor=2)
+    pruners = (
+        HalvingPruner(first),
+        optuna.pruners.SuccessiveHalvingPruner(min_resource=first, reduction_factor=2),
+    )
     generator = random.Random(first)
     curves = [[generator.randrange(8) / 8 for _ in range(13)] for _ in range(60)]
     ends, studies = [], [optuna.create_study(direction="maximize", pruner=p) for p in pruners]
@@ -165,8 +203,15 @@ def _end_of(study: optuna.Study, trial: optuna.Trial, curve: list[float]) -> int
 
 
 def _proposer(sampler: object = "tpe", params: int = 900, seed: int = 1) -> Proposer:
-    return Proposer(SPACE, RECIPE, shape=SHAPE, classes=10, budget=Budget(params=params),
-                    sampler=sampler, seed=seed)
+    return Proposer(
+        SPACE,
+        RECIPE,
+        shape=SHAPE,
+        classes=10,
+        budget=Budget(params=params),
+        sampler=sampler,
+        seed=seed,
+    )
 
 
 def _search(proposer: Proposer, count: int) -> list[Trial]:
@@ -176,9 +221,15 @@ def _search(proposer: Proposer, count: int) -> list[Trial]:
     for number in range(count):
         made, counts = proposer.propose(trials, counts)
         candidate = _candidate(
-            number, design=str(made.design), recipe=str(made.recipe), decisions=made.decisions,
-            options=made.options, fingerprint=made.fingerprint, params=made.cost.params,
-            counts=counts)
+            number,
+            design=str(made.design),
+            recipe=str(made.recipe),
+            decisions=made.decisions,
+            options=made.options,
+            fingerprint=made.fingerprint,
+            params=made.cost.params,
+            counts=counts,
+        )
         trials.append(Trial(candidate, (_epoch(1, made.cost.params),), "complete"))
     return trials
 
@@ -202,9 +253,15 @@ def test_a_proposal_depends_on_seed_and_history_alone() -> None:
 
 
 def test_tpe_learns_where_random_does_not() -> None:
-    late = {s: sum(t.candidate.params for seed in range(4)
-                   for t in _search(_proposer(s, seed=seed), 24)[12:]) / 48
-            for s in ("tpe", "random")}
+    late = {
+        s: sum(
+            t.candidate.params
+            for seed in range(4)
+            for t in _search(_proposer(s, seed=seed), 24)[12:]
+        )
+        / 48
+        for s in ("tpe", "random")
+    }
     assert late["tpe"] > late["random"]
 
 
@@ -215,17 +272,26 @@ def test_tpe_is_asked_after_eight_uniform_draws_and_not_before() -> None:
         trials = _search(_proposer(seed=seed), 8)
         uniform = _search(_proposer("random", seed=seed), 8)
         assert [t.candidate.design for t in trials] == [t.candidate.design for t in uniform]
-        turned = [Trial(t.candidate, (_epoch(1, 1000 - t.candidate.params),), "complete")
-                  for t in trials]
-        made, other = (_proposer(seed=seed).propose(history, Counts())[0]
-                       for history in (trials, turned))
+        turned = [
+            Trial(t.candidate, (_epoch(1, 1000 - t.candidate.params),), "complete") for t in trials
+        ]
+        made, other = (
+            _proposer(seed=seed).propose(history, Counts())[0] for history in (trials, turned)
+        )
         differ += made.decisions != other.decisions
     assert differ  # the ninth depends on what was trained
 
 
 def test_an_exhausted_space_ends() -> None:
-    proposer = Proposer(parse("conv(4|6) gap linear(10)"), parse_recipe("recipe(lr=0.1)"),
-                        shape=SHAPE, classes=10, budget=Budget(params=900), sampler="tpe", seed=0)
+    proposer = Proposer(
+        parse("conv(4|6) gap linear(10)"),
+        parse_recipe("recipe(lr=0.1)"),
+        shape=SHAPE,
+        classes=10,
+        budget=Budget(params=900),
+        sampler="tpe",
+        seed=0,
+    )
     trials = _search(proposer, 2)
     with pytest.raises(Exhausted, match="trained already"):
         proposer.propose(trials, Counts())
@@ -266,7 +332,8 @@ def test_what_is_committed_is_read_back(tmp_path: Path) -> None:
     assert read_trials(tmp_path / "s")[2].epochs == (_epoch(1, 600), _epoch(2, 650))
     assert not list((tmp_path / "s" / "states").iterdir())
     assert sorted(p.name for p in (tmp_path / "s" / "weights").iterdir()) == [
-        f"trial-0000{n}.safetensors" for n in range(3)]
+        f"trial-0000{n}.safetensors" for n in range(3)
+    ]
 
 
 def test_a_journal_cut_at_any_byte_opens_and_loses_only_what_was_cut(tmp_path: Path) -> None:
@@ -284,7 +351,7 @@ def test_a_journal_cut_at_any_byte_opens_and_loses_only_what_was_cut(tmp_path: P
         with Study.open(tmp_path / "s", _identity(), _nop()) as study:
             found = list(study.trials)
             for trial, full in zip(found, expected, strict=False):
-                assert trial.epochs == full.epochs[:len(trial.epochs)]
+                assert trial.epochs == full.epochs[: len(trial.epochs)]
             study.begin(_candidate(len(found)))  # the next write is whole again
         assert len(read_trials(tmp_path / "s")) == len(found) + 1
 
@@ -320,9 +387,16 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path: Path) -> None:
         study.begin(_candidate(0))
         _commit(study, 0, 1, 100)
     kept = {path for path in (tmp_path / "s").rglob("*") if path.is_file()}
-    for name in ("journal.log.lock", "journal.log.lock1f.rename", "weights/.tmpAb", ".tmpAb",
-                 "states/.tmpAb", "weights/trial-00000.safetensors.best.part", "study.json.part",
-                 "states/trial-00007-epoch-0001.safetensors"):
+    for name in (
+        "journal.log.lock",
+        "journal.log.lock1f.rename",
+        "weights/.tmpAb",
+        ".tmpAb",
+        "states/.tmpAb",
+        "weights/trial-00000.safetensors.best.part",
+        "study.json.part",
+        "states/trial-00007-epoch-0001.safetensors",
+    ):
         (tmp_path / "s" / name).write_text("")
     with Study.open(tmp_path / "s", _identity(), _nop()):
         pass
@@ -358,8 +432,10 @@ def test_what_is_synced_before_what(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(os, "fsync", noted)
         _commit(study, 0, 1, 9000)
         study.sync(at_once=False)  # too early: others may come
-        assert synced == [("trial-00000-epoch-0001.safetensors.part", before),
-                          ("trial-00000-epoch-0001.part.part", before)]
+        assert synced == [
+            ("trial-00000-epoch-0001.safetensors.part", before),
+            ("trial-00000-epoch-0001.part.part", before),
+        ]
         study.sync()
         after = file_.stat().st_size
         assert synced[2:] == [("weights", after), ("journal.log", after)] and after > before
@@ -386,7 +462,8 @@ def test_weights_whose_epoch_was_committed_get_their_name_after_a_kill(tmp_path:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 def test_weights_of_an_epoch_that_may_be_committed_are_kept(
-        error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The line is there, the call that wrote it did not return: a second Ctrl-C, or a full disk
     in the middle of two lines."""
     folder, journal_ = tmp_path / "s", tmp_path / "s" / "journal.log"
@@ -396,14 +473,21 @@ def test_weights_of_an_epoch_that_may_be_committed_are_kept(
             file.write(json.dumps(logs[0], separators=(",", ":")) + "\n")
         raise error("in between")
 
-    with (pytest.raises((KeyboardInterrupt, StudyError)),
-          Study.open(folder, _identity(), _nop()) as study):
+    with (
+        pytest.raises((KeyboardInterrupt, StudyError)),
+        Study.open(folder, _identity(), _nop()) as study,
+    ):
         study.begin(_candidate(0))
         _commit(study, 0, 1, 100)
         before = study._files.weights_path(0)
         real = study._journal.append_logs
-        monkeypatch.setattr(study._journal, "append_logs", lambda logs: (
-            broken(logs) if "epoch-0002" in str(logs) and len(logs) > 1 else real(logs)))
+        monkeypatch.setattr(
+            study._journal,
+            "append_logs",
+            lambda logs: (
+                broken(logs) if "epoch-0002" in str(logs) and len(logs) > 1 else real(logs)
+            ),
+        )
         _commit(study, 0, 2, 200)
     old = before.stat().st_ino
     with Study.open(folder, _identity(), _nop()) as study:
@@ -417,7 +501,8 @@ def test_the_best_weights_of_a_trial_that_is_over_have_their_name(tmp_path: Path
         study.begin(_candidate(0))
         real = study._files._names.submit
         study._files._names.submit = (  # type: ignore[method-assign]
-            lambda name: real(lambda: (time.sleep(0.2), name())))
+            lambda name: real(lambda: (time.sleep(0.2), name()))
+        )
         _commit(study, 0, 1, 100)
         assert not study._files.weights_path(0).exists()
         study.end(0, "complete")
@@ -425,15 +510,18 @@ def test_the_best_weights_of_a_trial_that_is_over_have_their_name(tmp_path: Path
 
 
 def test_a_sync_by_and_by_is_by_another_thread_and_its_error_is_not_lost(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     by: list[str] = []
 
     def failing() -> None:
         by.append(threading.current_thread().name)
         raise OSError("no such disk")
 
-    with (pytest.raises(StudyError, match="no such disk"),
-          Study.open(tmp_path, _identity(), _nop()) as study):
+    with (
+        pytest.raises(StudyError, match="no such disk"),
+        Study.open(tmp_path, _identity(), _nop()) as study,
+    ):
         study.begin(_candidate(0))
         study.sync()
         monkeypatch.setattr("lightsearch.study.study.UNSYNCED", 0.0)
@@ -459,7 +547,8 @@ class _Looking(optuna.pruners.BasePruner):
 
 
 def test_a_pruner_sees_the_latest_trials_that_are_over_and_all_that_run(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lightsearch.study.record.JUDGED", 2)
     looking = _Looking()
     with Study.open(tmp_path, _identity(), looking) as study:
@@ -479,29 +568,44 @@ def test_what_others_write_to_the_journal_is_read_too(tmp_path: Path) -> None:
     with Study.open(tmp_path, _identity(), _nop()) as study:
         study.begin(_candidate(0))
         path = str(tmp_path / "journal.log")
-        other = optuna.load_study(study_name=journal.NAME, storage=JournalStorage(
-            JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))))
+        other = optuna.load_study(
+            study_name=journal.NAME,
+            storage=JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))),
+        )
         other.set_user_attr("note", "good")
         _commit(study, 0, 1, 900)
         assert study._record.study.user_attrs == {"note": "good"}
         study.begin(_candidate(1))
         _commit(study, 1, 1, 910)
         study.end(1, "complete")
-    assert [(t.number, t.outcome, [e.correct for e in t.epochs])
-            for t in read_trials(tmp_path)] == [(0, "running", [900]), (1, "complete", [910])]
+    assert [
+        (t.number, t.outcome, [e.correct for e in t.epochs]) for t in read_trials(tmp_path)
+    ] == [(0, "running", [900]), (1, "complete", [910])]
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (Path.unlink, "deleted"), (lambda path: os.truncate(path, 100), "cut"),
-    (lambda path: path.write_bytes(path.rename(path.with_name("old")).read_bytes()), "replaced"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (Path.unlink, "deleted"),
+        (lambda path: os.truncate(path, 100), "cut"),
+        (
+            lambda path: path.write_bytes(path.rename(path.with_name("old")).read_bytes()),
+            "replaced",
+        ),
+    ],
+)
 def test_a_journal_that_is_changed_under_a_search_ends_it_at_the_next_epoch(
-        tmp_path: Path, change, said) -> None:
+    tmp_path: Path, change, said
+) -> None:
     """By an editor, a backup, a folder that is kept in step: later epochs would be lost."""
     folder = tmp_path / "s"
-    with (pytest.raises(StudyError, match=f"journal.log must not be changed.*it was {said}.*"
-                                          "Bring the file back"),
-          Study.open(folder, _identity(), _nop()) as study):
+    with (
+        pytest.raises(
+            StudyError,
+            match=f"journal.log must not be changed.*it was {said}.*Bring the file back",
+        ),
+        Study.open(folder, _identity(), _nop()) as study,
+    ):
         study.begin(_candidate(0))
         _commit(study, 0, 1, 100)
         change(folder / "journal.log")
@@ -545,8 +649,10 @@ def test_a_journal_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "journal.log")
     with pytest.raises(StudyError, match="must be a regular file"):
         read_trials(tmp_path)
-    with (pytest.raises(StudyError, match="must be a regular file"),
-          Study.open(tmp_path, _identity(), _nop())):
+    with (
+        pytest.raises(StudyError, match="must be a regular file"),
+        Study.open(tmp_path, _identity(), _nop()),
+    ):
         pass
 
 
@@ -561,7 +667,8 @@ def test_states_of_a_trial_that_ended_as_it_was_killed_are_cleared_away(tmp_path
     kept.write_bytes(state)  # as if killed before the last line of `end`
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         assert [p.name for p in (tmp_path / "s" / "states").iterdir()] == [
-            study._files.state_path(1, 1).name]
+            study._files.state_path(1, 1).name
+        ]
 
 
 def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:
@@ -576,31 +683,41 @@ def test_a_damaged_state_goes_back_one_epoch(tmp_path: Path) -> None:
         assert study.state(0) == (None, 0)
 
 
-@pytest.mark.parametrize(("name", "text", "message"), [
-    ("study.json", "{", "must hold a study's identity"),
-    ("study.json", "[]", "must hold a study's identity"),
-    ("study.json", '{"format": 99}', "written by a newer lightsearch"),
-    ("journal.log", '{"op_code": 99}\n', "damaged"),
-    ("journal.log", "garbage\n{}\n", "damaged"),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("study.json", "{", "must hold a study's identity"),
+        ("study.json", "[]", "must hold a study's identity"),
+        ("study.json", '{"format": 99}', "written by a newer lightsearch"),
+        ("journal.log", '{"op_code": 99}\n', "damaged"),
+        ("journal.log", "garbage\n{}\n", "damaged"),
+    ],
+)
 def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         study.begin(_candidate(0))
     path = tmp_path / "s" / name
     path.write_text(text if name == "study.json" else path.read_text() + text)
-    with pytest.raises(StudyError, match=message), \
-            Study.open(tmp_path / "s", _identity(), _nop()):
+    with pytest.raises(StudyError, match=message), Study.open(tmp_path / "s", _identity(), _nop()):
         pass
 
 
-@pytest.mark.parametrize(("was", "became", "field"), [
-    ('"params":[0-9]+', '"params":"few"', "params must be int, but is 'few'"),
-    ('"decisions":{[^}]*}', '"decisions":[]', r"decisions must be dict\[str, int\], but is \[\]"),
-    ('"design":"[^"]*","recipe"', '"design":1,"recipe"', "design must be str, but is 1"),
-    ('"train_loss":[0-9.]+', '"train_loss":null', "train_loss must be float, but is None"),
-])
-def test_a_record_with_values_of_another_kind_is_refused(tmp_path: Path, was: str, became: str,
-                                                         field: str) -> None:
+@pytest.mark.parametrize(
+    ("was", "became", "field"),
+    [
+        ('"params":[0-9]+', '"params":"few"', "params must be int, but is 'few'"),
+        (
+            '"decisions":{[^}]*}',
+            '"decisions":[]',
+            r"decisions must be dict\[str, int\], but is \[\]",
+        ),
+        ('"design":"[^"]*","recipe"', '"design":1,"recipe"', "design must be str, but is 1"),
+        ('"train_loss":[0-9.]+', '"train_loss":null', "train_loss must be float, but is None"),
+    ],
+)
+def test_a_record_with_values_of_another_kind_is_refused(
+    tmp_path: Path, was: str, became: str, field: str
+) -> None:
     with Study.open(tmp_path / "s", _identity(), _nop()) as study:
         study.begin(_candidate(0))
         _commit(study, 0, 1, 900)
@@ -615,15 +732,19 @@ def test_a_record_with_values_of_another_kind_is_refused(tmp_path: Path, was: st
 def test_another_question_is_refused_naming_every_difference(tmp_path: Path) -> None:
     with Study.open(tmp_path / "s", _identity(), _nop()):
         pass
-    with pytest.raises(StudyError, match="epochs=3 there, 4 asked for; target='9/10' there"), \
-            Study.open(tmp_path / "s", _identity(epochs=4, target=exact(0.8)), _nop()):
+    with (
+        pytest.raises(StudyError, match="epochs=3 there, 4 asked for; target='9/10' there"),
+        Study.open(tmp_path / "s", _identity(epochs=4, target=exact(0.8)), _nop()),
+    ):
         pass
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with Study.open(tmp_path / "s", _identity(), _nop()), \
-            pytest.raises(StudyError, match=r"held by process [0-9]+ on "), \
-            Study.open(tmp_path / "s", _identity(), _nop()):
+    with (
+        Study.open(tmp_path / "s", _identity(), _nop()),
+        pytest.raises(StudyError, match=r"held by process [0-9]+ on "),
+        Study.open(tmp_path / "s", _identity(), _nop()),
+    ):
         pass
 
 

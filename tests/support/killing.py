@@ -34,24 +34,40 @@ from lightsearch.workers.slot import InlineSlot
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "lightsearch"
-TRACED = (str(PACKAGE / "study"), str(PACKAGE / "searching" / "loop.py"),
-          str(PACKAGE / "searching" / "proposals.py"), str(PACKAGE / "searching" / "pruning.py"),
-          str(PACKAGE / "api.py"),
-          str(Path(optuna.__file__).parent / "storages" / "journal"))
+TRACED = (
+    str(PACKAGE / "study"),
+    str(PACKAGE / "searching" / "loop.py"),
+    str(PACKAGE / "searching" / "proposals.py"),
+    str(PACKAGE / "searching" / "pruning.py"),
+    str(PACKAGE / "api.py"),
+    str(Path(optuna.__file__).parent / "storages" / "journal"),
+)
 
 
 def images() -> DataSet:
     """Two hundred of the digits, under a name of their own, so that the study holds them."""
     digits = load("digits")
-    return make_dataset((digits.train[0][:200], digits.train[1][:200]),
-                        (digits.test[0][:100], digits.test[1][:100]), name="few")
+    return make_dataset(
+        (digits.train[0][:200], digits.train[1][:200]),
+        (digits.test[0][:100], digits.test[1][:100]),
+        name="few",
+    )
 
 
 def asked(folder: Path, **more: Any) -> dict[str, Any]:
     """A search of about a second in which designs hit, are pruned and are complete."""
-    return arguments(study=folder, **{"dataset": images(), "workers": 2, "epochs": 4, "trials": 6,
-                                      "recipe": "recipe(lr=0.2|0.3,batch=25,ema=0.9)",
-                                      "target": 0.3, **more})
+    return arguments(
+        study=folder,
+        **{
+            "dataset": images(),
+            "workers": 2,
+            "epochs": 4,
+            "trials": 6,
+            "recipe": "recipe(lr=0.2|0.3,batch=25,ema=0.9)",
+            "target": 0.3,
+            **more,
+        },
+    )
 
 
 def inline(count: int, **_: Any) -> list[InlineSlot]:
@@ -87,7 +103,7 @@ class Watch:
         plain(self.folder)
         found = {t.number: t.epochs for t in load_result(self.folder).records}
         for number, before in self.epochs.items():
-            assert found[number][:len(before)] == before, f"trial {number} lost an epoch"
+            assert found[number][: len(before)] == before, f"trial {number} lost an epoch"
         for epochs in found.values():
             assert [e.epoch for e in epochs] == list(range(1, len(epochs) + 1))
         self.epochs = found
@@ -134,14 +150,28 @@ class Kennel:
     def __init__(self) -> None:
         paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"})
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        )
         self._measured: dict[str, tuple[int, float]] = {}
 
-    def run(self, folder: Path | str, *, seconds: float | None = None,
-            signals: tuple[float, ...] = (), cwd: str = "", line: int = 0, count: bool = False,
-            fsize: int = 0, uid: int = 0, threads: bool = False,
-            **more: Any) -> tuple[int, str]:
+    def run(
+        self,
+        folder: Path | str,
+        *,
+        seconds: float | None = None,
+        signals: tuple[float, ...] = (),
+        cwd: str = "",
+        line: int = 0,
+        count: bool = False,
+        fsize: int = 0,
+        uid: int = 0,
+        threads: bool = False,
+        **more: Any,
+    ) -> tuple[int, str]:
         """Its exit status, negative for a signal, and what it said: an error, or its lines.
 
         It is killed after `seconds`, or kills itself before the `line`-th line that it executes in
@@ -149,8 +179,16 @@ class Kennel:
         the size of its files, `uid` is the user that it becomes. Its epochs run in its main
         thread, or in the `threads` that a search has for the native engine.
         """
-        order = {"folder": str(folder), "line": line, "count": count, "fsize": fsize, "uid": uid,
-                 "cwd": cwd, "threads": threads and available(), "more": more}
+        order = {
+            "folder": str(folder),
+            "line": line,
+            "count": count,
+            "fsize": fsize,
+            "uid": uid,
+            "cwd": cwd,
+            "threads": threads and available(),
+            "more": more,
+        }
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
@@ -191,8 +229,9 @@ class Kennel:
         self._process.stdout.close()
 
 
-def kills(kennel: Kennel, folder: Path, undisturbed: Path, generator: random.Random,
-          by: str, **more: Any) -> int:
+def kills(
+    kennel: Kennel, folder: Path, undisturbed: Path, generator: random.Random, by: str, **more: Any
+) -> int:
     """Kill one search at random moments, going on with it each time, until it ends; how often.
 
     `by` "line": before a line that is drawn, as `Kennel.run` has it. "time": after a time that is
@@ -204,11 +243,13 @@ def kills(kennel: Kennel, folder: Path, undisturbed: Path, generator: random.Ran
     while True:
         before = journal.stat().st_size if journal.exists() else 0
         if by == "line":
-            status, said = kennel.run(folder, line=generator.randrange(1, int(share * lines)),
-                                      **more)
+            status, said = kennel.run(
+                folder, line=generator.randrange(1, int(share * lines)), **more
+            )
         else:
-            status, said = kennel.run(folder, seconds=generator.uniform(0, share * seconds),
-                                      threads=True, **more)
+            status, said = kennel.run(
+                folder, seconds=generator.uniform(0, share * seconds), threads=True, **more
+            )
         watch.check()
         if status == 0:
             same(folder, undisturbed)

@@ -21,8 +21,15 @@ TOTAL = 10_000
 RECIPE = "recipe()"
 
 
-def result(count: int, *, budget: int = 8000, target: str = "0.994", epochs: int = 15,
-           seed: int = 0, **more: Any) -> SearchResult:
+def result(
+    count: int,
+    *,
+    budget: int = 8000,
+    target: str = "0.994",
+    epochs: int = 15,
+    seed: int = 0,
+    **more: Any,
+) -> SearchResult:
     """A study of MNIST: hits, misses, pruned and, from the tenth trial on, diverged ones."""
     generator = random.Random(seed)
     space, trials, clock = default_space(), [], [0, 0]
@@ -32,8 +39,9 @@ def result(count: int, *, budget: int = 8000, target: str = "0.994", epochs: int
         options: dict[str, int] = {}
         choose = recording(chooser(generator), decisions)
 
-        def noted(path: str, of: tuple[Any, ...], choose: Any = choose,
-                  options: dict[str, int] = options) -> int:
+        def noted(
+            path: str, of: tuple[Any, ...], choose: Any = choose, options: dict[str, int] = options
+        ) -> int:
             options[path] = len(of)
             return choose(path, of)
 
@@ -49,28 +57,74 @@ def result(count: int, *, budget: int = 8000, target: str = "0.994", epochs: int
         number = len(trials)
         slot = number % 2
         made, outcome = _epochs(generator, spent.params, number, epochs)
-        trials.append(Trial(Candidate(
-            number, str(design), RECIPE, decisions, options, seed + number, f"f{number}",
-            spent.params, spent.macs, spent.activation_bytes, spent.receptive_field, slot,
-            clock[slot], spent.macs, Counts(drawn, over, drawn - over - number - 1, 0),
-            {"lightsearch": "0.1.0"}), made, *outcome))
+        trials.append(
+            Trial(
+                Candidate(
+                    number,
+                    str(design),
+                    RECIPE,
+                    decisions,
+                    options,
+                    seed + number,
+                    f"f{number}",
+                    spent.params,
+                    spent.macs,
+                    spent.activation_bytes,
+                    spent.receptive_field,
+                    slot,
+                    clock[slot],
+                    spent.macs,
+                    Counts(drawn, over, drawn - over - number - 1, 0),
+                    {"lightsearch": "0.1.0"},
+                ),
+                made,
+                *outcome,
+            )
+        )
         clock[slot] += spent.macs * len(made)
-    identity = Identity(Budget(params=budget), epochs, Fraction(target), str(space), RECIPE,
-                        "mnist", "c", "tpe", "target", 2, seed, "cpu", "native")
+    identity = Identity(
+        Budget(params=budget),
+        epochs,
+        Fraction(target),
+        str(space),
+        RECIPE,
+        "mnist",
+        "c",
+        "tpe",
+        "target",
+        2,
+        seed,
+        "cpu",
+        "native",
+    )
     return SearchResult(Path("made"), dataclasses.replace(identity, **more), tuple(trials))
 
 
-def _epochs(generator: random.Random, params: int, number: int,
-            epochs: int) -> tuple[tuple[EpochResult, ...], tuple[Any, str]]:
+def _epochs(
+    generator: random.Random, params: int, number: int, epochs: int
+) -> tuple[tuple[EpochResult, ...], tuple[Any, str]]:
     end = 0.9905 + 0.0014 * math.log2(params / 1000) + generator.gauss(0, 0.0009)
     made = []
     for epoch in range(1, epochs + 1):
-        accuracy = min(0.9975, end - 0.03 * math.exp(-epoch / 2.3)
-                       - abs(generator.gauss(0, 0.0003)))
+        accuracy = min(
+            0.9975, end - 0.03 * math.exp(-epoch / 2.3) - abs(generator.gauss(0, 0.0003))
+        )
         diverges = number % 50 == 10
         right = round(TOTAL * (0.1 if diverges else accuracy))
-        made.append(EpochResult(epoch, math.nan if diverges else 0.5 / epoch, 59_000, 60_000,
-                                right, right - 5, TOTAL, 0.1 / epoch, 1.5, "native-v3"))
+        made.append(
+            EpochResult(
+                epoch,
+                math.nan if diverges else 0.5 / epoch,
+                59_000,
+                60_000,
+                right,
+                right - 5,
+                TOTAL,
+                0.1 / epoch,
+                1.5,
+                "native-v3",
+            )
+        )
         if diverges:
             return tuple(made), ("diverged", "the training loss is not finite")
         if 3 <= epoch < epochs and number > 3 and end < 0.9935:

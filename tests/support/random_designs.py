@@ -44,16 +44,22 @@ _MAX_ELEMENTS = 12_000
 
 def _tail(rng: Random) -> dict[str, object]:
     return {
-        "bias": rng.random() < 0.3, "norm": rng.choice(("batch", "none")),
-        "act": rng.choice(_ACTS), "order": rng.choice(("norm-act", "act-norm")),
-        "dropout": rng.choice((0.0, 0.0, 0.1, 0.5)), "per": rng.choice(("element", "channel")),
+        "bias": rng.random() < 0.3,
+        "norm": rng.choice(("batch", "none")),
+        "act": rng.choice(_ACTS),
+        "order": rng.choice(("norm-act", "act-norm")),
+        "dropout": rng.choice((0.0, 0.0, 0.1, 0.5)),
+        "per": rng.choice(("element", "channel")),
     }
 
 
 def _window(rng: Random, stride: int = 3, excess: int = 1) -> dict[str, int]:
     kernel = rng.randint(1, 5)
-    return {"kernel": kernel, "stride": rng.choice((1, 1, rng.randint(1, stride))),
-            "padding": rng.randint(0, kernel - 1 + excess)}
+    return {
+        "kernel": kernel,
+        "stride": rng.choice((1, 1, rng.randint(1, stride))),
+        "padding": rng.randint(0, kernel - 1 + excess),
+    }
 
 
 def _conv(rng: Random, shape: Shape) -> Layer:
@@ -90,13 +96,19 @@ def _residual(make: Callable[[Random, Shape, int], Seq]) -> Callable[[Random, Sh
 
 def _nasty_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     if rng.random() < 0.1:
-        return rng.choice((gap(), linear(rng.randint(1, 12), bias=rng.random() < 0.5,
-                                         act=rng.choice(_ACTS))))
+        return rng.choice(
+            (gap(), linear(rng.randint(1, 12), bias=rng.random() < 0.5, act=rng.choice(_ACTS)))
+        )
     if depth > 0 and rng.random() < 0.25:
         return _residual(lambda r, s, d: _chain(r, s, d, 3, _nasty_layer))(rng, shape, depth)
     if rng.random() < 0.25:
-        return rng.choice((gate(), se(rng.randint(1, 8)), dropout(
-            rng.choice((0.1, 0.5)), per=rng.choice(("element", "channel")))))
+        return rng.choice(
+            (
+                gate(),
+                se(rng.randint(1, 8)),
+                dropout(rng.choice((0.1, 0.5)), per=rng.choice(("element", "channel"))),
+            )
+        )
     return rng.choice((_conv, _conv, _depthwise, _separable, _pool))(rng, shape)
 
 
@@ -128,8 +140,13 @@ def _valid_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     return conv(rng.randint(1, 3), kernel=kernel, stride=rng.randint(1, 2), padding=0)
 
 
-def _chain(rng: Random, shape: Shape, depth: int, longest: int,
-           layer: Callable[[Random, Shape, int], Layer]) -> Seq:
+def _chain(
+    rng: Random,
+    shape: Shape,
+    depth: int,
+    longest: int,
+    layer: Callable[[Random, Shape, int], Layer],
+) -> Seq:
     parts: list[Layer] = []
     for _ in range(rng.randint(1, longest)):
         try:
@@ -154,12 +171,21 @@ def plain(rng: Random) -> Drawn:
     parts: list[Layer] = [conv(rng.choice((8, 12, 16)))]
     for index in range(rng.randint(2, 6)):
         out, act = rng.choice((8, 12, 16, 24)), rng.choice(_ACTS)
-        parts.append(rng.choice((conv, separable))(out, act=act, order=rng.choice(
-            ("norm-act", "act-norm")), dropout=rng.choice((0.0, 0.05))))
+        parts.append(
+            rng.choice((conv, separable))(
+                out,
+                act=act,
+                order=rng.choice(("norm-act", "act-norm")),
+                dropout=rng.choice((0.0, 0.05)),
+            )
+        )
         if index in (1, 3) and rng.random() < 0.7:
             parts.append(maxpool())
-    head = [gap(), linear(10)] if rng.random() < 0.5 else [conv(10, kernel=1, norm="none",
-                                                                act="none"), gap()]
+    head = (
+        [gap(), linear(10)]
+        if rng.random() < 0.5
+        else [conv(10, kernel=1, norm="none", act="none"), gap()]
+    )
     return seq(parts, head), (1, 28, 28)
 
 

@@ -35,8 +35,12 @@ KINDS: tuple[type[Any], ...] = tuple(
 
 # Each name stands for one choice in all values that are drawn, so that named choices agree.
 NAMED_VALUES = {
-    "width": (8, 16, 24), "size": (1, 3, 5), "share": (0.1, 0.25), "on": (True, False),
-    "act": ("relu", "gelu"), "n2": (1, 2),
+    "width": (8, 16, 24),
+    "size": (1, 3, 5),
+    "share": (0.1, 0.25),
+    "on": (True, False),
+    "act": ("relu", "gelu"),
+    "n2": (1, 2),
 }
 NAMED_BLOCKS = {
     "stem": oneof([conv(8)], [separable(8), maxpool()], name="stem"),
@@ -53,9 +57,12 @@ def values(spec: Spec) -> st.SearchStrategy[Any]:
         return st.booleans()
     if spec.kind == "real":
         found: st.SearchStrategy[Any] = st.floats(
-            spec.low, min(spec.high, 1e30), exclude_max=spec.below, allow_nan=False)
-        return st.one_of(found, st.sampled_from([0.1, 0.5, 1e-5]).filter(
-            lambda value: spec.low <= value < spec.high))
+            spec.low, min(spec.high, 1e30), exclude_max=spec.below, allow_nan=False
+        )
+        return st.one_of(
+            found,
+            st.sampled_from([0.1, 0.5, 1e-5]).filter(lambda value: spec.low <= value < spec.high),
+        )
     low, high = int(spec.low), int(min(spec.high, 10**9))
     small = st.integers(low, min(high, 32))
     found = st.one_of(small, small, st.integers(low, high))
@@ -67,8 +74,11 @@ def choices(spec: Spec) -> st.SearchStrategy[Any]:
     """Choices that a field (not a body) accepts, named and unnamed."""
     plain = st.lists(values(spec), min_size=2, max_size=3, unique=True)
     unnamed = plain.map(lambda options: oneof(*options))
-    fitting = [oneof(*options, name=name) for name, options in NAMED_VALUES.items()
-               if all(_accepts(spec, option) for option in options)]
+    fitting = [
+        oneof(*options, name=name)
+        for name, options in NAMED_VALUES.items()
+        if all(_accepts(spec, option) for option in options)
+    ]
     return st.one_of(unnamed, st.sampled_from(fitting)) if fitting else unnamed
 
 
@@ -87,9 +97,12 @@ def _told(cls: type) -> st.SearchStrategy[dict[str, bool]]:
     if not names:
         return st.just({})
     one = st.tuples(st.sampled_from(names), st.booleans())
-    return st.lists(one, max_size=5).map(lambda told: {
-        name: is_open and sum(o for _, o in told[:index]) < 2
-        for index, (name, is_open) in enumerate(told)})
+    return st.lists(one, max_size=5).map(
+        lambda told: {
+            name: is_open and sum(o for _, o in told[:index]) < 2
+            for index, (name, is_open) in enumerate(told)
+        }
+    )
 
 
 @st.composite

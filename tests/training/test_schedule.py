@@ -53,15 +53,26 @@ def ours(recipe: Recipe, steps: int, epochs: int = 1) -> list[float]:
 @example(0.3, 0.999, 3, 10.0, 100.0)
 @example(0.3, 0.5, 3, 1.0, 1.0)
 @example(0.3, 1 - 2**-53, 100, 10.0, 100.0)
-def test_onecycle_is_pytorchs(lr: float, warmup: float, steps: int, div: float,
-                              final: float) -> None:
+def test_onecycle_is_pytorchs(
+    lr: float, warmup: float, steps: int, div: float, final: float
+) -> None:
     """PyTorch divides by zero if the peak, or the end after it, falls on the first step."""
     assume(warmup * steps != 1)
     recipe = Recipe(lr=lr, schedule="onecycle", warmup=warmup, div=div, final_div=final)
     try:
-        expected = stepped(lr_scheduler.OneCycleLR(
-            optimizer(lr), lr, total_steps=steps, pct_start=warmup, div_factor=div,
-            final_div_factor=final, anneal_strategy="cos", cycle_momentum=False), steps)
+        expected = stepped(
+            lr_scheduler.OneCycleLR(
+                optimizer(lr),
+                lr,
+                total_steps=steps,
+                pct_start=warmup,
+                div_factor=div,
+                final_div_factor=final,
+                anneal_strategy="cos",
+                cycle_momentum=False,
+            ),
+            steps,
+        )
     except ZeroDivisionError:
         assume(False)
     assert ours(recipe, steps) == pytest.approx(expected, rel=1e-9, abs=1e-12 * lr)
@@ -90,8 +101,9 @@ def test_onecycle_by_hand() -> None:
 
 @quick
 @given(rates, st.integers(1, 8), st.floats(1e-3, 1), st.integers(1, 20), st.integers(1, 7))
-def test_step_is_pytorchs_by_epoch(lr: float, size: int, gamma: float, epochs: int,
-                                   batches: int) -> None:
+def test_step_is_pytorchs_by_epoch(
+    lr: float, size: int, gamma: float, epochs: int, batches: int
+) -> None:
     recipe = Recipe(lr=lr, schedule="step", step_size=size, gamma=gamma)
     by_epoch = stepped(lr_scheduler.StepLR(optimizer(lr), size, gamma), epochs)
     expected = [rate for rate in by_epoch for _ in range(batches)]
@@ -127,13 +139,19 @@ def test_cosine_with_warm_up_is_pytorchs(steps: int, warm: int) -> None:
 
 
 @quick
-@given(st.sampled_from(["onecycle", "cosine", "step", "constant", "plateau"]), rates, shares,
-       st.integers(1, 40), st.integers(1, 5))
+@given(
+    st.sampled_from(["onecycle", "cosine", "step", "constant", "plateau"]),
+    rates,
+    shares,
+    st.integers(1, 40),
+    st.integers(1, 5),
+)
 @example("cosine", 0.1, 1 - 2**-53, 1, 1)
 @example("onecycle", 0.1, 1 - 2**-53, 1, 1)
 @example("cosine", 0.1, 0.999999, 3, 1)
 def test_no_rate_is_negative_infinite_or_above_the_largest(
-        schedule: str, lr: float, warmup: float, epochs: int, batches: int) -> None:
+    schedule: str, lr: float, warmup: float, epochs: int, batches: int
+) -> None:
     recipe = Recipe(lr=lr, schedule=schedule, warmup=warmup)
     found = ours(recipe, epochs * batches, epochs)
     assert all(0 <= rate <= lr * (1 + 1e-12) for rate in found)
@@ -147,8 +165,11 @@ def test_constant() -> None:
 # Plateau ----------------------------------------------------------------------------------------
 
 losses = st.lists(
-    st.one_of(st.floats(0, 3), st.sampled_from([1.0, 0.9999, 0.99989, 0.9998, 2.0, math.inf,
-                                               math.nan])), max_size=40)
+    st.one_of(
+        st.floats(0, 3), st.sampled_from([1.0, 0.9999, 0.99989, 0.9998, 2.0, math.inf, math.nan])
+    ),
+    max_size=40,
+)
 
 
 @quick
@@ -158,8 +179,15 @@ def test_plateau_is_pytorchs(seen: list[float], patience: int, gamma: float) -> 
     made = optimizer(0.2)
     if gamma < 1:  # PyTorch refuses a factor of 1
         scheduler = lr_scheduler.ReduceLROnPlateau(
-            made, mode="min", factor=gamma, patience=patience, threshold=1e-4,
-            threshold_mode="rel", min_lr=0, eps=0)
+            made,
+            mode="min",
+            factor=gamma,
+            patience=patience,
+            threshold=1e-4,
+            threshold_mode="rel",
+            min_lr=0,
+            eps=0,
+        )
     memory = Plateau()
     for loss in seen:
         memory = memory.after(loss, recipe)

@@ -54,8 +54,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DIGITS = DataRef("digits", "b63efdd1b04b8e02")
 NET = seq(conv(6), maxpool(), conv(8), gap(), linear(10))
 DROPPING = "conv(6,dropout=0.1) maxpool conv(8,dropout=0.2,per=channel) gap linear(10)"
-EVERYTHING = ("recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
-              "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)")
+EVERYTHING = (
+    "recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
+    "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
+)
 ADAPTIVE = "recipe({},lr=0.01,batch=256,plateau,patience=0,decay=0.01,rotation=8,ema=0.9)"
 
 
@@ -68,8 +70,11 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     name = str(request.param)
     if name == "native" and not available():
         pytest.skip("the package was installed without a C++ compiler")
-    monkeypatch.setattr(room, "engine_of", lambda asked, *rest: engine_of(
-        name if asked == "auto" else asked, *rest))
+    monkeypatch.setattr(
+        room,
+        "engine_of",
+        lambda asked, *rest: engine_of(name if asked == "auto" else asked, *rest),
+    )
     return name
 
 
@@ -77,8 +82,11 @@ def few(train_count: int = 203, test_count: int = 60) -> DataSet:
     """Return some of the digits: 203 are six batches of 32 and one of 11."""
     digits = load("digits")
     (x, y), (u, v) = digits.train, digits.test
-    return make_dataset((x[:train_count], y[:train_count]),
-                        (u.repeat(2, 1, 1, 1)[:test_count], v.repeat(2)[:test_count]), name="few")
+    return make_dataset(
+        (x[:train_count], y[:train_count]),
+        (u.repeat(2, 1, 1, 1)[:test_count], v.repeat(2)[:test_count]),
+        name="few",
+    )
 
 
 def numbered(count: int) -> DataSet:
@@ -88,8 +96,14 @@ def numbered(count: int) -> DataSet:
     return make_dataset(pair, pair, name="numbered")
 
 
-def task(design: Seq = NET, recipe: Recipe | None = None, *, epochs: int = 2, seed: int = 3,
-         data: DataSet | None = None) -> Task:
+def task(
+    design: Seq = NET,
+    recipe: Recipe | None = None,
+    *,
+    epochs: int = 2,
+    seed: int = 3,
+    data: DataSet | None = None,
+) -> Task:
     chosen = recipe or Recipe(lr=0.05, batch_size=32)
     return Task(design, chosen, lend(few() if data is None else data), epochs, seed)
 
@@ -107,9 +121,10 @@ def trained(a: Task, upto: int | None = None) -> tuple[State, list[EpochResult]]
 def same(one: State, two: State) -> bool:
     """Whether two states are equal, bit for bit."""
     return one.keys() == two.keys() and all(
-        one[k].dtype == two[k].dtype and torch.equal(one[k].reshape(-1).view(torch.uint8),
-                                                     two[k].reshape(-1).view(torch.uint8))
-        for k in one)
+        one[k].dtype == two[k].dtype
+        and torch.equal(one[k].reshape(-1).view(torch.uint8), two[k].reshape(-1).view(torch.uint8))
+        for k in one
+    )
 
 
 def timeless(results: list[EpochResult]) -> list[EpochResult]:
@@ -147,9 +162,15 @@ def test_the_state_is_plain_tensors_that_share_nothing() -> None:
     assert heads == {"model", "average", "optimizer", "run"}
 
 
-@pytest.mark.parametrize("change", [
-    {"seed": 4}, {"epochs": 4}, {"recipe": parse_recipe(EVERYTHING.replace("8,sh", "9,sh"))},
-    {"design": parse(DROPPING.replace("0.1", "0.11"))}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 4},
+        {"epochs": 4},
+        {"recipe": parse_recipe(EVERYTHING.replace("8,sh", "9,sh"))},
+        {"design": parse(DROPPING.replace("0.1", "0.11"))},
+    ],
+)
 def test_each_part_of_a_task_matters(change: dict[str, Any]) -> None:
     a = Task(parse(DROPPING), parse_recipe(EVERYTHING), DIGITS, 3, 5)
     other = dataclasses.replace(a, **change)
@@ -219,8 +240,9 @@ print(json.dumps([*shown, result.learning_rate.hex()]))
 """
 
 
-def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int,
-                        engine: str) -> None:
+def _in_fresh_processes(
+    tmp_path: Path, design: str, recipe: str, epochs: int, engine: str
+) -> None:
     """Compare one run with epochs that each run in a process, with the state in a file."""
     digits = load("digits")
     save(make_dataset(digits.train, digits.test, name="saved"), tmp_path / "data.safetensors")
@@ -228,12 +250,31 @@ def _in_fresh_processes(tmp_path: Path, design: str, recipe: str, epochs: int,
     state, results = trained(a)
     for epoch, result in enumerate(results, 1):
         output = subprocess.run(
-            [sys.executable, "-c", ONE_EPOCH, design, recipe, str(epochs), str(tmp_path),
-             str(epoch), str(epoch), engine], cwd=ROOT, check=True, capture_output=True, text=True,
-            env={**os.environ, "PYTHONHASHSEED": str(epoch)}).stdout
+            [
+                sys.executable,
+                "-c",
+                ONE_EPOCH,
+                design,
+                recipe,
+                str(epochs),
+                str(tmp_path),
+                str(epoch),
+                str(epoch),
+                engine,
+            ],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": str(epoch)},
+        ).stdout
         assert json.loads(output) == [
-            result.train_loss.hex(), result.train_correct, result.correct, result.raw_correct,
-            result.learning_rate.hex()]
+            result.train_loss.hex(),
+            result.train_correct,
+            result.correct,
+            result.raw_correct,
+            result.learning_rate.hex(),
+        ]
     assert same(load_file(tmp_path / f"{epochs}.safetensors"), state)
 
 
@@ -243,11 +284,18 @@ def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path, engine: str
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)  # each process loads PyTorch anew
-@pytest.mark.parametrize(("recipe", "epochs"), [
-    (EVERYTHING, 15), (ADAPTIVE.format("adam"), 4), (ADAPTIVE.format("adamw"), 4),
-    ("recipe(lr=0.1,batch=100,momentum=0,step,step=2,gamma=0.3)", 4)])
-def test_as_many_processes_as_epochs_are_one_run(tmp_path: Path, recipe: str, epochs: int,
-                                                 engine: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "epochs"),
+    [
+        (EVERYTHING, 15),
+        (ADAPTIVE.format("adam"), 4),
+        (ADAPTIVE.format("adamw"), 4),
+        ("recipe(lr=0.1,batch=100,momentum=0,step,step=2,gamma=0.3)", 4),
+    ],
+)
+def test_as_many_processes_as_epochs_are_one_run(
+    tmp_path: Path, recipe: str, epochs: int, engine: str
+) -> None:
     _in_fresh_processes(tmp_path, DROPPING, recipe, epochs, engine)
 
 
@@ -278,9 +326,17 @@ def test_a_task_is_a_hashable_value_that_can_be_sent() -> None:
 def plain_net() -> nn.Sequential:
     """`NET`, written out by hand."""
     return nn.Sequential(
-        nn.Conv2d(1, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(6, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+        nn.Conv2d(1, 6, 3, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 10),
+    )
 
 
 def drawn(design: Seq, seed: int, shape: Shape = (1, 8, 8)) -> list[Tensor]:
@@ -297,20 +353,37 @@ def fill(module: nn.Module, values: list[Tensor]) -> None:
 
 def plain_optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(module.parameters(), lr=recipe.lr, momentum=recipe.momentum,
-                               nesterov=recipe.momentum > 0, weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(
+            module.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
+        )
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-    return kind(module.parameters(), lr=recipe.lr, betas=(0.9, 0.999), eps=1e-8,
-                weight_decay=recipe.weight_decay)
+    return kind(
+        module.parameters(),
+        lr=recipe.lr,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=recipe.weight_decay,
+    )
 
 
-def plain_scheduler(recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int,
-                    epochs: int) -> Any:
+def plain_scheduler(
+    recipe: Recipe, optimizer: torch.optim.Optimizer, steps: int, epochs: int
+) -> Any:
     """Return the learning rate of a step."""
     if recipe.schedule == "onecycle":
         return lr_scheduler.OneCycleLR(
-            optimizer, recipe.lr, total_steps=steps, pct_start=recipe.warmup,
-            div_factor=recipe.div, final_div_factor=recipe.final_div, cycle_momentum=False)
+            optimizer,
+            recipe.lr,
+            total_steps=steps,
+            pct_start=recipe.warmup,
+            div_factor=recipe.div,
+            final_div_factor=recipe.final_div,
+            cycle_momentum=False,
+        )
     if recipe.schedule == "step":
         return lr_scheduler.StepLR(optimizer, recipe.step_size * steps // epochs, recipe.gamma)
     return lr_scheduler.ConstantLR(optimizer, factor=1.0)
@@ -379,8 +452,9 @@ def close(state: State, module: nn.Module) -> None:
     expected = list(module.state_dict().values())
     for name, mine, theirs in zip(state, found, expected, strict=True):
         if mine.is_floating_point():
-            torch.testing.assert_close(mine, theirs, atol=3e-5, rtol=3e-4, msg=lambda m, n=name:
-                                       f"{n}: {m}")
+            torch.testing.assert_close(
+                mine, theirs, atol=3e-5, rtol=3e-4, msg=lambda m, n=name: f"{n}: {m}"
+            )
 
 
 PLAIN_RECIPES = {
@@ -434,8 +508,11 @@ def test_the_first_step_of_sgd_by_hand() -> None:
     order = permutation(key(3, "shuffle", 1), 40)
     scores = model(((x - x.mean()) / x.std(unbiased=False))[order])
     functional.cross_entropy(scores, data.train[1][order]).backward()
-    names = [name for name in state if name.startswith("model.") and "running" not in name
-             and "num_" not in name]
+    names = [
+        name
+        for name in state
+        if name.startswith("model.") and "running" not in name and "num_" not in name
+    ]
     for name, weight in zip(names, model.parameters(), strict=True):
         assert weight.grad is not None
         expected = weight - 0.5 * 1.8 * (weight.grad + 0.1 * weight)
@@ -454,8 +531,14 @@ def test_the_counters_of_batch_norm_are_copied_not_averaged() -> None:
 
 def test_initial_weights_are_drawn_as_pytorch_draws_them() -> None:
     """Uniform within 1 / sqrt(fan-in): the range and spread of PyTorch's own, layer by layer."""
-    design = seq(conv(64, bias=True), depthwise(5, multiplier=8), conv(32, groups=4), gap(),
-                 linear(200), linear(10))
+    design = seq(
+        conv(64, bias=True),
+        depthwise(5, multiplier=8),
+        conv(32, groups=4),
+        gap(),
+        linear(200),
+        linear(10),
+    )
     mine, theirs = build(design, (3, 16, 16)), build(design, (3, 16, 16))
     initialise(mine, 1)
     pairs = zip(mine.named_parameters(), theirs.parameters(), strict=True)
@@ -486,11 +569,18 @@ def test_training_starts_from_the_initial_weights() -> None:
     recipe = Recipe(lr=1e-8, batch_size=64, schedule="constant", ema=0.5)
     state, _ = trained(task(recipe=recipe, epochs=1))
     for kind in ("model", "average"):
-        found = [v for k, v in state.items() if k.startswith(kind) and "running" not in k
-                 and "num_" not in k]
-        begun = [v for v in dict(zip(build(NET, (1, 8, 8)).state_dict(), drawn(NET, 3),
-                                     strict=True)).items()
-                 if "running" not in v[0] and "num_" not in v[0]]
+        found = [
+            v
+            for k, v in state.items()
+            if k.startswith(kind) and "running" not in k and "num_" not in k
+        ]
+        begun = [
+            v
+            for v in dict(
+                zip(build(NET, (1, 8, 8)).state_dict(), drawn(NET, 3), strict=True)
+            ).items()
+            if "running" not in v[0] and "num_" not in v[0]
+        ]
         for mine, (_, theirs) in zip(found, begun, strict=True):
             torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
 
@@ -513,12 +603,13 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, int]]:
 
 @only_torch
 def test_each_image_is_trained_on_once_an_epoch_in_a_new_order(
-        watched: list[tuple[Tensor, int]]) -> None:
+    watched: list[tuple[Tensor, int]],
+) -> None:
     data = few()
     trained(task(data=data, epochs=2))
     assert [len(batch) for batch, _ in watched] == [32, 32, 32, 32, 32, 32, 11] * 2
     whole = sorted(map(tuple, (data.train[0].flatten(1).float() / 255).tolist()))
-    epochs = [torch.cat([batch for batch, _ in watched[i:i + 7]]).flatten(1) for i in (0, 7)]
+    epochs = [torch.cat([batch for batch, _ in watched[i : i + 7]]).flatten(1) for i in (0, 7)]
     for images in epochs:
         assert sorted(map(tuple, images.tolist())) == whole
     assert not torch.equal(*epochs)
@@ -526,14 +617,28 @@ def test_each_image_is_trained_on_once_an_epoch_in_a_new_order(
 
 
 @only_torch
-@pytest.mark.parametrize(("count", "size", "sizes"), [
-    (65, 32, [32, 33]), (33, 32, [33]), (64, 32, [32, 32]), (66, 32, [32, 32, 2]),
-    (97, 32, [32, 32, 33]), (20, 500, [20]), (41, 40, [41]), (31, 2, [2] * 14 + [3]),
-])
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [
+        (65, 32, [32, 33]),
+        (33, 32, [33]),
+        (64, 32, [32, 32]),
+        (66, 32, [32, 32, 2]),
+        (97, 32, [32, 32, 33]),
+        (20, 500, [20]),
+        (41, 40, [41]),
+        (31, 2, [2] * 14 + [3]),
+    ],
+)
 def test_a_last_image_alone_joins_the_batch_before(
-        watched: list[tuple[Tensor, int]], count: int, size: int, sizes: list[int]) -> None:
-    a = task(seq(conv(4), gap(), conv(4, kernel=1), linear(10)), Recipe(batch_size=size),
-             data=numbered(count), epochs=2)
+    watched: list[tuple[Tensor, int]], count: int, size: int, sizes: list[int]
+) -> None:
+    a = task(
+        seq(conv(4), gap(), conv(4, kernel=1), linear(10)),
+        Recipe(batch_size=size),
+        data=numbered(count),
+        epochs=2,
+    )
     state, results = trained(a)
     assert [len(batch) for batch, _ in watched] == sizes * 2
     assert int(state["run.step"]) == 2 * len(sizes)
@@ -547,8 +652,12 @@ def test_images_are_standardised_after_augmentation(monkeypatch: pytest.MonkeyPa
     whole = nn.Module.__call__
 
     def call(self: nn.Module, *args: Any, **more: Any) -> Any:
-        if isinstance(self, nn.Sequential) and self.training and args[0].shape[1] == 1 \
-                and args[0].shape[2] == 8:
+        if (
+            isinstance(self, nn.Sequential)
+            and self.training
+            and args[0].shape[1] == 1
+            and args[0].shape[2] == 8
+        ):
             given.append(args[0])
         return whole(self, *args, **more)
 
@@ -615,8 +724,11 @@ def test_dropped_elements_and_the_scale_of_the_rest(rate: float) -> None:
     assert torch.allclose(seen[seen != 0], torch.tensor(1 / (1 - rate)), rtol=2e-4)
     assert abs(float(seen.double().mean()) - 1) < 0.05
     for axis in range(4):  # no line of it is dropped together
-        assert 0 < float((seen == 0).double().mean(axis).std()) < 2 * math.sqrt(
-            rate * (1 - rate) / seen.shape[axis])
+        assert (
+            0
+            < float((seen == 0).double().mean(axis).std())
+            < 2 * math.sqrt(rate * (1 - rate) / seen.shape[axis])
+        )
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])
@@ -627,7 +739,8 @@ def test_whole_channels_are_dropped(rate: float) -> None:
     zero = (seen == 0).flatten(2)
     assert torch.equal(zero.any(2), zero.all(2))
     assert abs(float(zero.all(2).double().mean()) - rate) < 5 * math.sqrt(
-        rate * (1 - rate) / 20_000)
+        rate * (1 - rate) / 20_000
+    )
     assert torch.allclose(seen[seen != 0], torch.tensor(1 / (1 - rate)), rtol=2e-4)
 
 
@@ -648,7 +761,8 @@ def test_the_mask_does_not_depend_on_the_memory_format() -> None:
 
 @only_torch
 def test_every_dropout_has_a_key_of_its_own_at_every_step_and_none_in_evaluation(
-        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     streams: list[int] = []
     rates: list[float] = []
     keep = eager.keep
@@ -659,8 +773,9 @@ def test_every_dropout_has_a_key_of_its_own_at_every_step_and_none_in_evaluation
         return keep(stream, rate, count, device)
 
     monkeypatch.setattr(eager, "keep", watching)
-    design = seq(conv(4, dropout=0.1), drop(0.2, per="channel"), conv(4, dropout=0.1), gap(),
-                 linear(10))
+    design = seq(
+        conv(4, dropout=0.1), drop(0.2, per="channel"), conv(4, dropout=0.1), gap(), linear(10)
+    )
     trained(task(design, Recipe(batch_size=64, ema=0.9), epochs=2))
     assert len(streams) == 3 * 4 * 2  # dropouts, batches, epochs
     assert len(set(streams)) == len(streams)
@@ -701,14 +816,19 @@ GIVEN = "^`state` must be what epoch 1 of this task gave"
 def test_a_state_of_another_epoch_or_task() -> None:
     a = task(epochs=3)
     state, _ = run_epoch(a, None, 1)
-    with pytest.raises(ArgumentError, match=r"^`state` must be what epoch 2 of this task gave, "
-                                            r"with 14 steps done, but got 7$"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"^`state` must be what epoch 2 of this task gave, "
+        r"with 14 steps done, but got 7$",
+    ):
         run_epoch(a, state, 3)
-    for other in (dataclasses.replace(a, design=parse("conv(4) gap linear(10)")),
-                  dataclasses.replace(a, design=seq(*NET.parts[:3], conv(8), *NET.parts[3:])),
-                  dataclasses.replace(a, recipe=Recipe(optimizer="adam", batch_size=32)),
-                  dataclasses.replace(a, recipe=Recipe(batch_size=32, momentum=0)),
-                  dataclasses.replace(a, recipe=Recipe(batch_size=32, ema=0.9))):
+    for other in (
+        dataclasses.replace(a, design=parse("conv(4) gap linear(10)")),
+        dataclasses.replace(a, design=seq(*NET.parts[:3], conv(8), *NET.parts[3:])),
+        dataclasses.replace(a, recipe=Recipe(optimizer="adam", batch_size=32)),
+        dataclasses.replace(a, recipe=Recipe(batch_size=32, momentum=0)),
+        dataclasses.replace(a, recipe=Recipe(batch_size=32, ema=0.9)),
+    ):
         with pytest.raises(ArgumentError, match=GIVEN + ", but: "):
             run_epoch(other, state, 2)
     for lost in ("run.step", "run.plateau", "model.0.conv.weight"):
@@ -735,7 +855,8 @@ def test_the_plateau_remembers_from_epoch_to_epoch() -> None:
     design = seq(conv(4, norm="none"), gap(), linear(10))
     _, results = trained(task(design, recipe, epochs=7))
     assert [r.learning_rate for r in results] == pytest.approx(
-        [1e-8, 1e-8, 1e-8, 1e-9, 1e-9, 1e-10, 1e-10])
+        [1e-8, 1e-8, 1e-8, 1e-9, 1e-9, 1e-10, 1e-10]
+    )
 
 
 def test_seconds_per_epoch_is_a_plausible_number() -> None:
@@ -752,9 +873,11 @@ def test_the_time_is_scaled_to_all_images(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(room.time, "perf_counter", lambda: float(next(clock)))
     data = load("digits")
     assert seconds_per_epoch(task(recipe=Recipe(batch_size=32), data=data)) == pytest.approx(
-        1437 / 192 + 1)
-    assert seconds_per_epoch(task(recipe=Recipe(batch_size=32, ema=0.9), data=data)) \
-        == pytest.approx(1437 / 192 + 2)
+        1437 / 192 + 1
+    )
+    assert seconds_per_epoch(
+        task(recipe=Recipe(batch_size=32, ema=0.9), data=data)
+    ) == pytest.approx(1437 / 192 + 2)
 
 
 # A layer kind of the user's own -----------------------------------------------------------------
@@ -763,8 +886,12 @@ def test_the_time_is_scaled_to_all_images(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the layer kinds that a test registers."""
-    for owner, name in ((parts, "_KINDS"), (parts, "_NAMES"), (lowering, "_COSTINGS"),
-                        (modules, "_MAKERS")):
+    for owner, name in (
+        (parts, "_KINDS"),
+        (parts, "_NAMES"),
+        (lowering, "_COSTINGS"),
+        (modules, "_MAKERS"),
+    ):
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
 
 
@@ -792,8 +919,12 @@ class MixerModule(nn.Module):
 
 
 def _mixer_cost(layer: Mixer, shape: Shape) -> Local:
-    return Local((layer.out, 1, 1), params=2 * shape[0] + 1 + (shape[0] + 3) * layer.out,
-                 macs=shape[0] * layer.out, extent=max(shape[1:]))
+    return Local(
+        (layer.out, 1, 1),
+        params=2 * shape[0] + 1 + (shape[0] + 3) * layer.out,
+        macs=shape[0] * layer.out,
+        extent=max(shape[1:]),
+    )
 
 
 @pytest.fixture
@@ -831,16 +962,21 @@ def test_the_oracle_can_tell_models_apart() -> None:
     wrong = {k: v + 1e-2 if "conv" in k else v for k, v in state.items()}
     assert not same(state, wrong)
     with pytest.raises(AssertionError, match="conv"):
-        close({k: v for k, v in wrong.items() if k.startswith("model.")},
-              plain_loop(task(), few(), 2).model)
+        close(
+            {k: v for k, v in wrong.items() if k.startswith("model.")},
+            plain_loop(task(), few(), 2).model,
+        )
     assert copy.copy(state) is not state
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"design": parse("gap linear(5)")}, "the output must be 10x1x1, .* but got 5x1x1"),
-    ({"design": parse("gap linear(12)")}, "the output must be 10x1x1, .* but got 12x1x1"),
-    ({"engine": "jax"}, "`engine` must be one of auto, native, torch, but got engine='jax'"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"design": parse("gap linear(5)")}, "the output must be 10x1x1, .* but got 5x1x1"),
+        ({"design": parse("gap linear(12)")}, "the output must be 10x1x1, .* but got 12x1x1"),
+        ({"engine": "jax"}, "`engine` must be one of auto, native, torch, but got engine='jax'"),
+    ],
+)
 def test_an_invalid_task_is_refused(change: dict[str, Any], message: str) -> None:
     good = Task(parse("gap linear(10)"), parse_recipe("recipe()"), DIGITS, 1, 0)
     with pytest.raises((ArgumentError, DesignError), match=message):

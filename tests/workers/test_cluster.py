@@ -28,8 +28,11 @@ from lightsearch.workers.slot import WorkerDied
 if TYPE_CHECKING:
     from distributed import Client
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("distributed"),
-              pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.needs("distributed"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,11 @@ def cluster() -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}), \
-            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found, \
-            Client(found) as client:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found,
+        Client(found) as client,
+    ):
         yield client
 
 
@@ -50,8 +55,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
     return search(**tiny.arguments(workers=2, study=tmp_path_factory.mktemp("here") / "s"))
 
 
-def _searched(client: Client, folder: Path, workers: int = 2,
-              at: Callable[[Event], None] = lambda event: None) -> list[Event]:
+def _searched(
+    client: Client,
+    folder: Path,
+    workers: int = 2,
+    at: Callable[[Event], None] = lambda event: None,
+) -> list[Event]:
     """The events of the search on the cluster; `at` is called with each as it comes."""
     arguments = tiny.arguments(workers=workers, study=folder, slots=dask_slots(client, workers))
     events = []
@@ -62,7 +71,8 @@ def _searched(client: Client, folder: Path, workers: int = 2,
 
 
 def test_a_search_gives_what_it_gives_here(
-        cluster: Client, here: SearchResult, tmp_path: Path) -> None:
+    cluster: Client, here: SearchResult, tmp_path: Path
+) -> None:
     _searched(cluster, tmp_path / "s")
     assert tiny.outcome(load_result(tmp_path / "s")) == tiny.outcome(here)
 
@@ -84,8 +94,9 @@ def test_a_worker_killed_in_a_call_is_replaced(cluster: Client) -> None:
     slot, _ = dask_slots(cluster, workers=2)
     running = slot.submit(time.sleep, 60)
     victim = _kill_one_at_work(cluster)
-    with pytest.raises(WorkerDied, match="worker 'dask-0' died in the middle of a call: it was "
-                                         "lost"):
+    with pytest.raises(
+        WorkerDied, match="worker 'dask-0' died in the middle of a call: it was lost"
+    ):
         running.result(timeout=60)
     assert slot.submit(os.getpid).result(timeout=120) != victim
 
@@ -99,7 +110,8 @@ class _Deadly:
 
 
 def test_a_worker_killed_with_a_value_that_nobody_has_fetched_is_replaced(
-        cluster: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("lightsearch.workers.dask.FETCH", 1.0)
     slot, _ = dask_slots(cluster, workers=2)
     with pytest.raises(WorkerDied, match="it was lost"):
@@ -134,7 +146,8 @@ def test_one_call_at_a_time_and_none_when_closed(cluster: Client) -> None:
 
 
 def test_a_worker_killed_in_an_epoch_changes_nothing(
-        cluster: Client, here: SearchResult, tmp_path: Path) -> None:
+    cluster: Client, here: SearchResult, tmp_path: Path
+) -> None:
     killer = threading.Thread(target=_kill_one_at_work, args=(cluster,))
 
     def begin(event: Event) -> None:
@@ -150,8 +163,10 @@ def test_a_worker_killed_in_an_epoch_changes_nothing(
 def test_a_worker_that_joins_late_takes_its_share(here: SearchResult, tmp_path: Path) -> None:
     from distributed import Client, LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as found, \
-            Client(found) as client:
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as found,
+        Client(found) as client,
+    ):
         first, second = dask_slots(client, workers=2)
         one = first.submit(_wait_and_say)
         two = second.submit(os.getpid)
@@ -174,12 +189,30 @@ def _wait_and_say() -> int:
 def apart(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler and one worker as processes of their own, as one starts them by hand."""
     file = tmp_path / "scheduler.json"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0",
-               "--no-dashboard", "--scheduler-file", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--port",
+        "0",
+        "--no-dashboard",
+        "--scheduler-file",
+        str(file),
+    ]
     scheduler = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    worker = subprocess.Popen([sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads",
-                               "1", "--scheduler-file", str(file), "--no-dashboard"],
-                              stderr=subprocess.DEVNULL)
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_worker",
+            "--nthreads",
+            "1",
+            "--scheduler-file",
+            str(file),
+            "--no-dashboard",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
     try:
         until = time.monotonic() + 60
         while not file.exists():
@@ -193,7 +226,8 @@ def apart(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def test_a_scheduler_that_goes_ends_the_search_and_the_study_goes_on(
-        apart: tuple[str, subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    apart: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
     from distributed import Client
 
     file, scheduler = apart
@@ -219,8 +253,10 @@ def test_what_cannot_be_is_refused(cluster: Client) -> None:
 
     with pytest.raises(ArgumentError, match="`workers` must be at least 1, but got workers=0"):
         dask_slots(cluster, workers=0)
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), \
-            pytest.raises(WorkerError, match=r"a Dask scheduler must be at tcp:.* but: "):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(WorkerError, match=r"a Dask scheduler must be at tcp:.* but: "),
+    ):
         dask_slots("tcp://127.0.0.1:9")
 
 
@@ -228,9 +264,11 @@ def test_a_cluster_that_repeats_calls_is_warned_of() -> None:
     import dask
     from distributed import Client, LocalCluster
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 3}), \
-            LocalCluster(n_workers=0, processes=False, dashboard_address=None) as found, \
-            Client(found) as client:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 3}),
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None) as found,
+        Client(found) as client,
+    ):
         with pytest.raises(ArgumentError, match="must have a worker, or `workers` must say how"):
             dask_slots(client)
         with pytest.warns(UserWarning, match="has allowed-failures=3"):

@@ -65,31 +65,53 @@ def test_a_search_on_gpus_takes_slots_for_each(two_gpus: None, tmp_path: Path) -
         assert asked.identity.precision == task.precision == name
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"slots_per_gpu": 2, "workers": None},
-     "`slots_per_gpu` must be left out on a cpu device, but got slots_per_gpu=2"),
-    ({"slots_per_gpu": 0, "workers": None},
-     "`slots_per_gpu` must be an integer from 1 to 64, but got slots_per_gpu=0"),
-    ({"precision": "half"},
-     "`precision` must be one of float32, tf32, bf16, but got precision='half'"),
-    ({"precision": "tf32", "engine": "torch"},
-     "`precision` must be float32 or bf16 on a cpu device, but got precision='tf32'"),
-])
-def test_what_a_processor_does_not_have(given: dict[str, Any], message: str,
-                                        tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"slots_per_gpu": 2, "workers": None},
+            "`slots_per_gpu` must be left out on a cpu device, but got slots_per_gpu=2",
+        ),
+        (
+            {"slots_per_gpu": 0, "workers": None},
+            "`slots_per_gpu` must be an integer from 1 to 64, but got slots_per_gpu=0",
+        ),
+        (
+            {"precision": "half"},
+            "`precision` must be one of float32, tf32, bf16, but got precision='half'",
+        ),
+        (
+            {"precision": "tf32", "engine": "torch"},
+            "`precision` must be float32 or bf16 on a cpu device, but got precision='tf32'",
+        ),
+    ],
+)
+def test_what_a_processor_does_not_have(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(ArgumentError, match=f"^{message}$"):
         question(study=tmp_path, device="cpu", **given)
 
 
 def test_both_numbers_of_trials(two_gpus: None, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="`workers` and `slots_per_gpu` must not be given "
-                                            "together, but got workers=1, slots_per_gpu=2"):
+    with pytest.raises(
+        ArgumentError,
+        match="`workers` and `slots_per_gpu` must not be given "
+        "together, but got workers=1, slots_per_gpu=2",
+    ):
         question(device="cuda", slots_per_gpu=2, workers=1, study=tmp_path)
 
 
 def test_precision_is_of_the_study_its_record_and_its_rows(tmp_path: Path) -> None:
-    given = arguments(study=tmp_path / "one", engine="torch", epochs=1, trials=1, target=0.05,
-                      workers=1, device="cpu")
+    given = arguments(
+        study=tmp_path / "one",
+        engine="torch",
+        epochs=1,
+        trials=1,
+        target=0.05,
+        workers=1,
+        device="cpu",
+    )
     result = api.search(**given, precision="bf16")
     row = result.leaderboard.loc[1]
     assert row["engine"] == "torch-bf16"

@@ -61,8 +61,9 @@ def test_worker_that_ends_itself(
 
 
 @posix
-def test_segmentation_fault_shows_where(slot: ProcessSlot,
-                                        capfd: pytest.CaptureFixture[str]) -> None:
+def test_segmentation_fault_shows_where(
+    slot: ProcessSlot, capfd: pytest.CaptureFixture[str]
+) -> None:
     def dereference_nothing() -> None:
 
         ctypes.string_at(0)
@@ -227,6 +228,7 @@ def test_a_call_is_running_once_its_worker_is_ready(tmp_path: Path) -> None:
 
 def test_worker_that_grows_is_kept(slot: ProcessSlot) -> None:
     """loky takes growth for a leak, a second after its last look, and replaces the worker."""
+
     def grow() -> int:
         sys.kept = bytearray(os.urandom(1) * (400 << 20))  # type: ignore[attr-defined]
         time.sleep(1.2)

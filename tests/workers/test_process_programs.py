@@ -27,8 +27,11 @@ from lightsearch.workers.slot import WorkerDied
 
 def children() -> list[int]:
     """The processes that this one has started, zombies too."""
-    return [int(pid) for path in Path("/proc/self/task").glob("*/children")
-            for pid in path.read_text().split()]
+    return [
+        int(pid)
+        for path in Path("/proc/self/task").glob("*/children")
+        for pid in path.read_text().split()
+    ]
 
 
 @linux
@@ -81,8 +84,7 @@ print("got", got.x)
 
 
 @pytest.mark.parametrize("way", ["script", "-c", "stdin"])
-def test_program_without_a_main_guard_that_closes_nothing(way: str,
-                                                          tmp_path: Path) -> None:
+def test_program_without_a_main_guard_that_closes_nothing(way: str, tmp_path: Path) -> None:
     if way == "script":
         process = script(PROGRAM, tmp_path / "program.py")
     elif way == "-c":

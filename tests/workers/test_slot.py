@@ -125,8 +125,12 @@ class Mine(Layer):
 
 @pytest.mark.usefixtures("registry")
 def test_threads_train_where_the_native_engine_trains_all() -> None:
-    register("slot_test_mine", Mine, cost=lambda layer, shape: Local(shape),
-             module=lambda layer, shape: torch.nn.Identity())
+    register(
+        "slot_test_mine",
+        Mine,
+        cost=lambda layer, shape: Local(shape),
+        module=lambda layer, shape: torch.nn.Identity(),
+    )
     plain = parse("conv(4|8) residual([conv(8)]) gap linear(10)")
     own = parse("conv(4) [conv(8) | residual([slot_test_mine])] gap linear(10)")
     assert trains_in_threads("native", [plain])

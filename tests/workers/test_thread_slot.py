@@ -51,8 +51,11 @@ def in_the_middle(slot: ThreadSlot) -> "Future[None]":
     return future
 
 
-def digits(epochs: int = 1, text: str = "conv(8) maxpool gap linear(10)",
-           recipe: str = "recipe(lr=0.05,batch=64)") -> Task:
+def digits(
+    epochs: int = 1,
+    text: str = "conv(8) maxpool gap linear(10)",
+    recipe: str = "recipe(lr=0.05,batch=64)",
+) -> Task:
     return Task(parse(text), parse_recipe(recipe), lend(load("digits")), epochs, 5, "native")
 
 
@@ -177,7 +180,8 @@ def test_kill_at_any_moment_leaves_a_slot_that_works(slot: ThreadSlot) -> None:
 
 
 def test_a_call_that_does_not_heed_its_flag_is_abandoned(
-        slot: ThreadSlot, monkeypatch: pytest.MonkeyPatch) -> None:
+    slot: ThreadSlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(thread_slot, "PATIENCE", 0.1)
     go_on = threading.Event()
     threads = threading.active_count()
@@ -218,8 +222,10 @@ def test_an_epoch_that_fails_in_the_library_fails_alone() -> None:
     task = Task(parse("conv(4) gap linear(10)"), DEFAULT_RECIPE, lend(bad), 1, 0, "native")
     bad.train[1][700] = 10
     with closing(ThreadSlot("bad")) as one, closing(ThreadSlot("good")) as other:
-        failing, training = one.submit(run_epoch, task, None, 1), other.submit(
-            run_epoch, digits(), None, 1)
+        failing, training = (
+            one.submit(run_epoch, task, None, 1),
+            other.submit(run_epoch, digits(), None, 1),
+        )
         with pytest.raises(EngineError, match="from 0 to 9, but got 10"):
             failing.result(120)
         assert training.result(120)[1].total == 360
@@ -227,8 +233,13 @@ def test_an_epoch_that_fails_in_the_library_fails_alone() -> None:
 
 
 def _settings() -> tuple[object, ...]:
-    return (torch.get_num_threads(), torch.get_default_dtype(), torch.is_grad_enabled(),
-            torch.are_deterministic_algorithms_enabled(), torch.random.get_rng_state().tolist())
+    return (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.random.get_rng_state().tolist(),
+    )
 
 
 @needs_engine
@@ -245,20 +256,32 @@ def test_torchs_settings_and_generator_stay_the_callers(slot: ThreadSlot) -> Non
 @pytest.mark.parametrize("setting", ["float64", "threads", "no grad", "deterministic", "denormal"])
 def test_an_epoch_does_not_depend_on_the_callers_settings(setting: str) -> None:
     """Each is of the whole process, or comes to a thread from its maker."""
-    task = digits(2, "conv(8,dropout=0.1) maxpool se gap linear(10)",
-                  "recipe(adam,lr=0.01,batch=50,ema=0.9,rotation=10,erasing=0.3)")
+    task = digits(
+        2,
+        "conv(8,dropout=0.1) maxpool se gap linear(10)",
+        "recipe(adam,lr=0.01,batch=50,ema=0.9,rotation=10,erasing=0.3)",
+    )
     expected = run_epochs(task, None, 1, 2)[0]
     threads = torch.get_num_threads()
     change: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-        "float64": (lambda: torch.set_default_dtype(torch.float64),
-                    lambda: torch.set_default_dtype(torch.float32)),
-        "threads": (lambda: torch.set_num_threads(threads + 2),
-                    lambda: torch.set_num_threads(threads)),
+        "float64": (
+            lambda: torch.set_default_dtype(torch.float64),
+            lambda: torch.set_default_dtype(torch.float32),
+        ),
+        "threads": (
+            lambda: torch.set_num_threads(threads + 2),
+            lambda: torch.set_num_threads(threads),
+        ),
         "no grad": (lambda: torch.set_grad_enabled(False), lambda: torch.set_grad_enabled(True)),
-        "deterministic": (lambda: torch.use_deterministic_algorithms(True),
-                          lambda: torch.use_deterministic_algorithms(False)),
-        "denormal": (lambda: torch.set_flush_denormal(True),
-                     lambda: torch.set_flush_denormal(False))}
+        "deterministic": (
+            lambda: torch.use_deterministic_algorithms(True),
+            lambda: torch.use_deterministic_algorithms(False),
+        ),
+        "denormal": (
+            lambda: torch.set_flush_denormal(True),
+            lambda: torch.set_flush_denormal(False),
+        ),
+    }
     begin, end = change[setting]
     begin()
     try:
@@ -268,23 +291,33 @@ def test_an_epoch_does_not_depend_on_the_callers_settings(setting: str) -> None:
             assert least.result(10) > 0
     finally:
         end()
-    assert {name: (t.dtype, t.shape) for name, t in state.items()} \
-        == {name: (t.dtype, t.shape) for name, t in expected.items()}
+    assert {name: (t.dtype, t.shape) for name, t in state.items()} == {
+        name: (t.dtype, t.shape) for name, t in expected.items()
+    }
     assert all(torch.equal(state[name], expected[name]) for name in expected)
 
 
 @needs_engine
 def test_threads_train_to_the_same_bits_as_one_alone() -> None:
-    tasks = [digits(3, text, recipe) for text, recipe in (
-        ("conv(8) maxpool gap linear(10)", "recipe(lr=0.05,batch=32,ema=0.9)"),
-        ("conv(6,dropout=0.2) se gap linear(10)", "recipe(adamw,lr=0.01,batch=50,decay=0.1)"),
-        ("separable(8) avgpool gap linear(10)", "recipe(lr=0.02,batch=17,rotation=20)"),
-        ("residual([conv(8)],project) gap linear(10)", "recipe(adam,lr=0.01,batch=99,ema=0.5)"))]
+    tasks = [
+        digits(3, text, recipe)
+        for text, recipe in (
+            ("conv(8) maxpool gap linear(10)", "recipe(lr=0.05,batch=32,ema=0.9)"),
+            ("conv(6,dropout=0.2) se gap linear(10)", "recipe(adamw,lr=0.01,batch=50,decay=0.1)"),
+            ("separable(8) avgpool gap linear(10)", "recipe(lr=0.02,batch=17,rotation=20)"),
+            (
+                "residual([conv(8)],project) gap linear(10)",
+                "recipe(adam,lr=0.01,batch=99,ema=0.5)",
+            ),
+        )
+    ]
     alone = [run_epochs(task, None, 1, 3)[0] for task in tasks]
     slots = [ThreadSlot(str(index)) for index in range(4)]
     for _ in range(3):
-        futures = [slot.submit(run_epochs, task, None, 1, 3)
-                   for slot, task in zip(slots, tasks, strict=True)]
+        futures = [
+            slot.submit(run_epochs, task, None, 1, 3)
+            for slot, task in zip(slots, tasks, strict=True)
+        ]
         for future, expected in zip(futures, alone, strict=True):
             state = future.result(300)[0]
             assert all(torch.equal(state[name], expected[name]) for name in expected | state)
@@ -320,10 +353,18 @@ print("leaves", all(f.running() for f in futures))
 @needs_engine
 @pytest.mark.parametrize("way", ["it closes nothing", "it raises", "a call hangs"])
 def test_a_program_may_end_in_the_middle_of_native_code(way: str) -> None:
-    more = {"it closes nothing": "", "it raises": "1 / 0",
-            "a call hangs": "ThreadSlot().submit(time.sleep, 600); time.sleep(0.1)"}[way]
-    done = subprocess.run([sys.executable, "-c", PROGRAM + more], capture_output=True, text=True,
-                          timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    more = {
+        "it closes nothing": "",
+        "it raises": "1 / 0",
+        "a call hangs": "ThreadSlot().submit(time.sleep, 600); time.sleep(0.1)",
+    }[way]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM + more],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     assert done.stdout == "leaves True\n"
     assert done.returncode == (1 if way == "it raises" else 0), done.stderr
     if way != "it raises":
@@ -347,6 +388,11 @@ stay.set()
 assert future.result() is True
 assert slot.submit(int).result() == 0
 """
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True,
-                          text=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     assert (done.returncode, done.stderr) == (0, "")

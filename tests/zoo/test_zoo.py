@@ -24,8 +24,7 @@ torch.set_num_threads(1)
 
 FACTS: dict[str, dict[str, Any]] = {
     model["id"]: model
-    for model in json.loads(Path(__file__).with_name("seed_models.json").read_text())[
-        "models"]
+    for model in json.loads(Path(__file__).with_name("seed_models.json").read_text())["models"]
 }
 NAMES = tuple(FACTS)
 
@@ -93,8 +92,9 @@ def test_assumed_fields_are_named() -> None:
 
 def test_step_schedule_of_document_001_gives_the_printed_rates() -> None:
     recipe = zoo["s1-final"].recipe
-    printed = [recipe.lr * recipe.gamma ** ((epoch + 1) // recipe.step_size)
-               for epoch in range(15)]
+    printed = [
+        recipe.lr * recipe.gamma ** ((epoch + 1) // recipe.step_size) for epoch in range(15)
+    ]
     assert recipe.schedule == "step"
     assert printed == FACTS["s1-final"]["recipe"]["lr_printed_after_epoch"]
 
@@ -107,13 +107,24 @@ def test_receptive_fields_of_document_001() -> None:
 def test_receptive_field_after_the_pool_is_8_where_document_003_prints_14() -> None:
     rows = cost(zoo["s3-model1"].design).rows
     assert [(row.receptive_field, row.jump) for row in rows] == [
-        (3, 1), (5, 1), (7, 1), (8, 2), (8, 2), (12, 2), (16, 2), (16, 2), (28, 2),
+        (3, 1),
+        (5, 1),
+        (7, 1),
+        (8, 2),
+        (8, 2),
+        (12, 2),
+        (16, 2),
+        (16, 2),
+        (28, 2),
     ]
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(ArgumentError, match=r"must be one of s0-large, .* 's1-finall'; did you "
-                                            r"mean 's1-final'\?"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"must be one of s0-large, .* 's1-finall'; did you "
+        r"mean 's1-final'\?",
+    ):
         zoo["s1-finall"]
     with pytest.raises(ArgumentError, match=r"but got ''$"):
         zoo[""]
@@ -132,168 +143,340 @@ def test_importing_the_zoo_leaves_torch_alone() -> None:
 
 def s0_large() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(1, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(128, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(64, 128, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(128, 256, 3, padding=1),
+        nn.ReLU(),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(256, 512, 3), nn.ReLU(),
-        nn.Conv2d(512, 1024, 3), nn.ReLU(),
-        nn.Conv2d(1024, 10, 3), nn.ReLU(),
+        nn.Conv2d(256, 512, 3),
+        nn.ReLU(),
+        nn.Conv2d(512, 1024, 3),
+        nn.ReLU(),
+        nn.Conv2d(1024, 10, 3),
+        nn.ReLU(),
         nn.Flatten(),
     )
 
 
 def s0_small() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(1, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, padding=1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(32, 64, 3), nn.BatchNorm2d(64), nn.ReLU(),
-        nn.Conv2d(64, 64, 3), nn.BatchNorm2d(64), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10),
+        nn.Conv2d(32, 64, 3),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.Conv2d(64, 64, 3),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(64, 10),
     )
 
 
 def s1_final() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 10, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(10),
-        nn.Conv2d(10, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16),
-        nn.Conv2d(16, 10, 1, bias=False), nn.BatchNorm2d(10), nn.ReLU(),
+        nn.Conv2d(1, 10, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Conv2d(10, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Conv2d(16, 10, 1, bias=False),
+        nn.BatchNorm2d(10),
+        nn.ReLU(),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(10, 10, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(10),
-        nn.Conv2d(10, 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 10, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(10),
-        nn.Conv2d(10, 10, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(10),
-        nn.Conv2d(10, 32, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 10, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(10),
-        nn.Conv2d(10, 14, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(14),
-        nn.Conv2d(14, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16),
+        nn.Conv2d(10, 10, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Conv2d(10, 32, 1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 10, 1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Conv2d(10, 10, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Conv2d(10, 32, 1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 10, 1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Conv2d(10, 14, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(14),
+        nn.Conv2d(14, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
         nn.AvgPool2d(4),
-        nn.Conv2d(16, 10, 1, bias=False), nn.Flatten(),
+        nn.Conv2d(16, 10, 1, bias=False),
+        nn.Flatten(),
     )
 
 
 def s2_final() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(32), nn.Dropout2d(0.1),
-        nn.Conv2d(32, 8, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout2d(0.1),
-        nn.Conv2d(8, 10, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(10), nn.Dropout2d(0.1),
-        nn.MaxPool2d(2, 2),
-        nn.Conv2d(10, 16, 3, padding=1, bias=False), nn.ReLU(), nn.BatchNorm2d(16),
+        nn.Conv2d(1, 32, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(32),
         nn.Dropout2d(0.1),
-        nn.Conv2d(16, 10, 1, bias=False), nn.ReLU(), nn.BatchNorm2d(10), nn.Dropout2d(0.1),
-        nn.Conv2d(10, 10, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(10), nn.Dropout2d(0.1),
-        nn.Conv2d(10, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout2d(0.1),
-        nn.Conv2d(16, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout2d(0.1),
+        nn.Conv2d(32, 8, 1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.Dropout2d(0.1),
+        nn.Conv2d(8, 10, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Dropout2d(0.1),
+        nn.MaxPool2d(2, 2),
+        nn.Conv2d(10, 16, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout2d(0.1),
+        nn.Conv2d(16, 10, 1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Dropout2d(0.1),
+        nn.Conv2d(10, 10, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(10),
+        nn.Dropout2d(0.1),
+        nn.Conv2d(10, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout2d(0.1),
+        nn.Conv2d(16, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout2d(0.1),
         nn.AvgPool2d(6),
-        nn.Conv2d(16, 10, 1, bias=False), nn.Flatten(),
+        nn.Conv2d(16, 10, 1, bias=False),
+        nn.Flatten(),
     )
 
 
 def s3_model1() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, bias=False), nn.ReLU(), nn.Dropout(0.1),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.Dropout(0.1),
-        nn.Conv2d(16, 24, 3, bias=False), nn.ReLU(), nn.Dropout(0.1),
+        nn.Conv2d(1, 8, 3, bias=False),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 24, 3, bias=False),
+        nn.ReLU(),
+        nn.Dropout(0.1),
         nn.MaxPool2d(2, 2),
         nn.Conv2d(24, 8, 1, bias=False),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.Dropout(0.1),
-        nn.Conv2d(16, 24, 3, bias=False), nn.ReLU(), nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 24, 3, bias=False),
+        nn.ReLU(),
+        nn.Dropout(0.1),
         nn.Conv2d(24, 10, 1, bias=False),
-        nn.Conv2d(10, 10, 7, bias=False), nn.Flatten(),
+        nn.Conv2d(10, 10, 7, bias=False),
+        nn.Flatten(),
     )
 
 
 def s3_model2() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.1),
-        nn.Conv2d(8, 16, 3, bias=False), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 24, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(24), nn.Dropout(0.1),
+        nn.Conv2d(1, 8, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 24, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(24),
+        nn.Dropout(0.1),
         nn.MaxPool2d(2, 2),
         nn.Conv2d(24, 8, 1, bias=False),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 24, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(24), nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 24, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(24),
+        nn.Dropout(0.1),
         nn.Conv2d(24, 10, 1, bias=False),
-        nn.Conv2d(10, 10, 7, bias=False), nn.Flatten(),
+        nn.Conv2d(10, 10, 7, bias=False),
+        nn.Flatten(),
     )
 
 
 def s3_model3() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.1),
-        nn.Conv2d(8, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Dropout(0.1),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
+        nn.Conv2d(1, 8, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.1),
+        nn.Conv2d(8, 8, 3, bias=False),
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
         nn.MaxPool2d(2, 2),
         nn.Conv2d(16, 8, 1, bias=False),
-        nn.Conv2d(8, 8, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.1),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
+        nn.Conv2d(8, 8, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
         nn.Conv2d(16, 10, 1, bias=False),
-        nn.AvgPool2d(7), nn.Flatten(),
+        nn.AvgPool2d(7),
+        nn.Flatten(),
     )
 
 
 def s3_model4() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.15),
-        nn.Conv2d(8, 16, 3, bias=False), nn.BatchNorm2d(16), nn.Dropout(0.15),
-        nn.Conv2d(16, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.15),
+        nn.Conv2d(1, 8, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.15),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.15),
+        nn.Conv2d(16, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.15),
         nn.MaxPool2d(2, 2),
         nn.Conv2d(16, 8, 1, bias=False),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.15),
-        nn.Conv2d(16, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.15),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.15),
+        nn.Conv2d(16, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.15),
         nn.Conv2d(16, 10, 1, bias=False),
-        nn.AvgPool2d(7), nn.Flatten(),
+        nn.AvgPool2d(7),
+        nn.Flatten(),
     )
 
 
 def s3_model5() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 6, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(6), nn.Dropout(0.1),
-        nn.Conv2d(6, 16, 3, bias=False), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 20, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(20), nn.Dropout(0.1),
+        nn.Conv2d(1, 6, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(6),
+        nn.Dropout(0.1),
+        nn.Conv2d(6, 16, 3, bias=False),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 20, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(20),
+        nn.Dropout(0.1),
         nn.MaxPool2d(2, 2),
         nn.Conv2d(20, 6, 1, bias=False),
-        nn.Conv2d(6, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 20, 3, padding=1, bias=False), nn.ReLU(), nn.BatchNorm2d(20),
+        nn.Conv2d(6, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 20, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(20),
         nn.Dropout(0.1),
         nn.AvgPool2d(9),
-        nn.Conv2d(20, 10, 1, bias=False), nn.Flatten(),
+        nn.Conv2d(20, 10, 1, bias=False),
+        nn.Flatten(),
     )
 
 
 def s4_model1() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 32, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(32), nn.Dropout(0.1),
+        nn.Conv2d(1, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 32, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(32),
+        nn.Dropout(0.1),
         nn.Conv2d(32, 10, 1, bias=False),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(10, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
-        nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.ReLU(), nn.BatchNorm2d(16),
+        nn.Conv2d(10, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
+        nn.Conv2d(16, 16, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
         nn.Dropout(0.1),
         nn.AvgPool2d(6),
-        nn.Conv2d(16, 10, 1, bias=False), nn.Flatten(),
+        nn.Conv2d(16, 10, 1, bias=False),
+        nn.Flatten(),
     )
 
 
 def s4_model2() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(8), nn.Dropout(0.1),
-        nn.Conv2d(8, 16, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(16), nn.Dropout(0.1),
+        nn.Conv2d(1, 8, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(8),
+        nn.Dropout(0.1),
+        nn.Conv2d(8, 16, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Dropout(0.1),
         nn.Conv2d(16, 8, 1, bias=False),
         nn.MaxPool2d(2, 2),
-        nn.Conv2d(8, 12, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(12), nn.Dropout(0.1),
-        nn.Conv2d(12, 12, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(12), nn.Dropout(0.1),
-        nn.Conv2d(12, 12, 3, padding=1, bias=False), nn.ReLU(), nn.BatchNorm2d(12),
+        nn.Conv2d(8, 12, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(12),
+        nn.Dropout(0.1),
+        nn.Conv2d(12, 12, 3, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(12),
+        nn.Dropout(0.1),
+        nn.Conv2d(12, 12, 3, padding=1, bias=False),
+        nn.ReLU(),
+        nn.BatchNorm2d(12),
         nn.Dropout(0.1),
         nn.AvgPool2d(8),
-        nn.Conv2d(12, 10, 1, bias=False), nn.Flatten(),
+        nn.Conv2d(12, 10, 1, bias=False),
+        nn.Flatten(),
     )
 
 
@@ -302,22 +485,31 @@ class S4Model3(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.block1 = nn.Sequential(nn.Conv2d(1, 10, 3, bias=False), nn.GELU(),
-                                    nn.BatchNorm2d(10), nn.Dropout(0.03))
-        self.block2 = nn.Sequential(nn.Conv2d(10, 14, 3, bias=False), nn.GELU(),
-                                    nn.BatchNorm2d(14), nn.Dropout(0.03))
+        self.block1 = nn.Sequential(
+            nn.Conv2d(1, 10, 3, bias=False), nn.GELU(), nn.BatchNorm2d(10), nn.Dropout(0.03)
+        )
+        self.block2 = nn.Sequential(
+            nn.Conv2d(10, 14, 3, bias=False), nn.GELU(), nn.BatchNorm2d(14), nn.Dropout(0.03)
+        )
         self.block3 = nn.Conv2d(14, 10, 1, bias=False)
         self.pool = nn.MaxPool2d(2, 2)
-        self.block4 = nn.Sequential(nn.Conv2d(10, 14, 3, bias=False), nn.GELU(),
-                                    nn.BatchNorm2d(14), nn.Dropout(0.03))
+        self.block4 = nn.Sequential(
+            nn.Conv2d(10, 14, 3, bias=False), nn.GELU(), nn.BatchNorm2d(14), nn.Dropout(0.03)
+        )
         self.skip1 = nn.Conv2d(10, 14, 1, bias=False)
-        self.block5 = nn.Sequential(nn.Conv2d(14, 14, 3, bias=False), nn.GELU(),
-                                    nn.BatchNorm2d(14), nn.Dropout(0.03))
-        self.block6 = nn.Sequential(nn.Conv2d(14, 12, 3, bias=False), nn.GELU(),
-                                    nn.BatchNorm2d(12), nn.Dropout(0.03))
+        self.block5 = nn.Sequential(
+            nn.Conv2d(14, 14, 3, bias=False), nn.GELU(), nn.BatchNorm2d(14), nn.Dropout(0.03)
+        )
+        self.block6 = nn.Sequential(
+            nn.Conv2d(14, 12, 3, bias=False), nn.GELU(), nn.BatchNorm2d(12), nn.Dropout(0.03)
+        )
         self.skip2 = nn.Conv2d(14, 12, 1, bias=False)
-        self.block7 = nn.Sequential(nn.Conv2d(12, 12, 3, padding=1, bias=False), nn.GELU(),
-                                    nn.BatchNorm2d(12), nn.Dropout(0.03))
+        self.block7 = nn.Sequential(
+            nn.Conv2d(12, 12, 3, padding=1, bias=False),
+            nn.GELU(),
+            nn.BatchNorm2d(12),
+            nn.Dropout(0.03),
+        )
         self.average = nn.AvgPool2d(6)
         self.block8 = nn.Conv2d(12, 10, 1, bias=False)
 
@@ -334,10 +526,18 @@ class S4Model3(nn.Module):
 
 
 BY_HAND: dict[str, Callable[[], nn.Module]] = {
-    "s0-large": s0_large, "s0-small": s0_small, "s1-final": s1_final, "s2-final": s2_final,
-    "s3-model1": s3_model1, "s3-model2": s3_model2, "s3-model3": s3_model3,
-    "s3-model4": s3_model4, "s3-model5": s3_model5, "s4-model1": s4_model1,
-    "s4-model2": s4_model2, "s4-model3": S4Model3,
+    "s0-large": s0_large,
+    "s0-small": s0_small,
+    "s1-final": s1_final,
+    "s2-final": s2_final,
+    "s3-model1": s3_model1,
+    "s3-model2": s3_model2,
+    "s3-model3": s3_model3,
+    "s3-model4": s3_model4,
+    "s3-model5": s3_model5,
+    "s4-model1": s4_model1,
+    "s4-model2": s4_model2,
+    "s4-model3": S4Model3,
 }
 
 

@@ -56,8 +56,14 @@ class Native:
     library, and `MemoryError` if there is not enough memory.
     """
 
-    def __init__(self, design: Design, recipe: Recipe, data: DataSet, seed: int,
-                 build: ctypes.CDLL | None = None) -> None:
+    def __init__(
+        self,
+        design: Design,
+        recipe: Recipe,
+        data: DataSet,
+        seed: int,
+        build: ctypes.CDLL | None = None,
+    ) -> None:
         self.design, self.recipe, self.data, self.seed = design, recipe, data, seed
         self.library = build or library()
         self.plan = plan(design, data.shape)
@@ -66,19 +72,22 @@ class Native:
         self.gradients = torch.zeros_like(self.parameters)
         self.running = self._zeros(self.plan.running_count)
         self.averaged = (self.parameters.clone(), self.running.clone()) if recipe.ema else None
-        self.memories = {name: torch.zeros_like(self.parameters)
-                         for name in memories(recipe)}
+        self.memories = {name: torch.zeros_like(self.parameters) for name in memories(recipe)}
         # Batch norm cannot train on a single value.
-        self.needs_two_images = any(op.gamma >= 0 and value.height * value.width == 1
-                                    for op in self.plan.ops
-                                    for value in (self.plan.values[op.source],))
+        self.needs_two_images = any(
+            op.gamma >= 0 and value.height * value.width == 1
+            for op in self.plan.ops
+            for value in (self.plan.values[op.source],)
+        )
         self.steps = 0  # of the optimizer
         self.loss, self.correct = 0.0, 0
         # If one image is left over at the end of an epoch, it joins the batch before it.
         self.max_batch = min(recipe.batch_size + 1, len(data.train[1]))
         self.network = _network(self.library, self.plan, self.max_batch)
-        self.sets = {part: _images(split, data) for part, split in
-                     (("train", data.train), ("test", data.test))}
+        self.sets = {
+            part: _images(split, data)
+            for part, split in (("train", data.train), ("test", data.test))
+        }
         self.flag = current_flag()  # the library reads it, so it must live as long
         self.library.network_watch(self.network(), self.flag.address)
 
@@ -128,9 +137,11 @@ class Native:
 
     def _tensors(self, parameters: Tensor, running: Tensor) -> State:
         """Copy the flat arrays into the tensors of a `state_dict`, in its order."""
-        found = {slot.name: _part(flat, slot).clone()
-                 for slots, flat in ((self.plan.parameters, parameters),
-                                     (self.plan.running, running)) for slot in slots}
+        found = {
+            slot.name: _part(flat, slot).clone()
+            for slots, flat in ((self.plan.parameters, parameters), (self.plan.running, running))
+            for slot in slots
+        }
         found |= {name: torch.tensor(self.steps) for name in self.plan.counters}
         return {name: found[name] for name in self.plan.names}
 
@@ -158,32 +169,58 @@ class Native:
         indices = torch.cat([batch.images for batch in batches])
         how = _augmentation(self.recipe, 0)
         loss, correct = ctypes.c_double(self.loss), ctypes.c_int64(self.correct)
-        self._end(self.library.network_train(
-            self.network(), self._training(how), steps, len(steps), indices.data_ptr(), loss,
-            correct), "train", indices)
+        self._end(
+            self.library.network_train(
+                self.network(),
+                self._training(how),
+                steps,
+                len(steps),
+                indices.data_ptr(),
+                loss,
+                correct,
+            ),
+            "train",
+            indices,
+        )
         self.loss, self.correct = loss.value, correct.value
         self.steps += len(batches)
 
     def _training(self, how: Augmentation) -> Training:
         first, second = ([m.data_ptr() for m in self.memories.values()] + [None, None])[:2]
-        average, average_running = (None, None) if self.averaged is None else (
-            tensor.data_ptr() for tensor in self.averaged)
+        average, average_running = (
+            (None, None)
+            if self.averaged is None
+            else (tensor.data_ptr() for tensor in self.averaged)
+        )
         return Training(
-            images=ctypes.addressof(self.sets["train"]), augmentation=ctypes.addressof(how),
-            parameters=self.parameters.data_ptr(), gradients=self.gradients.data_ptr(),
-            running=self.running.data_ptr(), average=average, average_running=average_running,
-            first=first, second=second, parameter_count=len(self.parameters),
-            running_count=len(self.running), optimizer=OPTIMIZERS[self.recipe.optimizer],
-            steps=self.steps, momentum=self.recipe.momentum, decay=self.recipe.weight_decay,
-            smoothing=self.recipe.smoothing)
+            images=ctypes.addressof(self.sets["train"]),
+            augmentation=ctypes.addressof(how),
+            parameters=self.parameters.data_ptr(),
+            gradients=self.gradients.data_ptr(),
+            running=self.running.data_ptr(),
+            average=average,
+            average_running=average_running,
+            first=first,
+            second=second,
+            parameter_count=len(self.parameters),
+            running_count=len(self.running),
+            optimizer=OPTIMIZERS[self.recipe.optimizer],
+            steps=self.steps,
+            momentum=self.recipe.momentum,
+            decay=self.recipe.weight_decay,
+            smoothing=self.recipe.smoothing,
+        )
 
     def _check_batch(self, batch: Tensor) -> None:
         if len(batch) > self.max_batch:
-            raise EngineError(f"a batch must have at most {self.max_batch} images, "
-                              f"but got {len(batch)}")
+            raise EngineError(
+                f"a batch must have at most {self.max_batch} images, but got {len(batch)}"
+            )
         if len(batch) == 1 and self.needs_two_images:
-            raise ValueError("batch norm must have more than one value a channel to train on, "
-                             "but got a batch of one image and a plane of one pixel")
+            raise ValueError(
+                "batch norm must have more than one value a channel to train on, "
+                "but got a batch of one image and a plane of one pixel"
+            )
 
     def _end(self, status: int, part: str, images: Tensor | None = None) -> None:
         """Raise an error for the status of a call that took `images` of a part, or all of it."""
@@ -193,13 +230,15 @@ class Native:
             raise EpochStopped("the epoch was asked to stop")
         if status == Status.NO_SUCH_IMAGE and images is not None:
             wrong = images[(images < 0) | (images >= count)][0]
-            raise EngineError(f"an index of a {part} image must be from 0 to {count - 1}, "
-                              f"but got {int(wrong)}")
+            raise EngineError(
+                f"an index of a {part} image must be from 0 to {count - 1}, but got {int(wrong)}"
+            )
         if status == Status.NO_SUCH_CLASS:
             met = labels if images is None else labels[images]
             wrong = met[(met < 0) | (met >= classes)][0]
-            raise EngineError(f"a label of a {part} image must be from 0 to {classes - 1}, "
-                              f"but got {int(wrong)}")
+            raise EngineError(
+                f"a label of a {part} image must be from 0 to {classes - 1}, but got {int(wrong)}"
+            )
 
     def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
         """Fill `gradients` from a batch of training images; add up the loss and the hits."""
@@ -207,10 +246,25 @@ class Native:
         loss, correct = ctypes.c_double(), ctypes.c_int64()
         how = None if augment_stream is None else _augmentation(self.recipe, augment_stream)
         batch = batch.contiguous()
-        self._end(self.library.network_gradient(
-            self.network(), self.sets["train"], how, batch.data_ptr(), len(batch), dropout_stream,
-            self.parameters.data_ptr(), len(self.parameters), self.gradients.data_ptr(),
-            self.running.data_ptr(), self.recipe.smoothing, loss, correct), "train", batch)
+        self._end(
+            self.library.network_gradient(
+                self.network(),
+                self.sets["train"],
+                how,
+                batch.data_ptr(),
+                len(batch),
+                dropout_stream,
+                self.parameters.data_ptr(),
+                len(self.parameters),
+                self.gradients.data_ptr(),
+                self.running.data_ptr(),
+                self.recipe.smoothing,
+                loss,
+                correct,
+            ),
+            "train",
+            batch,
+        )
         self.loss += loss.value
         self.correct += correct.value
 
@@ -227,9 +281,12 @@ class Native:
         raw = (self.parameters, self.running)
         parameters, running = self.averaged if averaged and self.averaged is not None else raw
         right = ctypes.c_int64()
-        self._end(self.library.network_evaluate(
-            self.network(), self.sets["test"], parameters.data_ptr(), running.data_ptr(), right),
-            "test")
+        self._end(
+            self.library.network_evaluate(
+                self.network(), self.sets["test"], parameters.data_ptr(), running.data_ptr(), right
+            ),
+            "test",
+        )
         return right.value
 
 
@@ -246,15 +303,21 @@ class _Network:
 
 
 def _step(batch: Batch) -> Step:
-    return Step(images=len(batch.images), rate=batch.rate, towards=batch.towards,
-                dropout_stream=batch.dropout_stream, **_streams(batch.augment_stream))
+    return Step(
+        images=len(batch.images),
+        rate=batch.rate,
+        towards=batch.towards,
+        dropout_stream=batch.dropout_stream,
+        **_streams(batch.augment_stream),
+    )
 
 
 def _network(build: ctypes.CDLL, plan: Plan, batch: int) -> _Network:
     values = (Value * len(plan.values))(*plan.values)
     ops = (Op * len(plan.ops))(*plan.ops)
-    address = build.network_make(values, len(values), ops, len(ops), batch, plan.input,
-                                 plan.scores)
+    address = build.network_make(
+        values, len(values), ops, len(ops), batch, plan.input, plan.scores
+    )
     if address is None:
         raise MemoryError(f"there is not enough memory to train on batches of {batch} images")
     return _Network(build, address)
@@ -270,18 +333,31 @@ def _images(split: Split, data: DataSet) -> _Set:
     pixels, labels = (tensor.contiguous() for tensor in split)
     mean, deviation = (tensor.double().contiguous() for tensor in data.mean_std)
     channels, height, width = data.shape
-    found = _Set(pixels=pixels.data_ptr(), labels=labels.data_ptr(), count=len(labels),
-                 channels=channels, height=height, width=width, mean=mean.data_ptr(),
-                 deviation=deviation.data_ptr())
+    found = _Set(
+        pixels=pixels.data_ptr(),
+        labels=labels.data_ptr(),
+        count=len(labels),
+        channels=channels,
+        height=height,
+        width=width,
+        mean=mean.data_ptr(),
+        deviation=deviation.data_ptr(),
+    )
     found.tensors = (pixels, labels, mean, deviation)
     return found
 
 
 def _augmentation(recipe: Recipe, stream: int) -> Augmentation:
     return Augmentation(
-        rotation=math.radians(recipe.rotation), shear=math.radians(recipe.shear),
-        scale=recipe.scale, shift=recipe.shift, brightness=recipe.brightness,
-        contrast=recipe.contrast, erasing=recipe.erasing, **_streams(stream))
+        rotation=math.radians(recipe.rotation),
+        shear=math.radians(recipe.shear),
+        scale=recipe.scale,
+        shift=recipe.shift,
+        brightness=recipe.brightness,
+        contrast=recipe.contrast,
+        erasing=recipe.erasing,
+        **_streams(stream),
+    )
 
 
 def _streams(stream: int) -> dict[str, int]:
@@ -290,4 +366,4 @@ def _streams(stream: int) -> dict[str, int]:
 
 
 def _part(flat: Tensor, slot: Slot) -> Tensor:
-    return flat[slot.offset:slot.offset + slot.size].view(slot.shape)
+    return flat[slot.offset : slot.offset + slot.size].view(slot.shape)

@@ -28,18 +28,23 @@ class Value(ctypes.Structure):
 class Op(ctypes.Structure):
     """An operation that makes a tensor from another."""
 
-    _fields_: ClassVar = _fields(c_int64, """
+    _fields_: ClassVar = _fields(
+        c_int64,
+        """
         kind source other target height width stride padding groups weight bias weight2 bias2
         hidden gamma beta running before after drop threshold drop_index tail wanted wanted_other
-        adds adds_other again barrier""")
+        adds adds_other again barrier""",
+    )
 
 
 class Images(ctypes.Structure):
     """The images of a data set."""
 
-    _fields_: ClassVar = [*_fields(c_void_p, "pixels labels"),
-                          *_fields(c_int64, "count channels height width"),
-                          *_fields(c_void_p, "mean deviation")]
+    _fields_: ClassVar = [
+        *_fields(c_void_p, "pixels labels"),
+        *_fields(c_int64, "count channels height width"),
+        *_fields(c_void_p, "mean deviation"),
+    ]
 
 
 class Augmentation(ctypes.Structure):
@@ -47,26 +52,35 @@ class Augmentation(ctypes.Structure):
 
     _fields_: ClassVar = [
         *_fields(c_double, "rotation shear scale shift brightness contrast erasing"),
-        *_fields(c_uint64, "affine_stream brightness_stream contrast_stream erasing_stream")]
+        *_fields(c_uint64, "affine_stream brightness_stream contrast_stream erasing_stream"),
+    ]
 
 
 class Training(ctypes.Structure):
     """What the steps of an epoch share."""
 
     _fields_: ClassVar = [
-        *_fields(c_void_p, """images augmentation parameters gradients running average
-                              average_running first second"""),
+        *_fields(
+            c_void_p,
+            """images augmentation parameters gradients running average
+                              average_running first second""",
+        ),
         *_fields(c_int64, "parameter_count running_count optimizer steps"),
-        *_fields(c_double, "momentum decay smoothing")]
+        *_fields(c_double, "momentum decay smoothing"),
+    ]
 
 
 class Step(ctypes.Structure):
     """One step of an epoch."""
 
     _fields_: ClassVar = [
-        *_fields(c_int64, "images"), *_fields(c_double, "rate towards"),
-        *_fields(c_uint64, "dropout_stream affine_stream brightness_stream contrast_stream "
-                           "erasing_stream")]
+        *_fields(c_int64, "images"),
+        *_fields(c_double, "rate towards"),
+        *_fields(
+            c_uint64,
+            "dropout_stream affine_stream brightness_stream contrast_stream erasing_stream",
+        ),
+    ]
 
 
 class Kind(IntEnum):
@@ -131,10 +145,16 @@ class Status(IntEnum):
     NO_SUCH_CLASS = 3
 
 
-STRUCTS: tuple[type[ctypes.Structure], ...] = (Value, Op, Images, Augmentation, Training,
-                                              Step)
-CONSTANTS: tuple[type[IntEnum], ...] = (Kind, Function, DropMode, Gradient, Offset, Optimizer,
-                                       Status)
+STRUCTS: tuple[type[ctypes.Structure], ...] = (Value, Op, Images, Augmentation, Training, Step)
+CONSTANTS: tuple[type[IntEnum], ...] = (
+    Kind,
+    Function,
+    DropMode,
+    Gradient,
+    Offset,
+    Optimizer,
+    Status,
+)
 TYPES = {c_int64: "int64", c_uint64: "uint64", c_double: "double", c_void_p: "pointer"}
 
 
@@ -148,8 +168,12 @@ def entries() -> Iterator[tuple[str, str, int, int]]:
     """What the library's table must be: name, type, size and number of each field and constant."""
     for struct in STRUCTS:
         for name, kind in struct._fields_:  # type: ignore[misc]
-            yield (f"{struct.__name__}.{name}", TYPES[kind], ctypes.sizeof(kind),
-                   getattr(struct, name).offset)
+            yield (
+                f"{struct.__name__}.{name}",
+                TYPES[kind],
+                ctypes.sizeof(kind),
+                getattr(struct, name).offset,
+            )
     for constants in CONSTANTS:
         for constant in constants:
             yield constant.name, "constant", 0, constant.value

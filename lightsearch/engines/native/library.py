@@ -41,17 +41,46 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "source_version": (c_int64, []),
     "real_size": (c_int64, []),
     "build_for_processor": (c_int64, []),
-    "network_make": (c_void_p, [POINTER(Value), c_int64, POINTER(Op), c_int64, c_int64, c_int64,
-                                c_int64]),
+    "network_make": (
+        c_void_p,
+        [POINTER(Value), c_int64, POINTER(Op), c_int64, c_int64, c_int64, c_int64],
+    ),
     "network_free": (None, [c_void_p]),
     "network_watch": (None, [c_void_p, c_void_p]),
-    "network_gradient": (c_int64, [c_void_p, POINTER(Images), POINTER(Augmentation), c_void_p,
-                                   c_int64, c_uint64, c_void_p, c_int64, c_void_p, c_void_p,
-                                   c_double, POINTER(c_double), POINTER(c_int64)]),
-    "network_train": (c_int64, [c_void_p, POINTER(Training), POINTER(Step), c_int64, c_void_p,
-                                POINTER(c_double), POINTER(c_int64)]),
-    "network_evaluate": (c_int64, [c_void_p, POINTER(Images), c_void_p, c_void_p,
-                                   POINTER(c_int64)]),
+    "network_gradient": (
+        c_int64,
+        [
+            c_void_p,
+            POINTER(Images),
+            POINTER(Augmentation),
+            c_void_p,
+            c_int64,
+            c_uint64,
+            c_void_p,
+            c_int64,
+            c_void_p,
+            c_void_p,
+            c_double,
+            POINTER(c_double),
+            POINTER(c_int64),
+        ],
+    ),
+    "network_train": (
+        c_int64,
+        [
+            c_void_p,
+            POINTER(Training),
+            POINTER(Step),
+            c_int64,
+            c_void_p,
+            POINTER(c_double),
+            POINTER(c_int64),
+        ],
+    ),
+    "network_evaluate": (
+        c_int64,
+        [c_void_p, POINTER(Images), c_void_p, c_void_p, POINTER(c_int64)],
+    ),
 }
 
 
@@ -66,12 +95,14 @@ def open_library(path: Path) -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = returns, takes
     except (OSError, AttributeError) as error:
-        raise EngineError(f"the native engine cannot be loaded: {error}; install the package "
-                          "again") from error
+        raise EngineError(
+            f"the native engine cannot be loaded: {error}; install the package again"
+        ) from error
     version = library.source_version()
     if version and sources() and version != sources():
-        raise EngineError(f"the native engine at {path} was built from other sources: "
-                          "install the package again")
+        raise EngineError(
+            f"the native engine at {path} was built from other sources: install the package again"
+        )
     _check_interface(library, path)
     return library
 
@@ -79,13 +110,15 @@ def open_library(path: Path) -> ctypes.CDLL:
 def _check_interface(library: ctypes.CDLL, path: Path) -> None:
     """Raise `EngineError` unless the library's structs and constants are those of interface.py."""
     length = c_int64()
-    table = library.interface_table(length)[:length.value]
+    table = library.interface_table(length)[: length.value]
     theirs = [(e.name.decode(), e.type.decode(), e.size, e.number) for e in table]
     for mine, other in itertools.zip_longest(entries(), theirs):
         if mine != other:
-            raise EngineError(f"the native engine at {path} was built from other sources: it has "
-                              f"{_describe(other)} where Python has {_describe(mine)}; "
-                              "install the package again")
+            raise EngineError(
+                f"the native engine at {path} was built from other sources: it has "
+                f"{_describe(other)} where Python has {_describe(mine)}; "
+                "install the package again"
+            )
 
 
 def _describe(entry: tuple[str, str, int, int] | None) -> str:
@@ -99,8 +132,10 @@ def _describe(entry: tuple[str, str, int, int] | None) -> str:
 def library() -> ctypes.CDLL:
     """Return the build for this processor; raise `EngineError` if there is none."""
     if not has_builds():
-        raise EngineError("there is no native engine here: the package was installed without a "
-                          "C++ compiler; install one, then the package again")
+        raise EngineError(
+            "there is no native engine here: the package was installed without a "
+            "C++ compiler; install one, then the package again"
+        )
     return open_library(path_of(build_name()))
 
 
@@ -152,8 +187,9 @@ def trouble() -> str:
 def available() -> bool:
     """Return whether the native engine can be used here; warn if it is there but cannot."""
     if trouble() and has_builds():
-        warnings.warn(f"{trouble()}. PyTorch trains instead, at a fraction of the speed",
-                      stacklevel=2)
+        warnings.warn(
+            f"{trouble()}. PyTorch trains instead, at a fraction of the speed", stacklevel=2
+        )
     return not trouble()
 
 

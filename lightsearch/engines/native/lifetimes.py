@@ -36,8 +36,9 @@ def _segments(ops: Sequence[Op]) -> list[int]:
     return segments
 
 
-def _keep_values(values: Sequence[Value], ops: Sequence[Op], segments: Sequence[int],
-                 ends: set[int]) -> None:
+def _keep_values(
+    values: Sequence[Value], ops: Sequence[Op], segments: Sequence[int], ends: set[int]
+) -> None:
     """Set `halo`, and `batch` for what is kept for the whole batch."""
     segment_of = {op.target: segment for op, segment in zip(ops, segments, strict=True)}
     kept = {op.target for op in ops if op.kind == Kind.CONV} | ends
@@ -68,19 +69,31 @@ def _order_gradients(values: Sequence[Value], ops: Sequence[Op], start: int) -> 
         if op.kind == Kind.MAX_POOL:
             needed.add(op.target)
         op.again = op.target in needed and not values[op.target].batch
-        if op.again or op.kind in (Kind.CONV, Kind.MAX_POOL, Kind.POINTWISE, Kind.GATE,
-                                   Kind.SQUEEZE):
+        if op.again or op.kind in (
+            Kind.CONV,
+            Kind.MAX_POOL,
+            Kind.POINTWISE,
+            Kind.GATE,
+            Kind.SQUEEZE,
+        ):
             needed |= set(_sources(op))
-        for value, wanted, adds in ((op.source, op.wanted, "adds"),
-                                    (op.other, op.wanted_other, "adds_other")):
+        for value, wanted, adds in (
+            (op.source, op.wanted, "adds"),
+            (op.other, op.wanted_other, "adds_other"),
+        ):
             if wanted:
                 setattr(op, adds, value in written)
                 written.add(value)
     return learns
 
 
-def _share_buffers(values: Sequence[Value], ops: Sequence[Op], segments: Sequence[int],
-                   scores: int, learns: dict[int, bool]) -> None:
+def _share_buffers(
+    values: Sequence[Value],
+    ops: Sequence[Op],
+    segments: Sequence[int],
+    scores: int,
+    learns: dict[int, bool],
+) -> None:
     """Set where each gradient lies."""
     lives = _gradient_lives(ops, segments, scores)
     absent = {op.target for op in ops if op.tail >= 0}  # the tail's gradient serves for both
@@ -96,16 +109,23 @@ def _share_buffers(values: Sequence[Value], ops: Sequence[Op], segments: Sequenc
         # The gradient behind a segment's last convolution is read before the segment's others
         # are written.
         begin = first + 0.5 if value in early else first
-        free = next((index for index, taken in enumerate(buffers)
-                     if all(last < a or b < begin for a, b in taken)), len(buffers))
+        free = next(
+            (
+                index
+                for index, taken in enumerate(buffers)
+                if all(last < a or b < begin for a, b in taken)
+            ),
+            len(buffers),
+        )
         if free == len(buffers):
             buffers.append([])
         buffers[free].append((begin, last))
         values[value].gradient = free
 
 
-def _gradient_lives(ops: Sequence[Op], segments: Sequence[int],
-                    scores: int) -> dict[int, list[int]]:
+def _gradient_lives(
+    ops: Sequence[Op], segments: Sequence[int], scores: int
+) -> dict[int, list[int]]:
     """The segments in which the gradient of each value is read or written."""
     lives: dict[int, list[int]] = defaultdict(list)
     for op, segment in zip(ops, segments, strict=True):

@@ -41,8 +41,13 @@ from lightsearch.network.operations import Op as Operation
 from lightsearch.randomness import threshold
 from lightsearch.shapes import Shape, slide
 
-FUNCTIONS = {"none": Function.IDENTITY, "relu": Function.RELU, "gelu": Function.GELU,
-             "silu": Function.SILU, "hardswish": Function.HARDSWISH}
+FUNCTIONS = {
+    "none": Function.IDENTITY,
+    "relu": Function.RELU,
+    "gelu": Function.GELU,
+    "silu": Function.SILU,
+    "hardswish": Function.HARDSWISH,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +145,15 @@ class _Writer:
         shape = self._shape(source)
         if isinstance(op, Pool):
             size = slide(shape[1:], op.kernel, op.stride, op.padding)
-            return self._op(Kind.MAX_POOL if op.by == "max" else Kind.AVERAGE_POOL, source,
-                            (shape[0], *size), height=op.kernel, width=op.kernel,
-                            stride=op.stride, padding=op.padding)
+            return self._op(
+                Kind.MAX_POOL if op.by == "max" else Kind.AVERAGE_POOL,
+                source,
+                (shape[0], *size),
+                height=op.kernel,
+                width=op.kernel,
+                stride=op.stride,
+                padding=op.padding,
+            )
         if isinstance(op, GlobalPool):
             return self._op(Kind.GLOBAL_POOL, source, (shape[0], 1, 1))
         if isinstance(op, Activation):
@@ -170,9 +181,18 @@ class _Writer:
             groups = op.groups
             size = slide((height, width), op.kernel, stride, padding)
         bias = self._parameter(f"{place}.bias", op.outputs) if op.bias else Offset.ABSENT
-        return self._op(Kind.CONV, source, (op.outputs, *size), height=kernel[0],
-                        width=kernel[1], stride=stride, padding=padding, groups=groups,
-                        weight=weight, bias=bias)
+        return self._op(
+            Kind.CONV,
+            source,
+            (op.outputs, *size),
+            height=kernel[0],
+            width=kernel[1],
+            stride=stride,
+            padding=padding,
+            groups=groups,
+            weight=weight,
+            bias=bias,
+        )
 
     def _tail(self, tail: list[tuple[str, Operation]], path: str, source: int) -> int:
         """Write the pointwise op after a convolution: activation, normalisation and dropout."""
@@ -207,8 +227,16 @@ class _Writer:
         bias = self._parameter(f"{place}.reduce.bias", op.hidden)
         weight2 = self._parameter(f"{place}.expand.weight", op.channels, op.hidden, 1, 1)
         bias2 = self._parameter(f"{place}.expand.bias", op.channels)
-        return self._op(Kind.SQUEEZE, source, self._shape(source), weight=weight, bias=bias,
-                        weight2=weight2, bias2=bias2, hidden=op.hidden)
+        return self._op(
+            Kind.SQUEEZE,
+            source,
+            self._shape(source),
+            weight=weight,
+            bias=bias,
+            weight2=weight2,
+            bias2=bias2,
+            hidden=op.hidden,
+        )
 
     def _add(self, op: Add, place: str, source: int) -> int:
         body = source
@@ -223,22 +251,32 @@ class _Writer:
 
     def _value(self, shape: Shape) -> int:
         channels, height, width = shape
-        self.values.append(Value(channels=channels, height=height, width=width,
-                                 gradient=Gradient.NO_GRADIENT))
+        self.values.append(
+            Value(channels=channels, height=height, width=width, gradient=Gradient.NO_GRADIENT)
+        )
         return len(self.values) - 1
 
     def _shape(self, value: int) -> Shape:
         found = self.values[value]
         return found.channels, found.height, found.width
 
-    def _op(self, kind: Kind, source: int, shape: Shape, other: int = Offset.ABSENT,
-            **fields: int) -> int:
+    def _op(
+        self, kind: Kind, source: int, shape: Shape, other: int = Offset.ABSENT, **fields: int
+    ) -> int:
         target = self._value(shape)
         absent: dict[str, Any] = dict.fromkeys(
             ("weight", "bias", "weight2", "bias2", "gamma", "beta", "running", "tail"),
-            Offset.ABSENT)
-        self.ops.append(Op(kind=kind, source=source, other=other, target=target,
-                           **(absent | {"groups": 1, "stride": 1} | fields)))
+            Offset.ABSENT,
+        )
+        self.ops.append(
+            Op(
+                kind=kind,
+                source=source,
+                other=other,
+                target=target,
+                **(absent | {"groups": 1, "stride": 1} | fields),
+            )
+        )
         return target
 
     def _parameter(self, name: str, *shape: int) -> int:
@@ -252,9 +290,16 @@ class _Writer:
 
     def finish(self, scores: int) -> Plan:
         settle(self.values, self.ops, self.input, scores)
-        return Plan(tuple(self.values), tuple(self.ops), self.input, scores,
-                    tuple(self.parameters), tuple(self.running), tuple(self.counters),
-                    tuple(self.names))
+        return Plan(
+            tuple(self.values),
+            tuple(self.ops),
+            self.input,
+            scores,
+            tuple(self.parameters),
+            tuple(self.running),
+            tuple(self.counters),
+            tuple(self.names),
+        )
 
 
 def _tail_length(ops: list[tuple[str, Operation]]) -> int:

@@ -31,9 +31,24 @@ CORRELATE_APART = (Tile(1, 16, 128, 4), 512)
 ADD = Tile(0, 32, 32, 4)  # rows at once, and sums
 LINEAR_INPUTS = 128  # of a linear layer, at most: more are cuBLAS's
 
-_CONVOLVE = ("pixels", "plane", "width", "source_height", "source_width", "inner", "outer",
-             "source_image", "image", "kernel", "up", "offset", "sign", "w_outer", "w_inner",
-             "has_bias")
+_CONVOLVE = (
+    "pixels",
+    "plane",
+    "width",
+    "source_height",
+    "source_width",
+    "inner",
+    "outer",
+    "source_image",
+    "image",
+    "kernel",
+    "up",
+    "offset",
+    "sign",
+    "w_outer",
+    "w_inner",
+    "has_bias",
+)
 
 
 @triton.jit
@@ -48,9 +63,32 @@ def _place(row, column, height, width, DOWN: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=_CONVOLVE)
-def _convolve(x, w, bias, y, pixels, plane, width, source_height, source_width, inner, outer,
-              source_image, image, kernel, up, offset, sign, w_outer, w_inner, has_bias,
-              DOWN: tl.constexpr, TAPS: tl.constexpr, CO: tl.constexpr, BLOCK: tl.constexpr):
+def _convolve(
+    x,
+    w,
+    bias,
+    y,
+    pixels,
+    plane,
+    width,
+    source_height,
+    source_width,
+    inner,
+    outer,
+    source_image,
+    image,
+    kernel,
+    up,
+    offset,
+    sign,
+    w_outer,
+    w_inner,
+    has_bias,
+    DOWN: tl.constexpr,
+    TAPS: tl.constexpr,
+    CO: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """`y[o]` is the sum over `i` and taps of `w[o, i, tap]` times `x[i]` at the tap's place.
 
     The place is `(pixel * up + offset + sign * tap) / DOWN`, where that is whole: a convolution
@@ -71,16 +109,26 @@ def _convolve(x, w, bias, y, pixels, plane, width, source_height, source_width, 
     total = tl.zeros((BLOCK, CO), tl.float32)
     if TAPS:
         for tap in tl.static_range(TAPS * TAPS):
-            place, inside = _place(row + sign * (tap // TAPS), column + sign * (tap % TAPS),
-                                   source_height, source_width, DOWN)
+            place, inside = _place(
+                row + sign * (tap // TAPS),
+                column + sign * (tap % TAPS),
+                source_height,
+                source_width,
+                DOWN,
+            )
             factor = tl.load(weights + tap, mask=wanted, other=0.0)
             inside = inside & (flat < pixels)
             total += factor * tl.load(source + place, mask=inside, other=0.0)
     else:
         for tap_row in range(kernel):
             for tap_column in range(kernel):
-                place, inside = _place(row + sign * tap_row, column + sign * tap_column,
-                                       source_height, source_width, DOWN)
+                place, inside = _place(
+                    row + sign * tap_row,
+                    column + sign * tap_column,
+                    source_height,
+                    source_width,
+                    DOWN,
+                )
                 inside = inside & (flat < pixels)
                 places = source + place
                 factors = weights + tap_row * kernel + tap_column
@@ -93,15 +141,53 @@ def _convolve(x, w, bias, y, pixels, plane, width, source_height, source_width, 
     tl.store(places, total, mask=wanted & (flat < pixels))
 
 
-_CORRELATE = ("images", "chunk", "together", "tiles", "plane", "width", "source_height",
-              "source_width", "inner", "outer", "kernel", "stride", "padding", "source_image",
-              "image", "columns", "bias_column")
+_CORRELATE = (
+    "images",
+    "chunk",
+    "together",
+    "tiles",
+    "plane",
+    "width",
+    "source_height",
+    "source_width",
+    "inner",
+    "outer",
+    "kernel",
+    "stride",
+    "padding",
+    "source_image",
+    "image",
+    "columns",
+    "bias_column",
+)
 
 
 @triton.jit(do_not_specialize=_CORRELATE)
-def _correlate(x, dy, sums, images, chunk, together, tiles, plane, width, source_height,
-              source_width, inner, outer, kernel, stride, padding, source_image, image, columns,
-              bias_column, CO: tl.constexpr, COLUMNS: tl.constexpr, BLOCK: tl.constexpr):
+def _correlate(
+    x,
+    dy,
+    sums,
+    images,
+    chunk,
+    together,
+    tiles,
+    plane,
+    width,
+    source_height,
+    source_width,
+    inner,
+    outer,
+    kernel,
+    stride,
+    padding,
+    source_image,
+    image,
+    columns,
+    bias_column,
+    CO: tl.constexpr,
+    COLUMNS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Sums of `dy[o]` times what each of `o`'s weights was multiplied by: their gradients.
 
     A column is an input channel and a tap, counted as in the weights; `bias_column`, if it is one
@@ -140,34 +226,40 @@ def _correlate(x, dy, sums, images, chunk, together, tiles, plane, width, source
     column = (tl.program_id(1) // blocks) * COLUMNS + tl.arange(0, COLUMNS)[:, None]
     channel = (tl.program_id(1) % blocks) * CO + tl.arange(0, CO)[None, :]
     row = tl.program_id(0) * (tl.num_programs(2) * outer) + group * outer + channel
-    tl.store(sums + row * columns + column, tl.sum(total, axis=2),
-             mask=(column < columns) & (channel < outer))
+    tl.store(
+        sums + row * columns + column,
+        tl.sum(total, axis=2),
+        mask=(column < columns) & (channel < outer),
+    )
 
 
 @triton.jit(do_not_specialize=("rows", "count", "columns", "bias_column"))
-def _add_rows(sums, dw, db, rows, count, columns, bias_column,
-             ROWS: tl.constexpr, BLOCK: tl.constexpr):
+def _add_rows(
+    sums, dw, db, rows, count, columns, bias_column, ROWS: tl.constexpr, BLOCK: tl.constexpr
+):
     """The second stage of `correlate`: the sum of its rows, in order."""
     place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     row = tl.arange(0, ROWS)
     total = tl.zeros((ROWS, BLOCK), tl.float32)
     for first in range(0, rows, ROWS):
         mask = ((row + first) < rows)[:, None] & (place < count)[None, :]
-        total += tl.load(sums + (row + first)[:, None] * count + place[None, :], mask=mask,
-                         other=0.0)
+        total += tl.load(
+            sums + (row + first)[:, None] * count + place[None, :], mask=mask, other=0.0
+        )
     value = tl.sum(total, axis=0)
     channel = place // columns
     column = place - channel * columns
-    tl.store(dw + channel * bias_column + column, value,
-             mask=(place < count) & (column < bias_column))
+    tl.store(
+        dw + channel * bias_column + column, value, mask=(place < count) & (column < bias_column)
+    )
     tl.store(db + channel, value, mask=(place < count) & (column == bias_column))
 
 
 class _Convolution(torch.autograd.Function):
-
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int,
-                groups: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int
+    ) -> Tensor:
         ctx.set_materialize_grads(False)
         x, w = x.contiguous(), w.contiguous()
         ctx.save_for_backward(x, w)
@@ -186,41 +278,87 @@ class _Convolution(torch.autograd.Function):
         return dx, dw, db, None, None, None
 
 
-def convolution(x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int,
-                groups: int) -> Tensor:
+def convolution(
+    x: Tensor, w: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int
+) -> Tensor:
     """As `torch.nn.functional.conv2d`, of square _"""
     outputs, inner, kernel, _ = w.shape
     height, width = ((size + 2 * padding - kernel) // stride + 1 for size in x.shape[2:])
     y = x.new_empty(len(x), outputs, height, width)
     taps = kernel * kernel
-    _launch(x, w, bias, y, groups, inner, outputs // groups,
-              (kernel, stride, -padding, 1, inner * taps, taps), 1)
+    _launch(
+        x,
+        w,
+        bias,
+        y,
+        groups,
+        inner,
+        outputs // groups,
+        (kernel, stride, -padding, 1, inner * taps, taps),
+        1,
+    )
     return y
 
 
-def by_input(dy: Tensor, w: Tensor, shape: torch.Size, stride: int, padding: int,
-             groups: int) -> Tensor:
+def by_input(
+    dy: Tensor, w: Tensor, shape: torch.Size, stride: int, padding: int, groups: int
+) -> Tensor:
     """The gradient by the input, of shape `shape`."""
     outputs, inner, kernel, _ = w.shape
     dx = dy.new_empty(shape)
     taps = kernel * kernel
-    _launch(dy, w, None, dx, groups, outputs // groups, inner,
-              (kernel, 1, padding, -1, taps, inner * taps), stride)
+    _launch(
+        dy,
+        w,
+        None,
+        dx,
+        groups,
+        outputs // groups,
+        inner,
+        (kernel, 1, padding, -1, taps, inner * taps),
+        stride,
+    )
     return dx
 
 
-def _launch(x: Tensor, w: Tensor, bias: Tensor | None, y: Tensor, groups: int, inner: int,
-              outer: int, how: tuple[int, ...], down: int) -> None:
+def _launch(
+    x: Tensor,
+    w: Tensor,
+    bias: Tensor | None,
+    y: Tensor,
+    groups: int,
+    inner: int,
+    outer: int,
+    how: tuple[int, ...],
+    down: int,
+) -> None:
     kernel = how[0]
     plane = y.shape[2] * y.shape[3]
     pixels = len(y) * plane
     tile = convolve_tile(pixels, outer, groups)
     grid = (ceil(pixels, tile.pixels), ceil(outer, tile.channels), groups)
     _convolve[grid](
-        x, w, w if bias is None else bias, y, pixels, plane, y.shape[3], x.shape[2], x.shape[3],
-        inner, outer, x[0].numel(), y[0].numel(), *how, int(bias is not None), DOWN=down,
-        TAPS=kernel if inner == 1 and kernel in UNROLLED else 0, CO=tile.channels,
-        BLOCK=tile.pixels, num_warps=tile.warps)
+        x,
+        w,
+        w if bias is None else bias,
+        y,
+        pixels,
+        plane,
+        y.shape[3],
+        x.shape[2],
+        x.shape[3],
+        inner,
+        outer,
+        x[0].numel(),
+        y[0].numel(),
+        *how,
+        int(bias is not None),
+        DOWN=down,
+        TAPS=kernel if inner == 1 and kernel in UNROLLED else 0,
+        CO=tile.channels,
+        BLOCK=tile.pixels,
+        num_warps=tile.warps,
+    )
 
 
 def convolve_tile(pixels: int, outer: int, groups: int) -> Tile:
@@ -238,8 +376,9 @@ def correlate_tile(outer: int, weights: int) -> tuple[Tile, int]:
     return FEW if weights <= FEW_WEIGHTS else MANY
 
 
-def by_weight(x: Tensor, dy: Tensor, w: Tensor, biased: bool, stride: int, padding: int,
-              groups: int) -> tuple[Tensor, Tensor | None]:
+def by_weight(
+    x: Tensor, dy: Tensor, w: Tensor, biased: bool, stride: int, padding: int, groups: int
+) -> tuple[Tensor, Tensor | None]:
     """The gradients by the weights and the bias."""
     outputs, inner, kernel, _ = w.shape
     outer = outputs // groups
@@ -251,13 +390,42 @@ def by_weight(x: Tensor, dy: Tensor, w: Tensor, biased: bool, stride: int, paddi
     parts = split(len(x), plane, tile.pixels, programs // (blocks * groups))
     sums = x.new_empty(parts.programs, outputs * columns)
     _correlate[(parts.programs, blocks, groups)](
-        x, dy, sums, len(x), *parts[1:], plane, dy.shape[3], x.shape[2], x.shape[3], inner, outer,
-        kernel, stride, padding, x[0].numel(), dy[0].numel(), columns, taps, CO=tile.channels,
-        COLUMNS=tile.columns, BLOCK=tile.pixels, num_warps=tile.warps)
+        x,
+        dy,
+        sums,
+        len(x),
+        *parts[1:],
+        plane,
+        dy.shape[3],
+        x.shape[2],
+        x.shape[3],
+        inner,
+        outer,
+        kernel,
+        stride,
+        padding,
+        x[0].numel(),
+        dy[0].numel(),
+        columns,
+        taps,
+        CO=tile.channels,
+        COLUMNS=tile.columns,
+        BLOCK=tile.pixels,
+        num_warps=tile.warps,
+    )
     dw, db = torch.empty_like(w), w.new_empty(outputs) if biased else None
     _add_rows[(ceil(outputs * columns, ADD.pixels),)](
-        sums, dw, dw if db is None else db, parts.programs, outputs * columns, columns, taps,
-        ROWS=ADD.columns, BLOCK=ADD.pixels, num_warps=ADD.warps)
+        sums,
+        dw,
+        dw if db is None else db,
+        parts.programs,
+        outputs * columns,
+        columns,
+        taps,
+        ROWS=ADD.columns,
+        BLOCK=ADD.pixels,
+        num_warps=ADD.warps,
+    )
     return dw, db
 
 
@@ -268,7 +436,8 @@ class TritonConv2d(nn.Conv2d):
         if not fits(input):
             return super().forward(input)
         result: Tensor = _Convolution.apply(
-            input, self.weight, self.bias, self.stride[0], self.padding[0], self.groups)
+            input, self.weight, self.bias, self.stride[0], self.padding[0], self.groups
+        )
         return result
 
 
@@ -280,5 +449,10 @@ class TritonFlatLinear(FlatLinear):
             return super().forward(input)
         result: Tensor = _Convolution.apply(
             input.reshape(len(input), self.in_features, 1, 1),
-            self.weight.view(*self.weight.shape, 1, 1), self.bias, 1, 0, 1)
+            self.weight.view(*self.weight.shape, 1, 1),
+            self.bias,
+            1,
+            0,
+            1,
+        )
         return result

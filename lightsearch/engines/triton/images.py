@@ -32,10 +32,28 @@ def _pixel(source, r, c, height, width, mask):
     return tl.load(source + r * width + c, mask=inside, other=0).to(tl.float32) * (1.0 / 255.0)
 
 
-@triton.jit(do_not_specialize=("count", "channels", "height", "width"),
-            do_not_specialize_on_alignment=("key", "batch"))
-def _warp(images, batch, key, y, mean, deviation, rotation, shear, scale, shift, count, channels,
-         height, width, NORMAL: tl.constexpr, BLOCK: tl.constexpr):
+@triton.jit(
+    do_not_specialize=("count", "channels", "height", "width"),
+    do_not_specialize_on_alignment=("key", "batch"),
+)
+def _warp(
+    images,
+    batch,
+    key,
+    y,
+    mean,
+    deviation,
+    rotation,
+    shear,
+    scale,
+    shift,
+    count,
+    channels,
+    height,
+    width,
+    NORMAL: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """`augment`'s affine map of images taken by index, and their normalisation if NORMAL."""
     image = tl.program_id(0)
     stream = tl.load(key).to(tl.uint64)
@@ -66,18 +84,25 @@ def _warp(images, batch, key, y, mean, deviation, rotation, shear, scale, shift,
     number = tl.load(batch + image)
     for channel in range(channels):
         source = images + (number * channels + channel) * height * width
-        value = (_pixel(source, r, c, height, width, mask) * (1.0 - a) * (1.0 - b)
-                 + _pixel(source, r, c + 1, height, width, mask) * (1.0 - a) * b
-                 + _pixel(source, r + 1, c, height, width, mask) * a * (1.0 - b)
-                 + _pixel(source, r + 1, c + 1, height, width, mask) * a * b)
+        value = (
+            _pixel(source, r, c, height, width, mask) * (1.0 - a) * (1.0 - b)
+            + _pixel(source, r, c + 1, height, width, mask) * (1.0 - a) * b
+            + _pixel(source, r + 1, c, height, width, mask) * a * (1.0 - b)
+            + _pixel(source, r + 1, c + 1, height, width, mask) * a * b
+        )
         if NORMAL:
             value = (value - tl.load(mean + channel)) / tl.load(deviation + channel)
         place = (image * channels + channel) * height * width + flat
         tl.store(y + place, value, mask=mask)
 
 
-def warp(images: Tensor, batch: Tensor, key: Tensor, recipe: Recipe,
-         normal: tuple[Tensor, Tensor] | None) -> Tensor:
+def warp(
+    images: Tensor,
+    batch: Tensor,
+    key: Tensor,
+    recipe: Recipe,
+    normal: tuple[Tensor, Tensor] | None,
+) -> Tensor:
     """`augment`'s affine map of the images (bytes) at `batch`, as floats in [0, 1].
 
     `normal` is a mean and a deviation for each channel, to subtract and to divide by.
@@ -87,7 +112,22 @@ def warp(images: Tensor, batch: Tensor, key: Tensor, recipe: Recipe,
     y = torch.empty(count, channels, height, width, device=images.device)
     mean, deviation = (y, y) if normal is None else normal
     _warp[(count, ceil(height * width, TILE.pixels))](
-        images, batch, key, y, mean, deviation, math.radians(recipe.rotation),
-        math.radians(recipe.shear), float(recipe.scale), float(recipe.shift), count, channels,
-        height, width, NORMAL=normal is not None, BLOCK=TILE.pixels, num_warps=TILE.warps)
+        images,
+        batch,
+        key,
+        y,
+        mean,
+        deviation,
+        math.radians(recipe.rotation),
+        math.radians(recipe.shear),
+        float(recipe.scale),
+        float(recipe.shift),
+        count,
+        channels,
+        height,
+        width,
+        NORMAL=normal is not None,
+        BLOCK=TILE.pixels,
+        num_warps=TILE.warps,
+    )
     return y

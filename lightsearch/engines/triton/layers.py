@@ -17,8 +17,11 @@ from lightsearch.engines.triton.pool import TritonMaxPool2d
 from lightsearch.network.modules import FlatLinear
 
 _KINDS: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: TritonConv2d, nn.BatchNorm2d: TritonBatchNorm2d, nn.MaxPool2d: TritonMaxPool2d,
-    FlatLinear: TritonFlatLinear}
+    nn.Conv2d: TritonConv2d,
+    nn.BatchNorm2d: TritonBatchNorm2d,
+    nn.MaxPool2d: TritonMaxPool2d,
+    FlatLinear: TritonFlatLinear,
+}
 
 
 def replace_layers(module: nn.Module) -> None:

@@ -21,8 +21,18 @@ _NORM = ("images", "chunk", "together", "tiles", "plane", "channels")
 
 
 @triton.jit(do_not_specialize=_NORM)
-def norm_sums(x, sums, images, chunk, together, tiles, plane, channels,
-              BEFORE: tl.constexpr, BLOCK: tl.constexpr):
+def norm_sums(
+    x,
+    sums,
+    images,
+    chunk,
+    together,
+    tiles,
+    plane,
+    channels,
+    BEFORE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Sums of a channel's values and of their squares, less the channel's first value.
 
     Without that shift, squares of values far from zero would lose the variance in rounding.
@@ -64,10 +74,29 @@ def _sum_pairs(sums, rows, ROWS: tl.constexpr):
 
 
 @triton.jit(do_not_specialize=_NORM)
-def norm_apply(x, y, sums, gamma, beta, running_mean, running_var, counter, kept, momentum, eps,
-               images, chunk, together, tiles, plane, channels,
-               BEFORE: tl.constexpr, AFTER: tl.constexpr, ROWS: tl.constexpr,
-               BLOCK: tl.constexpr):
+def norm_apply(
+    x,
+    y,
+    sums,
+    gamma,
+    beta,
+    running_mean,
+    running_var,
+    counter,
+    kept,
+    momentum,
+    eps,
+    images,
+    chunk,
+    together,
+    tiles,
+    plane,
+    channels,
+    BEFORE: tl.constexpr,
+    AFTER: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Batch norm by the sums of `norm_sums`. One program a channel moves the running statistics
     and keeps mean and 1 / deviation for the way back."""
     channel = tl.program_id(1)
@@ -110,8 +139,23 @@ def norm_apply(x, y, sums, gamma, beta, running_mean, running_var, counter, kept
 
 
 @triton.jit(do_not_specialize=_NORM)
-def norm_back_sums(x, dy, sums, gamma, beta, kept, images, chunk, together, tiles, plane,
-                   channels, BEFORE: tl.constexpr, AFTER: tl.constexpr, BLOCK: tl.constexpr):
+def norm_back_sums(
+    x,
+    dy,
+    sums,
+    gamma,
+    beta,
+    kept,
+    images,
+    chunk,
+    together,
+    tiles,
+    plane,
+    channels,
+    BEFORE: tl.constexpr,
+    AFTER: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Sums of a channel's gradient and of its product with the normal values."""
     channel = tl.program_id(1)
     tile = tl.program_id(0) % tiles
@@ -141,9 +185,27 @@ def norm_back_sums(x, dy, sums, gamma, beta, kept, images, chunk, together, tile
 
 
 @triton.jit(do_not_specialize=_NORM)
-def norm_back_apply(x, dy, dx, sums, gamma, beta, kept, d_gamma, d_beta, images, chunk, together,
-                    tiles, plane, channels, BEFORE: tl.constexpr, AFTER: tl.constexpr,
-                    ROWS: tl.constexpr, BLOCK: tl.constexpr):
+def norm_back_apply(
+    x,
+    dy,
+    dx,
+    sums,
+    gamma,
+    beta,
+    kept,
+    d_gamma,
+    d_beta,
+    images,
+    chunk,
+    together,
+    tiles,
+    plane,
+    channels,
+    BEFORE: tl.constexpr,
+    AFTER: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """The gradients of batch norm by the sums of `norm_back_sums`."""
     channel = tl.program_id(1)
     rows = tl.num_programs(0)
@@ -179,10 +241,16 @@ def norm_back_apply(x, dy, dx, sums, gamma, beta, kept, d_gamma, d_beta, images,
 
 
 class _Norm(torch.autograd.Function):
-
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d,
-                before: bool, after: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        gamma: Tensor,
+        beta: Tensor,
+        norm: nn.BatchNorm2d,
+        before: bool,
+        after: bool,
+    ) -> Tensor:
         ctx.set_materialize_grads(False)
         x = x.contiguous()
         y, kept = normalise(x, gamma, beta, norm, before, after)
@@ -207,28 +275,45 @@ def _norm_split(x: Tensor) -> tuple[tuple[int, int], tuple[int, ...], Tensor]:
     return (parts.programs, channels), sizes, x.new_empty(channels, parts.programs, 2)
 
 
-def normalise(x: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d, before: bool,
-              after: bool) -> tuple[Tensor, Tensor]:
+def normalise(
+    x: Tensor, gamma: Tensor, beta: Tensor, norm: nn.BatchNorm2d, before: bool, after: bool
+) -> tuple[Tensor, Tensor]:
     """Batch norm in training; and each channel's mean and 1 / deviation."""
     grid, sizes, sums = _norm_split(x)
     how = {"BEFORE": before, "BLOCK": TILE.pixels, "num_warps": TILE.warps}
     y, kept = torch.empty_like(x), x.new_empty(x.shape[1], 2)
     norm_sums[grid](x, sums, *sizes, **how)
-    norm_apply[grid](x, y, sums, gamma, beta, norm.running_mean, norm.running_var,
-                             norm.num_batches_tracked, kept, norm.momentum, norm.eps, *sizes,
-                             AFTER=after, ROWS=ROWS, **how)
+    norm_apply[grid](
+        x,
+        y,
+        sums,
+        gamma,
+        beta,
+        norm.running_mean,
+        norm.running_var,
+        norm.num_batches_tracked,
+        kept,
+        norm.momentum,
+        norm.eps,
+        *sizes,
+        AFTER=after,
+        ROWS=ROWS,
+        **how,
+    )
     return y, kept
 
 
-def normalise_back(x: Tensor, gamma: Tensor, beta: Tensor, kept: Tensor, dy: Tensor, before: bool,
-                   after: bool) -> tuple[Tensor, Tensor, Tensor]:
+def normalise_back(
+    x: Tensor, gamma: Tensor, beta: Tensor, kept: Tensor, dy: Tensor, before: bool, after: bool
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients by input, weight and bias."""
     grid, sizes, sums = _norm_split(x)
     how = {"BEFORE": before, "AFTER": after, "BLOCK": TILE.pixels, "num_warps": TILE.warps}
     dx, d_gamma, d_beta = torch.empty_like(x), torch.empty_like(gamma), torch.empty_like(beta)
     norm_back_sums[grid](x, dy, sums, gamma, beta, kept, *sizes, **how)
-    norm_back_apply[grid](x, dy, dx, sums, gamma, beta, kept, d_gamma, d_beta, *sizes,
-                                  ROWS=ROWS, **how)
+    norm_back_apply[grid](
+        x, dy, dx, sums, gamma, beta, kept, d_gamma, d_beta, *sizes, ROWS=ROWS, **how
+    )
     return dx, d_gamma, d_beta
 
 
@@ -241,7 +326,8 @@ class TritonBatchNorm2d(nn.BatchNorm2d):
         values = math.prod(input.shape) // input.shape[1]
         if self.training and fits(input) and values > 1:
             result: Tensor = _Norm.apply(
-                input, self.weight, self.bias, self, self.before, self.after)
+                input, self.weight, self.bias, self, self.before, self.after
+            )
             return result
         output = super().forward(torch.relu(input) if self.before else input)
         return torch.relu(output) if self.after else output

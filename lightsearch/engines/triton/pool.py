@@ -33,8 +33,9 @@ _SIZES = ("values", "plane", "width", "source_plane", "source_width")
 
 
 @triton.jit(do_not_specialize=_SIZES)
-def _pool(x, y, values, plane, width, source_plane, source_width, K: tl.constexpr,
-          BLOCK: tl.constexpr):
+def _pool(
+    x, y, values, plane, width, source_plane, source_width, K: tl.constexpr, BLOCK: tl.constexpr
+):
     flat = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = flat < values
     number = flat // plane
@@ -45,8 +46,18 @@ def _pool(x, y, values, plane, width, source_plane, source_width, K: tl.constexp
 
 
 @triton.jit(do_not_specialize=_SIZES)
-def _pool_back(x, dy, dx, values, plane, width, source_plane, source_width, K: tl.constexpr,
-               BLOCK: tl.constexpr):
+def _pool_back(
+    x,
+    dy,
+    dx,
+    values,
+    plane,
+    width,
+    source_plane,
+    source_width,
+    K: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """Each pixel of the source looks whether it is its window's largest."""
     flat = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     number = flat // source_plane
@@ -64,24 +75,31 @@ def _pool_back(x, dy, dx, values, plane, width, source_plane, source_width, K: t
 
 
 class _MaxPool(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
         x = x.contiguous()
         ctx.save_for_backward(x)
         ctx.size = size
         y = x.new_empty(*x.shape[:2], x.shape[2] // size, x.shape[3] // size)
-        _pool[(ceil(y.numel(), TILE.pixels),)](x, y, y.numel(), *_sizes(x, y), K=size,
-                                               BLOCK=TILE.pixels, num_warps=TILE.warps)
+        _pool[(ceil(y.numel(), TILE.pixels),)](
+            x, y, y.numel(), *_sizes(x, y), K=size, BLOCK=TILE.pixels, num_warps=TILE.warps
+        )
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
-        x, = ctx.saved_tensors
+        (x,) = ctx.saved_tensors
         dx = torch.empty_like(x)
         _pool_back[(ceil(x.numel(), TILE.pixels),)](
-            x, dy.contiguous(), dx, x.numel(), *_sizes(x, dy), K=ctx.size, BLOCK=TILE.pixels,
-            num_warps=TILE.warps)
+            x,
+            dy.contiguous(),
+            dx,
+            x.numel(),
+            *_sizes(x, dy),
+            K=ctx.size,
+            BLOCK=TILE.pixels,
+            num_warps=TILE.warps,
+        )
         return dx, None
 
 

@@ -11,8 +11,22 @@ TABLE = 2048  # scores that a turn of `_loss` takes
 
 
 @triton.jit(do_not_specialize=("count", "columns"))
-def _advance(order, rates, towards, keys, step, first, batch, rate, toward, row, count, columns,
-             BLOCK: tl.constexpr, COLUMNS: tl.constexpr):
+def _advance(
+    order,
+    rates,
+    towards,
+    keys,
+    step,
+    first,
+    batch,
+    rate,
+    toward,
+    row,
+    count,
+    columns,
+    BLOCK: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
     at = tl.load(step)
     start = tl.load(first)
     place = tl.arange(0, BLOCK)
@@ -29,22 +43,44 @@ def _advance(order, rates, towards, keys, step, first, batch, rate, toward, row,
     tl.store(first, start + count)
 
 
-def advance(tables: tuple[Tensor, Tensor, Tensor, Tensor], counters: tuple[Tensor, Tensor],
-            found: tuple[Tensor, Tensor, Tensor, Tensor], count: int) -> None:
+def advance(
+    tables: tuple[Tensor, Tensor, Tensor, Tensor],
+    counters: tuple[Tensor, Tensor],
+    found: tuple[Tensor, Tensor, Tensor, Tensor],
+    count: int,
+) -> None:
     """Copy a step's part of the tables (order, rates, weights of the average, keys), and count on.
 
     `counters` are the step and the place in the order. `found` are what to fill: the batch, of
     which the first `count` are filled, the rate, the weight and the row of keys.
     """
     columns = tables[3].shape[1]
-    _advance[(1,)](*tables, *counters, *found, count, columns,
-                   BLOCK=triton.next_power_of_2(count),
-                   COLUMNS=triton.next_power_of_2(max(1, columns)), num_warps=1)
+    _advance[(1,)](
+        *tables,
+        *counters,
+        *found,
+        count,
+        columns,
+        BLOCK=triton.next_power_of_2(count),
+        COLUMNS=triton.next_power_of_2(max(1, columns)),
+        num_warps=1,
+    )
 
 
 @triton.jit(do_not_specialize=("count", "classes"))
-def _loss(scores, labels, batch, slopes, loss, correct, count, classes, smoothing,
-          CLASSES: tl.constexpr, ROWS: tl.constexpr):
+def _loss(
+    scores,
+    labels,
+    batch,
+    slopes,
+    loss,
+    correct,
+    count,
+    classes,
+    smoothing,
+    CLASSES: tl.constexpr,
+    ROWS: tl.constexpr,
+):
     column = tl.arange(0, CLASSES)[None, :]
     total = tl.zeros((ROWS,), tl.float64)
     hits = tl.zeros((ROWS,), tl.int64)
@@ -69,8 +105,9 @@ def _loss(scores, labels, batch, slopes, loss, correct, count, classes, smoothin
     tl.store(correct, tl.load(correct) + tl.sum(hits, axis=0))
 
 
-def descend(scores: Tensor, labels: Tensor, batch: Tensor, smoothing: float, loss: Tensor,
-            correct: Tensor) -> Tensor:
+def descend(
+    scores: Tensor, labels: Tensor, batch: Tensor, smoothing: float, loss: Tensor, correct: Tensor
+) -> Tensor:
     """The gradient of the mean cross-entropy by the scores.
 
     The sum of the cross-entropies is added to `loss` (float64), the number of right images to
@@ -81,6 +118,18 @@ def descend(scores: Tensor, labels: Tensor, batch: Tensor, smoothing: float, los
     count, classes = scores.shape
     width = triton.next_power_of_2(classes)
     rows = min(triton.next_power_of_2(count), max(1, TABLE // width))
-    _loss[(1,)](scores, labels, batch, slopes, loss, correct, count, classes, float(smoothing),
-                CLASSES=width, ROWS=rows, num_warps=4)
+    _loss[(1,)](
+        scores,
+        labels,
+        batch,
+        slopes,
+        loss,
+        correct,
+        count,
+        classes,
+        float(smoothing),
+        CLASSES=width,
+        ROWS=rows,
+        num_warps=4,
+    )
     return slopes
