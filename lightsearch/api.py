@@ -13,7 +13,7 @@ from lightsearch.errors import ArgumentError
 from lightsearch.progress.display import show_progress
 from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Stopped
-from lightsearch.searching.interrupts import heeding
+from lightsearch.searching.interrupts import stop_on_interrupt
 from lightsearch.searching.loop import run_loop
 from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SearchSettings, Settings
@@ -132,10 +132,12 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
         events = _written(loop, question)
         # Images of one's own are read from the study's folder, so that damage there is noticed.
         own = question.data.name not in catalogue.NAMES
-        lending = contextlib.nullcontext() if own else references.lent(question.data)
+        lending = contextlib.nullcontext() if own else references.share_in_process(question.data)
         # The loop too: Ctrl-C while the leaderboard is written is not raised in it.
         with lending, contextlib.closing(loop), contextlib.closing(events):
-            yield from heeding(show(events, question) if show is not None else events, stop)
+            yield from stop_on_interrupt(
+                show(events, question) if show is not None else events, stop
+            )
     finally:
         for slot in slots:
             slot.close()

@@ -10,7 +10,7 @@ from typing import Any
 from lightsearch.errors import ArgumentError
 
 
-def integer(name: str, value: Any, low: int, high: int) -> int:
+def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value`, perhaps a NumPy integer, as an `int` from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise ArgumentError(
@@ -19,7 +19,7 @@ def integer(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
-def number(name: str, value: Any, above: float, high: float) -> None:
+def check_number(name: str, value: Any, above: float, high: float) -> None:
     """Raise `ArgumentError` unless `value` is a number with `above < value <= high`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= high:
         raise ArgumentError(
@@ -28,13 +28,13 @@ def number(name: str, value: Any, above: float, high: float) -> None:
         )
 
 
-def kind(name: str, value: Any, types: Any, noun: str) -> None:
+def check_kind(name: str, value: Any, types: Any, noun: str) -> None:
     """Raise `ArgumentError` unless `value` has one of the `types`; `noun` names them in words."""
     if not isinstance(value, types):
         raise ArgumentError(f"`{name}` must be {noun}, but got {name}={value!r}")
 
 
-def path(name: str, value: Any) -> Path:
+def check_path(name: str, value: Any) -> Path:
     """Return `value` as a `Path`. Raises `ArgumentError` if it is not a path."""
     if (
         not isinstance(value, str | os.PathLike)

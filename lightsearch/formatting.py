@@ -39,11 +39,11 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
 
 
-def large(number: float) -> str:
+def format_large(number: float) -> str:
     """Return a count in full if it is below 10**12, else in scientific notation.
 
-    >>> from lightsearch.formatting import large
-    >>> large(1234567), large(10**30)
+    >>> from lightsearch.formatting import format_large
+    >>> format_large(1234567), format_large(10**30)
     ('1,234,567', '1.0e30')
     """
     if number < 10**12:
@@ -83,7 +83,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def shortened(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
     """Return the text, cut to `width` characters with three dots if it is longer."""
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."[: max(0, width)]
 

@@ -36,13 +36,15 @@ def key(seed: int, *parts: int | str) -> int:
 def keys(streams: Tensor, part: int | str) -> Tensor:
     """`key(stream, part)` of each of some streams; keys are int64, as `signed` gives them."""
     number = part if isinstance(part, int) else _hash_text(part)
-    return _mixed(_mixed(streams.clone()).add_(signed(GOLDEN)).bitwise_xor_(signed(mix(number))))
+    return _mix_tensor(
+        _mix_tensor(streams.clone()).add_(signed(GOLDEN)).bitwise_xor_(signed(mix(number)))
+    )
 
 
 def indexed_keys(count: int, seed: int, *parts: int | str) -> list[int]:
     """Return `key(seed, *parts, index)` for each index below `count`."""
-    last = _mixed(torch.arange(count)).bitwise_xor_(signed(key(seed, *parts) + GOLDEN))
-    return [value & _MASK for value in _mixed(last).tolist()]
+    last = _mix_tensor(torch.arange(count)).bitwise_xor_(signed(key(seed, *parts) + GOLDEN))
+    return [value & _MASK for value in _mix_tensor(last).tolist()]
 
 
 def mix(value: int) -> int:
@@ -67,12 +69,12 @@ def signed(value: int) -> int:
 def bits(stream: int | Tensor, count: int, device: torch.device | str = "cpu") -> Tensor:
     """Return the first `count` values of a stream, as int64 (the 64 bits, read as signed)."""
     z = torch.arange(1, count + 1, dtype=torch.int64, device=device)
-    return _mixed(
+    return _mix_tensor(
         z.mul_(signed(GOLDEN)).add_(signed(stream) if isinstance(stream, int) else stream)
     )
 
 
-def _mixed(z: Tensor) -> Tensor:
+def _mix_tensor(z: Tensor) -> Tensor:
     """`mix` of each value, in place."""
     z.bitwise_xor_((z >> 30).bitwise_and_((1 << 34) - 1)).mul_(signed(_FIRST))
     z.bitwise_xor_((z >> 27).bitwise_and_((1 << 37) - 1)).mul_(signed(_SECOND))
@@ -105,7 +107,7 @@ def keep(
     return words >= threshold(rate) - 32768
 
 
-def rounded(rate: float) -> float:
+def round_rate(rate: float) -> float:
     """Return the exact drop rate of `keep`."""
     return threshold(rate) / 65536
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightsearch.checks import integer, path
+from lightsearch.checks import check_integer, check_path
 from lightsearch.data import references
 from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.references import DataRef
@@ -78,7 +78,7 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 
     Raises `StudyError` if there is no study.
     """
-    folder = path("study", study)
+    folder = check_path("study", study)
     identity = read_identity(folder)
     if identity is None:
         raise StudyError(
@@ -96,8 +96,8 @@ def load_weights(study: str | Path, trial: int) -> State:
 
     The file is safetensors, so reading it runs no code. Raises `StudyError` if it is missing.
     """
-    integer("trial", trial, 0, 10**9)
-    file = path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
+    check_integer("trial", trial, 0, 10**9)
+    file = check_path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
     weights = load_state(file)
     if weights is None:
         raise StudyError(

@@ -19,7 +19,7 @@ from lightsearch.randomness import (
     keys,
     mix,
     permutation,
-    rounded,
+    round_rate,
     signed,
     uniform,
 )
@@ -248,7 +248,7 @@ def test_keep_drops_a_share_of_rate(rate: float) -> None:
 @quick
 @given(st.floats(0, 1, exclude_max=True))
 def test_the_rounded_rate_is_the_nearest_of_65536ths_below_one(rate: float) -> None:
-    found = rounded(rate)
+    found = round_rate(rate)
     assert found * 65536 == int(found * 65536)
     assert 0 <= found < 1
     if rate < 65535 / 65536:
@@ -256,10 +256,10 @@ def test_the_rounded_rate_is_the_nearest_of_65536ths_below_one(rate: float) -> N
 
 
 def test_rounded_rates_by_hand() -> None:
-    assert rounded(0.0) == 0.0
-    assert rounded(0.5) == 0.5
-    assert rounded(0.1) == 6554 / 65536
-    assert rounded(1 - 1e-9) == 65535 / 65536
+    assert round_rate(0.0) == 0.0
+    assert round_rate(0.5) == 0.5
+    assert round_rate(0.1) == 6554 / 65536
+    assert round_rate(1 - 1e-9) == 65535 / 65536
     assert bool(keep(3, 0.0, 1000).all())
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lightsearch.statistics import ERROR, Sample, holm, share_bound
-from lightsearch.study.confirmations import Confirmation, gathered, judged
+from lightsearch.study.confirmations import Confirmation, gather, judge
 
 TARGET = Fraction(994, 1000)
 COUNTS = st.lists(st.integers(9900, 10_000), min_size=2, max_size=12).filter(
@@ -77,7 +77,7 @@ SEEDS = tuple(range(10))
 
 
 def _one(correct: np.ndarray) -> Confirmation:
-    return gathered(("design", "recipe"), SEEDS, [int(c) for c in correct], 10_000, TARGET)
+    return gather(("design", "recipe"), SEEDS, [int(c) for c in correct], 10_000, TARGET)
 
 
 def _draw(generator: np.random.Generator, mean: float, *shape: int) -> np.ndarray:
@@ -89,7 +89,7 @@ def test_false_confirmations_are_at_most_one_in_twenty() -> None:
     generator = np.random.default_rng(0)
     tries = 4000
     runs = _draw(generator, 0.994, tries)
-    rate = np.mean([judged([_one(correct)])[0].confirmed for correct in runs])
+    rate = np.mean([judge([_one(correct)])[0].confirmed for correct in runs])
     spread = 3 * math.sqrt(0.05 * 0.95 / tries)  # of the simulation, not of the rule
     assert rate <= 0.05 + spread
     # what the rule guards against: to stop at the first seed after which the bound is reached
@@ -106,39 +106,39 @@ def test_false_confirmations_of_several_designs_together_are_at_most_one_in_twen
     generator = np.random.default_rng(1)
     tries = 1500
     families = _draw(generator, 0.994, tries, 3)
-    together = [judged([_one(correct) for correct in family]) for family in families]
+    together = [judge([_one(correct) for correct in family]) for family in families]
     rate = np.mean([any(one.confirmed for one in family) for family in together])
     assert rate <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / tries)
     alone = np.mean(
-        [any(judged([_one(correct)])[0].confirmed for correct in family) for family in families]
+        [any(judge([_one(correct)])[0].confirmed for correct in family) for family in families]
     )
     assert alone > 0.10  # each by itself, without the correction
 
 
 def test_a_good_design_is_confirmed_and_a_bad_one_is_given_up_early() -> None:
     generator = np.random.default_rng(2)
-    good = [judged([_one(correct)])[0] for correct in _draw(generator, 0.9946, 300)]
+    good = [judge([_one(correct)])[0] for correct in _draw(generator, 0.9946, 300)]
     assert np.mean([one.confirmed for one in good]) > 0.9
-    bad = [judged([_one(correct)])[0] for correct in _draw(generator, 0.9932, 300)]
+    bad = [judge([_one(correct)])[0] for correct in _draw(generator, 0.9932, 300)]
     assert not any(one.confirmed for one in bad)
     assert np.mean([len(one.sample) for one in bad]) < 5
 
 
 def test_only_all_seeds_confirm_and_later_runs_wait_for_earlier_ones() -> None:
     nine = [9990] * 9
-    early = judged([gathered(("d", "r"), SEEDS, [*nine, None], 10_000, TARGET)])[0]
+    early = judge([gather(("d", "r"), SEEDS, [*nine, None], 10_000, TARGET)])[0]
     assert early.outcome == "running" and len(early.sample) == 9
-    gap = gathered(("d", "r"), SEEDS, [9000, None, 9000, 9001], 10_000, TARGET)
+    gap = gather(("d", "r"), SEEDS, [9000, None, 9000, 9001], 10_000, TARGET)
     assert gap.outcome == "running" and gap.sample.correct == (9000,)
-    futile = gathered(("d", "r"), SEEDS, [9000, 9001, 9000, 9999, 9999], 10_000, TARGET)
+    futile = gather(("d", "r"), SEEDS, [9000, 9001, 9000, 9999, 9999], 10_000, TARGET)
     assert futile.outcome == "futile" and futile.sample.correct == (9000, 9001, 9000)
 
 
 def test_a_design_that_was_given_up_counts_in_the_correction() -> None:
-    whole = gathered(("a", "r"), SEEDS, [9950, 9951] * 5, 10_000, TARGET)
-    futile = gathered(("b", "r"), SEEDS, [9000, 9001, 9002], 10_000, TARGET)
-    (alone,) = judged([whole])
-    first, second = judged([whole, futile])
+    whole = gather(("a", "r"), SEEDS, [9950, 9951] * 5, 10_000, TARGET)
+    futile = gather(("b", "r"), SEEDS, [9000, 9001, 9002], 10_000, TARGET)
+    (alone,) = judge([whole])
+    first, second = judge([whole, futile])
     assert (alone.error, first.error) == (0.05, 0.025)
     assert (first.outcome, second.outcome) == ("confirmed", "futile")
     assert first.figures()["confidence"] == 0.975

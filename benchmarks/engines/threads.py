@@ -21,7 +21,7 @@ import torch
 
 from lightsearch import Task, parse, parse_recipe
 from lightsearch.data import load
-from lightsearch.data.references import DataRef, lent, share
+from lightsearch.data.references import DataRef, share, share_in_process
 from lightsearch.training.epoch import run_epochs
 from lightsearch.workers.local import local_slots
 
@@ -50,7 +50,7 @@ def main() -> None:
     )
     seconds: dict[str, list[float]] = {"threads": [], "processes": []}
     with ExitStack() as stack:
-        stack.enter_context(lent(data))
+        stack.enter_context(share_in_process(data))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "sitecustomize.py").write_text(ONE_SESSION)
         paths = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])

@@ -238,7 +238,7 @@ GUARDS = (
     Guard(
         "an identity is of the right kinds",
         "study/identity.py",
-        "identity = typed(Identity(**data))",
+        "identity = check_types(Identity(**data))",
         "identity = Identity(**data)",
         "searching/test_faults.py -k unreadable",
     ),
@@ -259,7 +259,7 @@ GUARDS = (
     Guard(
         "a CSV is a file of this machine",
         "study/leaderboard.py",
-        '        with checked("path", path).open(encoding="utf-8", newline="") as file:\n'
+        '        with check_path("path", path).open(encoding="utf-8", newline="") as file:\n'
         '            frame = pd.read_csv(file, index_col="rank")\n',
         '        frame = pd.read_csv(path, index_col="rank")\n',
         "test_fuzz.py -k network",

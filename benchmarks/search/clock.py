@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,15 +66,11 @@ class Clock:
 
 
 class Running(Future[Any]):
-    """An epoch in simulated time: who asks for its result waits until it ends."""
+    """An epoch in simulated time, which ends at `ends`."""
 
-    def __init__(self, clock: Clock, ends: float) -> None:
+    def __init__(self, ends: float) -> None:
         super().__init__()
-        self.clock, self.ends = clock, ends
-
-    def result(self, timeout: float | None = None) -> Any:
-        self.clock.now = max(self.clock.now, self.ends)
-        return super().result(timeout)
+        self.ends = ends
 
 
 class Simulated:
@@ -85,7 +82,7 @@ class Simulated:
     def submit(self, function: Any, task: Task, state: Any, first: int, last: int) -> Running:
         took = self.clock.seconds(task, last)
         self.clock.worked += took
-        future = Running(self.clock, self.clock.now + took)
+        future = Running(self.clock.now + took)
         future.set_result(({"model.x": torch.zeros(1)}, _epoch(task, last)))
         return future
 
@@ -112,7 +109,14 @@ def searched(
 ) -> tuple[float, float]:
     """Share of the slots' time that was used, and of trials that were pruned."""
     clock = Clock(options)
-    order = loop.SearchLoop._next_slot
+    order, handle = loop.SearchLoop._next_slot, loop.SearchLoop._handle
+
+    def handle_later(search: loop.SearchLoop, slot: int) -> Iterator[Any]:
+        """Handle an epoch once it has ended in simulated time."""
+        clock.now = max(clock.now, search.epochs.at(slot).call.ends)
+        yield from handle(search, slot)
+
+    loop.SearchLoop._handle = handle_later
     if free:
         loop.SearchLoop._next_slot = _first_come
     try:
@@ -135,7 +139,7 @@ def searched(
                 pass
             trials = read_trials(question.folder)
     finally:
-        loop.SearchLoop._next_slot = order
+        loop.SearchLoop._next_slot, loop.SearchLoop._handle = order, handle
     pruned = sum(t.outcome == "pruned" for t in trials) / len(trials)
     return clock.worked / clock.now / workers, pruned
 
@@ -143,7 +147,7 @@ def searched(
 def _first_come(search: loop.SearchLoop) -> int | None:
     """The slot whose epoch ends first in simulated time."""
     return min(
-        search.clock.busy(), key=lambda slot: search.epochs.at(slot).future.ends, default=None
+        search.clock.busy(), key=lambda slot: search.epochs.at(slot).call.ends, default=None
     )
 
 

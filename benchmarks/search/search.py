@@ -40,7 +40,7 @@ from lightsearch.design.parts import Design
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import Settings
-from lightsearch.study.trial import exact, reached
+from lightsearch.study.trial import reaches, to_fraction
 from lightsearch.training.task import EpochResult
 
 BUDGET, EPOCHS, TARGET = 8000, 15, 0.994
@@ -72,7 +72,7 @@ def one_run(
             count, macs = count + 1, macs + cost(design).macs
             seconds += result.seconds
             designs.add(str(design))
-            if reached(result, exact(TARGET)):
+            if reaches(result, to_fraction(TARGET)):
                 hit = {
                     "design": str(design),
                     "params": cost(design).params,

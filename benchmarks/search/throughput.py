@@ -34,7 +34,7 @@ from lightsearch.searching.events import Ended, EpochDone, Started
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import Settings
-from lightsearch.study.disk import locked
+from lightsearch.study.disk import lock
 from lightsearch.study.identity import check_identity
 from lightsearch.study.journal import NAME, Journal
 from lightsearch.study.optuna_tools import categorical, quiet
@@ -145,7 +145,7 @@ def filled(question: Question, trials: int) -> None:
         seed=1,
     )
     free = [0] * identity.workers
-    with locked(question.folder), quiet(), contextlib.ExitStack() as stack:
+    with lock(question.folder), quiet(), contextlib.ExitStack() as stack:
         check_identity(question.folder, identity)
         journal = stack.enter_context(contextlib.closing(Journal(question.folder)))
         study = optuna.create_study(

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def completing(names: Iterable[str]) -> Completer:
+def complete_names(names: Iterable[str]) -> Completer:
     """Return a `shell_complete` that offers these names."""
 
     def complete(_: click.Context, __: click.Parameter, prefix: str) -> list[CompletionItem]:

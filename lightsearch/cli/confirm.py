@@ -119,11 +119,11 @@ def confirm(
 
 def _hits(study: str, top: int) -> pd.DataFrame:
     """Return the first hits of a study, in the order of the search."""
-    from lightsearch.checks import integer
+    from lightsearch.checks import check_integer
     from lightsearch.result import load_result
     from lightsearch.study.leaderboard import leaderboard
 
-    integer("top", top, 1, 1000)
+    check_integer("top", top, 1, 1000)
     result = load_result(Path(study))
     frame = leaderboard(result.records, result.identity).head(top)
     if not len(frame):

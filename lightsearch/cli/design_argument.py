@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from lightsearch.cli.completion import completing
+from lightsearch.cli.completion import complete_names
 from lightsearch.cli.options import notation
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError
@@ -50,7 +50,7 @@ def design_options(function: F) -> F:
         help=("Instead of DESIGN: the rank of a row of --leaderboard."),
     )(function)
     return click.argument(
-        "design", required=False, callback=notation, shell_complete=completing(zoo)
+        "design", required=False, callback=notation, shell_complete=complete_names(zoo)
     )(function)
 
 

@@ -144,10 +144,10 @@ def _free_memory() -> int | None:
 
 
 def _images(name: str, data: str | None) -> Check:
-    from lightsearch.data.named import found
+    from lightsearch.data.named import find
 
     try:
-        dataset, where = found(name, data)
+        dataset, where = find(name, data)
     except DataError as error:
         return Check(
             "data", "missing", f"{error}", "Remove the damaged file, and it is downloaded again."

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lightsearch.cli.completion import completing
+from lightsearch.cli.completion import complete_names
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.errors import (
     ArgumentError,
@@ -68,7 +68,7 @@ def option(
     flag = spelled = f"--{name.replace('_', '-')}"
     default = "" if setting.default is None else str(setting.default)
     if about.words:
-        more = {"metavar": "NAME", "shell_complete": completing(about.words), **more}
+        more = {"metavar": "NAME", "shell_complete": complete_names(about.words), **more}
     elif Path in kinds:
         more = {"metavar": "FOLDER", "type": click.Path(), **more}
     elif kinds[0] in (int, float):

@@ -90,7 +90,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     arguments, 130 when stopped with Ctrl-C.
     """
     try:
-        result, stopped = _searched(given, quiet=quiet, to_stderr=as_json)
+        result, stopped = _run_search(given, quiet=quiet, to_stderr=as_json)
     except KeyboardInterrupt:
         _say_how_to_go_on(context)
         context.exit(STOPPED)
@@ -110,7 +110,9 @@ def _say_how_to_go_on(context: click.Context) -> None:
     click.echo(f"lightsearch: stopped; the same line again continues:\n  {line}", err=True)
 
 
-def _searched(given: dict[str, Any], *, quiet: bool, to_stderr: bool) -> tuple[SearchResult, bool]:
+def _run_search(
+    given: dict[str, Any], *, quiet: bool, to_stderr: bool
+) -> tuple[SearchResult, bool]:
     """What the study holds in the end, and whether the search was stopped before it was over."""
     from rich.console import Console
 

@@ -17,7 +17,7 @@ from lightsearch.cli.options import (
     shape_option,
 )
 from lightsearch.cli.output import print_json
-from lightsearch.formatting import caps_text, large
+from lightsearch.formatting import caps_text, format_large
 from lightsearch.shapes import Shape
 
 if TYPE_CHECKING:
@@ -96,10 +96,12 @@ def space(
 def _show(space: Space, found: Survey, bins: int) -> None:
     about = "" if found.exact else "about "
     click.echo(f"{space}\n")
-    click.echo(f"designs   {about}{large(found.designs)}{_interval(found.designs_interval)}")
+    click.echo(
+        f"designs   {about}{format_large(found.designs)}{_interval(found.designs_interval)}"
+    )
     caps = caps_text(found.budget)
     click.echo(
-        f"within    {about}{large(found.within)}{_interval(found.interval)}{_share(found)}"
+        f"within    {about}{format_large(found.within)}{_interval(found.interval)}{_share(found)}"
         + (f", of at most {caps}" if caps else "")
     )
     click.echo(f"smallest  {found.smallest_params:,} parameters: {found.smallest}")
@@ -120,7 +122,11 @@ def _share(found: Survey) -> str:
 
 
 def _interval(interval: tuple[int, int] | None) -> str:
-    return "" if interval is None else f" ({large(interval[0])} to {large(interval[1])})"
+    return (
+        ""
+        if interval is None
+        else f" ({format_large(interval[0])} to {format_large(interval[1])})"
+    )
 
 
 def _bars(found: Survey, bins: int) -> list[str]:
@@ -132,9 +138,11 @@ def _bars(found: Survey, bins: int) -> list[str]:
     for low, high, count in classes:
         bar = "#" * (-(-count * _BAR // most))
         mark = "  < budget" if cap is not None and low <= cap <= high else ""
-        lines.append(f"  {low:>{wide},} - {high:>{wide},}  {bar:<{_BAR}}  {large(count)}{mark}")
+        lines.append(
+            f"  {low:>{wide},} - {high:>{wide},}  {bar:<{_BAR}}  {format_large(count)}{mark}"
+        )
     if found.beyond:
-        lines.append(f"  and {large(found.beyond)} designs beyond")
+        lines.append(f"  and {format_large(found.beyond)} designs beyond")
     return lines
 
 

@@ -21,7 +21,7 @@ from lightsearch.cli.output import print_json
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.errors import ArgumentError
 from lightsearch.formatting import percent, plural
-from lightsearch.searching.settings import DEFAULTS, checked
+from lightsearch.searching.settings import DEFAULTS, check_setting
 
 if TYPE_CHECKING:
     from lightsearch.engines.engine import State
@@ -118,12 +118,12 @@ def _task(
 ) -> Task:
     from lightsearch.data import named
     from lightsearch.data.references import DataRef
-    from lightsearch.engines.selection import checked_precision, chosen_engine
+    from lightsearch.engines.selection import check_precision, choose_engine
     from lightsearch.training.task import Task
-    from lightsearch.workers.devices import chosen_device
+    from lightsearch.workers.devices import choose_device
 
     if epochs is not None:
-        checked("epochs", epochs)
+        check_setting("epochs", epochs)
     how, whole = _recipe(picked, recipe)
     if picked.row is not None and dataset is None:
         task = _task_of_row(picked, data)
@@ -137,20 +137,20 @@ def _task(
             DEFAULTS.epochs,
             DEFAULTS.seed,
             "auto",
-            chosen_device("auto"),
+            choose_device("auto"),
         )
     task = dataclasses.replace(
         task,
         recipe=how or task.recipe,
         epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,
-        device=task.device if device is None else chosen_device(device),
+        device=task.device if device is None else choose_device(device),
     )
     elsewhere = device is not None and engine is None  # the row's engine may not run there
-    trainer = chosen_engine(engine or ("auto" if elsewhere else task.engine), task.device)
+    trainer = choose_engine(engine or ("auto" if elsewhere else task.engine), task.device)
     wanted = precision or ("float32" if elsewhere else task.precision)
     return dataclasses.replace(
-        task, engine=trainer, precision=checked_precision(wanted, trainer, task.device)
+        task, engine=trainer, precision=check_precision(wanted, trainer, task.device)
     )
 
 

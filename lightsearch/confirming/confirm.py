@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.confirming.request import (
     Arguments,
     Asked,
@@ -22,11 +22,11 @@ from lightsearch.confirming.request import (
     terms_of,
     test_on,
 )
-from lightsearch.confirming.runs import Over, retrained
+from lightsearch.confirming.runs import Over, retrain_all
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
 from lightsearch.formatting import percent, plural
-from lightsearch.searching.settings import DEFAULTS, checked
+from lightsearch.searching.settings import DEFAULTS, check_setting
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import FOLDER, Ledger, slug
@@ -100,7 +100,7 @@ def confirm(
     rows = rows_of(designs)
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
-    integer("seeds", seeds, 2, 1000)
+    check_integer("seeds", seeds, 2, 1000)
     for name, value in (
         ("target", target),
         ("epochs", epochs),
@@ -108,10 +108,12 @@ def confirm(
         ("study", study),
     ):
         if value is not None:
-            checked(name, value)
+            check_setting(name, value)
     for name, images in (("dataset", dataset), ("on", on)):
         if images is not None:
-            kind(name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet")
+            check_kind(
+                name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet"
+            )
     with contextlib.ExitStack() as stack:
         source = study_of(designs, rows)
         kept = study if study is not None else source
@@ -138,8 +140,8 @@ def confirm(
                 versions=versions(),
                 device=pick.task.device,
             )
-        runs = retrained([pick.task for pick in picks], ledger, used)
-        for line in _told(runs, picks, ledger, kept=bool(kept)):
+        runs = retrain_all([pick.task for pick in picks], ledger, used)
+        for line in _announce(runs, picks, ledger, kept=bool(kept)):
             if not quiet:
                 print(line, flush=True)
         refresh(folder)
@@ -149,7 +151,7 @@ def confirm(
 # What is said -----------------------------------------------------------------------------------
 
 
-def _told(
+def _announce(
     runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger, *, kept: bool
 ) -> Iterator[str]:
     """A line for the plan, for each run that is over, and for each design at the end."""
@@ -165,7 +167,7 @@ def _told(
     order = {pick.key: number for number, pick in enumerate(picks, 1)}
     for job, result in runs:
         planned = ledger.runs[job.key].seeds
-        right, total = ledger.right(job.key, job.task.seed)
+        right, total = ledger.count_correct(job.key, job.task.seed)
         yield (
             f"  design {order[job.key]}/{len(picks)}  seed {planned.index(job.task.seed) + 1}/"
             f"{len(planned)} ({job.task.seed})  {percent(right / total)} on "
@@ -173,10 +175,10 @@ def _told(
         )
     found = {(c.design, c.recipe): c for c in ledger.confirmations()}
     for pick in picks:
-        yield f"{said(found[pick.key])}: {pick.task.design}"
+        yield f"{describe_confirmation(found[pick.key])}: {pick.task.design}"
 
 
-def said(one: Confirmation) -> str:
+def describe_confirmation(one: Confirmation) -> str:
     """A confirmation in a line."""
     sample = one.sample
     if len(sample) < 2:

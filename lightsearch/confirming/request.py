@@ -19,7 +19,7 @@ from lightsearch.data.image_files import open_dataset
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
-from lightsearch.engines.selection import chosen_engine
+from lightsearch.engines.selection import choose_engine
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
@@ -28,9 +28,9 @@ from lightsearch.randomness import key
 from lightsearch.searching.settings import DEFAULTS
 from lightsearch.study.confirmations import Key, Terms
 from lightsearch.study.rebuild import rebuild
-from lightsearch.study.trial import exact
+from lightsearch.study.trial import to_fraction
 from lightsearch.training.task import Task
-from lightsearch.workers.devices import chosen_device
+from lightsearch.workers.devices import choose_device
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
 Asked: TypeAlias = "Design | str | Row | pd.DataFrame | Sequence[Design | str | Row]"
@@ -90,7 +90,7 @@ class Arguments:
     def pick(self, row: Design | str | Row) -> Pick:
         """One design's task, on all training images."""
         if isinstance(row, Mapping | pd.Series):
-            return self._of_row(row)
+            return self._pick_row(row)
         if not isinstance(row, str | Space):
             raise ArgumentError(
                 "`designs` must be designs, their notation, or rows of a "
@@ -99,10 +99,10 @@ class Arguments:
         design = parse(row) if isinstance(row, str) else row
         recipe = self.recipe or DEFAULT_RECIPE
         recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
-        device = chosen_device(self.device or DEFAULTS.device)
-        engine = chosen_engine(self.engine or DEFAULTS.engine, device)
+        device = choose_device(self.device or DEFAULTS.device)
+        engine = choose_engine(self.engine or DEFAULTS.engine, device)
         epochs = DEFAULTS.epochs if self.epochs is None else self.epochs
-        return self._made(
+        return self._make_pick(
             Task(
                 design,
                 recipe,
@@ -114,7 +114,7 @@ class Arguments:
             )
         )
 
-    def _of_row(self, row: Row) -> Pick:
+    def _pick_row(self, row: Row) -> Pick:
         for name in ("recipe", "epochs"):
             if getattr(self, name) is not None:
                 raise ArgumentError(
@@ -132,11 +132,11 @@ class Arguments:
                     f"checksum {task.data.checksum}, but got "
                     f"{reference.name!r} with {reference.checksum}"
                 )
-        device = task.device if self.device is None else chosen_device(self.device)
+        device = task.device if self.device is None else choose_device(self.device)
         engine = (
             task.engine
             if self.engine is None and self.device is None
-            else chosen_engine(self.engine or "auto", device)
+            else choose_engine(self.engine or "auto", device)
         )
         task = dataclasses.replace(
             task, data=reference, tested_on=None, device=device, engine=engine
@@ -144,11 +144,11 @@ class Arguments:
         selected_on = str(row["selected_on"])
         holdout_of(selected_on)  # refuses what is none
         target = float(row.get("target", math.nan))  # an older leaderboard has none
-        return self._made(
+        return self._make_pick(
             task, target=None if math.isnan(target) else target, selected_on=selected_on
         )
 
-    def _made(self, task: Task, **more: Any) -> Pick:
+    def _make_pick(self, task: Task, **more: Any) -> Pick:
         dataset = references.fetch(task.data)
         spent = cost(task.design, dataset.shape, dataset.classes)
         return Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
@@ -196,7 +196,13 @@ def terms_of(
     other = own if on is None else on if isinstance(on, DataSet) else open_dataset(on, data)
     name = "test" if other.checksum == own.checksum else other.name
     terms = Terms(
-        seeds, str(exact(target)), epochs, reference.name, reference.checksum, name, other.checksum
+        seeds,
+        str(to_fraction(target)),
+        epochs,
+        reference.name,
+        reference.checksum,
+        name,
+        other.checksum,
     )
 
     def label(pick: Pick) -> str:

@@ -35,7 +35,7 @@ class Job:
 Over: TypeAlias = tuple[Job, EpochResult]
 
 
-def retrained(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
+def retrain_all(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
     """Train all that is left, seed by seed and design by design; yields the runs that are over."""
     waiting = [
         Job(key, dataclasses.replace(task, seed=seed))
@@ -51,34 +51,34 @@ def retrained(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> I
             waiting = [job for job in waiting if not ledger.futile(job.key)]
             while free and waiting:
                 job, slot = waiting.pop(0), free.pop(0)
-                running[_submitted(job, ledger, slot)] = job, slot
+                running[_submit(job, ledger, slot)] = job, slot
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job, slot = running.pop(future)
-                over = _committed(job, future, ledger)
+                over = _commit(job, future, ledger)
                 futile = ledger.futile(job.key)
                 if futile:
                     ledger.drop_states(job.key)
                 if over is not None or futile:
                     free.append(slot)
                 else:
-                    running[_submitted(job, ledger, slot)] = job, slot
+                    running[_submit(job, ledger, slot)] = job, slot
                 if over is not None:
                     yield job, over
     finally:
         for future, (job, _) in running.items():  # interrupted: what is done is kept
             if future.done() and future.exception() is None:
-                _committed(job, future, ledger)
+                _commit(job, future, ledger)
         kill_all(slots)
 
 
-def _submitted(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:
+def _submit(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:
     state, done = ledger.state(job.key, job.task.seed)
     return slot.submit(run_epoch, job.task, state, done + 1)
 
 
-def _committed(
+def _commit(
     job: Job, future: Future[tuple[State, EpochResult]], ledger: Ledger
 ) -> EpochResult | None:
     """Commit an epoch; its result where it was the run's last."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.catalogue import NAMES
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.shapes import Shape
@@ -30,7 +30,7 @@ class DataSet:
     classes: int
 
     def __post_init__(self) -> None:
-        integer("classes", self.classes, 1, MAX_CLASSES)
+        check_integer("classes", self.classes, 1, MAX_CLASSES)
         for part, pair in (("train", self.train), ("test", self.test)):
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
                 raise ArgumentError(
@@ -102,7 +102,7 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
     Both are copied. Raises `DataError` for images or labels that break these rules, and
     `ArgumentError` for a `name` that `load` knows.
     """
-    kind("name", name, str, "a string")
+    check_kind("name", name, str, "a string")
     if name in NAMES:  # a worker would load the public data set instead
         raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
     return assemble(train, test, name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lightsearch.checks import integer, kind, path
+from lightsearch.checks import check_integer, check_kind, check_path
 from lightsearch.data.catalogue import NAMES, TORCHVISION
 from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.named import cache_folder, load
@@ -63,7 +63,7 @@ def folder_dataset(
     or a file that is not an image.
     """
     _check(size, gray, test, seed)
-    root = path("folder", folder)
+    root = check_path("folder", folder)
     if not root.is_dir():
         raise DataError(f"a folder of images must exist, but {root} does not")
     title = name or f"{root.resolve().name}-{size}{'-gray' if gray else ''}"
@@ -104,7 +104,7 @@ def torchvision_dataset(
     downloaded.
     """
     _check(size, gray, test, seed)
-    kind("name", name, str, "a name")
+    check_kind("name", name, str, "a name")
     if name.lower() not in TORCHVISION:
         raise ArgumentError(
             f"`name` must be one of {', '.join(TORCHVISION)}, "
@@ -124,9 +124,9 @@ def torchvision_dataset(
 
 
 def _check(size: int, gray: bool, test: float, seed: int) -> None:
-    integer("size", size, 4, 96)
-    integer("seed", seed, 0, 2**32 - 1)
-    kind("gray", gray, bool, "True or False")
+    check_integer("size", size, 4, 96)
+    check_integer("seed", seed, 0, 2**32 - 1)
+    check_kind("gray", gray, bool, "True or False")
     if not isinstance(test, int | float) or not 0 < test < 1:
         raise ArgumentError(f"`test` must be above 0 and below 1, but got test={test!r}")
 

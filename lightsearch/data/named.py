@@ -17,7 +17,7 @@ import numpy as np
 import platformdirs
 import torch
 
-from lightsearch.checks import path
+from lightsearch.checks import check_path
 from lightsearch.data.catalogue import LAYOUT, NAMES
 from lightsearch.data.dataset import DataSet, Split, assemble
 from lightsearch.errors import ArgumentError, DataError, suggestion
@@ -40,7 +40,7 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
         )
     return _load(
         name,
-        None if folder is None else str(path("folder", folder).resolve()),
+        None if folder is None else str(check_path("folder", folder).resolve()),
         os.environ.get("LIGHTSEARCH_DATA"),
     )
 
@@ -58,7 +58,7 @@ def _load(name: str, folder: str | None, environment: str | None) -> DataSet:
     return dataset
 
 
-def found(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, str]:
+def find(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, str]:
     """Return a data set and its folder, or None and "" if it is not on this machine.
 
     Raises `DataError` if it is damaged.

@@ -92,7 +92,7 @@ def lend(dataset: DataSet) -> DataRef:
 
 
 @contextlib.contextmanager
-def lent(dataset: DataSet) -> Iterator[None]:
+def share_in_process(dataset: DataSet) -> Iterator[None]:
     """Let `fetch` return this very data set meanwhile, so that threads need no second copy."""
     known = dataset.checksum in _LENT
     lend(dataset)
@@ -118,7 +118,7 @@ _FETCHING = threading.RLock()
 @functools.lru_cache(maxsize=4)
 def _fetch(ref: DataRef) -> DataSet:
     if ref.holdout is not None:
-        return held_out(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
+        return split_holdout(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
     if ref.checksum in _LENT:
         return _LENT[ref.checksum]
     if ref.name in NAMES:
@@ -141,7 +141,7 @@ def _fetch(ref: DataRef) -> DataSet:
 # Evaluation on other images ---------------------------------------------------------------------
 
 
-def held_out(dataset: DataSet, holdout: Holdout) -> DataSet:
+def split_holdout(dataset: DataSet, holdout: Holdout) -> DataSet:
     """Return the data set with the held-out training images as its test images.
 
     Raises `DataError` if a class would have no image on one side.

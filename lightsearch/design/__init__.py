@@ -8,9 +8,10 @@ from lightsearch.design.decoding import (
     designs,
     enumerate_choices,
     named_choices,
-    recording,
+    record_decisions,
     replay,
 )
+from lightsearch.design.decoding import record_decisions as recording  # its earlier name
 from lightsearch.design.fields import flag, integer, real, word
 from lightsearch.design.layers import (
     avgpool,
@@ -72,6 +73,7 @@ __all__ = [
     "named_choices",
     "oneof",
     "real",
+    "record_decisions",
     "recording",
     "register_kind",
     "repeat",

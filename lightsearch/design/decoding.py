@@ -18,7 +18,7 @@ import random as _random
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from lightsearch.checks import kind
+from lightsearch.checks import check_kind
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import (
@@ -55,7 +55,7 @@ def decode(space: Any, choose: Choose) -> Any:
     Raises `DesignError` if a name stands for two different choices, if `choose` returns no index
     of an option, or if a layer is invalid once its fields are chosen.
     """
-    kind("space", space, (Seq, Fielded), "a sequence of layers or a recipe")
+    check_kind("space", space, (Seq, Fielded), "a sequence of layers or a recipe")
     if not callable(choose):
         raise ArgumentError(f"`choose` must be a function, but got choose={choose!r}")
     named_choices(space)
@@ -236,7 +236,7 @@ def replay(decisions: Mapping[str, int]) -> Choose:
     return choose
 
 
-def recording(choose: Choose, decisions: dict[str, int]) -> Choose:
+def record_decisions(choose: Choose, decisions: dict[str, int]) -> Choose:
     """Return a `choose` that also writes each of its decisions into `decisions`."""
 
     def choose_and_record(path: str, options: tuple[Any, ...]) -> int:
@@ -291,6 +291,6 @@ __all__ = [
     "fill_fields",
     "layers_of",
     "named_choices",
-    "recording",
+    "record_decisions",
     "replay",
 ]

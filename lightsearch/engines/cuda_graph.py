@@ -34,9 +34,9 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.augment import Streams, augment_values, purposes
-from lightsearch.engines.cuda_stream import backward_alone, captured, new_stream, on_stream
+from lightsearch.engines.cuda_stream import backward_alone, capture, new_stream, on_stream
 from lightsearch.engines.engine import Batch, State, memories
-from lightsearch.engines.pytorch import Eager, _on_device, made_optimizer
+from lightsearch.engines.pytorch import Eager, _on_device, make_optimizer
 from lightsearch.engines.stopping import current_flag
 from lightsearch.network.lowering import has_own_layers
 from lightsearch.randomness import keys, signed
@@ -76,7 +76,7 @@ class Captured(Eager):
         self.replay: Callable[[], None] | None = None  # of one step on a full batch
         self.replays: dict[Hashable, Callable[[], None]] = {}  # of all else
         self.met: set[Hashable] = set()
-        with _placed(self.stream, precision):
+        with _use_stream(self.stream, precision):
             super().__init__(design, recipe, data, seed, device, precision)
             self._make_tables(len(data.train[1]), len(data.test[1]))
             self._make_memory()
@@ -97,7 +97,7 @@ class Captured(Eager):
             images, batch, streams["affine"], self.recipe, None if rest else (self.mean, self.std)
         )
         if rest:
-            pixels = self._normalised(augment_values(pixels, self.recipe, streams))
+            pixels = self._normalise(augment_values(pixels, self.recipe, streams))
         return pixels
 
     def _descend(self, scores: Tensor, labels: Tensor, batch: Tensor) -> None:
@@ -111,7 +111,7 @@ class Captured(Eager):
 
     def _optimizer(self) -> torch.optim.Optimizer:
         how = {} if self.recipe.optimizer == "sgd" else {"capturable": True}
-        made = made_optimizer(self.recipe, self.parameters, fused=True, **how)
+        made = make_optimizer(self.recipe, self.parameters, fused=True, **how)
         self.rate = torch.zeros((), device=self.device)
         for group in made.param_groups:
             group["lr"] = self.rate  # not given when made, which would read its value
@@ -149,7 +149,7 @@ class Captured(Eager):
 
     def begin(self) -> None:
         """Take the initial weights."""
-        with _placed(self.stream, self.precision), torch.no_grad():
+        with _use_stream(self.stream, self.precision), torch.no_grad():
             self.model.load_state_dict(self.made)  # an earlier epoch may have been trained here
             super().begin()
             for tensor in (*self._memory(), self.loss, self.correct):
@@ -157,7 +157,7 @@ class Captured(Eager):
 
     def load(self, state: State) -> None:
         """Go on from a state of any engine. The tensors stay where they are."""
-        with _placed(self.stream, self.precision), torch.no_grad():
+        with _use_stream(self.stream, self.precision), torch.no_grad():
             for names, tensors in self._by_type():
                 flat = torch.cat([state[name].reshape(-1) for name in names])
                 parts = torch.split(flat.to(tensors[0]), [tensor.numel() for tensor in tensors])
@@ -171,7 +171,7 @@ class Captured(Eager):
     def state(self) -> State:
         """A copy of the weights, their average and the optimizer's memory, in main memory."""
         found: State = {}
-        with _placed(self.stream, self.precision):
+        with _use_stream(self.stream, self.precision):
             for names, tensors in self._by_type():
                 flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu()
                 parts = torch.split(flat, [tensor.numel() for tensor in tensors])
@@ -201,7 +201,7 @@ class Captured(Eager):
 
     def train(self, batches: Sequence[Batch]) -> None:
         """The steps of an epoch. Nothing waits for the device once the first has begun."""
-        with _placed(self.stream, self.precision):
+        with _use_stream(self.stream, self.precision):
             self._tell(batches)
             for count, alike in itertools.groupby(len(batch.images) for batch in batches):
                 self._steps(count, len(list(alike)))
@@ -210,15 +210,15 @@ class Captured(Eager):
         """So many steps, on `count` images each."""
         if not self.record or count != self.recipe.batch_size:
             for _ in range(steps):
-                self._again(count, functools.partial(self._step, count))
+                self._replay(count, functools.partial(self._step, count))
             return
         if self.replay is None:
             with backward_alone(self.stream):
-                self.replay = self._recorded()
+                self.replay = self._record_step()
         if steps >= 2 * TOGETHER:
             self.met.add("together")  # the kernels were rehearsed with one step
             for _ in range(steps // TOGETHER):
-                self._again("together", self._several)
+                self._replay("together", self._several)
             steps %= TOGETHER
         for _ in range(steps):
             self.flag.check()
@@ -228,7 +228,7 @@ class Captured(Eager):
         for _ in range(TOGETHER):
             self._step(self.recipe.batch_size)
 
-    def _again(self, name: Hashable, work: Callable[[], None]) -> None:
+    def _replay(self, name: Hashable, work: Callable[[], None]) -> None:
         """Do something: directly the first time, captured the second, replayed from then on."""
         self.flag.check()
         if name not in self.replays:
@@ -237,7 +237,7 @@ class Captured(Eager):
                     self.met.add(name)
                     work()
                     return
-                self.replays[name] = captured(work, self.stream, self.pool)
+                self.replays[name] = capture(work, self.stream, self.pool)
         self.replays[name]()
 
     def _tell(self, batches: Sequence[Batch]) -> None:
@@ -300,7 +300,7 @@ class Captured(Eager):
 
     def totals(self) -> tuple[float, int]:
         """The summed loss and the number of correct images of the steps so far."""
-        with _placed(self.stream, self.precision):
+        with _use_stream(self.stream, self.precision):
             return super().totals()
 
     @torch.no_grad()
@@ -308,12 +308,12 @@ class Captured(Eager):
         """Number of correct test images, in float32, by the averaged weights or the raw ones."""
         module = self.average if averaged and self.average is not None else self.model
         module.eval()
-        with _placed(self.stream, "float32"):
+        with _use_stream(self.stream, "float32"):
             self.hits.zero_()
             self.looked.zero_()
             for truth in torch.split(self.data.test[1], self.evaluation_batch):
                 work = functools.partial(self._look, module, len(truth))
-                self._again((module is self.model, len(truth)), work)
+                self._replay((module is self.model, len(truth)), work)
             return int(self.hits)
 
     @torch.no_grad()
@@ -322,22 +322,22 @@ class Captured(Eager):
         images, labels = _on_device(self.data, "test", self.device)
         places = self.looked + self.counting[:count]
         pixels = images.index_select(0, places).to(torch.float32).div_(255)
-        scores = module(self._normalised(pixels))
+        scores = module(self._normalise(pixels))
         self.hits += (scores.argmax(1) == labels.index_select(0, places)).sum()
         self.looked += count
 
     # Capture ---------------------------------------------------------------------------------
 
-    def _recorded(self) -> Callable[[], None]:
+    def _record_step(self) -> Callable[[], None]:
         """The step on a full batch as one call: a graph's replay, or itself on a processor."""
         step = functools.partial(self._step, self.recipe.batch_size)
         self._rehearse(step)
-        return captured(step, self.stream, self.pool)
+        return capture(step, self.stream, self.pool)
 
     @torch.no_grad()
     def _rehearse(self, step: Callable[[], None]) -> None:
         """Run the step for what it sets up in libraries, and undo what it did."""
-        kept = [(tensor, tensor.clone()) for tensor in self._changing()]
+        kept = [(tensor, tensor.clone()) for tensor in self._list_changing()]
         for _ in range(REHEARSALS):
             with torch.enable_grad():
                 step()
@@ -345,7 +345,7 @@ class Captured(Eager):
                 tensor.copy_(value)
         self.optimizer.zero_grad(set_to_none=True)  # so that the graph owns its gradients
 
-    def _changing(self) -> list[Tensor]:
+    def _list_changing(self) -> list[Tensor]:
         """All that a step changes and a later one reads."""
         modules = (self.model, *((self.average,) if self.average is not None else ()))
         weights = [value for module in modules for value in module.state_dict().values()]
@@ -381,7 +381,7 @@ def _triton_works(device: str) -> bool:
 
 
 @contextlib.contextmanager
-def _placed(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
+def _use_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
     """On the stream and in the precision. Raises `MemoryError` if the device's is used up."""
     with on_stream(stream, precision):
         try:

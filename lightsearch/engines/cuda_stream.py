@@ -28,7 +28,7 @@ def new_stream(device: str) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
-def captured(
+def capture(
     work: Callable[[], None], stream: torch.cuda.Stream | None, pool: Any
 ) -> Callable[[], None]:
     """`work` as one call: a graph's replay, or itself on a processor. Call it under `BACKWARD`.
@@ -63,7 +63,7 @@ def on_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None
     with (
         torch.cuda.device(stream.device),
         torch.cuda.stream(stream),
-        FLAGS.held(tf32=precision == "tf32"),
+        FLAGS.hold(tf32=precision == "tf32"),
     ):
         yield
 
@@ -81,7 +81,7 @@ class _Flags:
         self._kept: tuple[bool, ...] = ()
 
     @contextlib.contextmanager
-    def held(self, *, tf32: bool) -> Iterator[None]:
+    def hold(self, *, tf32: bool) -> Iterator[None]:
         with self._lock:
             if self._holders == 0:
                 self._kept = read_flags()

@@ -33,7 +33,7 @@ from lightsearch.engines.engine import (
 )
 from lightsearch.engines.initial_weights import initialise, seeded_module
 from lightsearch.engines.stopping import current_flag
-from lightsearch.randomness import keep, key, rounded
+from lightsearch.randomness import keep, key, round_rate
 
 
 class Eager:
@@ -69,7 +69,7 @@ class Eager:
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        return made_optimizer(self.recipe, self.parameters, foreach=True)
+        return make_optimizer(self.recipe, self.parameters, foreach=True)
 
     def _module(self) -> nn.Module:
         module = seeded_module(self.design, self.data.shape, self.seed)
@@ -167,14 +167,14 @@ class Eager:
     def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
         """What the network sees of the images of a batch."""
         pixels = images[batch].to(torch.float32).div_(255)
-        return self._normalised(augment(pixels, self.recipe, streams))
+        return self._normalise(augment(pixels, self.recipe, streams))
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.precision != "bf16":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
-    def _normalised(self, pixels: Tensor) -> Tensor:
+    def _normalise(self, pixels: Tensor) -> Tensor:
         return ((pixels - self.mean) / self.std).contiguous(memory_format=self.layout)
 
     @torch.no_grad()
@@ -203,7 +203,7 @@ class Eager:
             strict=True,
         ):
             self.flag.check()
-            scores = module(self._normalised(pixels.to(torch.float32).div_(255)))
+            scores = module(self._normalise(pixels.to(torch.float32).div_(255)))
             correct += (scores.argmax(1) == truth).sum()
         return int(correct)
 
@@ -236,7 +236,7 @@ def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
     return _CACHE[entry]
 
 
-def made_optimizer(
+def make_optimizer(
     recipe: Recipe, parameters: list[nn.Parameter], **how: bool
 ) -> torch.optim.Optimizer:
     """Make PyTorch's optimizer of a recipe. `how` chooses among its implementations."""
@@ -265,7 +265,7 @@ class KeyedDropout(nn.Module):
             places = [1] * len(places)
         mask = keep(self.key, self.rate, count * math.prod(places) * channels, x.device)
         mask = mask.view(count, *places, channels).movedim(-1, 1)
-        return x * mask * (1 / (1 - rounded(self.rate)))
+        return x * mask * (1 / (1 - round_rate(self.rate)))
 
 
 def _key_dropouts(module: nn.Module) -> None:

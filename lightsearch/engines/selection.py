@@ -23,7 +23,7 @@ from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.shapes import Shape
 
 
-def chosen_engine(name: str, device: str) -> str:
+def choose_engine(name: str, device: str) -> str:
     """The engine of a name: `auto` is native on a processor, where it is compiled.
 
     Raises `ArgumentError` for an unknown name, and for native where it cannot run.
@@ -47,13 +47,13 @@ def chosen_engine(name: str, device: str) -> str:
 def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
     """The engine that really trains `design`: native does not know users' own layers.
 
-    Raises `ArgumentError` as `chosen_engine` does.
+    Raises `ArgumentError` as `choose_engine` does.
     """
-    native = chosen_engine(name, device) == "native" and supports(design, shape)
+    native = choose_engine(name, device) == "native" and supports(design, shape)
     return "native" if native else "torch"
 
 
-def checked_precision(name: str, engine: str, device: str) -> str:
+def check_precision(name: str, engine: str, device: str) -> str:
     """The precision of training steps, if `engine` has it on `device`.
 
     Raises `ArgumentError` for an unknown name, for tf32 without a GPU and for bf16 with native.
@@ -95,7 +95,7 @@ def device_kind(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def engine_named(label: str) -> str:
+def parse_engine(label: str) -> str:
     """The engine of a label. Raises `ArgumentError` for no engine."""
     name = label.partition("-")[0]
     if name not in ENGINES[1:]:
@@ -105,7 +105,7 @@ def engine_named(label: str) -> str:
     return name
 
 
-def precision_named(label: str) -> str:
+def parse_precision(label: str) -> str:
     """The precision of a label."""
     said = label.partition("-")[2]
     return said if said in PRECISIONS else "float32"
@@ -124,7 +124,7 @@ def start(
 
     Raises `ArgumentError` for a precision that it does not have.
     """
-    checked_precision(precision, name, device)
+    check_precision(precision, name, device)
     if name == "native":
         return Native(design, recipe, data, seed)
     if device != "cpu":

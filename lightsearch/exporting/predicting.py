@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightsearch.checks import path as checked
+from lightsearch.checks import check_path
 from lightsearch.data.catalogue import NAMES
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.exporting.reading import ExportedNet, open_net
@@ -68,7 +68,7 @@ def predict(
     what `open_net` raises.
     """
     network = open_net(net)
-    inputs = [_prepare(path, network, invert) for path in _files(checked("images", images))]
+    inputs = [_prepare(path, network, invert) for path in _files(check_path("images", images))]
     predictions = []
     for path, pixels, inverted in inputs:
         scores = network.scores(network.normalise(pixels[None]))

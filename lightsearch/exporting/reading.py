@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightsearch.checks import path as checked
+from lightsearch.checks import check_path
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
 from lightsearch.exporting.trained import read_weights
@@ -52,7 +52,7 @@ def open_net(path: str | Path) -> ExportedNet:
     Raises `ArgumentError` for another kind of file, and `ExportError` if it is damaged or
     lightsearch did not write it.
     """
-    path = checked("net", path)
+    path = check_path("net", path)
     readers = {".onnx": _onnx, ".pt2": _pt2, ".safetensors": _safetensors}
     if path.suffix not in readers:
         raise ArgumentError(

@@ -28,7 +28,7 @@ from lightsearch.result import SearchResult, load_result, load_weights
 from lightsearch.shapes import format_shape
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.trial import versions
-from lightsearch.training.epoch import evaluated, run_epoch
+from lightsearch.training.epoch import run_epoch, take_evaluated
 from lightsearch.training.task import EpochResult, Task
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
@@ -162,7 +162,7 @@ def net_of_training(
         "protocol": _protocol(task, last.accuracy, last.epoch, chosen),
         "origin": origin,
     }
-    return TrainedNet(task.design, fetch(task.data), evaluated(state), record)
+    return TrainedNet(task.design, fetch(task.data), take_evaluated(state), record)
 
 
 def _settings(task: Task) -> dict[str, str]:

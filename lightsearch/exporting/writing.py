@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lightsearch.checks import path as checked
+from lightsearch.checks import check_path
 from lightsearch.data.dataset import DataSet
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
@@ -107,7 +107,7 @@ def export(
     a design, if a package of `lightsearch[export]` is missing, or if what is written does not
     compute what it should (it is removed then).
     """
-    path = checked("path", path)
+    path = check_path("path", path)
     if path.suffix not in SUFFIXES:
         raise ArgumentError(f"`path` must end in {', '.join(SUFFIXES)}, but got {path}")
     if not path.resolve().parent.is_dir():

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.network.lowering import lower_all
@@ -121,7 +121,7 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
     """
     check_arguments(design, shape)
     if classes is not None:
-        integer("classes", classes, 1, 10**9)
+        check_integer("classes", classes, 1, 10**9)
     steps = lower_all(design, shape)
     field, jump, params, macs, peak, whole = 1, 1, 0, 0, elements(shape), False
     for step in steps:
@@ -142,7 +142,7 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
 
 
 def check_arguments(design: Design, shape: Shape) -> None:
-    kind("design", design, Seq, "a sequence of layers (`parse` reads notation)")
+    check_kind("design", design, Seq, "a sequence of layers (`parse` reads notation)")
     check_shape(shape)
 
 

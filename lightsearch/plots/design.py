@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from lightsearch.design.parts import Design
-from lightsearch.formatting import shortened
+from lightsearch.formatting import shorten
 from lightsearch.network.cost import Row, cost
 from lightsearch.plots.style import HIT, MISS, axes, ink
 from lightsearch.shapes import Shape
@@ -54,7 +54,7 @@ def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
     ax.text(
         0.22 * _depth(row),
         y,
-        shortened(row.layer, NAME),
+        shorten(row.layer, NAME),
         va="center",
         fontsize="small",
         family="monospace",

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lightsearch.design.parts import Space, kind_of
-from lightsearch.formatting import large, plural, shortened
+from lightsearch.formatting import format_large, plural, shorten
 from lightsearch.notation.parser import parse
 from lightsearch.plots.result import Result
 from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, inches, legend, ticks, title
@@ -49,7 +49,7 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
         label="exceeded by chance 1 in 20 times",
     )
     broad = inches(ax) > BROAD
-    names = [shortened(decision_name(whole, name), NAME) for name, _ in bars]
+    names = [shorten(decision_name(whole, name), NAME) for name, _ in bars]
     ax.set_yticks(
         rows,
         names if broad else [name.replace(", ", "\n") for name in names],
@@ -117,11 +117,11 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     if cap is not None:
         ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
     about = "" if found.exact else "about "
-    beyond = f", {large(found.beyond)} larger ones not shown" if found.beyond else ""
+    beyond = f", {format_large(found.beyond)} larger ones not shown" if found.beyond else ""
     title(
         ax,
-        f"The space: {about}{large(found.designs)} designs, {large(found.within)} within "
-        f"the budget{beyond}",
+        f"The space: {about}{format_large(found.designs)} designs, {format_large(found.within)} "
+        f"within the budget{beyond}",
     )
     ax.set_xlabel("parameters")
     ax.set_ylabel("share of the designs")

@@ -20,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lightsearch.formatting import one_line, percent, shortened
+from lightsearch.formatting import one_line, percent, shorten
 from lightsearch.progress.lines import (
     STYLES,
     best_line,
@@ -83,7 +83,7 @@ def _cells(trial: Trial, status: Status, bar: int, room: int) -> Iterator[Render
         percent(trial.best.accuracy) if trial.best else "-", style=STYLES["hit"] if hit else ""
     )
     yield Text(f"{trial.candidate.params:,}")
-    yield Text(shortened(trial.candidate.design, room))
+    yield Text(shorten(trial.candidate.design, room))
 
 
 # Displays ----------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ class _Terminal:
             self._print("\n" + one_line(f"Over: {event.reason}."))
             self._print("\n".join(summary_lines(status, width)))
         elif line := event_line(event, status.images)[0]:
-            self._print(shortened(line, width), event_line(event, status.images)[1])
+            self._print(shorten(line, width), event_line(event, status.images)[1])
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(text, style=style, overflow="fold"))

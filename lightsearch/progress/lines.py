@@ -5,7 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from lightsearch.formatting import caps_text, duration, large, one_line, percent, plural, shortened
+from lightsearch.formatting import (
+    caps_text,
+    duration,
+    format_large,
+    one_line,
+    percent,
+    plural,
+    shorten,
+)
 from lightsearch.progress.status import Status
 from lightsearch.searching.events import Ended, EpochDone, Event, Retried, Stopping
 from lightsearch.searching.question import Question
@@ -40,8 +48,8 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
         f"{epochs}.",
-        f"  space     {about}{large(plan.designs)} designs, "
-        f"{large(plan.within)} within the budget",
+        f"  space     {about}{format_large(plan.designs)} designs, "
+        f"{format_large(plan.within)} within the budget",
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
         f"{plan.workers} at a time, engine {question.identity.engine}{exactness}{before}",
         f"  time      {_time_line(status)}",
@@ -164,7 +172,7 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
         return
     yield f"  {'rank':>4}  {status.images + ' acc':>8}  {'epoch':>5}  {'params':>7}  design"
     for rank, row in frame.head(TOP).iterrows():
-        yield shortened(
+        yield shorten(
             f"  {rank!s:>4}  {percent(row['best_accuracy']):>8}  "
             f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}",
             width,

@@ -78,7 +78,7 @@ class Epochs:
             first = behind + 1
         training.seconds, training.limit = (done + 2 - first) * self._timeout, math.inf
         training.call = self._slots[slot].submit(run_epochs, training.task, state, first, done + 1)
-        training.future = self._study.written(training.number, training.call)
+        training.future = self._study.save_when_done(training.number, training.call)
 
     def _watch(self) -> None:
         for training in self._training.values():

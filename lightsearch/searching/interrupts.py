@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def heeding(events: Iterator[T], stop: threading.Event) -> Generator[T, None, None]:
+def stop_on_interrupt(events: Iterator[T], stop: threading.Event) -> Generator[T, None, None]:
     """The same events; while they are made, the first Ctrl-C sets `stop` and no more.
 
     A second one raises `KeyboardInterrupt`, and so does any that comes while the caller looks at
@@ -19,7 +19,7 @@ def heeding(events: Iterator[T], stop: threading.Event) -> Generator[T, None, No
     stays in its place: elsewhere Ctrl-C means what it meant before.
     """
     while True:
-        with _asking(stop):
+        with _heed_first_interrupt(stop):
             try:
                 event = next(events)
             except StopIteration:
@@ -28,7 +28,7 @@ def heeding(events: Iterator[T], stop: threading.Event) -> Generator[T, None, No
 
 
 @contextlib.contextmanager
-def _asking(stop: threading.Event) -> Iterator[None]:
+def _heed_first_interrupt(stop: threading.Event) -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     usual = signal.default_int_handler
     if not main or stop.is_set() or signal.getsignal(signal.SIGINT) is not usual:

@@ -34,7 +34,7 @@ from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
 from lightsearch.study.study import Study
-from lightsearch.study.trial import Counts, Trial, reached
+from lightsearch.study.trial import Counts, Trial, reaches
 from lightsearch.training.task import EpochResult, Task
 from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
@@ -272,7 +272,7 @@ class SearchLoop:
         trial = self.study.commit(training.number, result)
         self.study.sync(at_once=not self.epochs.others_done(slot))
         self.clock = self.clock.advance(slot)
-        hit = not self._hit(before) and reached(result, self.target)
+        hit = not self._hit(before) and reaches(result, self.target)
         yield EpochDone(trial, result, hit)
         yield from self._decide(slot)
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import optuna
 
-from lightsearch.design.decoding import Choose, chooser, decode, recording, replay
+from lightsearch.design.decoding import Choose, chooser, decode, record_decisions, replay
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, DesignError, suggestion
@@ -92,7 +92,7 @@ class Proposer:
         Raises `Exhausted` where nothing new is found within the bounds of tries.
         """
         number = len(trials)
-        known = self._trained(trials)
+        known = self._list_trained(trials)
         if self.sampler != "random" and number >= STARTUP:
             asked = self._ask(trials, known, counts)
             if isinstance(asked, Counts):
@@ -101,7 +101,7 @@ class Proposer:
                 return asked
         return self._draw(number, known, counts)
 
-    def _trained(self, trials: Sequence[Trial]) -> set[tuple[str, str]]:
+    def _list_trained(self, trials: Sequence[Trial]) -> set[tuple[str, str]]:
         """Fingerprint and recipe of each trial. Proposals are asked for as the trials grow."""
         count, last = self._counted
         if not (count <= len(trials) and count and trials[count - 1].candidate is last):
@@ -127,9 +127,9 @@ class Proposer:
             decisions, design = self._uniform.draw(generator)
             options: dict[str, int] = {}
             # the sampler does not say how many options there were: decode once more to learn it
-            decode(self.space, _noting(replay(decisions), options))
-            drawing = recording(chooser(generator), decisions)
-            recipe = decode(self.recipe, _noting(drawing, options))
+            decode(self.space, _note_choices(replay(decisions), options))
+            drawing = record_decisions(chooser(generator), decisions)
+            recipe = decode(self.recipe, _note_choices(drawing, options))
             made = self._gate(design, recipe, decisions, options, known)
             if isinstance(made, Proposal):
                 return made, counts
@@ -144,12 +144,12 @@ class Proposer:
     def _ask(
         self, trials: Sequence[Trial], known: set[tuple[str, str]], counts: Counts
     ) -> tuple[Proposal, Counts] | Counts:
-        asked = self._asked(trials)
+        asked = self._tell_trials(trials)
         for _ in range(ASKED):
             counts = counts.plus(drawn=1)
             decisions: dict[str, int] = {}
             options: dict[str, int] = {}
-            choose = recording(_noting(asked.ask(), options), decisions)
+            choose = record_decisions(_note_choices(asked.ask(), options), decisions)
             made: Proposal | str
             try:
                 design, recipe = decode(self.space, choose), decode(self.recipe, choose)
@@ -162,7 +162,7 @@ class Proposer:
             asked.tell(made, decisions, options)
         return counts
 
-    def _asked(self, trials: Sequence[Trial]) -> OptunaSampler:
+    def _tell_trials(self, trials: Sequence[Trial]) -> OptunaSampler:
         known, self._seen = self._seen, {}
         for trial in _window(trials):
             before = known.get(trial.number)
@@ -209,7 +209,7 @@ def _window(trials: Sequence[Trial]) -> list[Trial]:
     return seen[::-1]
 
 
-def _noting(choose: Choose, options: dict[str, int]) -> Choose:
+def _note_choices(choose: Choose, options: dict[str, int]) -> Choose:
     def noted(path: str, of: tuple[Any, ...]) -> int:
         options[path] = len(of)
         return choose(path, of)

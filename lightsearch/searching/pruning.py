@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsearch.checks import number
+from lightsearch.checks import check_number
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.searching.settings import PRUNERS
 
@@ -26,7 +26,7 @@ class TargetPruner(optuna.pruners.BasePruner):
     def __init__(
         self, target: float, *, warmup: int = 3, startup: int = 3, slack: float = 1.0
     ) -> None:
-        number("target", target, 0.0, 1.0)
+        check_number("target", target, 0.0, 1.0)
         for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
             if not isinstance(value, int | float) or not value >= 0:
                 raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.data import catalogue, references
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import Holdout
@@ -17,16 +17,16 @@ from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.native.library import trouble
-from lightsearch.engines.selection import checked_precision, chosen_engine
+from lightsearch.engines.selection import check_precision, choose_engine
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.searching.settings import SELECTIONS, Settings, checked
+from lightsearch.searching.settings import SELECTIONS, Settings, check_setting
 from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
-from lightsearch.study.identity import Identity, default_folder, plain, read_identity
-from lightsearch.study.trial import exact
+from lightsearch.study.identity import Identity, default_folder, name_of, read_identity
+from lightsearch.study.trial import to_fraction
 from lightsearch.training.task import Task, hold_out
-from lightsearch.workers.devices import chosen_device, trials_at_once
+from lightsearch.workers.devices import choose_device, trials_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,19 @@ def resolve(settings: Settings) -> Question:
             "the choices of `space` and `recipe` must have different names, but "
             f"got {', '.join(sorted(shared))} in both"
         )
-    device = chosen_device(settings.device)
-    workers, engine = count_workers(settings, device), chosen_engine(settings.engine, device)
+    device = choose_device(settings.device)
+    workers, engine = count_workers(settings, device), choose_engine(settings.engine, device)
     whole = survey(space, data.shape, data.classes, settings.caps)
     identity = Identity(
         budget=settings.caps,
         epochs=settings.epochs,
-        target=exact(settings.target),
+        target=to_fraction(settings.target),
         space=str(space),
         recipe=str(recipe),
         dataset=data.name,
         checksum=data.checksum,
-        sampler=plain(settings.sampler),
-        pruner=plain(settings.pruner),
+        sampler=name_of(settings.sampler),
+        pruner=name_of(settings.pruner),
         workers=workers,
         seed=settings.seed,
         device=device,
@@ -104,7 +104,7 @@ def resolve(settings: Settings) -> Question:
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)
     )  # chdir must not move it
     identity = continue_study(identity, folder, settings)
-    checked_precision(identity.precision, identity.engine, device)
+    check_precision(identity.precision, identity.engine, device)
     return Question(settings, identity, space, recipe, data, holdout, whole, folder)
 
 
@@ -118,7 +118,7 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
     images.
     """
     given = settings.dataset
-    kind(
+    check_kind(
         "dataset",
         given,
         str | os.PathLike | DataSet,
@@ -138,9 +138,9 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
             )
         return data, None
     images = len(data.train[1])
-    size = images // 6 if size is None else integer("val_size", size, 1, images - 1)
+    size = images // 6 if size is None else check_integer("val_size", size, 1, images - 1)
     holdout = Holdout(size, settings.val_seed)
-    references.held_out(data, holdout)  # refuses one that leaves a class empty
+    references.split_holdout(data, holdout)  # refuses one that leaves a class empty
     return data, holdout
 
 
@@ -185,7 +185,7 @@ def count_workers(settings: Settings, device: str) -> int:
     """How many trials are trained at once, if nothing is known of the study."""
     workers = settings.workers
     if workers is None and settings.slots is not None:
-        workers = checked("workers", len(settings.slots))
+        workers = check_setting("workers", len(settings.slots))
     return trials_at_once(workers, settings.slots_per_gpu, device)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from lightsearch.checks import integer, kind, number, path
+from lightsearch.checks import check_integer, check_kind, check_number, check_path
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.design.parts import Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
@@ -245,7 +245,7 @@ class Settings:
             # the same value in its one form: an `int`, an absolute `Path`
             object.__setattr__(self, name, setting.check(getattr(self, name)))
         if self.slots is not None:
-            kind("slots", self.slots, Sequence, "a sequence of slots")
+            check_kind("slots", self.slots, Sequence, "a sequence of slots")
 
     @property
     def caps(self) -> Budget:
@@ -294,13 +294,13 @@ class Setting:
         if value is None and NoneType in self.kinds:
             return None
         if self.kinds[0] is int and self.about.high < inf:
-            return integer(self.name, value, self.about.low, int(self.about.high))
+            return check_integer(self.name, value, self.about.low, int(self.about.high))
         if self.kinds[0] is float:
-            number(self.name, value, self.about.low, self.about.high)
+            check_number(self.name, value, self.about.low, self.about.high)
         if self.kinds[0] is bool:
-            kind(self.name, value, bool, "True or False")
+            check_kind(self.name, value, bool, "True or False")
         if Path in self.kinds:
-            return path(self.name, value).absolute()  # chdir must not move it
+            return check_path(self.name, value).absolute()  # chdir must not move it
         return value
 
 
@@ -317,7 +317,7 @@ DEFAULTS = SearchSettings()
 SETTINGS = settings_of(SearchSettings)
 
 
-def checked(name: str, value: Any) -> Any:
+def check_setting(name: str, value: Any) -> Any:
     """`value` by the rule of the setting `name`, wherever else one of that name is taken.
 
     Raises `ArgumentError` with the rule and the value.

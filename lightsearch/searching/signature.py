@@ -50,7 +50,7 @@ def takes(settings: Callable[P, S]) -> Callable[[Callable[[S], R]], Callable[P, 
             name: p.annotation for name, p in signature.parameters.items()
         }
         call.__doc__ = function.__doc__ and function.__doc__.replace(
-            "{settings}", textwrap.indent("\n".join(_described(known)), "    ").strip()
+            "{settings}", textwrap.indent("\n".join(_describe(known)), "    ").strip()
         )
         return call
 
@@ -75,7 +75,7 @@ def _plain(setting: Setting) -> object:
     return annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
 
 
-def _described(known: dict[str, Setting]) -> Iterator[str]:
+def _describe(known: dict[str, Setting]) -> Iterator[str]:
     """A list of the settings by role, in Markdown."""
     for role, heading in HEADINGS.items():
         yield f"{heading}\n"

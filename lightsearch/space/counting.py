@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.decoding import decode, replay
 from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
@@ -62,7 +62,7 @@ class Survey:
 
         The designs `beyond` the counts are in none of them.
         """
-        integer("bins", bins, 1, 10**6)
+        check_integer("bins", bins, 1, 10**6)
         low, high = self.counts[0][0], self.counts[-1][0]
         width = max(1, math.ceil((high - low + 1) / bins))
         sums = [0] * math.ceil((high - low + 1) / width)
@@ -101,13 +101,13 @@ def survey(
     the budget.
     """
     for name, value, least in (("limit", limit, 0), ("draws", draws, 1)):
-        integer(name, value, least, 10**12)
-    integer("seed", seed, -(2**63), 2**63 - 1)
-    kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
+        check_integer(name, value, least, 10**12)
+    check_integer("seed", seed, -(2**63), 2**63 - 1)
+    check_kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
     check_shape(shape)
     if classes is not None:
-        integer("classes", classes, 1, 10**9)
-    kind("budget", budget, Budget | None, "a Budget")
+        check_integer("classes", classes, 1, 10**9)
+    check_kind("budget", budget, Budget | None, "a Budget")
     caps = budget or Budget()
     graph = try_graph(space, shape, classes, limit)
     structure = try_structure(space, limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightsearch.checks import integer
+from lightsearch.checks import check_integer
 from lightsearch.design.layers import conv, gap, gate, linear, maxpool, residual, separable
 from lightsearch.design.parts import Space, maybe, oneof, seq
 from lightsearch.shapes import Shape, check_shape
@@ -29,7 +29,7 @@ def default_space(shape: Shape = (1, 28, 28), classes: int = 10) -> Space:
     Images of more than 40 pixels get one more pooling after the stem for each halving they need.
     """
     check_shape(shape)
-    integer("classes", classes, 1, 10**6)
+    check_integer("classes", classes, 1, 10**6)
     order = oneof("norm-act", "act-norm", name="order")
     extra, side = 0, max(shape[1:])
     while side > SMALL:

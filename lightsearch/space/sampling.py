@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lightsearch.design.decoding import chooser, decode, recording, replay
+from lightsearch.design.decoding import chooser, decode, record_decisions, replay
 from lightsearch.design.parts import Design, Space
 from lightsearch.errors import ArgumentError, BudgetError, DesignError
 from lightsearch.network.cost import Budget, Cost, cost
@@ -215,7 +215,7 @@ class Sampler:
         """Return the design that `choose` picks, with its cost and the reason to reject it."""
         record: dict[str, int] = {}
         try:
-            design = decode(self.space, recording(choose, record))
+            design = decode(self.space, record_decisions(choose, record))
             price = cost(design, self.shape, self.classes) if self.checked else None
         except DesignError as error:
             return Draw(record, None, None, str(error))

@@ -101,7 +101,7 @@ FIGURES = (
 )
 
 
-def gathered(
+def gather(
     key: Key,
     seeds: tuple[int, ...],
     correct: Iterable[int | None],
@@ -123,7 +123,7 @@ def gathered(
     return Confirmation(*key, seeds, sample, target, on, outcome)
 
 
-def judged(family: Sequence[Confirmation]) -> list[Confirmation]:
+def judge(family: Sequence[Confirmation]) -> list[Confirmation]:
     """All designs that were confirmed together, with Holm's correction.
 
     Only a design with all its seeds can be confirmed; the others have their part in the

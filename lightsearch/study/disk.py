@@ -17,7 +17,7 @@ from lightsearch.errors import StudyError
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[None]:
     """Hold the study for this process alone; the lock of a dead process is free.
 
     Raises `StudyError` naming the process that holds it, or that the folder cannot be written.

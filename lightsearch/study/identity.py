@@ -13,7 +13,7 @@ from typing import Any
 from lightsearch.errors import StudyError
 from lightsearch.network.cost import Budget
 from lightsearch.study.disk import write_text, writing
-from lightsearch.study.trial import typed
+from lightsearch.study.trial import check_types
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
 
@@ -112,7 +112,7 @@ def read_identity(folder: Path) -> Identity | None:
                 f"the study in {folder} was written by a newer lightsearch (format "
                 f"{data['format']}, this one reads up to {FORMAT}): update this one"
             )
-        identity = typed(Identity(**data))
+        identity = check_types(Identity(**data))
         if not isinstance(data["target"], str):
             raise TypeError(f"target must be str, but is {data['target']!r:.60}")
         return dataclasses.replace(
@@ -125,6 +125,6 @@ def read_identity(folder: Path) -> Identity | None:
         ) from None
 
 
-def plain(value: Any) -> str:
+def name_of(value: Any) -> str:
     """How an argument that may be a user's own object is written into an identity."""
     return value if isinstance(value, str) else type(value).__name__

@@ -51,7 +51,7 @@ def importances(trials: Sequence[Trial], *, seed: int = 0) -> Importances:
     epoch = min(len(t.epochs) for t in used)
     values = [t.epochs[epoch - 1].accuracy for t in used]
     study = _study(used)
-    found = _rated(study, values)
+    found = _rate(study, values)
     whole = sum(found.values())
     if not whole > 0:
         raise StudyError(
@@ -60,7 +60,7 @@ def importances(trials: Sequence[Trial], *, seed: int = 0) -> Importances:
             "larger"
         )
     generator = random.Random(seed)
-    shuffled = [_rated(study, generator.sample(values, len(values))) for _ in range(SHUFFLES)]
+    shuffled = [_rate(study, generator.sample(values, len(values))) for _ in range(SHUFFLES)]
     ranked = sorted(found.items(), key=lambda one: -one[1])
     return Importances(
         {name: value / whole for name, value in ranked},
@@ -87,7 +87,7 @@ def _study(trials: Sequence[Trial]) -> optuna.Study:
     return study
 
 
-def _rated(study: optuna.Study, accuracies: Sequence[float]) -> dict[str, float]:
+def _rate(study: optuna.Study, accuracies: Sequence[float]) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that few trials say little is what `chance` shows
         return get_param_importances(  # which takes low values for good ones

@@ -14,14 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.checks import path as checked
+from lightsearch.checks import check_path
 from lightsearch.errors import ArgumentError
 from lightsearch.study.confirmations import FIGURES, Confirmation, Key
 from lightsearch.study.disk import write_text
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
-from lightsearch.study.trial import Trial, exact
+from lightsearch.study.trial import Trial, to_fraction
 
 CONFIRMED = tuple(name if name.startswith("confirm") else f"confirmed_{name}" for name in FIGURES)
 _NEEDED = (
@@ -78,7 +78,7 @@ def leaderboard(
     """
     if by not in SORTS:
         raise ArgumentError(f"`by` must be one of {', '.join(SORTS)}, but got by={by!r}")
-    goal = identity.target if target is None else exact(target)
+    goal = identity.target if target is None else to_fraction(target)
     hits = [t for t in trials if t.first_hit(goal) is not None]
     known = confirmed or {}
     rows = [_row(t, identity, goal, known) for t in sorted(hits, key=_order(by, goal))]
@@ -172,7 +172,7 @@ def read(path: str | Path) -> pd.DataFrame:
     """
     try:
         # opened here: pandas would follow an address into the network
-        with checked("path", path).open(encoding="utf-8", newline="") as file:
+        with check_path("path", path).open(encoding="utf-8", newline="") as file:
             frame = pd.read_csv(file, index_col="rank")
     except ArgumentError:
         raise

@@ -17,8 +17,8 @@ from typing import Any
 
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
-from lightsearch.study.confirmations import FORMAT, Confirmation, Key, Terms, gathered, judged
-from lightsearch.study.disk import load_state, locked, save_state, write_text, writing
+from lightsearch.study.confirmations import FORMAT, Confirmation, Key, Terms, gather, judge
+from lightsearch.study.disk import load_state, lock, save_state, write_text, writing
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.trial import epoch_from, to_json
 from lightsearch.training.task import EpochResult
@@ -58,7 +58,7 @@ class Ledger:
         Raises `StudyError` where the folder is in use or its family has other terms.
         """
         folder = root / FOLDER / slug(name)
-        with locked(root):
+        with lock(root):
             folder.mkdir(parents=True, exist_ok=True)
             known = _terms(folder)
             if known is None:
@@ -134,28 +134,28 @@ class Ledger:
 
     def confirmations(self) -> list[Confirmation]:
         """Every design's, judged together."""
-        return judged([self._gathered(key, runs) for key, runs in self.runs.items()])
+        return judge([self._gather(key, runs) for key, runs in self.runs.items()])
 
     def futile(self, key: Key) -> bool:
         """Whether a design is given up, by its runs so far."""
-        return self._gathered(key, self.runs[key]).outcome == "futile"
+        return self._gather(key, self.runs[key]).outcome == "futile"
 
-    def right(self, key: Key, seed: int) -> tuple[int, int]:
+    def count_correct(self, key: Key, seed: int) -> tuple[int, int]:
         """Right images, and images, of a run that is over."""
         result = self.runs[key].last(seed, self.terms.epochs)
         assert result is not None
-        return _right(result)
+        return _count_correct(result)
 
     def engine(self, key: Key) -> str:
         """What trained a design's runs."""
         results = (result for run in self.runs[key].epochs.values() for result in run)
         return " ".join(sorted({result.engine for result in results}))
 
-    def _gathered(self, key: Key, runs: Runs) -> Confirmation:
+    def _gather(self, key: Key, runs: Runs) -> Confirmation:
         last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds]
-        right = [None if result is None else _right(result) for result in last]
+        right = [None if result is None else _count_correct(result) for result in last]
         total = next((one[1] for one in right if one is not None), 1)
-        return gathered(
+        return gather(
             key,
             runs.seeds,
             [one and one[0] for one in right],
@@ -198,7 +198,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.-]", "-", name)[:60].lstrip(".") or "images"
 
 
-def _right(result: EpochResult) -> tuple[int, int]:
+def _count_correct(result: EpochResult) -> tuple[int, int]:
     """Right images and images: of those that the task tests on at last, else of its own."""
     if result.test_correct is not None and result.test_total is not None:
         return result.test_correct, result.test_total

@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.checks import kind
-from lightsearch.checks import path as checked
+from lightsearch.checks import check_kind, check_path
 from lightsearch.data import references
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import holdout_of
 from lightsearch.data.references import DataRef
-from lightsearch.engines.selection import engine_named, precision_named
+from lightsearch.engines.selection import parse_engine, parse_precision
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.training.task import Task, hold_out
@@ -41,8 +40,8 @@ def rebuild(
         name, checksum = str(row["dataset"]), str(row["checksum"])
         design, recipe = parse(str(row["design"])), parse_recipe(str(row["recipe"]))
         epochs, seed = _whole(row["epochs"]), _whole(row["seed"])
-        engine, device = engine_named(str(row["engine"])), str(row["device"])
-        precision = precision_named(str(row["engine"]))
+        engine, device = parse_engine(str(row["engine"])), str(row["device"])
+        precision = parse_precision(str(row["engine"]))
         holdout = holdout_of(str(row.get("selected_on", "test")))
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, LightsearchError):
@@ -50,9 +49,9 @@ def rebuild(
         raise ArgumentError(
             f"a row must have a whole design, recipe, epochs, seed and data set, but: {error!r}"
         ) from None
-    whole = DataRef(name, checksum, "" if data is None else str(checked("data", data)))
+    whole = DataRef(name, checksum, "" if data is None else str(check_path("data", data)))
     if dataset is not None:
-        kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
+        check_kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
         whole = references.lend(dataset)
     return hold_out(Task(design, recipe, whole, epochs, seed, engine, device, precision), holdout)
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from lightsearch.engines.engine import State
 from lightsearch.study.disk import load_state, save_state, sync_names, writing
 from lightsearch.study.trial import Trial
-from lightsearch.training.epoch import evaluated
+from lightsearch.training.epoch import take_evaluated
 from lightsearch.training.task import EpochResult
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class Files:
         """Where the weights of an epoch are until it is committed, if it is the best so far."""
         return self.folder / "weights" / f"trial-{number:05d}-epoch-{epoch:04d}.part"
 
-    def take_up(self, trials: Sequence[Trial]) -> None:
+    def recover(self, trials: Sequence[Trial]) -> None:
         """Do what was left by a kill: names that weights have earned, files that no one needs."""
         self._settle(trials)
         running = {f"trial-{t.number:05d}" for t in trials if t.outcome == "running"}
@@ -73,7 +73,7 @@ class Files:
             else:
                 path.unlink()
 
-    def written(
+    def save_when_done(
         self, before: Trial, epoch: Future[tuple[State, EpochResult]]
     ) -> Future[tuple[State, EpochResult]]:
         """The next epoch of a trial, done once its state is on disk too, and its weights if
@@ -85,7 +85,7 @@ class Files:
             with writing(self.folder):
                 save_state(self.state_path(before.number, result.epoch), state)
                 if is_best(before, result):
-                    save_state(self._staged(before.number, result.epoch), evaluated(state))
+                    save_state(self._staged(before.number, result.epoch), take_evaluated(state))
             done.set_result((state, result))
 
         def handed(epoch: Future[tuple[State, EpochResult]]) -> None:
@@ -108,16 +108,16 @@ class Files:
         self._unsynced.set()  # for the staged one's, meanwhile
         self._naming[number] = self._names.submit(name)
 
-    def named(self, number: int) -> None:
+    def wait_for_name(self, number: int) -> None:
         """Wait until a trial's best weights have their name."""
         naming = self._naming.pop(number, None)
         if naming is not None:
             naming.result()
 
-    def all_named(self) -> None:
+    def wait_for_all_names(self) -> None:
         """Wait until all best weights have their names."""
         for number in list(self._naming):
-            self.named(number)
+            self.wait_for_name(number)
 
     def state(self, number: int, epochs: int) -> tuple[State | None, int]:
         """The latest whole state of a trial that has so many epochs, and its epoch, or 0."""
@@ -131,7 +131,7 @@ class Files:
         """Delete files, once the journal is synced."""
         self._obsolete += paths
 
-    def syncing(self, journal: Callable[[], None]) -> Callable[[], None]:
+    def prepare_sync(self, journal: Callable[[], None]) -> Callable[[], None]:
         """What syncs the names of the weights, then the journal, both as they are now, and
         deletes what is not needed then. It may run in another thread.
 

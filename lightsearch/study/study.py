@@ -22,7 +22,7 @@ from typing import Any
 import optuna
 
 from lightsearch.engines.engine import State
-from lightsearch.study.disk import locked, writing
+from lightsearch.study.disk import lock, writing
 from lightsearch.study.identity import Identity, check_identity
 from lightsearch.study.journal import Journal, readable
 from lightsearch.study.record import Record
@@ -48,7 +48,7 @@ class Study:
         self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
         self.trials = self._record.read()
-        self._files.take_up(self.trials)
+        self._files.recover(self.trials)
 
     @classmethod
     @contextlib.contextmanager
@@ -59,7 +59,7 @@ class Study:
 
         Raises `StudyError` where the folder is in use, not writable, or holds another question.
         """
-        with locked(folder), contextlib.ExitStack() as opened:
+        with lock(folder), contextlib.ExitStack() as opened:
             check_identity(folder, identity)
             folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
             with readable(folder), writing(folder):
@@ -81,11 +81,11 @@ class Study:
         self.trials.append(trial)
         return trial
 
-    def written(
+    def save_when_done(
         self, number: int, epoch: Future[tuple[State, EpochResult]]
     ) -> Future[tuple[State, EpochResult]]:
         """A trial's next epoch, done once its state is on disk too, and its weights if best."""
-        return self._files.written(self.trials[number], epoch)
+        return self._files.save_when_done(self.trials[number], epoch)
 
     def commit(self, number: int, result: EpochResult) -> Trial:
         """Commit an epoch that is `written`; weights that are the best get their name soon after.
@@ -116,7 +116,7 @@ class Study:
         if earlier is not None:
             earlier.result()
         self._synced = time.monotonic()
-        now = self._files.syncing(self._journal.sync)
+        now = self._files.prepare_sync(self._journal.sync)
         if at_once:
             now()
         else:
@@ -125,7 +125,7 @@ class Study:
     def close(self) -> None:
         """Sync, and wait for what is being written."""
         try:
-            self._files.all_named()
+            self._files.wait_for_all_names()
             self.sync()
         finally:
             self._files.close(self.trials if self._sure else None)
@@ -137,7 +137,7 @@ class Study:
     def end(self, number: int, outcome: Any, reason: str = "") -> Trial:
         """Commit the end of a trial."""
         before = self.trials[number]
-        self._files.named(number)
+        self._files.wait_for_name(number)
         with writing(self.folder):
             self._record.end(before, outcome, reason)
         self._files.drop(self.folder.glob(f"states/trial-{number:05d}-*"))

@@ -82,15 +82,15 @@ class Trial:
 
     def first_hit(self, target: Fraction) -> int | None:
         """The first epoch whose test accuracy is at least `target`, compared as fractions."""
-        return next((e.epoch for e in self.epochs if reached(e, target)), None)
+        return next((e.epoch for e in self.epochs if reaches(e, target)), None)
 
 
-def reached(result: EpochResult, target: Fraction) -> bool:
+def reaches(result: EpochResult, target: Fraction) -> bool:
     """Whether an epoch's test accuracy is at least `target`, exactly."""
     return result.correct * target.denominator >= target.numerator * result.total
 
 
-def exact(target: float) -> Fraction:
+def to_fraction(target: float) -> Fraction:
     """The decimal number that was written, as a fraction: 0.994 is 497/500."""
     return Fraction(str(target))
 
@@ -105,12 +105,12 @@ def to_json(value: Any) -> dict[str, Any]:
 
 def candidate_from(data: dict[str, Any]) -> Candidate:
     """The inverse of `to_json` for a candidate. Raises `TypeError` for what is none."""
-    return typed(Candidate(**{**data, "counts": typed(Counts(**data["counts"]))}))
+    return check_types(Candidate(**{**data, "counts": check_types(Counts(**data["counts"]))}))
 
 
 def epoch_from(data: dict[str, Any]) -> EpochResult:
     """The inverse of `to_json` for an epoch. Raises `TypeError` for what is none."""
-    result = typed(EpochResult(**data))
+    result = check_types(EpochResult(**data))
     if not 0 <= result.correct <= result.total or not result.total:
         raise TypeError(f"{result.correct} of {result.total} images cannot be right")
     return result
@@ -126,7 +126,7 @@ _KINDS: dict[str, Any] = {
 V = TypeVar("V")
 
 
-def typed(record: V) -> V:
+def check_types(record: V) -> V:
     """A record read from a file, if its plain fields hold what they are declared to hold.
 
     Raises `TypeError` naming the field otherwise.

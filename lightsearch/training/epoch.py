@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch, tested_on
 from lightsearch.engines.engine import (
@@ -49,8 +49,8 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     Raises `ArgumentError` for an epoch that the task does not have or that does not fit the
     state, and `DesignError` for a design that does not fit the images or their classes.
     """
-    kind("task", task, Task, "a Task, as `rebuild` makes")
-    integer("epoch", epoch, 1, task.epochs)
+    check_kind("task", task, Task, "a Task, as `rebuild` makes")
+    check_integer("epoch", epoch, 1, task.epochs)
     if (state is None) != (epoch == 1):
         raise ArgumentError(
             f"`state` must be None at epoch 1 and only there, but got epoch={epoch}"
@@ -93,7 +93,7 @@ def run_epochs(
 
 def train(task: Task) -> Iterator[EpochResult]:
     """Train a task from its first epoch to its last. Yield the result of each epoch."""
-    kind("task", task, Task, "a Task, as `rebuild` makes")
+    check_kind("task", task, Task, "a Task, as `rebuild` makes")
     state: State | None = None
     for epoch in range(1, task.epochs + 1):
         state, result = run_epoch(task, state, epoch)
@@ -229,7 +229,7 @@ def _split_batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
     return batches
 
 
-def evaluated(state: State) -> State:
+def take_evaluated(state: State) -> State:
     """Return the weights of a state that `run_epoch` evaluated: the averaged ones, if any."""
     return below(state, AVERAGE) or below(state, MODEL)
 

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-from lightsearch.checks import integer, kind
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.holdout import Holdout
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Seq, is_decided
@@ -38,14 +38,14 @@ class Task:
     tested_on: DataRef | None = None
 
     def __post_init__(self) -> None:
-        kind("design", self.design, Seq, "a design (`parse` reads notation)")
-        kind("recipe", self.recipe, Recipe, "a Recipe (`parse_recipe` reads notation)")
+        check_kind("design", self.design, Seq, "a design (`parse` reads notation)")
+        check_kind("recipe", self.recipe, Recipe, "a Recipe (`parse_recipe` reads notation)")
         for name, value in (("design", self.design), ("recipe", self.recipe)):
             if not is_decided(value):
                 raise ArgumentError(f"`{name}` must have no choices left, but got {name}={value}")
-        kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
-        integer("epochs", self.epochs, 1, 10_000)
-        integer("seed", self.seed, -(2**63), 2**63 - 1)
+        check_kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
+        check_integer("epochs", self.epochs, 1, 10_000)
+        check_integer("seed", self.seed, -(2**63), 2**63 - 1)
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ArgumentError(f"`device` must be cpu or cuda, but got device={self.device!r}")
         if self.engine not in ENGINES:

@@ -64,7 +64,7 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def chosen_device(name: str) -> str:
+def choose_device(name: str) -> str:
     """The device of a name: `auto` is CUDA where there is one. Raises `ArgumentError`."""
     cuda = torch.cuda.is_available()
     if name == "auto":

@@ -107,7 +107,7 @@ def _answer(call: bytes) -> bytes:
     try:
         value = function(*args)
     except BaseException as error:
-        return _raised(error)
+        return _pack_error(error)
     try:
         return _pack(("returned", value))
     except Exception as error:
@@ -127,7 +127,7 @@ def _limit_torch() -> None:
         torch.set_num_threads(_THREADS)
 
 
-def _raised(error: BaseException) -> bytes:
+def _pack_error(error: BaseException) -> bytes:
     """The reply for an exception: itself if it survives the way, else its description."""
     text = _text(error)
     if not isinstance(error, Exception):

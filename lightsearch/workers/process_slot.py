@@ -23,7 +23,7 @@ from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.workers import process
-from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free, fate
+from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free, describe_exit
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class ProcessSlot:
 
     def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
         """Start a call; never waits for the worker. Arguments are copied before it returns."""
-        job = _Job(_packed(function, args))
+        job = _Job(_pack_call(function, args))
         with self._lock:
             check_free(repr(self), closed=self._closed, busy=self._job is not None)
             self._job = job
@@ -124,7 +124,7 @@ class ProcessSlot:
             _AT_EXIT.add(self)
         except Exception as error:  # no processes, or no descriptors, are to be had
             self._discard()
-            self._settle(job, error=_not_started(self._name, str(error)))
+            self._settle(job, error=_explain_start(self._name, str(error)))
             return
         ready.add_done_callback(lambda done: self._ready(job, executor, done))
 
@@ -136,8 +136,10 @@ class ProcessSlot:
             except Exception as raised:
                 error = raised
         self._discard(executor)
-        how = fate(_exitcode(error)) if isinstance(error, BrokenProcessPool) else str(error)
-        self._settle(job, error=_not_started(self._name, how))
+        how = (
+            describe_exit(_exitcode(error)) if isinstance(error, BrokenProcessPool) else str(error)
+        )
+        self._settle(job, error=_explain_start(self._name, how))
 
     def _hand_over(self, job: _Job, executor: ProcessPoolExecutor) -> None:
         call = executor.submit(process.answer, job.payload)
@@ -154,7 +156,7 @@ class ProcessSlot:
                 error = WorkerDied(self._name, _exitcode(error))
             return self._settle(job, error=error)
         try:
-            value = _opened(self._name, done.result())
+            value = _open_reply(self._name, done.result())
         except Exception as raised:
             if str(raised).startswith("CUDA error"):  # that process cannot use its GPU any more
                 self._discard(executor)
@@ -246,7 +248,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def _packed(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
+def _pack_call(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
     try:
         return cast(bytes, cloudpickle.dumps((function, args)))
     except Exception as error:
@@ -257,7 +259,7 @@ def _packed(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:
         ) from error
 
 
-def _opened(name: str, reply: bytes) -> Any:
+def _open_reply(name: str, reply: bytes) -> Any:
     """The value of a reply, or what the call raised."""
     try:
         kind, content, *more = pickle.loads(reply)
@@ -280,7 +282,7 @@ def _exitcode(error: BaseException) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _not_started(name: str, why: str) -> WorkerError:
+def _explain_start(name: str, why: str) -> WorkerError:
     return WorkerError(
         f"worker {name!r} could not start: {why}\n`lightsearch doctor` looks for the cause"
     )

@@ -52,7 +52,11 @@ class WorkerDied(WorkerError):
         self.name = name
         self.exitcode = exitcode
         self.stopped = stopped
-        how = "was stopped" if stopped else f"died in the middle of a call: {fate(exitcode)}"
+        how = (
+            "was stopped"
+            if stopped
+            else f"died in the middle of a call: {describe_exit(exitcode)}"
+        )
         super().__init__(f"worker {name!r} {how}")
 
     def __reduce__(self) -> tuple[type[WorkerDied], tuple[str, int | None, bool]]:
@@ -67,7 +71,7 @@ class Call(Future[T]):
         return False
 
 
-def fate(exitcode: int | None) -> str:
+def describe_exit(exitcode: int | None) -> str:
     """How a process ended, in words."""
     if exitcode is None:
         return "it was lost"

@@ -27,7 +27,7 @@ from lightsearch.study.confirmations import Terms
 from lightsearch.study.leaderboard import _NEEDED, read
 from lightsearch.study.ledger import Ledger, read_confirmations
 from lightsearch.study.trial import epoch_from
-from lightsearch.training.epoch import evaluated, run_epoch, train
+from lightsearch.training.epoch import run_epoch, take_evaluated, train
 from lightsearch.training.task import Task
 from lightsearch.workers.slot import InlineSlot, WorkerDied
 
@@ -291,7 +291,7 @@ def test_accuracy_on_other_images_is_pytorchs(tmp_path: Path, engine: str) -> No
     for epoch in (1, 2):
         state, result = run_epoch(task, state, epoch)
     net = build(parse(GOOD), (1, 8, 8)).eval()
-    net.load_state_dict(evaluated(state))
+    net.load_state_dict(take_evaluated(state))
     mean, std = load("digits").mean_std
     with torch.no_grad():
         scores = net((others.test[0] / 255 - mean[:, None, None]) / std[:, None, None])

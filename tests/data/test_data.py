@@ -25,7 +25,7 @@ from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.holdout import Holdout, holdout_of
 from lightsearch.data.named import load
-from lightsearch.data.references import DataRef, _fetch, fetch, held_out, lend, save, share
+from lightsearch.data.references import DataRef, _fetch, fetch, lend, save, share, split_holdout
 from lightsearch.errors import ArgumentError, DataError
 
 REAL = os.environ.get("LIGHTSEARCH_DATA")
@@ -783,7 +783,7 @@ def _rows(*parts: tuple[torch.Tensor, torch.Tensor]) -> list[tuple[bytes, int]]:
 @pytest.mark.parametrize("size", [10, 239, 700])
 def test_held_out_images_are_stratified_and_leave_training(size: int) -> None:
     digits = load("digits")
-    found = held_out(digits, Holdout(size, seed=4))
+    found = split_holdout(digits, Holdout(size, seed=4))
     assert len(found.test[1]) == size
     assert sorted(_rows(found.train, found.test)) == sorted(_rows(digits.train))
     whole = np.bincount(digits.train[1].numpy(), minlength=10)
@@ -793,7 +793,7 @@ def test_held_out_images_are_stratified_and_leave_training(size: int) -> None:
     )[1]
     assert np.abs(held - whole * size / whole.sum()).max() < 1
     assert np.abs(held - np.bincount(theirs, minlength=10)).max() <= 1  # scikit-learn's counts
-    again, other = (held_out(digits, Holdout(size, seed)) for seed in (4, 5))
+    again, other = (split_holdout(digits, Holdout(size, seed)) for seed in (4, 5))
     assert _rows(again.test) == _rows(found.test) != _rows(other.test)
 
 
@@ -801,7 +801,7 @@ def test_a_reference_to_held_out_images_is_the_same_data_set() -> None:
     digits = load("digits")
     ref = DataRef("digits", digits.checksum, holdout=Holdout(200, 1))
     found = fetch(ref)
-    assert _rows(found.test) == _rows(held_out(digits, Holdout(200, 1)).test)
+    assert _rows(found.test) == _rows(split_holdout(digits, Holdout(200, 1)).test)
     tested = references.tested_on(ref, DataRef("digits", digits.checksum))
     assert _rows(tested.test) == _rows(digits.test)
     assert _rows(tested.train) == _rows(found.train)  # normalised by what it was trained on
@@ -811,7 +811,7 @@ def test_a_reference_to_held_out_images_is_the_same_data_set() -> None:
 @pytest.mark.parametrize("size", [5, 1430, 1437])
 def test_too_few_or_too_many_held_out_images_are_refused(size: int) -> None:
     with pytest.raises(DataError, match=f"`val_size` must leave images of every class.*{size} of"):
-        held_out(load("digits"), Holdout(size))
+        split_holdout(load("digits"), Holdout(size))
 
 
 def test_a_holdout_is_written_and_read() -> None:

@@ -41,7 +41,7 @@ from lightsearch.design import (
     named_choices,
     oneof,
     parts,
-    recording,
+    record_decisions,
     register_kind,
     repeat,
     replay,
@@ -396,7 +396,7 @@ def test_designs_gives_all_of_a_space(space: Seq, expected: list[str]) -> None:
 @given(spaces(), st.integers(0, 2**32))
 def test_a_record_gives_the_same_design(space: Seq, seed: int) -> None:
     record: dict[str, int] = {}
-    design = decode(space, recording(chooser(random.Random(seed)), record))
+    design = decode(space, record_decisions(chooser(random.Random(seed)), record))
     assert is_decided(design)
     assert decode(space, replay(record)) == design
     assert decode(space, chooser(random.Random(seed))) == design
@@ -408,7 +408,7 @@ def test_a_record_gives_the_same_design(space: Seq, seed: int) -> None:
 @given(recipes(open_=True), st.integers(0, 2**32))
 def test_a_record_gives_the_same_recipe(recipe: Recipe, seed: int) -> None:
     record: dict[str, int] = {}
-    decided = decode(recipe, recording(chooser(random.Random(seed)), record))
+    decided = decode(recipe, record_decisions(chooser(random.Random(seed)), record))
     assert is_decided(decided)
     assert decode(recipe, replay(record)) == decided
 
@@ -442,7 +442,7 @@ def test_enumeration_reaches_every_record_once(space: Seq, seed: int) -> None:
         assert decode(space, replay(record)) == design
     if len(found) < 200:
         drawn: dict[str, int] = {}
-        decode(space, recording(chooser(random.Random(seed)), drawn))
+        decode(space, record_decisions(chooser(random.Random(seed)), drawn))
         assert tuple(drawn.items()) in records
 
 

@@ -33,7 +33,7 @@ from lightsearch.engines import cuda_stream
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch, State
 from lightsearch.engines.pytorch import Eager, _on_device
-from lightsearch.engines.selection import engine_named, precision_named
+from lightsearch.engines.selection import parse_engine, parse_precision
 from lightsearch.engines.stopping import EpochStopped, StopFlag, heed
 from lightsearch.errors import ArgumentError
 from lightsearch.network import lowering, modules
@@ -171,7 +171,7 @@ def record(one: Captured) -> list[int]:
     def recorded() -> Callable[[], None]:
         step = functools.partial(one._step, one.recipe.batch_size)
         one._rehearse(step)
-        before = [(tensor, tensor.clone()) for tensor in one._changing()]
+        before = [(tensor, tensor.clone()) for tensor in one._list_changing()]
         graph = make_fx(step)()  # runs it too, which a capture does not
         with torch.no_grad():
             for tensor, value in before:
@@ -184,7 +184,7 @@ def record(one: Captured) -> list[int]:
 
         return replay
 
-    one._recorded = recorded  # type: ignore[method-assign]
+    one._record_step = recorded  # type: ignore[method-assign]
     return replays
 
 
@@ -252,11 +252,11 @@ def test_a_rehearsal_leaves_nothing_behind(case: str) -> None:
     one.train(batches(256))
     one._tell(batches(256, seed=2))
     before, told = one.state(), one.totals()
-    places = [tensor.data_ptr() for tensor in one._changing()]
+    places = [tensor.data_ptr() for tensor in one._list_changing()]
     one._rehearse(functools.partial(one._step, 256))
     assert same(one.state(), before) and one.totals() == told
     assert (int(one.step), int(one.first)) == (0, 0)
-    assert [tensor.data_ptr() for tensor in one._changing()] == places
+    assert [tensor.data_ptr() for tensor in one._list_changing()] == places
     assert all(parameter.grad is None for parameter in one.parameters)
     one._step(256)
     assert not same(one.state(), before)
@@ -509,14 +509,14 @@ def test_bf16_on_a_processor_is_the_eager_engines_too() -> None:
     ],
 )
 def test_a_precision_that_is_not_there(engine_name: str, precision: str, message: str) -> None:
-    from lightsearch.engines.selection import checked_precision
+    from lightsearch.engines.selection import check_precision
 
     with pytest.raises(ArgumentError, match=f"^{message}$"):
-        checked_precision(precision, engine_name, "cpu")
+        check_precision(precision, engine_name, "cpu")
     task = Task(parse(DROPPING), Recipe(), DIGITS, 1, 5, "torch", precision="tf32")
     with pytest.raises(ArgumentError, match="on a cpu device"):
         run_epoch(task, None, 1)
-    assert checked_precision("tf32", "torch", "cuda") == "tf32"
+    assert check_precision("tf32", "torch", "cuda") == "tf32"
 
 
 @pytest.mark.parametrize(
@@ -531,18 +531,18 @@ def test_a_precision_that_is_not_there(engine_name: str, precision: str, message
     ],
 )
 def test_a_record_names_engine_and_precision(label: str, name: str, precision: str) -> None:
-    assert (engine_named(label), precision_named(label)) == (name, precision)
+    assert (parse_engine(label), parse_precision(label)) == (name, precision)
 
 
 def test_pytorchs_flags_are_set_for_the_time_of_the_work_and_given_back() -> None:
     before = cuda_stream.read_flags()
-    with cuda_stream.FLAGS.held(tf32=False):
+    with cuda_stream.FLAGS.hold(tf32=False):
         assert cuda_stream.read_flags() == (False, True, False, False)
-        with cuda_stream.FLAGS.held(tf32=False):  # as another thread would
+        with cuda_stream.FLAGS.hold(tf32=False):  # as another thread would
             pass
         assert cuda_stream.read_flags() == (False, True, False, False)
     assert cuda_stream.read_flags() == before
-    with cuda_stream.FLAGS.held(tf32=True):
+    with cuda_stream.FLAGS.hold(tf32=True):
         assert cuda_stream.read_flags() == (True, True, False, False)
     assert cuda_stream.read_flags() == before
     assert before[0]  # else none of this shows that TF32 was switched off

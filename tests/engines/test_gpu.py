@@ -188,7 +188,7 @@ def test_a_rehearsal_leaves_nothing_behind() -> None:
     one.begin()
     one.train(batches())
     before, told = one.state(), one.totals()
-    with room._placed(one.stream, "float32"):
+    with room._use_stream(one.stream, "float32"):
         one._tell(batches())
         one._rehearse(functools.partial(one._step, 256))
     assert same(one.state(), before) and one.totals() == told
@@ -205,7 +205,7 @@ def test_nothing_inside_an_epoch_waits_for_the_device(record: bool) -> None:
     one = engine(record=record)
     one.begin()
     one.train(batches())
-    with room._placed(one.stream, "float32"):
+    with room._use_stream(one.stream, "float32"):
         one._tell(batches())
         torch.cuda.set_sync_debug_mode("error")  # PyTorch raises where it would wait
         try:

@@ -37,7 +37,7 @@ from lightsearch.engines.native.library import (
 )
 from lightsearch.engines.native.plan import Unsupported, plan, supports
 from lightsearch.engines.pytorch import KeyedDropout, _key_dropouts, set_dropout_keys
-from lightsearch.engines.selection import chosen_engine, engine_named, engine_of
+from lightsearch.engines.selection import choose_engine, engine_of, parse_engine
 from lightsearch.errors import ArgumentError, EngineError
 from lightsearch.network.modules import build
 from lightsearch.network.op_costs import nearest
@@ -684,7 +684,7 @@ def test_without_the_build_that_any_processor_runs(other_folder: Path) -> None:
     """It says what the processor has: one clear word, not that there was no compiler."""
     native_library.path_of("v3").write_bytes(b"no library")
     with pytest.warns(UserWarning, match=r"cannot be loaded: .*engine_plain.*PyTorch trains"):
-        assert chosen_engine("auto", "cpu") == "torch"
+        assert choose_engine("auto", "cpu") == "torch"
 
 
 # What goes wrong ---------------------------------------------------------------------------------
@@ -773,16 +773,16 @@ def test_a_label_without_a_score_is_an_error(label: int) -> None:
 
 def test_who_trains_what() -> None:
     design, shape = parse("conv(4) gap linear(10)"), (1, 8, 8)
-    assert chosen_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
-    assert engine_named("native-v4") == engine_named("native-plain") == "native"
-    assert engine_named("torch") == "torch"
+    assert choose_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
+    assert parse_engine("native-v4") == parse_engine("native-plain") == "native"
+    assert parse_engine("torch") == "torch"
     with pytest.raises(ArgumentError, match="`engine` must be one of native, torch, but got"):
-        engine_named("jax-2")
+        parse_engine("jax-2")
     with pytest.raises(ArgumentError, match="`engine` must be 'torch' on a cuda device"):
-        chosen_engine("native", "cuda")
-    assert chosen_engine("auto", "cuda") == "torch"
+        choose_engine("native", "cuda")
+    assert choose_engine("auto", "cuda") == "torch"
     if available():
-        assert chosen_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
+        assert choose_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
 
 
 @pytest.fixture
@@ -798,22 +798,22 @@ def other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 
 def test_without_a_library_auto_is_pytorch(other_folder: Path) -> None:
-    assert chosen_engine("auto", "cpu") == "torch"
+    assert choose_engine("auto", "cpu") == "torch"
     with pytest.raises(
         ArgumentError,
         match=r"but got engine='native': there is no native engine "
         r"here: .* installed without a C\+\+ compiler",
     ):
-        chosen_engine("native", "cpu")
+        choose_engine("native", "cpu")
 
 
 def test_a_library_that_cannot_be_used_is_warned_of(other_folder: Path) -> None:
     for name in BUILDS:
         native_library.path_of(name).write_bytes(b"no library")
     with pytest.warns(UserWarning, match="cannot be loaded: .*PyTorch trains instead"):
-        assert chosen_engine("auto", "cpu") == "torch"
+        assert choose_engine("auto", "cpu") == "torch"
     with pytest.raises(ArgumentError, match="but got engine='native': the native engine cannot"):
-        chosen_engine("native", "cpu")
+        choose_engine("native", "cpu")
 
 
 def test_a_users_own_layer_goes_to_pytorch() -> None:

@@ -24,7 +24,7 @@ from lightsearch.plots.space import decision_name
 from lightsearch.plots.style import HIT, LIMIT, MISS
 from lightsearch.result import SearchResult
 from lightsearch.study.importances import importances
-from lightsearch.study.trial import exact
+from lightsearch.study.trial import to_fraction
 from lightsearch.zoo.published import front, published_designs, published_front
 
 PICTURES = ("pareto", "curves", "progress", "choices", "space")
@@ -135,7 +135,7 @@ def _points(ax: Axes, label: str) -> list[tuple[float, float]]:
 
 def test_pareto_has_every_trial_at_its_place(many) -> None:
     ax = many.plot.pareto()
-    goal = exact(0.994)
+    goal = to_fraction(0.994)
     hits = {t.number: t for t in many.records if t.first_hit(goal)}
     cut = [t for t in many.records if t.outcome != "complete" and t.number not in hits]
     expected = [(t.candidate.params, pytest.approx(100 * t.best.accuracy)) for t in hits.values()]
@@ -152,7 +152,7 @@ def _legend(ax: Axes) -> list[str]:
 def test_pareto_labels_are_of_hits_that_no_other_beats(many) -> None:
     ax = many.plot.pareto()
     labels = {t.get_text() for t in ax.texts if t.get_text().startswith("#")}
-    hits = [t for t in many.records if t.first_hit(exact(0.994))]
+    hits = [t for t in many.records if t.first_hit(to_fraction(0.994))]
     best = {
         f"#{t.number}"
         for t in hits
@@ -200,7 +200,7 @@ def test_confirmed_rows_have_their_interval(few) -> None:
 def test_curves_end_where_trials_were_cut(many) -> None:
     ax = many.plot.curves()
     crosses = next(line for line in ax.lines if line.get_marker() == "x")
-    goal = exact(0.994)
+    goal = to_fraction(0.994)
     cut = [t for t in many.records if t.outcome != "complete" and not t.first_hit(goal)]
     assert sorted(crosses.get_xdata()) == sorted(len(t.epochs) for t in cut)
     target = next(line for line in ax.lines if "target," in str(line.get_label()))
@@ -218,7 +218,7 @@ def test_progress_counts_epochs_and_hits(many) -> None:
     assert list(xs) == list(range(1, epochs + 1)) and list(ys) == sorted(ys)
     assert ys[-1] == pytest.approx(100 * max(t.best.accuracy for t in many.records))
     (counts,) = (one for one in ax.figure.axes if one is not ax)
-    hits = sum(t.first_hit(exact(0.994)) is not None for t in many.records)
+    hits = sum(t.first_hit(to_fraction(0.994)) is not None for t in many.records)
     assert counts.lines[0].get_ydata()[-1] == hits
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from tiny import arguments
 
 from lightsearch.api import run
-from lightsearch.formatting import duration, large, percent, shortened
+from lightsearch.formatting import duration, format_large, percent, shorten
 from lightsearch.progress.display import picture, show_progress
 from lightsearch.progress.lines import count_line, plan_lines
 from lightsearch.progress.status import NONE, Status, after
@@ -21,7 +21,7 @@ from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Retri
 from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SearchSettings
 from lightsearch.study.leaderboard import read
-from lightsearch.study.trial import Candidate, Counts, Trial, exact
+from lightsearch.study.trial import Candidate, Counts, Trial, to_fraction
 from lightsearch.training.task import EpochResult
 from lightsearch.workers.slot import InlineSlot
 
@@ -389,7 +389,7 @@ def test_stopped_before_its_trials_were_over_it_says_so(tmp_path: Path) -> None:
         (9940 / 10_000, "99.40%"),
         (9939 / 10_000, "99.39%"),
         (0.99399999, "99.39%"),
-        (exact(0.994), "99.40%"),
+        (to_fraction(0.994), "99.40%"),
         (0.0, "0.00%"),
         (1.0, "100.00%"),
         (0.2899, "28.99%"),
@@ -431,9 +431,9 @@ def test_a_duration_has_two_units(seconds: float, said: str) -> None:
     ],
 )
 def test_large_counts(count: int, said: str) -> None:
-    assert large(count) == said
+    assert format_large(count) == said
 
 
 @pytest.mark.parametrize(("width", "said"), [(6, "abcdef"), (5, "ab..."), (2, ".."), (0, "")])
 def test_a_shortened_text_fits(width: int, said: str) -> None:
-    assert shortened("abcdef", width) == said
+    assert shorten("abcdef", width) == said

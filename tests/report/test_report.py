@@ -24,7 +24,7 @@ from lightsearch.formatting import percent
 from lightsearch.report import design_text, pictures, write_html, write_markdown
 from lightsearch.report.facts import facts
 from lightsearch.result import SearchResult
-from lightsearch.study.trial import exact
+from lightsearch.study.trial import to_fraction
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_page_has_what_was_asked_drawn_and_hit(page: str, study: Path) -> No
     assert rows["over budget"] == str(counts.over_budget)
     assert rows["duplicate"] == str(counts.duplicate)
     assert rows["trials"] == str(len(result.records))
-    hits = [t for t in result.records if t.first_hit(exact(0.5)) is not None]
+    hits = [t for t in result.records if t.first_hit(to_fraction(0.5)) is not None]
     assert hits and rows["hits"] == str(len(hits))
     for rank, row in result.leaderboard.iterrows():
         assert rows[str(rank)] == percent(row["best_accuracy"])

@@ -14,7 +14,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from lightsearch import decode, default_space, parse
-from lightsearch.design.decoding import Choose, chooser, recording
+from lightsearch.design.decoding import Choose, chooser, record_decisions
 from lightsearch.design.parts import Space
 from lightsearch.errors import DesignError
 from lightsearch.searching.optuna_sampler import OptunaSampler, seen_trial, tpe_sampler
@@ -58,14 +58,14 @@ def _trials(space: Space, count: int, seed: int) -> list[Trial]:
     for trial in made.result(count, seed=seed).records:
         decisions: dict[str, int] = {}
         options: dict[str, int] = {}
-        _decoded(space, recording(_noting(chooser(generator), options), decisions))
+        _decoded(space, record_decisions(_note_choices(chooser(generator), options), decisions))
         candidate = dataclasses.replace(trial.candidate, decisions=decisions, options=options)
         outcome = "running" if generator.random() < 0.1 else trial.outcome
         found.append(Trial(candidate, trial.epochs, outcome))
     return found
 
 
-def _noting(choose: Choose, options: dict[str, int]) -> Choose:
+def _note_choices(choose: Choose, options: dict[str, int]) -> Choose:
     def noted(path: str, of: tuple[Any, ...]) -> int:
         options[path] = len(of)
         return choose(path, of)
@@ -91,14 +91,14 @@ def test_tpe_draws_what_it_draws_in_a_plain_study(space: Space, count: int, seed
         expected: dict[str, int] = {}
         _decoded(
             space,
-            recording(
+            record_decisions(
                 lambda path, of, asked=asked: asked.suggest_categorical(path, range(len(of))),
                 expected,
             ),
         )
         drawn: dict[str, int] = {}
         options: dict[str, int] = {}
-        _decoded(space, recording(_noting(sampler.ask(), options), drawn))
+        _decoded(space, record_decisions(_note_choices(sampler.ask(), options), drawn))
         assert drawn == expected
         if verdict == "duplicate":
             study.tell(asked, state=TrialState.FAIL)

@@ -23,7 +23,7 @@ from lightsearch.data.dataset import make_dataset
 from lightsearch.data.holdout import holdout_of
 from lightsearch.data.named import load
 from lightsearch.data.references import DataRef, fetch, lend
-from lightsearch.engines.selection import engine_named
+from lightsearch.engines.selection import parse_engine
 from lightsearch.errors import (
     ArgumentError,
     BudgetError,
@@ -369,7 +369,7 @@ def test_a_trials_record_has_all_that_it_takes_to_run_it_again(held) -> None:
         data,
         record["epochs"],
         record["seed"],
-        engine_named(last["engine"]),
+        parse_engine(last["engine"]),
         record["device"],
     )
     again = list(train(task))

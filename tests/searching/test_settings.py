@@ -26,7 +26,7 @@ from lightsearch.searching.settings import (
     settings_of,
 )
 from lightsearch.study.identity import check_identity, read_identity
-from lightsearch.study.trial import exact
+from lightsearch.study.trial import to_fraction
 from lightsearch.workers.slot import InlineSlot
 
 ROOT = Path(__file__).parents[2]
@@ -241,7 +241,7 @@ def test_a_study_of_before_is_continued(tmp_path: Path) -> None:
     question = _question(tmp_path, workers=None)
     assert (question.identity.workers, question.identity.engine) == (3, "torch")
     assert question.identity == read_identity(tmp_path)
-    assert question.identity.target == exact(0.8) and question.identity.recipe == RECIPE
+    assert question.identity.target == to_fraction(0.8) and question.identity.recipe == RECIPE
     check_identity(tmp_path, question.identity)
     (tmp_path / "study.json").unlink()
     check_identity(tmp_path, question.identity)

@@ -28,7 +28,7 @@ from lightsearch.study.disk import load_state, save_state
 from lightsearch.study.identity import Identity, default_folder
 from lightsearch.study.journal import read_trials
 from lightsearch.study.study import Study
-from lightsearch.study.trial import Candidate, Counts, Trial, exact, reached, versions
+from lightsearch.study.trial import Candidate, Counts, Trial, reaches, to_fraction, versions
 from lightsearch.training.task import EpochResult
 
 SPACE = parse(
@@ -69,7 +69,7 @@ def _identity(**more: object) -> Identity:
     fields = {
         "budget": Budget(params=8000),
         "epochs": 3,
-        "target": exact(0.9),
+        "target": to_fraction(0.9),
         "space": "s",
         "recipe": "r",
         "dataset": "digits",
@@ -92,8 +92,8 @@ def _nop() -> optuna.pruners.BasePruner:
 
 def test_a_hit_is_compared_as_a_fraction() -> None:
     assert not 9940 / 10000 >= 99.4 / 100  # what floating point says
-    assert reached(EpochResult(1, 0, 0, 1, 9940, 0, 10000, 0, 0), exact(0.994))
-    assert not reached(EpochResult(1, 0, 0, 1, 9939, 0, 10000, 0, 0), exact(0.994))
+    assert reaches(EpochResult(1, 0, 0, 1, 9940, 0, 10000, 0, 0), to_fraction(0.994))
+    assert not reaches(EpochResult(1, 0, 0, 1, 9939, 0, 10000, 0, 0), to_fraction(0.994))
 
 
 # Pruning: a fake ask, report, tell --------------------------------------------------------------
@@ -306,7 +306,7 @@ STATE = {"model.w": torch.arange(6.0)}
 def _commit(study: Study, number: int, epoch: int, correct: int) -> None:
     done: Future[tuple[State, EpochResult]] = Future()
     done.set_result((STATE, _epoch(epoch, correct)))
-    study.written(number, done).result()
+    study.save_when_done(number, done).result()
     study.commit(number, _epoch(epoch, correct))
 
 
@@ -734,7 +734,7 @@ def test_another_question_is_refused_naming_every_difference(tmp_path: Path) -> 
         pass
     with (
         pytest.raises(StudyError, match="epochs=3 there, 4 asked for; target='9/10' there"),
-        Study.open(tmp_path / "s", _identity(epochs=4, target=exact(0.8)), _nop()),
+        Study.open(tmp_path / "s", _identity(epochs=4, target=to_fraction(0.8)), _nop()),
     ):
         pass
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsearch import Budget, cost, decode, default_space
-from lightsearch.design.decoding import chooser, recording
+from lightsearch.design.decoding import chooser, record_decisions
 from lightsearch.errors import DesignError
 from lightsearch.result import SearchResult
 from lightsearch.study.identity import Identity
@@ -37,7 +37,7 @@ def result(
     while len(trials) < count:
         decisions: dict[str, int] = {}
         options: dict[str, int] = {}
-        choose = recording(chooser(generator), decisions)
+        choose = record_decisions(chooser(generator), decisions)
 
         def noted(
             path: str, of: tuple[Any, ...], choose: Any = choose, options: dict[str, int] = options

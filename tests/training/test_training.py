@@ -45,7 +45,7 @@ from lightsearch.network.operations import Local
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation
 from lightsearch.shapes import Shape
-from lightsearch.training.epoch import evaluated, run_epoch, seconds_per_epoch, train
+from lightsearch.training.epoch import run_epoch, seconds_per_epoch, take_evaluated, train
 from lightsearch.training.task import EpochResult, Task
 
 room = importlib.import_module("lightsearch.training.epoch")
@@ -677,7 +677,7 @@ def test_three_channels_are_standardised_each_by_itself() -> None:
         images[:, 1] //= 2
         images[:, 2] = 255 - images[:, 2]
     data = make_dataset((colours[0], digits.train[1]), (colours[1], digits.test[1]))
-    standard = eager.Eager(NET, Recipe(), data, 0)._normalised(colours[0].float() / 255)
+    standard = eager.Eager(NET, Recipe(), data, 0)._normalise(colours[0].float() / 255)
     torch.testing.assert_close(standard.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(standard.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
     _, results = trained(task(data=data))
@@ -705,7 +705,7 @@ def test_all_test_images_are_counted_by_raw_and_by_averaged_weights(count: int) 
 def test_evaluated_gives_the_weights_that_fit_the_built_module() -> None:
     for ema in (0.0, 0.9):
         state, _ = trained(task(recipe=Recipe(batch_size=64, ema=ema)))
-        weights = evaluated(state)
+        weights = take_evaluated(state)
         build(NET, (1, 8, 8)).load_state_dict(weights)
         kind = "average" if ema else "model"
         assert all(torch.equal(weights[name], state[f"{kind}.{name}"]) for name in weights)

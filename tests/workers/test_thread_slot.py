@@ -17,7 +17,7 @@ import torch
 
 from lightsearch import DEFAULT_RECIPE, Task, parse, parse_recipe
 from lightsearch.data import DataRef, DataSet, load
-from lightsearch.data.references import fetch, lend, lent
+from lightsearch.data.references import fetch, lend, share_in_process
 from lightsearch.engines.native.library import available
 from lightsearch.engines.stopping import current_flag
 from lightsearch.errors import EngineError, WorkerError
@@ -327,7 +327,7 @@ def test_threads_train_to_the_same_bits_as_one_alone() -> None:
 
 def test_images_are_not_copied(slot: ThreadSlot) -> None:
     copy = other_digits(2)
-    with lent(copy):
+    with share_in_process(copy):
         reference = DataRef(copy.name, copy.checksum)
         assert slot.submit(fetch, reference).result(10) is copy
 
