@@ -37,19 +37,19 @@ class Plots:
         seeds trained again also have their mean with its 95% interval (Student's t). Labels are
         trial numbers. Trials below the axis are only counted.
         """
-        from lightsearch.plots.trials import pareto
+        from lightsearch.plots.pareto import pareto
 
         return pareto(self.result, ax)
 
     def curves(self, ax: Axes | None = None) -> Axes:
         """Plot accuracy by epoch, with the target. Pruned trials end at their last epoch."""
-        from lightsearch.plots.trials import curves
+        from lightsearch.plots.curves import curves
 
         return curves(self.result, ax)
 
     def progress(self, ax: Axes | None = None) -> Axes:
         """Plot the best accuracy so far and the number of hits against all trials' epochs."""
-        from lightsearch.plots.trials import progress
+        from lightsearch.plots.progress import progress
 
         return progress(self.result, ax)
 

@@ -1,0 +1,76 @@
+"""The plot of a search's progress: the best accuracy so far, and the number of hits."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from lightsearch.formatting import plural
+from lightsearch.plots.result import Result
+from lightsearch.plots.style import HIT, accuracy_axis, axes, ink, legend, ticks, title
+from lightsearch.plots.trials import Trials, draw_target, name_axis, sort_trials
+
+
+def progress(result: Result, ax: Axes | None) -> Axes:
+    """See `Plots.progress`."""
+    trials = sort_trials(result)
+    ax = axes(ax)
+    best, hits = _follow_clock(trials)
+    counts = _draw_hits(ax, hits, len(best))
+    ax.plot(
+        range(1, len(best) + 1),
+        best,
+        drawstyle="steps-post",
+        color=ink(),
+        linewidth=1.8,
+        label="best so far",
+    )
+    draw_target(ax, trials)
+    accuracy_axis(ax, [*best, trials.target], trials.total, name_axis(result, "so far"))
+    ax.set_xlim(0, len(best) * 1.02 + 1)
+    ax.set_xlabel("epochs trained, all trials together")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_locator(ticks(ax))
+    title(ax, f"Best so far and {plural(len(hits), 'hit')}, {plural(len(best), 'epoch')}")
+    legend(ax, counts)
+    return ax
+
+
+def _follow_clock(trials: Trials) -> tuple[list[float], list[int]]:
+    """Return the best accuracy after each epoch, and the epochs (counted from 1) with a first hit.
+
+    Epochs have the order of the study's virtual clock (see `searching.loop`).
+    """
+    order = sorted(
+        (t.candidate.start + e.epoch * t.candidate.work, t.candidate.slot, t.number, n)
+        for t in trials.every
+        for n, e in enumerate(t.epochs)
+    )
+    by_number = {t.number: t for t in trials.every}
+    best, so_far, hits = -math.inf, [], []
+    for spent, (_, _, number, index) in enumerate(order, 1):
+        trial = by_number[number]
+        best = max(best, trials.accuracy(trial, index))
+        so_far.append(best)
+        if trial.first_hit(trials.goal) == trial.epochs[index].epoch:
+            hits.append(spent)
+    return so_far, hits
+
+
+def _draw_hits(ax: Axes, hits: list[int], spent: int) -> Axes:
+    """Draw the number of hits as steps behind the curve. Returns their axes, at the right."""
+    counts = ax.twinx()
+    counts.spines["top"].set_visible(False)
+    xs, ys = [0, *hits, spent], [0, *range(1, len(hits) + 1), len(hits)]
+    counts.fill_between(xs, ys, step="post", color=HIT, alpha=0.15, linewidth=0)
+    counts.plot(
+        xs, ys, drawstyle="steps-post", color=HIT, linewidth=1.2, label="hits so far, right axis"
+    )
+    counts.set_ylim(0, max(1, len(hits)) * 1.08)
+    counts.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    counts.set_ylabel("hits")
+    ax.set_zorder(counts.get_zorder() + 1)
+    ax.patch.set_visible(False)
+    return counts
