@@ -207,6 +207,7 @@ TORCH = {
     "training/epoch.py",
     "workers/devices.py",
     "workers/thread_slot.py",
+    "exporting/finding.py",
     "exporting/folding.py",
     "exporting/onnx_graph.py",
     "exporting/predicting.py",

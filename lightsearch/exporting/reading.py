@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lightsearch.checks import check_path
+from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
-from lightsearch.exporting.trained import read_weights
 from lightsearch.network.cost import cost
 from lightsearch.network.modules import assemble
 from lightsearch.notation.parser import parse
@@ -103,6 +104,27 @@ def _safetensors(path: Path) -> ExportedNet:
     except RuntimeError as error:
         raise ExportError(f"the weights in {path} must be of its design, but: {error}") from None
     return ExportedNet(scorer(module.eval()), metadata)
+
+
+def read_weights(path: Path) -> tuple[State, dict[str, str]]:
+    """Read the tensors and the metadata of a file that lightsearch wrote.
+
+    Raises `ExportError` for any other file.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}
+            metadata = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise ExportError(
+            f"a safetensors file must be readable, but {path} is not: {error}"
+        ) from None
+    if "design" not in metadata:
+        raise ExportError(
+            f"a file of weights must say what network they are of, but {path} has "
+            "no design in its metadata: was it written by lightsearch?"
+        )
+    return weights, metadata
 
 
 def scorer(module: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -19,17 +19,18 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting import folding
+from lightsearch.exporting.finding import Source, Told, find_net
 from lightsearch.exporting.reading import NOTE, open_net, scorer
-from lightsearch.exporting.trained import Source, Told, TrainedNet, find_net
+from lightsearch.exporting.trained import TrainedNet
 from lightsearch.formatting import percent, plural
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.modules import assemble
 from lightsearch.network.source import WIDTH, source_of
 from lightsearch.study.disk import save_state
 
-SUFFIXES = (".onnx", ".pt2", ".safetensors", ".py")
 BATCH = 500
 _CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
+_FOLDED = "\n\nBatch norm is folded into the weights, for inference."  # of a source's note
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,8 @@ def export(
     compute what it should (it is removed then).
     """
     path = check_path("path", path)
-    if path.suffix not in SUFFIXES:
-        raise ArgumentError(f"`path` must end in {', '.join(SUFFIXES)}, but got {path}")
+    if path.suffix not in _WRITERS:
+        raise ArgumentError(f"`path` must end in {', '.join(_WRITERS)}, but got {path}")
     if not path.resolve().parent.is_dir():
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
     if int8 and path.suffix != ".onnx":
@@ -126,15 +127,11 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
     if fold or int8:
         costed, weights = folding.fold(costed, weights)
     metadata = {**net.metadata, "batch_norm": "folded" if fold or int8 else "as trained"}
-    plan = _Plan(net, costed, weights, metadata)
+    plan = _Plan(net, costed, weights, metadata, int8)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             part = Path(folder) / path.name
-            values, value_bytes = (
-                _write_onnx(plan, part, int8)
-                if path.suffix == ".onnx"
-                else _WRITERS[path.suffix](plan, part)
-            )
+            values, value_bytes = _WRITERS[path.suffix](plan, part)
             scores = _scores(_reader(part), net.data)
             if not int8:
                 _check_scores(path, scores, truth)
@@ -196,6 +193,7 @@ class _Plan:
     costed: Cost
     weights: State
     metadata: dict[str, str]
+    int8: bool
 
 
 Size: TypeAlias = tuple[int, int]
@@ -226,11 +224,7 @@ def _write_pt2(plan: _Plan, path: Path) -> Size:
 
 def _write_source(plan: _Plan, path: Path) -> Size:
     metadata, beside = plan.metadata, path.with_suffix(".safetensors")
-    folded = (
-        "\n\nBatch norm is folded into the weights, for inference."
-        if metadata["batch_norm"] == "folded"
-        else ""
-    )
+    folded = _FOLDED if metadata["batch_norm"] == "folded" else ""
     note = (
         f"{textwrap.fill(metadata['protocol'], WIDTH)}{folded}\n\n"
         f"Its weights are in {beside.name}:\n\n"
@@ -245,19 +239,12 @@ def _write_source(plan: _Plan, path: Path) -> Size:
     return _write_safetensors(plan, beside)
 
 
-_WRITERS: dict[str, Callable[[_Plan, Path], Size]] = {
-    ".safetensors": _write_safetensors,
-    ".pt2": _write_pt2,
-    ".py": _write_source,
-}
-
-
-def _write_onnx(plan: _Plan, path: Path, int8: bool) -> Size:
+def _write_onnx(plan: _Plan, path: Path) -> Size:
     from lightsearch.exporting import onnx_graph
 
     data = plan.net.data
     model = onnx_graph.graph_of(_load_module(plan.costed, plan.weights), data.shape)
-    if int8:
+    if plan.int8:
         model = onnx_graph.quantise(model, data.train[0], lambda images: normalise(data, images))
         run, _ = onnx_graph.session(model.SerializeToString())
         plan.metadata.update(
@@ -266,6 +253,14 @@ def _write_onnx(plan: _Plan, path: Path, int8: bool) -> Size:
         )
     path.write_bytes(onnx_graph.with_metadata(model, plan.metadata).SerializeToString())
     return onnx_graph.count_values(model)
+
+
+_WRITERS: dict[str, Callable[[_Plan, Path], Size]] = {
+    ".onnx": _write_onnx,
+    ".pt2": _write_pt2,
+    ".safetensors": _write_safetensors,
+    ".py": _write_source,
+}
 
 
 def _reader(path: Path) -> Callable[[Tensor], Tensor]:

@@ -1,0 +1,186 @@
+"""Find a trained network: in a study, in a file, or by training a row again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+import torch
+
+from lightsearch.data.catalogue import images_file
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.references import DataRef, fetch, lend
+from lightsearch.engines.engine import State
+from lightsearch.engines.native.library import available
+from lightsearch.errors import ArgumentError, ExportError, StudyError
+from lightsearch.exporting.reading import read_weights
+from lightsearch.exporting.trained import (
+    TrainedNet,
+    describe_training,
+    name_images,
+    net_of_training,
+)
+from lightsearch.notation.parser import parse
+from lightsearch.result import SearchResult, load_result, load_weights
+from lightsearch.study.rebuild import rebuild
+from lightsearch.training.epoch import run_epoch
+from lightsearch.training.task import EpochResult, Task
+
+Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
+Source: TypeAlias = "SearchResult | Row | str | Path"
+Told: TypeAlias = Callable[[EpochResult], None]
+
+
+def find_net(
+    source: Source,
+    *,
+    rank: int = 1,
+    study: str | Path | None = None,
+    dataset: DataSet | None = None,
+    data: str | Path | None = None,
+    told: Told | None = None,
+) -> TrainedNet:
+    """Return the trained network of a search's result, of a leaderboard's row, or of a file.
+
+    `source` is a `SearchResult` or a study's folder, whose row at `rank` is taken; a row, perhaps
+    from a CSV file; or a `.safetensors` that lightsearch wrote. A row's weights are those of its
+    best epoch, as they were evaluated (averaged if its recipe averages). They are read from the
+    study, if it is known. Otherwise the row is trained again up to that epoch, and `told` is
+    called with each epoch's result. `dataset` or `data` say where the images are, as in
+    `rebuild`.
+
+    Raises `ArgumentError` for another kind of source or a missing rank, `StudyError` if the
+    study's trial of that number is another one, `DataError` if the images are not found, and
+    `ExportError` for a file without a design.
+    """
+    if isinstance(source, str | Path) and Path(source).suffix == ".safetensors":
+        return _from_file(Path(source), dataset, data)
+    if isinstance(source, str | Path):
+        source = load_result(source)
+    if isinstance(source, SearchResult):
+        return _net_of_row(_row(source, rank), source.folder, dataset, data, told)
+    return _net_of_row(source, None if study is None else Path(study), dataset, data, told)
+
+
+def _row(result: SearchResult, rank: int) -> Row:
+    frame = result.leaderboard
+    if rank not in frame.index:
+        rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and there is none"
+        raise ArgumentError(f"`rank` must be {rows}, but got rank={rank!r}")
+    row: pd.Series[Any] = frame.iloc[list(frame.index).index(rank)]
+    return row
+
+
+def _net_of_row(
+    row: Row,
+    folder: Path | None,
+    dataset: DataSet | None,
+    data: str | Path | None,
+    told: Told | None,
+) -> TrainedNet:
+    if folder is not None and data is None:
+        data = images_file(str(row.get("dataset")), folder)
+    task = rebuild(row, dataset=dataset, data=data)
+    weights = None if folder is None else _study_weights(folder, row)
+    if weights is None:
+        return _train_again(task, row, told)
+    record = describe_training(
+        task,
+        int(row["best_epoch"]),
+        float(row["best_accuracy"]),
+        chosen=f"the best one by the {row['selected_on']} images",
+        selected_on=str(row["selected_on"]),
+        engine=str(row["engine"]),
+        versions=str(row["versions"]),
+        origin=f"kept by the study, trial {int(row['trial'])}",
+    )
+    return TrainedNet(task.design, fetch(task.data), weights, record)
+
+
+def _study_weights(folder: Path, row: Row) -> State | None:
+    """Return the weights that a study kept of a row's trial, or None if they are gone."""
+    number = int(row["trial"])
+    trials = {trial.number: trial.candidate for trial in load_result(folder).records}
+    same = number in trials and all(
+        str(getattr(trials[number], name)) == str(row[name])
+        for name in ("design", "recipe", "seed")
+    )
+    if not same:
+        raise StudyError(
+            f"`study` must be the one that the row is from, but in {folder} trial "
+            f"{number} is another"
+        )
+    try:
+        return load_weights(folder, number)
+    except StudyError:
+        return None
+
+
+def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:
+    """Train a row again, up to its best epoch."""
+    task, best = _fit_machine(task), int(row["best_epoch"])
+    state: State | None = None
+    results = []
+    for epoch in range(1, best + 1):
+        state, result = run_epoch(task, state, epoch)
+        results.append(result)
+        if told is not None:
+            told(result)
+    assert state is not None
+    then, now = round(float(row["best_accuracy"]) * results[-1].total), results[-1].correct
+    same = (
+        "with the accuracy of the row"
+        if then == now
+        else f"with {now} correct {name_images(task)} images where the row has {then}"
+    )
+    chosen = f"the best one of the row by the {row['selected_on']} images"
+    return net_of_training(
+        task,
+        results,
+        state,
+        origin=f"trained again from the row, {same}",
+        chosen=chosen,
+        selected_on=str(row["selected_on"]),
+    )
+
+
+def _fit_machine(task: Task) -> Task:
+    """Return the task with a device and an engine that this machine has."""
+    device = task.device if task.device == "cpu" or torch.cuda.is_available() else "cpu"
+    native = task.engine != "torch" and device == "cpu" and available()
+    return dataclasses.replace(task, device=device, engine="native" if native else "torch")
+
+
+def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> TrainedNet:
+    weights, metadata = read_weights(path)
+    if metadata.get("batch_norm", "") != "as trained":
+        raise ExportError(
+            f"weights to export must be as they were trained, but those of {path} "
+            "have their batch norm folded: export the row, or its unfolded file"
+        )
+    if dataset is not None:
+        reference = lend(dataset)
+    else:
+        reference = DataRef(
+            metadata["dataset"], metadata["checksum"], "" if data is None else str(data)
+        )
+    record = {
+        name: metadata[name]
+        for name in (
+            "recipe",
+            "epochs",
+            "seed",
+            "epoch",
+            "weights",
+            "accuracy",
+            "selected_on",
+            "engine",
+            "versions",
+            "protocol",
+            "origin",
+        )
+    }
+    return TrainedNet(parse(metadata["design"]), fetch(reference), weights, record)
