@@ -25,7 +25,8 @@ from lightsearch.exporting.trained import TrainedNet
 from lightsearch.formatting import percent, plural
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.modules import assemble
-from lightsearch.network.source import WIDTH, source_of
+from lightsearch.network.source import source_of
+from lightsearch.network.source_lines import WIDTH
 from lightsearch.study.disk import save_state
 
 BATCH = 500

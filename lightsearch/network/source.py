@@ -11,8 +11,6 @@ import keyword
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from lightsearch.design.parts import Design, kind_of
 from lightsearch.errors import ArgumentError, DesignError
@@ -32,9 +30,9 @@ from lightsearch.network.operations import (
     Squeeze,
     Step,
 )
+from lightsearch.network.source_lines import WIDTH, Call, Expression, make_call, write_lines
 from lightsearch.shapes import Shape, format_shape
 
-WIDTH = 88  # characters a line, ruff's default
 _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Hardswish"}
 _RESERVED = ("block", "nn", "Gate", "OrderedDict", "Residual", "SqueezeExcitation", "Tensor")
 
@@ -108,19 +106,6 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note:
 # Blocks ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A call in the source. `comments` stand on lines before its arguments."""
-
-    head: str
-    arguments: tuple[tuple[str, _Expression], ...] = ()
-    comments: tuple[str, ...] = field(default=())
-    broken: bool = False
-
-
-_Expression: TypeAlias = "str | _Call"
-
-
 def _write_blocks(costed: Cost) -> Iterator[str]:
     """Yield the lines of the constructor."""
     rows = {row.place: row for row in costed.rows}
@@ -129,11 +114,11 @@ def _write_blocks(costed: Cost) -> Iterator[str]:
     for index, (step, name) in enumerate(zip(costed.steps, names, strict=True)):
         yield f"        # {_format_comment(rows[f'[{index}]'])}"
         block = _make_block(step, f"[{index}]", rows, final=index == last)
-        yield from _write_lines(f"{name} = ", block, "", 8)
+        yield from write_lines(f"{name} = ", block, "", 8)
     flat = costed.shape[1:] == (1, 1)
     ends = [("", "nn.Flatten()")] if flat and not _ends_in_linear(costed.steps) else []
-    call = _Call("super().__init__", (*(("", name) for name in names), *ends))
-    yield from _write_lines("", call, "", 8)
+    call = Call("super().__init__", (*(("", name) for name in names), *ends))
+    yield from write_lines("", call, "", 8)
 
 
 def _name_blocks(steps: Iterable[Step]) -> list[str]:
@@ -157,13 +142,13 @@ def _ends_in_linear(steps: tuple[Step, ...]) -> bool:
 
 def _make_block(
     step: Step, place: str, rows: dict[str, Row], *, final: bool = False
-) -> _Expression:
+) -> Expression:
     """Return a layer's operations by name; a single one without weights needs no name.
 
     A linear layer takes and returns vectors. If another layer follows, `Unflatten` makes the
     vector an image again.
     """
-    named: list[tuple[str, _Expression]] = []
+    named: list[tuple[str, Expression]] = []
     for name, op in step.ops:
         if isinstance(op, Dense):
             named.append(("flatten", "nn.Flatten()"))
@@ -172,20 +157,20 @@ def _make_block(
             named.append(("unflatten", f"nn.Unflatten(1, ({op.outputs}, 1, 1))"))
     if len(named) == 1 and not step.params:
         return named[0][1]
-    return _Call("block", tuple(named), broken=len(named) > 1)
+    return Call("block", tuple(named), broken=len(named) > 1)
 
 
-def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
+def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
     if isinstance(op, Conv2d):
         return _make_convolution(op)
     if isinstance(op, BatchNorm):
-        return _make_call("nn.BatchNorm2d", op.channels)
+        return make_call("nn.BatchNorm2d", op.channels)
     if isinstance(op, Activation):
         return f"nn.{_ACTIVATIONS[op.name]}()"
     if isinstance(op, Drop):
-        return _make_call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
+        return make_call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
     if isinstance(op, Pool):
-        return _make_call(
+        return make_call(
             "nn.MaxPool2d" if op.by == "max" else "nn.AvgPool2d",
             op.kernel,
             stride=(op.stride, op.kernel),
@@ -194,11 +179,11 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
     if isinstance(op, GlobalPool):
         return "nn.AdaptiveAvgPool2d(1)"
     if isinstance(op, Dense):
-        return _make_call("nn.Linear", op.inputs, op.outputs, bias=(op.bias, True))
+        return make_call("nn.Linear", op.inputs, op.outputs, bias=(op.bias, True))
     if isinstance(op, ChannelGate):
         return "Gate()"
     if isinstance(op, Squeeze):
-        return _make_call("SqueezeExcitation", op.channels, op.hidden)
+        return make_call("SqueezeExcitation", op.channels, op.hidden)
     if isinstance(op, Add):
         return _make_residual(op, place, rows)
     assert isinstance(op, Custom)
@@ -208,8 +193,8 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> _Expression:
     )
 
 
-def _make_convolution(op: Conv2d) -> _Call:
-    return _make_call(
+def _make_convolution(op: Conv2d) -> Call:
+    return make_call(
         "nn.Conv2d",
         op.inputs,
         op.outputs,
@@ -221,61 +206,21 @@ def _make_convolution(op: Conv2d) -> _Call:
     )
 
 
-def _make_residual(op: Add, place: str, rows: dict[str, Row]) -> _Call:
+def _make_residual(op: Add, place: str, rows: dict[str, Row]) -> Call:
     places = [f"{place}.body[{index}]" for index in range(len(op.body))]
-    arguments: list[tuple[str, _Expression]] = [
+    arguments: list[tuple[str, Expression]] = [
         ("", _make_block(step, at, rows)) for step, at in zip(op.body, places, strict=True)
     ]
     if op.size is not None:
         arguments.append(("size", f"({op.size[0]}, {op.size[1]})"))
     if op.project is not None:
         arguments.append(("project", _make_convolution(op.project)))
-    return _Call(
+    return Call(
         "Residual",
         tuple(arguments),
         tuple(_format_comment(rows[at]) for at in places),
         broken=True,
     )
-
-
-def _make_call(head: str, *values: Any, **more: tuple[Any, Any]) -> _Call:
-    """Make a call. `more` are pairs of a value and a default; it leaves out equal ones."""
-    named = [(name, repr(value)) for name, (value, default) in more.items() if value != default]
-    return _Call(head, (*(("", repr(value)) for value in values), *named))
-
-
-# Lines -------------------------------------------------------------------------------------------
-
-
-def _write_lines(before: str, value: _Expression, after: str, indent: int) -> Iterator[str]:
-    """Yield the lines of a value between two texts: one if it fits, else one per argument."""
-    margin = " " * indent
-    line = f"{margin}{before}{_format_inline(value)}{after}"
-    if isinstance(value, str) or not (_is_broken(value) or len(line) > WIDTH):
-        yield line
-        return
-    yield f"{margin}{before}{value.head}("
-    for index, (name, argument) in enumerate(value.arguments):
-        if index < len(value.comments):
-            yield f"{margin}    # {value.comments[index]}"
-        yield from _write_lines(f"{name}=" if name else "", argument, ",", indent + 4)
-    yield f"{margin}){after}"
-
-
-def _is_broken(value: _Expression) -> bool:
-    return isinstance(value, _Call) and (
-        value.broken or any(_is_broken(argument) for _, argument in value.arguments)
-    )
-
-
-def _format_inline(value: _Expression) -> str:
-    if isinstance(value, str):
-        return value
-    parts = (
-        f"{name}={_format_inline(argument)}" if name else _format_inline(argument)
-        for name, argument in value.arguments
-    )
-    return f"{value.head}({', '.join(parts)})"
 
 
 # Definitions that a file needs beside its class -------------------------------------------------
