@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import math
-import weakref
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from lightsearch.data.dataset import DataSet, Split
+from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import (
@@ -27,25 +25,21 @@ from lightsearch.engines.engine import (
     under,
 )
 from lightsearch.engines.initial_weights import initial_weights
-from lightsearch.engines.native.interface import (
-    Augmentation,
-    Images,
-    Op,
-    Optimizer,
-    Status,
-    Step,
-    Training,
-    Value,
-)
+from lightsearch.engines.native.interface import Augmentation, Optimizer, Status, Step, Training
+from lightsearch.engines.native.layout import Slot
 from lightsearch.engines.native.library import library, number_type
-from lightsearch.engines.native.plan import Plan, Slot, plan
+from lightsearch.engines.native.plan import plan
+from lightsearch.engines.native.structs import (
+    fill_augmentation,
+    fill_images,
+    fill_step,
+    make_network,
+)
 from lightsearch.engines.stopping import EpochStopped, current_flag
 from lightsearch.errors import EngineError
-from lightsearch.randomness import key
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 OPTIMIZERS = {"sgd": Optimizer.SGD, "adam": Optimizer.ADAM, "adamw": Optimizer.ADAMW}
-STREAMS = ("affine", "brightness", "contrast", "erasing")  # of augmentation
 TOGETHER = 4096  # about as many images are trained on in one call into the library
 
 
@@ -83,9 +77,9 @@ class Native:
         self.loss, self.correct = 0.0, 0
         # If one image is left over at the end of an epoch, it joins the batch before it.
         self.max_batch = min(recipe.batch_size + 1, len(data.train[1]))
-        self.network = _network(self.library, self.plan, self.max_batch)
+        self.network = make_network(self.library, self.plan, self.max_batch)
         self.sets = {
-            part: _images(split, data)
+            part: fill_images(split, data)
             for part, split in (("train", data.train), ("test", data.test))
         }
         self.flag = current_flag()  # the library reads it, so it must live as long
@@ -165,9 +159,9 @@ class Native:
     def _train(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
             self._check_batch(batch.images)
-        steps = (Step * len(batches))(*(_step(batch) for batch in batches))
+        steps = (Step * len(batches))(*(fill_step(batch) for batch in batches))
         indices = torch.cat([batch.images for batch in batches])
-        how = _augmentation(self.recipe, 0)
+        how = fill_augmentation(self.recipe, 0)
         loss, correct = ctypes.c_double(self.loss), ctypes.c_int64(self.correct)
         self._end(
             self.library.network_train(
@@ -244,7 +238,7 @@ class Native:
         """Fill `gradients` from a batch of training images; add up the loss and the hits."""
         self._check_batch(batch)
         loss, correct = ctypes.c_double(), ctypes.c_int64()
-        how = None if augment_stream is None else _augmentation(self.recipe, augment_stream)
+        how = None if augment_stream is None else fill_augmentation(self.recipe, augment_stream)
         batch = batch.contiguous()
         self._end(
             self.library.network_gradient(
@@ -288,81 +282,6 @@ class Native:
             "test",
         )
         return right.value
-
-
-class _Network:
-    """Owns a network of the library; a call returns its address."""
-
-    def __init__(self, build: ctypes.CDLL, address: int) -> None:
-        self.address = address
-        # When the interpreter ends, a thread may still run in the network: it is not freed then.
-        weakref.finalize(self, build.network_free, address).atexit = False
-
-    def __call__(self) -> int:
-        return self.address
-
-
-def _step(batch: Batch) -> Step:
-    return Step(
-        images=len(batch.images),
-        rate=batch.rate,
-        towards=batch.towards,
-        dropout_stream=batch.dropout_stream,
-        **_streams(batch.augment_stream),
-    )
-
-
-def _network(build: ctypes.CDLL, plan: Plan, batch: int) -> _Network:
-    values = (Value * len(plan.values))(*plan.values)
-    ops = (Op * len(plan.ops))(*plan.ops)
-    address = build.network_make(
-        values, len(values), ops, len(ops), batch, plan.input, plan.scores
-    )
-    if address is None:
-        raise MemoryError(f"there is not enough memory to train on batches of {batch} images")
-    return _Network(build, address)
-
-
-class _Set(Images):
-    """The struct, with the tensors that it points into: they must live as long."""
-
-    tensors: tuple[Tensor, ...]
-
-
-def _images(split: Split, data: DataSet) -> _Set:
-    pixels, labels = (tensor.contiguous() for tensor in split)
-    mean, deviation = (tensor.double().contiguous() for tensor in data.mean_std)
-    channels, height, width = data.shape
-    found = _Set(
-        pixels=pixels.data_ptr(),
-        labels=labels.data_ptr(),
-        count=len(labels),
-        channels=channels,
-        height=height,
-        width=width,
-        mean=mean.data_ptr(),
-        deviation=deviation.data_ptr(),
-    )
-    found.tensors = (pixels, labels, mean, deviation)
-    return found
-
-
-def _augmentation(recipe: Recipe, stream: int) -> Augmentation:
-    return Augmentation(
-        rotation=math.radians(recipe.rotation),
-        shear=math.radians(recipe.shear),
-        scale=recipe.scale,
-        shift=recipe.shift,
-        brightness=recipe.brightness,
-        contrast=recipe.contrast,
-        erasing=recipe.erasing,
-        **_streams(stream),
-    )
-
-
-def _streams(stream: int) -> dict[str, int]:
-    """Return the streams of each kind of augmentation, by the names of the structs' fields."""
-    return {f"{name}_stream": key(stream, name) for name in STREAMS}
 
 
 def _part(flat: Tensor, slot: Slot) -> Tensor:

@@ -7,7 +7,6 @@ run, and where each parameter lies in one flat array.
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from lightsearch.engines.native.interface import (
     Op,
     Value,
 )
+from lightsearch.engines.native.layout import Layout, Slot
 from lightsearch.engines.native.lifetimes import settle
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import (
@@ -48,20 +48,6 @@ FUNCTIONS = {
     "silu": Function.SILU,
     "hardswish": Function.HARDSWISH,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where a tensor of the `state_dict` lies in a flat array, and its shape."""
-
-    name: str
-    shape: tuple[int, ...]
-    offset: int
-
-    @property
-    def size(self) -> int:
-        """Its number of values."""
-        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,10 +106,7 @@ class _Writer:
     def __init__(self, shape: Shape) -> None:
         self.values: list[Value] = []
         self.ops: list[Op] = []
-        self.parameters: list[Slot] = []
-        self.running: list[Slot] = []
-        self.counters: list[str] = []
-        self.names: list[str] = []
+        self.layout = Layout()
         self.drops = 0
         self.input = self._value(shape)
 
@@ -172,15 +155,15 @@ class _Writer:
     def _convolution(self, op: Conv2d | Dense, place: str, source: int) -> int:
         _, height, width = self._shape(source)
         if isinstance(op, Dense):
-            weight = self._parameter(f"{place}.weight", op.outputs, op.inputs)
+            weight = self.layout.add_parameter(f"{place}.weight", op.outputs, op.inputs)
             kernel, stride, padding, groups, size = (height, width), 1, 0, 1, (1, 1)
         else:
             taps = (op.inputs // op.groups, op.kernel, op.kernel)
-            weight = self._parameter(f"{place}.weight", op.outputs, *taps)
+            weight = self.layout.add_parameter(f"{place}.weight", op.outputs, *taps)
             kernel, stride, padding = (op.kernel, op.kernel), op.stride, op.padding
             groups = op.groups
             size = slide((height, width), op.kernel, stride, padding)
-        bias = self._parameter(f"{place}.bias", op.outputs) if op.bias else Offset.ABSENT
+        bias = self.layout.add_parameter(f"{place}.bias", op.outputs) if op.bias else Offset.ABSENT
         return self._op(
             Kind.CONV,
             source,
@@ -200,12 +183,11 @@ class _Writer:
         for name, op in tail:
             if isinstance(op, BatchNorm):
                 place, channels = f"{path}.{name}", op.channels
-                fields["gamma"] = self._parameter(f"{place}.weight", channels)
-                fields["beta"] = self._parameter(f"{place}.bias", channels)
-                fields["running"] = self._slot(self.running, f"{place}.running_mean", channels)
-                self._slot(self.running, f"{place}.running_var", channels)
-                self.counters.append(f"{place}.num_batches_tracked")
-                self.names.append(self.counters[-1])
+                fields["gamma"] = self.layout.add_parameter(f"{place}.weight", channels)
+                fields["beta"] = self.layout.add_parameter(f"{place}.bias", channels)
+                fields["running"] = self.layout.add_running(f"{place}.running_mean", channels)
+                self.layout.add_running(f"{place}.running_var", channels)
+                self.layout.add_counter(f"{place}.num_batches_tracked")
             elif isinstance(op, Activation):
                 side = "after" if "gamma" in fields else "before"
                 fields[side] = FUNCTIONS[op.name]
@@ -223,10 +205,10 @@ class _Writer:
         return {"drop": mode, "threshold": threshold(op.rate), "drop_index": self.drops - 1}
 
     def _squeeze(self, op: Squeeze, place: str, source: int) -> int:
-        weight = self._parameter(f"{place}.reduce.weight", op.hidden, op.channels, 1, 1)
-        bias = self._parameter(f"{place}.reduce.bias", op.hidden)
-        weight2 = self._parameter(f"{place}.expand.weight", op.channels, op.hidden, 1, 1)
-        bias2 = self._parameter(f"{place}.expand.bias", op.channels)
+        weight = self.layout.add_parameter(f"{place}.reduce.weight", op.hidden, op.channels, 1, 1)
+        bias = self.layout.add_parameter(f"{place}.reduce.bias", op.hidden)
+        weight2 = self.layout.add_parameter(f"{place}.expand.weight", op.channels, op.hidden, 1, 1)
+        bias2 = self.layout.add_parameter(f"{place}.expand.bias", op.channels)
         return self._op(
             Kind.SQUEEZE,
             source,
@@ -279,15 +261,6 @@ class _Writer:
         )
         return target
 
-    def _parameter(self, name: str, *shape: int) -> int:
-        return self._slot(self.parameters, name, *shape)
-
-    def _slot(self, slots: list[Slot], name: str, *shape: int) -> int:
-        offset = slots[-1].offset + slots[-1].size if slots else 0
-        slots.append(Slot(name, shape, offset))
-        self.names.append(name)
-        return offset
-
     def finish(self, scores: int) -> Plan:
         settle(self.values, self.ops, self.input, scores)
         return Plan(
@@ -295,10 +268,10 @@ class _Writer:
             tuple(self.ops),
             self.input,
             scores,
-            tuple(self.parameters),
-            tuple(self.running),
-            tuple(self.counters),
-            tuple(self.names),
+            tuple(self.layout.parameters),
+            tuple(self.layout.running),
+            tuple(self.layout.counters),
+            tuple(self.layout.names),
         )
 
 
