@@ -32,6 +32,29 @@ def _pixel(source, r, c, height, width, mask):
     return tl.load(source + r * width + c, mask=inside, other=0).to(tl.float32) * (1.0 / 255.0)
 
 
+@triton.jit
+def _between(source, r, c, a, b, height, width, mask):
+    """The pixel at `(r + a, c + b)`, between four: bilinear."""
+    return (
+        _pixel(source, r, c, height, width, mask) * (1.0 - a) * (1.0 - b)
+        + _pixel(source, r, c + 1, height, width, mask) * (1.0 - a) * b
+        + _pixel(source, r + 1, c, height, width, mask) * a * (1.0 - b)
+        + _pixel(source, r + 1, c + 1, height, width, mask) * a * b
+    )
+
+
+@triton.jit
+def _draw(stream, image, count, rotation, shear, scale, shift):
+    """An image's angle, slant, zoom and shift to the right and down."""
+    angle = (2.0 * _uniform(stream, image) - 1.0) * rotation
+    lean = (2.0 * _uniform(stream, image + count) - 1.0) * shear
+    slant = tl.sin(lean) / tl.cos(lean)
+    zoom = 1.0 / (1.0 + (2.0 * _uniform(stream, image + 2 * count) - 1.0) * scale)
+    right = 2.0 * shift * (2.0 * _uniform(stream, image + 3 * count) - 1.0)
+    down = 2.0 * shift * (2.0 * _uniform(stream, image + 4 * count) - 1.0)
+    return angle, slant, zoom, right, down
+
+
 @triton.jit(
     do_not_specialize=("count", "channels", "height", "width"),
     do_not_specialize_on_alignment=("key", "batch"),
@@ -57,12 +80,7 @@ def _warp(
     """`augment`'s affine map of images taken by index, and their normalisation if NORMAL."""
     image = tl.program_id(0)
     stream = tl.load(key).to(tl.uint64)
-    angle = (2.0 * _uniform(stream, image) - 1.0) * rotation
-    lean = (2.0 * _uniform(stream, image + count) - 1.0) * shear
-    slant = tl.sin(lean) / tl.cos(lean)
-    zoom = 1.0 / (1.0 + (2.0 * _uniform(stream, image + 2 * count) - 1.0) * scale)
-    right = 2.0 * shift * (2.0 * _uniform(stream, image + 3 * count) - 1.0)
-    down = 2.0 * shift * (2.0 * _uniform(stream, image + 4 * count) - 1.0)
+    angle, slant, zoom, right, down = _draw(stream, image, count, rotation, shear, scale, shift)
     cos = tl.cos(angle) * zoom
     sin = tl.sin(angle) * zoom
     tall = height.to(tl.float32)
@@ -84,12 +102,7 @@ def _warp(
     number = tl.load(batch + image)
     for channel in range(channels):
         source = images + (number * channels + channel) * height * width
-        value = (
-            _pixel(source, r, c, height, width, mask) * (1.0 - a) * (1.0 - b)
-            + _pixel(source, r, c + 1, height, width, mask) * (1.0 - a) * b
-            + _pixel(source, r + 1, c, height, width, mask) * a * (1.0 - b)
-            + _pixel(source, r + 1, c + 1, height, width, mask) * a * b
-        )
+        value = _between(source, r, c, a, b, height, width, mask)
         if NORMAL:
             value = (value - tl.load(mean + channel)) / tl.load(deviation + channel)
         place = (image * channels + channel) * height * width + flat
