@@ -44,7 +44,7 @@ import common
 from lightsearch import DEFAULT_RECIPE, Task, parse, run_epoch
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch
-from lightsearch.engines import cuda_graph
+from lightsearch.engines import cuda_graph, own_kernels
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
 from lightsearch.randomness import key, permutation
@@ -378,13 +378,13 @@ def epochs(
 @contextlib.contextmanager
 def kernels_of(precision: str) -> Iterator[None]:
     """Have engines of this process do without our kernels where cuDNN is to be measured."""
-    works = cuda_graph._triton_works
+    works = own_kernels._triton_works
     if precision == CUDNN:
-        cuda_graph._triton_works = lambda device: False  # type: ignore[assignment]
+        own_kernels._triton_works = lambda device: False  # type: ignore[assignment]
     try:
         yield
     finally:
-        cuda_graph._triton_works = works
+        own_kernels._triton_works = works
 
 
 def peak_memory(device: str) -> float:

@@ -2,7 +2,7 @@
 
 A tiny network's step is some hundred kernels of a few microseconds each, and launching them one by
 one takes the host longer than they run. So the whole step, from picking the images to moving the
-averages, is a function of tensors that stay where they are (Captured._step): an epoch's order of
+averages, is a function of tensors that stay where they are (`Captured._step`): an epoch's order of
 images, learning rates and random keys are uploaded once, and the step reads its own from them at
 a counter that it moves on. On a GPU the step is captured after a rehearsal on a stream of its own,
 as PyTorch's notes on CUDA graphs demand, and replayed for every full batch. A smaller last batch
@@ -19,13 +19,9 @@ Source: docs.pytorch.org, "CUDA semantics", section "CUDA Graphs".
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
-import threading
-import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from types import ModuleType
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +29,16 @@ from torch import Tensor, nn
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.augment import Streams, augment_values, purposes
-from lightsearch.engines.cuda_stream import backward_alone, capture, new_stream, on_stream
+from lightsearch.engines.augment import Streams, augment_values
+from lightsearch.engines.cuda_stream import backward_alone, capture, new_stream, use_stream
 from lightsearch.engines.engine import Batch, State, memories
+from lightsearch.engines.epoch_tables import Tables
+from lightsearch.engines.own_kernels import own_kernels
 from lightsearch.engines.pytorch import Eager, _on_device, make_optimizer
+from lightsearch.engines.resident import keep
 from lightsearch.engines.stopping import current_flag
+from lightsearch.engines.transfer import copy_in, copy_out
 from lightsearch.network.lowering import has_own_layers
-from lightsearch.randomness import keys, signed
 
 TOGETHER = 8  # steps of a graph: each call of a replay may have to wait for Python's lock
 REHEARSALS = 3  # as many as PyTorch's notes take: cuDNN, cuBLAS and autograd set themselves up
@@ -76,9 +75,12 @@ class Captured(Eager):
         self.replay: Callable[[], None] | None = None  # of one step on a full batch
         self.replays: dict[Hashable, Callable[[], None]] = {}  # of all else
         self.met: set[Hashable] = set()
-        with _use_stream(self.stream, precision):
+        with use_stream(self.stream, precision):
             super().__init__(design, recipe, data, seed, device, precision)
-            self._make_tables(len(data.train[1]), len(data.test[1]))
+            tests = min(len(data.test[1]), self.evaluation_batch)
+            self.counting = torch.arange(tests, device=self.device)
+            # right test images, and those evaluated
+            self.hits, self.looked = (self.counting.new_zeros(shape) for shape in ((), (1,)))
             self._make_memory()
             self.made = {name: value.clone() for name, value in self.model.state_dict().items()}
             self.places = super()._tensors()  # of a state; they never move
@@ -112,30 +114,11 @@ class Captured(Eager):
     def _optimizer(self) -> torch.optim.Optimizer:
         how = {} if self.recipe.optimizer == "sgd" else {"capturable": True}
         made = make_optimizer(self.recipe, self.parameters, fused=True, **how)
-        self.rate = torch.zeros((), device=self.device)
+        images, dropouts = len(self.data.train[1]), len(self.dropouts)
+        self.tables = Tables(self.recipe, images, dropouts, self.device)
         for group in made.param_groups:
-            group["lr"] = self.rate  # not given when made, which would read its value
+            group["lr"] = self.tables.rate  # not given when made, which would read its value
         return made
-
-    def _make_tables(self, count: int, tests: int) -> None:
-        """What an epoch is told, one row a step, how far it has come, and what a step reads."""
-        size = self.recipe.batch_size
-        steps = -(-count // size)
-        self.purposes = purposes(self.recipe)
-        columns = len(self.purposes) + len(self.dropouts)
-
-        def zeros(*shape: int, dtype: torch.dtype = torch.int64) -> Tensor:
-            return torch.zeros(shape, dtype=dtype, device=self.device)
-
-        self.order, self.keys = zeros(count), zeros(steps, columns)
-        self.rates, self.towards = (zeros(steps, dtype=torch.float32) for _ in range(2))
-        self.step, self.first = zeros(1), zeros(1)  # this step, and its first place in `order`
-        # of the step: one image more may join the last batch
-        self.batch, self.row = zeros(size + 1), zeros(columns)
-        self.toward = zeros(dtype=torch.float32)
-        places = max(size + 1, min(tests, self.evaluation_batch))
-        self.counting = torch.arange(places, device=self.device)
-        self.hits, self.looked = zeros(), zeros(1)  # right test images, and those evaluated
 
     def _make_memory(self) -> None:
         """The optimizer's memory: zeros, with which its first step is as if there were none."""
@@ -149,7 +132,7 @@ class Captured(Eager):
 
     def begin(self) -> None:
         """Take the initial weights."""
-        with _use_stream(self.stream, self.precision), torch.no_grad():
+        with use_stream(self.stream, self.precision), torch.no_grad():
             self.model.load_state_dict(self.made)  # an earlier epoch may have been trained here
             super().begin()
             for tensor in (*self._memory(), self.loss, self.correct):
@@ -157,38 +140,18 @@ class Captured(Eager):
 
     def load(self, state: State) -> None:
         """Go on from a state of any engine. The tensors stay where they are."""
-        with _use_stream(self.stream, self.precision), torch.no_grad():
-            for names, tensors in self._by_type():
-                flat = torch.cat([state[name].reshape(-1) for name in names])
-                parts = torch.split(flat.to(tensors[0]), [tensor.numel() for tensor in tensors])
-                torch._foreach_copy_(
-                    tensors,
-                    [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)],
-                )
+        with use_stream(self.stream, self.precision), torch.no_grad():
+            copy_in(state, self.places)
             self.loss.zero_()
             self.correct.zero_()
 
     def state(self) -> State:
         """A copy of the weights, their average and the optimizer's memory, in main memory."""
-        found: State = {}
-        with _use_stream(self.stream, self.precision):
-            for names, tensors in self._by_type():
-                flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).cpu()
-                parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-                found |= {
-                    name: part.view(tensor.shape).clone()
-                    for name, part, tensor in zip(names, parts, tensors, strict=True)
-                }
-        return {name: found[name] for name in self.places}
+        with use_stream(self.stream, self.precision):
+            return copy_out(self.places)
 
     def _tensors(self) -> State:
         return self.places
-
-    def _by_type(self) -> list[tuple[list[str], list[Tensor]]]:
-        """The tensors of a state: each type's make one copy between host and device."""
-        types = dict.fromkeys(tensor.dtype for tensor in self.places.values())
-        names = [[k for k, v in self.places.items() if v.dtype == kind] for kind in types]
-        return [(each, [self.places[name].detach() for name in each]) for each in names]
 
     def _memory(self) -> list[Tensor]:
         return [
@@ -201,8 +164,8 @@ class Captured(Eager):
 
     def train(self, batches: Sequence[Batch]) -> None:
         """The steps of an epoch. Nothing waits for the device once the first has begun."""
-        with _use_stream(self.stream, self.precision):
-            self._tell(batches)
+        with use_stream(self.stream, self.precision):
+            self.tables.tell(batches)
             for count, alike in itertools.groupby(len(batch.images) for batch in batches):
                 self._steps(count, len(list(alike)))
 
@@ -240,52 +203,12 @@ class Captured(Eager):
                 self.replays[name] = capture(work, self.stream, self.pool)
         self.replays[name]()
 
-    def _tell(self, batches: Sequence[Batch]) -> None:
-        """Upload what the steps of an epoch are told."""
-        assert max(len(batch.images) for batch in batches) <= len(self.batch)
-        order = torch.cat([batch.images for batch in batches])
-        self.order[: len(order)].copy_(order)
-        self.rates[: len(batches)].copy_(torch.tensor([batch.rate for batch in batches]))
-        self.towards[: len(batches)].copy_(torch.tensor([batch.towards for batch in batches]))
-        augment = torch.tensor([signed(batch.augment_stream) for batch in batches])
-        dropout = torch.tensor([signed(batch.dropout_stream) for batch in batches])
-        columns = [
-            *(keys(augment, purpose) for purpose in self.purposes),
-            *(keys(dropout, index) for index in range(len(self.dropouts))),
-        ]
-        if columns:
-            self.keys[: len(batches)].copy_(torch.stack(columns, 1))
-        self.step.zero_()
-        self.first.zero_()
-
     def _step(self, count: int) -> None:
         """One step, on the next `count` images of the epoch."""
-        self._next(count)
-        drawn, row = len(self.purposes), self.row.unbind()
-        self._gradients(
-            self.batch[:count], dict(zip(self.purposes, row[:drawn], strict=True)), row[drawn:]
-        )
+        self.tables.advance(count, self.own)
+        self._gradients(self.tables.batch[:count], *self.tables.split_row())
         self.optimizer.step()
-        self._follow(self.toward)
-
-    def _next(self, count: int) -> None:
-        """Read the step's own part of the tables, and count on."""
-        if self.own is not None:
-            self.own.advance(
-                (self.order, self.rates, self.towards, self.keys),
-                (self.step, self.first),
-                (self.batch, self.rate, self.toward, self.row),
-                count,
-            )
-            return
-        torch.index_select(
-            self.order, 0, self.first + self.counting[:count], out=self.batch[:count]
-        )
-        self.rate.copy_(self.rates.index_select(0, self.step)[0])
-        self.toward.copy_(self.towards.index_select(0, self.step)[0])
-        self.row.copy_(self.keys.index_select(0, self.step)[0])
-        self.first += count
-        self.step += 1
+        self._follow(self.tables.toward)
 
     @torch.no_grad()
     def _follow(self, towards: Tensor) -> None:
@@ -300,7 +223,7 @@ class Captured(Eager):
 
     def totals(self) -> tuple[float, int]:
         """The summed loss and the number of correct images of the steps so far."""
-        with _use_stream(self.stream, self.precision):
+        with use_stream(self.stream, self.precision):
             return super().totals()
 
     @torch.no_grad()
@@ -308,7 +231,7 @@ class Captured(Eager):
         """Number of correct test images, in float32, by the averaged weights or the raw ones."""
         module = self.average if averaged and self.average is not None else self.model
         module.eval()
-        with _use_stream(self.stream, "float32"):
+        with use_stream(self.stream, "float32"):
             self.hits.zero_()
             self.looked.zero_()
             for truth in torch.split(self.data.test[1], self.evaluation_batch):
@@ -349,55 +272,8 @@ class Captured(Eager):
         """All that a step changes and a later one reads."""
         modules = (self.model, *((self.average,) if self.average is not None else ()))
         weights = [value for module in modules for value in module.state_dict().values()]
-        return [*weights, *self._memory(), self.loss, self.correct, self.step, self.first]
-
-
-def own_kernels(device: str, precision: str) -> ModuleType | None:
-    """The room of our Triton kernels, if they compute there: on a GPU, in float32, where Triton
-    works. In the other precisions PyTorch and cuDNN compute."""
-    if not device.startswith("cuda") or precision != "float32" or not _triton_works(device):
-        return None
-    from lightsearch.engines import triton
-
-    return triton
-
-
-@functools.cache
-def _triton_works(device: str) -> bool:
-    try:
-        from lightsearch.engines.triton import try_out
-
-        try_out(device)
-    except ImportError:
-        return False
-    except Exception as error:  # whatever a compiler may raise
-        warnings.warn(
-            f"PyTorch's own kernels train on {device}, not ours, since Triton does not "
-            f"work there: {error}",
-            stacklevel=2,
-        )
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def _use_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
-    """On the stream and in the precision. Raises `MemoryError` if the device's is used up."""
-    with on_stream(stream, precision):
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            forget()
-            raise MemoryError(
-                "there is not enough memory on the GPU for this design and batch size beside what "
-                "else runs there: fewer trials at once (`slots_per_gpu`) take less. "
-                f"PyTorch said: {str(error).splitlines()[0]}"
-            ) from error
-
-
-# From epoch to epoch ----------------------------------------------------------------------------
-
-_KEPT = threading.local()  # a cache only: the engine that this thread used last
+        counters = (self.tables.step, self.tables.first)
+        return [*weights, *self._memory(), self.loss, self.correct, *counters]
 
 
 def resident(
@@ -407,16 +283,9 @@ def resident(
 
     It must be given its state by `begin` or `load`, as a new one must.
     """
-    wanted = (design, recipe, data.checksum, seed, device, precision)
-    if getattr(_KEPT, "wanted", None) != wanted:
-        forget()
-        _KEPT.engine = Captured(design, recipe, data, seed, device, precision)
-        _KEPT.wanted = wanted
-    engine: Captured = _KEPT.engine
+    engine = keep(
+        (design, recipe, data.checksum, seed, device, precision),
+        lambda: Captured(design, recipe, data, seed, device, precision),
+    )
     engine.flag = current_flag()  # of this epoch, not of the one that it was made for
     return engine
-
-
-def forget() -> None:
-    """Let go of this thread's engine, its graph and their memory."""
-    _KEPT.wanted = _KEPT.engine = None

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from lightsearch.engines.resident import forget
+
 # Autograd runs all backward passes on a GPU in one thread of its own, with one cuDNN handle. If
 # one trial's pass is captured there while another's runs, cuDNN fails with an internal error (seen
 # on an H200 with four trials in threads). Replays need no lock: they call neither.
@@ -55,8 +57,25 @@ def capture(
 
 
 @contextlib.contextmanager
-def on_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
-    """Compute on the stream and in the precision."""
+def use_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
+    """Compute on the stream and in the precision.
+
+    Raises `MemoryError` if the device's memory is used up, and lets go of the thread's engine.
+    """
+    with _on_stream(stream, precision):
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            forget()
+            raise MemoryError(
+                "there is not enough memory on the GPU for this design and batch size beside what "
+                "else runs there: fewer trials at once (`slots_per_gpu`) take less. "
+                f"PyTorch said: {str(error).splitlines()[0]}"
+            ) from error
+
+
+@contextlib.contextmanager
+def _on_stream(stream: torch.cuda.Stream | None, precision: str) -> Iterator[None]:
     if stream is None:
         yield
         return

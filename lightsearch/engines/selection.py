@@ -12,12 +12,13 @@ import torch
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.cuda_graph import own_kernels, resident
+from lightsearch.engines.cuda_graph import resident
 from lightsearch.engines.engine import Engine
 from lightsearch.engines.names import ENGINES, PRECISIONS
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, build_name, trouble
 from lightsearch.engines.native.plan import supports
+from lightsearch.engines.own_kernels import own_kernels
 from lightsearch.engines.pytorch import Eager
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.shapes import Shape

@@ -29,7 +29,7 @@ from lightsearch.data.references import DataRef
 from lightsearch.design import parts
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines import cuda_graph as room
-from lightsearch.engines import cuda_stream
+from lightsearch.engines import cuda_stream, resident
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch, State
 from lightsearch.engines.pytorch import Eager, _on_device
@@ -88,9 +88,9 @@ def same(one: State, two: State) -> bool:
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    room.forget()
+    resident.forget()
     yield
-    room.forget()
+    resident.forget()
 
 
 # The same training as the PyTorch engine's ------------------------------------------------------
@@ -250,12 +250,12 @@ def test_a_rehearsal_leaves_nothing_behind(case: str) -> None:
     one = engine(recipe=RECIPES[case])
     one.begin()
     one.train(batches(256))
-    one._tell(batches(256, seed=2))
+    one.tables.tell(batches(256, seed=2))
     before, told = one.state(), one.totals()
     places = [tensor.data_ptr() for tensor in one._list_changing()]
     one._rehearse(functools.partial(one._step, 256))
     assert same(one.state(), before) and one.totals() == told
-    assert (int(one.step), int(one.first)) == (0, 0)
+    assert (int(one.tables.step), int(one.tables.first)) == (0, 0)
     assert [tensor.data_ptr() for tensor in one._list_changing()] == places
     assert all(parameter.grad is None for parameter in one.parameters)
     one._step(256)
@@ -266,10 +266,8 @@ def test_a_trial_keeps_its_engine_from_epoch_to_epoch_and_it_is_only_a_cache(
     on_gpu: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    whole = Captured._make_tables
-    monkeypatch.setattr(
-        Captured, "_make_tables", lambda self, *counts: (made.append(1), whole(self, *counts))[1]
-    )
+    whole = Captured._make_memory
+    monkeypatch.setattr(Captured, "_make_memory", lambda self: (made.append(1), whole(self))[1])
     recipe = parse_recipe(RECIPES["adam"])
     one, two = (Task(parse(DROPPING), recipe, DIGITS, 3, seed, "torch") for seed in (1, 2))
     alone = [trained(task, 3)[0] for task in (one, two)]
@@ -406,12 +404,12 @@ def test_a_step_in_bf16_waits_for_nothing_either() -> None:
     [
         lambda self: float(self.loss),
         lambda self: self.loss.add_(torch.tensor(1.0)),  # a number of main memory
-        lambda self: self.order[self.order > 3],
+        lambda self: self.tables.order[self.tables.order > 3],
         lambda self: torch.tensor([1.0], device=self.device),
-        lambda self: self.rates + torch.ones(()),  # taken along as it was at the capture
+        lambda self: self.tables.rates + torch.ones(()),  # taken along as it was at the capture
         lambda self: torch._fused_sgd_(
-            [self.rates],
-            [self.rates],
+            [self.tables.rates],
+            [self.tables.rates],
             [],
             weight_decay=0.0,
             momentum=0.0,
@@ -578,7 +576,7 @@ def test_a_gpu_without_memory_is_named_and_the_engine_let_go(
     )
     with pytest.raises(MemoryError, match=message):
         run_epoch(task, None, 1)
-    assert room._KEPT.engine is None
+    assert resident._KEPT.engine is None
 
 
 def test_the_record_of_a_search_has_the_reason(

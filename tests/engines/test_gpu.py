@@ -21,8 +21,10 @@ from lightsearch.data.dataset import make_dataset
 from lightsearch.data.named import load
 from lightsearch.data.references import DataRef, save
 from lightsearch.engines import cuda_graph as room
+from lightsearch.engines import resident
 from lightsearch.engines.augment import augment
 from lightsearch.engines.cuda_graph import Captured
+from lightsearch.engines.cuda_stream import use_stream
 from lightsearch.engines.engine import Batch, State
 from lightsearch.engines.pytorch import Eager
 from lightsearch.engines.selection import engine_label
@@ -54,9 +56,9 @@ RECIPES = [
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    room.forget()
+    resident.forget()
     yield
-    room.forget()
+    resident.forget()
 
 
 def task(design: str = DESIGNS[0], recipe: str = EVERYTHING, **more: object) -> Task:
@@ -69,7 +71,7 @@ def trained(one: Task, upto: int = 2, *, cached: bool = True) -> tuple[State, li
     results = []
     for epoch in range(1, upto + 1):
         if not cached:
-            room.forget()
+            resident.forget()
         state, result = run_epoch(one, state, epoch)
         results.append(dataclasses.replace(result, seconds=0.0))
     assert state is not None
@@ -188,8 +190,8 @@ def test_a_rehearsal_leaves_nothing_behind() -> None:
     one.begin()
     one.train(batches())
     before, told = one.state(), one.totals()
-    with room._use_stream(one.stream, "float32"):
-        one._tell(batches())
+    with use_stream(one.stream, "float32"):
+        one.tables.tell(batches())
         one._rehearse(functools.partial(one._step, 256))
     assert same(one.state(), before) and one.totals() == told
 
@@ -205,8 +207,8 @@ def test_nothing_inside_an_epoch_waits_for_the_device(record: bool) -> None:
     one = engine(record=record)
     one.begin()
     one.train(batches())
-    with room._use_stream(one.stream, "float32"):
-        one._tell(batches())
+    with use_stream(one.stream, "float32"):
+        one.tables.tell(batches())
         torch.cuda.set_sync_debug_mode("error")  # PyTorch raises where it would wait
         try:
             for _ in range(3):
@@ -240,7 +242,7 @@ def test_captures_and_backward_passes_of_threads_keep_apart(tmp_path: Path) -> N
         for seed in range(8)
     ]
     alone = [trained(one, 3) for one in tasks]
-    room.forget()
+    resident.forget()
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(functools.partial(trained, upto=3), tasks))
     for (state, results), (other, shown) in zip(alone, together, strict=True):

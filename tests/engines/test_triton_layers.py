@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lightsearch.data.dataset import make_dataset
 from lightsearch.data.named import load
 from lightsearch.engines import cuda_graph as room
+from lightsearch.engines import own_kernels
 from lightsearch.engines.augment import augment
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
@@ -180,14 +181,14 @@ def test_parameters_and_their_names_stay() -> None:
 
 
 def test_only_a_gpu_in_float32_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_triton_works", lambda device: True)
-    assert room.own_kernels("cuda:1", "float32") is kernels
+    monkeypatch.setattr(own_kernels, "_triton_works", lambda device: True)
+    assert own_kernels.own_kernels("cuda:1", "float32") is kernels
     for device, precision in (("cpu", "float32"), ("cuda", "bf16"), ("cuda", "tf32")):
-        assert room.own_kernels(device, precision) is None
+        assert own_kernels.own_kernels(device, precision) is None
     assert engine_label("torch", "float32", "cuda") == "torch-triton"
     assert engine_label("torch", "tf32", "cuda") == "torch-tf32"
-    monkeypatch.setattr(room, "_triton_works", lambda device: False)
-    assert room.own_kernels("cuda", "float32") is None
+    monkeypatch.setattr(own_kernels, "_triton_works", lambda device: False)
+    assert own_kernels.own_kernels("cuda", "float32") is None
     assert engine_label("torch", "float32", "cuda") == "torch"
 
 
@@ -198,13 +199,13 @@ def test_where_triton_cannot_compile_pytorch_computes_and_it_is_said(
         raise RuntimeError("no C compiler")
 
     monkeypatch.setattr(kernels, "try_out", broken)
-    room._triton_works.cache_clear()
+    own_kernels._triton_works.cache_clear()
     with pytest.warns(UserWarning, match=r"Triton does not work there: no C compiler"):
-        assert room.own_kernels("cuda", "float32") is None
-    room._triton_works.cache_clear()
+        assert own_kernels.own_kernels("cuda", "float32") is None
+    own_kernels._triton_works.cache_clear()
     monkeypatch.setitem(sys.modules, "lightsearch.engines.triton", None)  # not installed
-    assert not room._triton_works("cuda")
-    room._triton_works.cache_clear()
+    assert not own_kernels._triton_works("cuda")
+    own_kernels._triton_works.cache_clear()
 
 
 # A step beside its layers -----------------------------------------------------------------------
@@ -254,26 +255,26 @@ def test_a_loss_that_is_no_number_is_seen() -> None:
 )
 def test_what_a_step_reads_is_what_pytorch_reads(design: str, recipe: str) -> None:
     one = Captured(parse(design), parse_recipe(recipe), load("digits"), 5, DEVICE, own=False)
-    order = permutation(3, 1437).split(one.recipe.batch_size)
-    one._tell(
+    order, tables = permutation(3, 1437).split(one.recipe.batch_size), one.tables
+    tables.tell(
         [
             Batch(images, 0.01 * (index + 1), key(1, index), key(2, index), 0.5 / (index + 1))
             for index, images in enumerate(order)
         ]
     )
-    read = (one.batch, one.rate, one.toward, one.row, one.step, one.first)
+    counters = (tables.step, tables.first)
+    read = (tables.batch, tables.rate, tables.toward, tables.row, *counters)
     found: list[list[Tensor]] = []
     for own in (None, kernels):
-        one.own = own
-        one.step.zero_()
-        one.first.zero_()
+        for counter in counters:
+            counter.zero_()
         for images in order:
-            one._next(len(images))
+            tables.advance(len(images), own)
             found.append([tensor.clone() for tensor in read])
     for theirs, mine in zip(found[: len(order)], found[len(order) :], strict=True):
         assert all(map(torch.equal, theirs, mine))
     assert torch.equal(found[0][0][: len(order[0])].cpu(), order[0])
-    assert int(one.first) == 1437
+    assert int(tables.first) == 1437
 
 
 @pytest.mark.parametrize(
