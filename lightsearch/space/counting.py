@@ -113,11 +113,18 @@ def survey(
     structure = try_structure(space, limit)
     assignments = None if structure is None else structure.total
     sampler = Sampler(space, shape, classes, caps, limit=limit)
+    generator = random.Random(seed)
     if graph is None:
-        return _estimate(sampler, assignments, draws, random.Random(seed))
+        return _estimate(sampler, assignments, draws, generator)
     check_feasible(graph, space, shape, classes, caps)
+    return _count(graph, sampler, assignments, draws, generator)
+
+
+def _count(
+    graph: Graph, sampler: Sampler, assignments: int | None, draws: int, generator: random.Random
+) -> Survey:
+    within, interval = _count_within(sampler, draws, generator)
     counts = count_by_params(graph, _find_affordable_cap(graph))
-    within, interval = _count_within(sampler, draws, random.Random(seed))
     record = smallest_assignment(graph)
     return Survey(
         designs=graph.total,
@@ -130,11 +137,11 @@ def survey(
         interval=interval,
         counts=tuple(counts),
         beyond=graph.total - sum(count for _, count in counts),
-        smallest=decode(space, replay(record)),
+        smallest=decode(sampler.space, replay(record)),
         smallest_params=graph.low[graph.start],
         decisions=tuple(record.items()),
         assignments=assignments,
-        budget=caps,
+        budget=sampler.budget,
     )
 
 
