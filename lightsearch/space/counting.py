@@ -14,13 +14,13 @@ from lightsearch.errors import BudgetError, DesignError
 from lightsearch.network.cost import Budget, Cost
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.graph import Graph
+from lightsearch.space.numbering import smallest_assignment
 from lightsearch.space.polynomials import count_by_params, is_affordable
 from lightsearch.space.sampling import (
     LIMIT,
     Sampler,
     check_feasible,
     explain_misfit,
-    smallest_assignment,
     try_graph,
     try_structure,
 )
