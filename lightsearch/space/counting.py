@@ -11,9 +11,11 @@ from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.decoding import decode, replay
 from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
-from lightsearch.network.cost import Budget, Cost
+from lightsearch.formatting import caps_text
+from lightsearch.network.cost import Budget
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.graph import Graph
+from lightsearch.space.guiding import Guide
 from lightsearch.space.numbering import smallest_assignment
 from lightsearch.space.polynomials import count_by_params, is_affordable
 from lightsearch.space.sampling import (
@@ -117,15 +119,13 @@ def survey(
         return _estimate(sampler, assignments, draws, random.Random(seed))
     check_feasible(graph, space, shape, classes, caps)
     counts = count_by_params(graph, _find_affordable_cap(graph))
-    within, interval = _count_within(sampler, draws, random.Random(seed))
+    within, interval, method = _count_within(sampler, draws, random.Random(seed))
     record = smallest_assignment(graph)
     return Survey(
         designs=graph.total,
         within=within,
         exact=interval is None,
-        method="exact"
-        if interval is None
-        else f"within: Wilson's 95% interval from {draws} uniform draws",
+        method=method,
         designs_interval=None,
         interval=interval,
         counts=tuple(counts),
@@ -151,16 +151,24 @@ def _find_affordable_cap(graph: Graph) -> int:
 
 def _count_within(
     sampler: Sampler, draws: int, generator: random.Random
-) -> tuple[int, tuple[int, int] | None]:
-    """Return the number of designs within the budget, and an interval if it is an estimate."""
+) -> tuple[int, tuple[int, int] | None, str]:
+    """Return the number of designs within the budget, an interval if that is estimated, and how.
+
+    Raises `BudgetError` if no draw is within the budget, not even a guided one.
+    """
     total = sampler.total
     assert total is not None
     if not sampler.checked:
-        return total, None
+        return total, None, "exact"
     if total <= draws:
-        return _check_all(sampler, total), None
+        return _check_all(sampler, total), None, "exact"
     hits = sum(not sampler.draw_candidate(generator).reason for _ in range(draws))
-    return _scale_share(total, hits, draws)
+    within, (low, high) = _scale_share(total, hits, draws)
+    method = f"within: Wilson's 95% interval from {draws} uniform draws"
+    if hits:
+        return within, (low, high), method
+    sampler.draw(generator)
+    return 1, (1, high), f"{method}: none of them is within, a guided draw is"
 
 
 def _check_all(sampler: Sampler, total: int) -> int:
@@ -168,19 +176,13 @@ def _check_all(sampler: Sampler, total: int) -> int:
     candidates = [sampler.get_candidate(number) for number in range(total)]
     hits = sum(not candidate.reason for candidate in candidates)
     if not hits:
-        nearest = min(candidates, key=lambda one: _excess(one.cost, sampler.budget))
+        guide = Guide(sampler.judge, sampler.budget, sampler.least)
+        nearest = min(candidates, key=guide.measure_distance)
         raise BudgetError(
-            f"no design of this space is within {sampler.budget!r}: the nearest is "
-            f"`{nearest.design}` with "
-            f"{nearest.reason}={getattr(nearest.cost, nearest.reason)}"
+            f"no design of this space has at most {caps_text(sampler.budget)}: the nearest is "
+            f"{guide.explain(nearest)}"
         )
     return hits
-
-
-def _excess(price: Cost | None, budget: Budget) -> float:
-    """Return the largest ratio of a cost to its cap."""
-    caps = {name: getattr(budget, name) for name in ("params", "macs", "activation_bytes")}
-    return max(float(getattr(price, name) / cap) for name, cap in caps.items() if cap is not None)
 
 
 def wilson(hits: int, draws: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ from lightsearch.network.lowering import lower_all, register_cost
 from lightsearch.network.operations import Local
 from lightsearch.space import Sampler, numbering, survey
 from lightsearch.space.counting import wilson
+from lightsearch.space.default import default_space
 
 SHAPE = (2, 7, 6)
 CLASSES = 3
@@ -449,8 +451,9 @@ def test_least_that_no_design_has_names_the_largest() -> None:
     sampler = Sampler(small(), budget=Budget(params=2000), least=347, limit=2, tries=30)
     with pytest.raises(
         BudgetError,
-        match=r"within Budget\(params=2000.*\) and have at least 347 parameters, but none of 30 "
-        r"random ones is: (\d+ have too few parameters|\d+ exceed params|, ){3}; for example",
+        match=r"at most 2,000 parameters and at least 347 parameters, but none of 30 random ones "
+        r"does: (\d+ have too few parameters|\d+ exceed params|, ){3}; the nearest that was found "
+        r"is `conv\((16|99)\) .*` with (346|2,089) parameters. What helps: (wider|narrower)",
     ):
         sampler.draw(random.Random(0))
 
@@ -506,16 +509,83 @@ def test_many_designs_are_estimated_for_other_caps() -> None:
     assert result.designs == len(medium_costs())
 
 
+NEAREST = min(price.macs for price in medium_costs())
+
+
 def test_macs_that_no_design_meets() -> None:
+    helps = "What helps: a smaller image, a stride of 2 or a pooling earlier in the space"
     with pytest.raises(
         BudgetError,
-        match=r"no design of this space is within Budget\(.*macs=1000"
-        r".*: the nearest is `.*` with macs=\d+$",
+        match=rf"no design of this space has at most 1,000 MACs: the nearest is `.*` with "
+        rf"{NEAREST:,} MACs. {helps}",
     ):
         survey(medium(), budget=Budget(macs=1000), draws=4000)
     sampler = Sampler(medium(), budget=Budget(macs=1000), tries=50)
-    with pytest.raises(BudgetError, match=r"none of 50 random ones is: 50 exceed macs; for exam"):
+    with pytest.raises(
+        BudgetError,
+        match=rf"must have at most 1,000 MACs, but none of 50 random ones does: 50 exceed macs; "
+        rf"the nearest that was found is `.*` with {NEAREST:,} MACs. {helps}",
+    ):
         sampler.draw(random.Random(0))
+
+
+def test_a_survey_says_if_only_a_guided_draw_is_within() -> None:
+    space, shape, budget = default_space(), (1, 60, 60), Budget(8000, macs=1_000_000)
+    result = survey(space, shape, 10, budget, draws=500)
+    assert not result.exact and result.within >= 1 and result.interval is not None
+    assert 1 <= result.interval[0] < result.interval[1]
+    assert "500 uniform draws: none of them is within, a guided draw is" in result.method
+    with pytest.raises(
+        BudgetError, match=r"none of 1000 random ones does.*with [4-6]\d\d,\d{3} M"
+    ):
+        survey(space, shape, 10, Budget(8000, macs=400_000), draws=500)
+
+
+@pytest.mark.parametrize(
+    ("shape", "budget", "says"),
+    [
+        # Written for MNIST, used at 60x60: no pooling after the stem.
+        ((1, 60, 60), Budget(8000, macs=400_000), r"`conv.*` with [4-6]\d\d,\d{3} MACs\. What"),
+        (
+            (1, 60, 60),
+            Budget(8000, activation_bytes=200_000),
+            r"`conv.*` with \d{3},\d{3} bytes of activations \(\d+,\d{3} in int8\)\. What helps: "
+            r"a smaller image, a stride of 2 or a pooling earlier",
+        ),
+    ],
+)
+def test_caps_out_of_reach_name_the_nearest_and_what_helps_soon(
+    shape: Any, budget: Budget, says: str
+) -> None:
+    sampler, began = Sampler(default_space(), shape, 10, budget), time.process_time()
+    with pytest.raises(BudgetError, match=says):
+        sampler.draw(random.Random(0))
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("budget", "least"),
+    [
+        (Budget(8000, macs=1_500_000), 0),
+        (Budget(8000, macs=4_100_000), 7040),
+        (Budget(8000, activation_bytes=208_000), 7900),
+    ],
+)
+def test_draws_are_guided_to_caps_that_no_uniform_draw_meets(budget: Budget, least: int) -> None:
+    space, shape = default_space(), (1, 60, 60)
+    sampler, began = Sampler(space, shape, 10, budget, least=least), time.process_time()
+    generator = random.Random(1)
+    assert all(sampler.draw_candidate(generator).reason for _ in range(sampler.tries))
+    designs = set()
+    for seed in range(4):
+        decisions, design = sampler.draw(random.Random(seed))
+        spent = cost(design, shape, 10)
+        assert budget.exceeded(spent) is None and spent.params >= least
+        assert decode(space, replay(decisions)) == design
+        assert sampler.draw(random.Random(seed)) == (decisions, design)
+        designs.add(str(design))
+    assert len(designs) == 4
+    assert time.process_time() - began < 60
 
 
 def test_too_large_a_graph_is_estimated_from_its_structure() -> None:
