@@ -113,20 +113,19 @@ def _find_extreme(graph: Graph, pick: Any, ahead: list[int]) -> dict[str, int]:
     return record
 
 
-def largest_within(graph: Graph, cap: int) -> tuple[dict[str, int], int] | None:
-    """Return an assignment with the most parameters up to `cap`, and its parameters.
+def find_largest(numbering: Numbering) -> tuple[dict[str, int], int]:
+    """Return an assignment with the most parameters of those up to a cap, and its parameters.
 
-    None if there is none, or if the tables would be too large.
+    The numbering must be exact, without a lower bound, and not empty.
     """
-    if cap >= graph.high[graph.start]:
+    graph, count, room = numbering.graph, numbering.count, numbering.room
+    if numbering.total == graph.total:
         return largest_assignment(graph), graph.high[graph.start]
-    tables = tabulate(graph, cap)
-    if tables is None or not tables.count(graph.start, cap):
-        return None
-    low, high, total = graph.low[graph.start], cap, tables.count(graph.start, cap)
+    low, high = graph.low[graph.start], room
     while low < high:  # the least cap within which there are as many
         middle = (low + high) // 2
-        low, high = (
-            (low, middle) if tables.count(graph.start, middle) == total else (middle + 1, high)
-        )
-    return Numbering(graph, _count_between(tables, 1 + cap - low), cap).decisions(0), low
+        enough = count(graph.start, middle) == numbering.total
+        low, high = (low, middle) if enough else (middle + 1, high)
+    width = 1 + room - low
+    at_the_top = Numbering(graph, lambda to, left: count(to, left) - count(to, left - width), room)
+    return at_the_top.decisions(0), low

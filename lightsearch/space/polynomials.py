@@ -7,6 +7,7 @@ addition, and a product with x^p is one shift. This is exact, and as fast as the
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from lightsearch.space.graph import Graph
@@ -75,14 +76,26 @@ def tabulate(graph: Graph, cap: int, unit: int = 1) -> CountTables | None:
 
     A unit is `unit` parameters, and each step's parameters are rounded to units.
     """
-    size, room = coefficient_size(graph), [-1] * len(graph.steps)
+    size, room = coefficient_size(graph), _find_rooms(graph, cap, unit)
+    work = sum(size * (room[to] + 1) for steps in graph.steps for to, _, _ in steps)
+    if work > WORK or sum(size * (r + 1) for r in room) > MEMORY:
+        return None
+    return _make_tables(graph, cap, unit)
+
+
+def _find_rooms(graph: Graph, cap: int, unit: int) -> list[int]:
+    """Return for each class the most units that may be left when it is reached, or -1."""
+    room = [-1] * len(graph.steps)
     room[graph.start] = max(-1, cap)
     for number in range(graph.start, 0, -1):
         for to, params, _ in graph.steps[number]:
             room[to] = max(room[to], room[number] - round_params(params, unit))
-    work = sum(size * (room[to] + 1) for steps in graph.steps for to, _, _ in steps)
-    if work > WORK or sum(size * (r + 1) for r in room) > MEMORY:
-        return None
+    return room
+
+
+@functools.lru_cache(maxsize=1)  # a search surveys its space, and draws from it twice over
+def _make_tables(graph: Graph, cap: int, unit: int) -> CountTables:
+    size, room = coefficient_size(graph), _find_rooms(graph, cap, unit)
     rows = [_ones(room[0] + 1, size)]
     for number in range(1, len(graph.steps)):
         row = 0

@@ -23,7 +23,7 @@ from lightsearch.space.graph import Graph, build_graph
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import (
     Numbering,
-    largest_within,
+    find_largest,
     number_assignments,
     smallest_assignment,
 )
@@ -118,7 +118,7 @@ class Sampler:
                 f"`least` must be at most the cap on parameters, but got least={least} with "
                 f"{self.budget!r}"
             )
-        self._source, self.within_params = self._number_candidates(limit)
+        self.numbering, self.within_params = self._number_candidates(limit)
         self.checked = not (
             self.valid
             and self.within_params
@@ -143,15 +143,15 @@ class Sampler:
         cap = graph.high[graph.start] if self.budget.params is None else self.budget.params
         rule = f"at least {self.least}" if cap < self.least else f"{self.least} to {cap}"
         message = f"no design of this space has {rule} parameters"
-        nearest = largest_within(graph, cap)
-        if nearest is None:
+        within, exact = number_assignments(graph, cap)
+        if not exact:
             return message
-        design = decode(self.space, replay(nearest[0]))
-        return f"{message}: the largest is `{design}` with {nearest[1]}"
+        record, params = find_largest(within)
+        return f"{message}: the largest is `{decode(self.space, replay(record))}` with {params}"
 
     @property
     def total(self) -> int | None:
-        return None if self._source is None else self._source.total
+        return None if self.numbering is None else self.numbering.total
 
     def draw(self, generator: random.Random) -> tuple[dict[str, int], Design]:
         """Draw one design. Return its record of decisions and the design.
@@ -196,14 +196,14 @@ class Sampler:
 
     def draw_candidate(self, generator: random.Random) -> Draw:
         """Draw one candidate, which may have to be rejected."""
-        if self._source is None:
+        if self.numbering is None:
             return self.judge(chooser(generator))
-        return self.get_candidate(generator.randrange(self._source.total))
+        return self.get_candidate(generator.randrange(self.numbering.total))
 
     def get_candidate(self, number: int) -> Draw:
         """Return candidate `number` of `total`. Each candidate has one number."""
-        assert self._source is not None
-        return self.judge(replay(self._source.decisions(number)))
+        assert self.numbering is not None
+        return self.judge(replay(self.numbering.decisions(number)))
 
     def judge(self, choose: Callable[[str, tuple[object, ...]], int]) -> Draw:
         """Return the design that `choose` picks, with its cost and the reason to reject it."""

@@ -44,8 +44,8 @@ from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.lowering import lower_all, register_cost
 from lightsearch.network.operations import Local
 from lightsearch.space import Sampler, numbering, survey
-from lightsearch.space.counting import wilson
 from lightsearch.space.default import default_space
+from lightsearch.space.estimating import wilson
 
 SHAPE = (2, 7, 6)
 CLASSES = 3
@@ -267,6 +267,10 @@ def test_survey_and_draws_equal_brute_force(space: Seq, data: st.DataObject) -> 
     assert (result.designs, result.within) == (len(members), len(inside))
     assert dict(result.counts) == sizes and result.beyond == 0
     assert result.smallest_params == min(sizes)
+    assert result.largest_params == max(size for size in sizes if size <= cap)
+    assert result.largest in [design for _, design in inside]
+    assert cost(result.largest, SHAPE, CLASSES).params == result.largest_params
+    assert result.falls_short is (2 * result.largest_params < cap)
     assert cost(result.smallest, SHAPE, CLASSES).params == min(sizes)
     assert decode(space, replay(dict(result.decisions))) == result.smallest
     sampler = Sampler(space, SHAPE, CLASSES, Budget(params=cap))
@@ -404,6 +408,24 @@ def test_exact_beyond_64_bits() -> None:
     assert result.designs == 16**20 == sum(count for _, count in result.counts)
     assert result.exact and 0 < result.within < result.designs
     assert result.within == sum(count for params, count in result.counts if params <= 500)
+
+
+def test_a_space_that_falls_short_of_the_cap_says_so() -> None:
+    result = survey(small(), budget=Budget(params=2000))
+    assert (str(result.largest), result.largest_params) == ("conv(16) gap linear(10)", 346)
+    assert result.falls_short and result.explain_shortfall() == (
+        "the largest design within the budget has 346 parameters, less than half of the 2,000 "
+        "allowed: a space with wider or more layers would use them"
+    )
+    for budget in (Budget(params=692), Budget(params=4178), Budget(macs=10**6), None):
+        result = survey(small(), budget=budget)
+        assert not result.falls_short and result.explain_shortfall() == ""
+    drawn = survey(small(), budget=Budget(params=2000, macs=10**6), limit=2, draws=50)
+    assert drawn.largest_params == 346
+    assert "largest design drawn within the budget has 346" in drawn.explain_shortfall()
+    assert ", or looser caps on MACs and activations, would" in drawn.explain_shortfall()
+    checked = survey(small(), budget=Budget(params=2000, macs=100_000))  # all are checked
+    assert checked.exact and (checked.largest_params, checked.within) == (178, 1)
 
 
 def test_histogram_sums_the_counts() -> None:
@@ -599,6 +621,7 @@ def test_too_large_a_graph_is_estimated_from_its_structure() -> None:
     assert result.interval[0] <= inside <= result.interval[1]
     assert result.smallest_params == cost(result.smallest, classes=10).params
     assert decode(medium(), replay(dict(result.decisions))) == result.smallest
+    assert result.largest_params == max(p.params for p in prices if p.params <= 1500)
 
 
 def test_too_large_a_structure_is_estimated_by_knuth() -> None:
