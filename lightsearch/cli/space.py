@@ -101,10 +101,7 @@ def _show(space: Space, found: Survey, bins: int) -> None:
         f"designs   {about}{format_large(found.designs)}{_interval(found.designs_interval)}"
     )
     caps = caps_text(found.budget)
-    click.echo(
-        f"within    {about}{format_large(found.within)}{_interval(found.interval)}{_share(found)}"
-        + (f", of at most {caps}" if caps else "")
-    )
+    click.echo(f"within    {_within(found)}" + (f", of at most {caps}" if caps else ""))
     click.echo(f"smallest  {found.smallest_params:,} parameters: {found.smallest}")
     if found.largest is not None:
         drawn = "" if found.exact else ", of those drawn"
@@ -116,6 +113,13 @@ def _show(space: Space, found: Survey, bins: int) -> None:
     click.echo("\ndesigns by parameters")
     for line in _bars(found, bins):
         click.echo(line)
+
+
+def _within(found: Survey) -> str:
+    if found.guided:
+        return found.describe_within()
+    about = "" if found.exact else "about "
+    return f"{about}{found.describe_within()}{_interval(found.interval)}{_share(found)}"
 
 
 def _share(found: Survey) -> str:
@@ -166,6 +170,7 @@ def _as_json(space: Space, found: Survey, bins: int) -> dict[str, Any]:
         "smallest_params": found.smallest_params,
         "largest": None if found.largest is None else str(found.largest),
         "largest_params": found.largest_params,
+        "guided": found.guided,
         "falls_short": found.falls_short,
         "beyond": found.beyond,
         "histogram": [

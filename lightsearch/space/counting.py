@@ -10,7 +10,7 @@ from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.decoding import decode, replay
 from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
-from lightsearch.formatting import caps_text
+from lightsearch.formatting import caps_text, format_large
 from lightsearch.network.cost import Budget
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.estimating import draw_weighted, estimate_total, scale_share
@@ -48,6 +48,8 @@ class Survey:
       record. If `designs` is an estimate, it is the smallest design drawn.
     - `largest`, `largest_params`: the design with the most parameters of those within the budget,
       or of those drawn if `within` is an estimate; None if no draw was within.
+    - `guided`: whether no uniform draw was within the budget, so that a search's draws are guided
+      there (`Sampler`). Then `interval` says more than `within`, which is 1.
     - `assignments`: the number of assignments, valid or not; None if there are too many to count.
     """
 
@@ -64,6 +66,7 @@ class Survey:
     decisions: tuple[tuple[str, int], ...]
     largest: Design | None
     largest_params: int | None
+    guided: bool
     assignments: int | None
     budget: Budget
 
@@ -76,6 +79,13 @@ class Survey:
             and self.largest_params is not None
             and self.largest_params < SHORT * cap
         )
+
+    def describe_within(self) -> str:
+        """Return the number of designs within the budget for people, or its interval if guided."""
+        if self.guided and self.interval is not None:
+            low, high = (format_large(count) for count in self.interval)
+            return f"{low} to {high} (draws are guided)"
+        return format_large(self.within)
 
     def explain_shortfall(self) -> str:
         """Say that the space falls short of the cap on parameters, and what helps; else ""."""
@@ -166,6 +176,7 @@ def survey(
         decisions=tuple(record.items()),
         largest=inside.largest,
         largest_params=inside.largest_params,
+        guided=inside.largest is None,
         assignments=assignments,
         budget=caps,
     )
@@ -211,8 +222,9 @@ def _count_within(sampler: Sampler, draws: int, generator: random.Random) -> _Wi
     within, (low, high) = scale_share(total, len(hits), draws)
     method = f"within: Wilson's 95% interval from {draws} uniform draws"
     if not hits:
-        hits, within, low = [sampler.find(generator)], 1, 1
+        sampler.find(generator)  # raises `BudgetError` if that fails too
         method += ": none of them is within, a guided draw is"
+        return _Within(1, (1, high), method, None, None)
     return _Within(within, (low, high), method, *_find_largest_draw(hits))
 
 
@@ -253,6 +265,9 @@ def _estimate(
     designs, designs_interval = estimate_total(drawn, draws, assignments)
     inside = [one for one in drawn if one.inside]
     within, interval = estimate_total(inside, draws, assignments)
+    if not inside:
+        sampler.find(generator)  # raises `BudgetError` if a guided draw fails, too
+        within, interval = 1, (1, max(1, interval[1]))
     counts: dict[int, int] = {}
     for one in drawn:
         counts[one.params] = counts.get(one.params, 0) + one.weight
@@ -274,6 +289,7 @@ def _estimate(
         smallest.record,
         largest.design if largest else None,
         largest.params if largest else None,
+        largest is None,
         assignments,
         sampler.budget,
     )

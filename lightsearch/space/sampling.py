@@ -38,6 +38,9 @@ TRIES = 1000
 
 If one candidate in a hundred is within the budget, one draw in 23,000 is guided."""
 
+FEW = 50
+"""The candidates of a guided draw, if a probe of `TRIES` candidates was in vain."""
+
 
 @functools.lru_cache(maxsize=4)
 def try_graph(space: Space, shape: Shape, classes: int | None, limit: int) -> Graph | None:
@@ -166,26 +169,44 @@ class Sampler:
     def find(self, generator: random.Random) -> Draw:
         """Draw one design as `draw` does. Return it with its cost if that had to be checked."""
         rejected: list[Draw] = []
-        for _ in range(self.tries):
+        while len(rejected) < self.tries:
             draw = self.draw_candidate(generator)
             if draw.design is not None and not draw.reason:
                 return draw
             rejected.append(draw)
+            if len(rejected) == FEW and self._hopeless:
+                break
+        starts = [draw for draw in rejected if draw.cost is not None]
+        if len(rejected) < self.tries:
+            rejected += self._hopeless
+            starts = starts or [draw for draw in rejected if draw.cost is not None]
         end = f"for example {rejected[0].reason}"
-        costly = [draw for draw in rejected if draw.cost is not None]
-        if costly:
+        if starts:
             guide = Guide(self.judge, self.budget, self.least)
-            nearest = guide.lead(costly, generator)
+            nearest = guide.lead(starts, generator)
             if not nearest.reason:
                 return nearest
             end = f"the nearest that was found is {guide.explain(nearest)}"
         reasons = Counter(draw.reason if draw.cost else "do not fit" for draw in rejected)
         raise BudgetError(
-            f"a design must have {self._describe_bounds()}, but none of {self.tries} random ones "
-            "does: "
+            f"a design must have {self._describe_bounds()}, but none of {len(rejected)} random "
+            "ones does: "
             + ", ".join(f"{count} {_describe_reason(label)}" for label, count in reasons.items())
             + f"; {end}"
         )
+
+    @functools.cached_property
+    def _hopeless(self) -> list[Draw]:
+        """The draws of a probe of `tries` candidates, if all are rejected, or else an empty list.
+
+        The seed is fixed, so that a draw depends on its generator, not on the draws before it.
+        """
+        generator, probe = random.Random(0), list[Draw]()
+        while len(probe) < self.tries:
+            probe.append(self.draw_candidate(generator))
+            if not probe[-1].reason:
+                return []
+        return probe
 
     def _describe_bounds(self) -> str:
         caps = caps_text(self.budget)

@@ -224,6 +224,15 @@ def test_the_plan_says_if_the_space_falls_short_of_the_cap(played) -> None:
     assert any("less than half of the 9,000 allowed" in line for line in lines)
 
 
+def test_the_plan_says_if_draws_are_guided(played) -> None:
+    question, _ = played
+    rare = dataclasses.replace(question.survey, guided=True, interval=(1, 7000), within=1)
+    text = "\n".join(
+        plan_lines(_status(dataclasses.replace(question, survey=rare), _planned(question)))
+    )
+    assert "designs, 1 to 7,000 (draws are guided) within the budget" in text
+
+
 def test_a_continued_study_starts_with_what_it_has(played) -> None:
     question, events = played
     text = "\n".join(_lines(list(run(question)), question))

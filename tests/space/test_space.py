@@ -43,6 +43,7 @@ from lightsearch.errors import ArgumentError, BudgetError, DesignError
 from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.lowering import lower_all, register_cost
 from lightsearch.network.operations import Local
+from lightsearch.notation.parser import parse
 from lightsearch.space import Sampler, numbering, survey
 from lightsearch.space.default import default_space
 from lightsearch.space.estimating import wilson
@@ -557,8 +558,10 @@ def test_a_survey_says_if_only_a_guided_draw_is_within() -> None:
     assert not result.exact and result.within >= 1 and result.interval is not None
     assert 1 <= result.interval[0] < result.interval[1]
     assert "500 uniform draws: none of them is within, a guided draw is" in result.method
+    assert result.guided and result.largest is None and not result.falls_short
+    assert result.describe_within() == f"1 to {result.interval[1]:,} (draws are guided)"
     with pytest.raises(
-        BudgetError, match=r"none of 1000 random ones does.*with [4-6]\d\d,\d{3} M"
+        BudgetError, match=r"none of 1050 random ones does.*with [4-6]\d\d,\d{3} M"
     ):
         survey(space, shape, 10, Budget(8000, macs=400_000), draws=500)
 
@@ -658,6 +661,16 @@ def test_nothing_found_in_too_large_a_space() -> None:
     space = seq([conv(oneof(8, 16))] * 3, conv(8, kernel=31, padding=0), gap(), linear(10))
     with pytest.raises(DesignError, match="none of 20 random ones does: for example, `kernel`"):
         survey(space, limit=1, draws=20)
+
+
+def test_draws_without_tables_are_guided_too() -> None:
+    least = min(price.macs for price in medium_costs())
+    result = survey(medium(), budget=Budget(macs=least), limit=2, draws=20)
+    assert result.guided and result.assignments is None and result.within == 1
+    sampler = Sampler(medium(), budget=Budget(macs=least), limit=2, tries=100)
+    designs = {str(sampler.draw(random.Random(seed))[1]) for seed in range(6)}
+    assert 1 < len(designs)  # act and order make no difference
+    assert {cost(parse(design)).macs for design in designs} == {least}
 
 
 def test_wilson_interval() -> None:
