@@ -48,7 +48,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "notation": ({"errors", "design"}, set()),
     "network": ({"errors", "checks", "shapes", "design"}, {"torchinfo"}),
     "formatting": ({"network"}, set()),
-    "space": ({"errors", "checks", "shapes", "design", "network"}, set()),
+    "space": ({"errors", "checks", "shapes", "design", "network", "formatting"}, set()),
     "zoo": ({"errors", "shapes", "design", "notation"}, set()),
     "data": ({"errors", "randomness", "checks", "shapes"}, {"torchvision", "sklearn"}),
     "engines": ({"errors", "randomness", "shapes", "design", "network", "data"}, set()),

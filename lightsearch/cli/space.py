@@ -66,7 +66,8 @@ def space(
 ) -> None:
     """Count the designs of a space, and those within the budget.
 
-    NOTATION is a space's, or @FILE; without it, the default space of the data set is looked at.
+    NOTATION is a space's, or @FILE; without it, the default space for the data set and the budget
+    is looked at.
 
     \b
     lightsearch space
@@ -81,11 +82,11 @@ def space(
     if as_notation and as_json:
         raise click.UsageError("--notation and --json must not be given together")
     sizes, labels = images_of(dataset, shape, classes)
-    search_space = default_space(sizes, labels) if text is None else parse(text)
+    caps = budget_of(budget, budget_macs, budget_activation_bytes, budget_activation_bytes_int8)
+    search_space = default_space(sizes, labels, caps) if text is None else parse(text)
     if as_notation:
         click.echo(str(search_space))
         return
-    caps = budget_of(budget, budget_macs, budget_activation_bytes, budget_activation_bytes_int8)
     found = survey(search_space, sizes, labels, caps)
     if as_json:
         print_json(_as_json(search_space, found, bins))
@@ -100,16 +101,25 @@ def _show(space: Space, found: Survey, bins: int) -> None:
         f"designs   {about}{format_large(found.designs)}{_interval(found.designs_interval)}"
     )
     caps = caps_text(found.budget)
-    click.echo(
-        f"within    {about}{format_large(found.within)}{_interval(found.interval)}{_share(found)}"
-        + (f", of at most {caps}" if caps else "")
-    )
+    click.echo(f"within    {_within(found)}" + (f", of at most {caps}" if caps else ""))
     click.echo(f"smallest  {found.smallest_params:,} parameters: {found.smallest}")
+    if found.largest is not None:
+        drawn = "" if found.exact else ", of those drawn"
+        click.echo(f"largest   {found.largest_params:,} parameters{drawn}: {found.largest}")
+    if found.falls_short:
+        click.echo(f"note      {found.explain_shortfall()}")
     if not found.exact:
         click.echo(f"method    {found.method}")
     click.echo("\ndesigns by parameters")
     for line in _bars(found, bins):
         click.echo(line)
+
+
+def _within(found: Survey) -> str:
+    if found.guided:
+        return found.describe_within()
+    about = "" if found.exact else "about "
+    return f"{about}{found.describe_within()}{_interval(found.interval)}{_share(found)}"
 
 
 def _share(found: Survey) -> str:
@@ -158,6 +168,10 @@ def _as_json(space: Space, found: Survey, bins: int) -> dict[str, Any]:
         "interval": found.interval,
         "smallest": str(found.smallest),
         "smallest_params": found.smallest_params,
+        "largest": None if found.largest is None else str(found.largest),
+        "largest_params": found.largest_params,
+        "guided": found.guided,
+        "falls_short": found.falls_short,
         "beyond": found.beyond,
         "histogram": [
             {"from": low, "to": high, "designs": count}

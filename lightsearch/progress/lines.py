@@ -43,13 +43,16 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     )
     epochs = plural(plan.epochs, "epoch")
     precision = question.identity.precision
+    survey = question.survey
+    within = survey.describe_within() if survey.guided else format_large(plan.within)
+    shortfall = survey.explain_shortfall()
     exactness = "" if precision == "float32" else f" in {precision}"
     return (
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
         f"{epochs}.",
-        f"  space     {about}{format_large(plan.designs)} designs, "
-        f"{format_large(plan.within)} within the budget",
+        f"  space     {about}{format_large(plan.designs)} designs, {within} within the budget",
+        *([f"  note      {shortfall}"] if shortfall else []),
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
         f"{plan.workers} at a time, engine {question.identity.engine}{exactness}{before}",
         f"  time      {_time_line(status)}",

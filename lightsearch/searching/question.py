@@ -145,10 +145,10 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
 
 
 def choose_space(settings: Settings, data: DataSet) -> Space:
-    """The space as a value: by default one for images such as these."""
+    """The space as a value: by default one for images such as these, and for this budget."""
     given = settings.space
     space = (
-        default_space(data.shape, data.classes)
+        default_space(data.shape, data.classes, settings.caps)
         if given is None
         else parse(given)
         if isinstance(given, str)

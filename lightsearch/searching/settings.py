@@ -92,7 +92,7 @@ class Settings:
         identity(
             "What designs are drawn from, in notation.",
             "Or a space as a value.",
-            none="the default space of the images: `lightsearch space` shows it",
+            none="the default space for the images and the budget: `lightsearch space` shows it",
         ),
     ] = None
     recipe: Annotated[

@@ -5,27 +5,33 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from fractions import Fraction
 
 from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.decoding import decode, replay
 from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
-from lightsearch.network.cost import Budget, Cost
+from lightsearch.formatting import caps_text, format_large
+from lightsearch.network.cost import Budget
 from lightsearch.shapes import Shape, check_shape
+from lightsearch.space.estimating import draw_weighted, estimate_total, scale_share
 from lightsearch.space.graph import Graph
+from lightsearch.space.guiding import Draw, Guide
+from lightsearch.space.numbering import find_largest, smallest_assignment
 from lightsearch.space.polynomials import count_by_params, is_affordable
 from lightsearch.space.sampling import (
     LIMIT,
     Sampler,
     check_feasible,
     explain_misfit,
-    smallest_assignment,
     try_graph,
     try_structure,
 )
 
-_Z = 1.959963984540054  # of a two-sided 95% interval
+SHORT = 0.5
+"""The share of the cap on parameters below which a space is said to fall short of it.
+
+On MNIST at 8,000 parameters none of six designs with less than half of them reached 99.4, and 12
+of 22 with more did (docs/benchmarks/search.md): there a larger space is what helps most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,10 @@ class Survey:
     - `beyond`: the number of designs with more parameters than `counts` shows.
     - `smallest`, `smallest_params`, `decisions`: the design with the fewest parameters, and its
       record. If `designs` is an estimate, it is the smallest design drawn.
+    - `largest`, `largest_params`: the design with the most parameters of those within the budget,
+      or of those drawn if `within` is an estimate; None if no draw was within.
+    - `guided`: whether no uniform draw was within the budget, so that a search's draws are guided
+      there (`Sampler`). Then `interval` says more than `within`, which is 1.
     - `assignments`: the number of assignments, valid or not; None if there are too many to count.
     """
 
@@ -54,8 +64,41 @@ class Survey:
     smallest: Design
     smallest_params: int
     decisions: tuple[tuple[str, int], ...]
+    largest: Design | None
+    largest_params: int | None
+    guided: bool
     assignments: int | None
     budget: Budget
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether the largest design within the budget has less than half of the parameters."""
+        cap = self.budget.params
+        return (
+            cap is not None
+            and self.largest_params is not None
+            and self.largest_params < SHORT * cap
+        )
+
+    def describe_within(self) -> str:
+        """Return the number of designs within the budget for people, or its interval if guided."""
+        if self.guided and self.interval is not None:
+            low, high = (format_large(count) for count in self.interval)
+            return f"{low} to {high} (draws are guided)"
+        return format_large(self.within)
+
+    def explain_shortfall(self) -> str:
+        """Say that the space falls short of the cap on parameters, and what helps; else ""."""
+        if not self.falls_short:
+            return ""
+        drawn = "" if self.exact else "drawn "
+        caps = self.budget.macs or self.budget.activation_bytes
+        helps = ", or looser caps on MACs and activations," if caps else ""
+        return (
+            f"the largest design {drawn}within the budget has {self.largest_params:,} parameters, "
+            f"less than half of the {self.budget.params:,} allowed: a space with wider or more "
+            f"layers{helps} would use them"
+        )
 
     def histogram(self, bins: int = 20) -> tuple[tuple[int, int, int], ...]:
         """Return (fewest parameters, most parameters, designs) of `bins` equally wide classes.
@@ -123,23 +166,24 @@ def survey(
 def _count(
     graph: Graph, sampler: Sampler, assignments: int | None, draws: int, generator: random.Random
 ) -> Survey:
-    within, interval = _count_within(sampler, draws, generator)
+    inside = _count_within(sampler, draws, generator)
     counts = count_by_params(graph, _find_affordable_cap(graph))
     record = smallest_assignment(graph)
     return Survey(
         designs=graph.total,
-        within=within,
-        exact=interval is None,
-        method="exact"
-        if interval is None
-        else f"within: Wilson's 95% interval from {draws} uniform draws",
+        within=inside.count,
+        exact=inside.interval is None,
+        method=inside.method,
         designs_interval=None,
-        interval=interval,
+        interval=inside.interval,
         counts=tuple(counts),
         beyond=graph.total - sum(count for _, count in counts),
         smallest=decode(sampler.space, replay(record)),
         smallest_params=graph.low[graph.start],
         decisions=tuple(record.items()),
+        largest=inside.largest,
+        largest_params=inside.largest_params,
+        guided=inside.largest is None,
         assignments=assignments,
         budget=sampler.budget,
     )
@@ -156,66 +200,59 @@ def _find_affordable_cap(graph: Graph) -> int:
     return low
 
 
-def _count_within(
-    sampler: Sampler, draws: int, generator: random.Random
-) -> tuple[int, tuple[int, int] | None]:
-    """Return the number of designs within the budget, and an interval if it is an estimate."""
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """The number of designs within the budget, its interval, how it is known, and the largest."""
+
+    count: int
+    interval: tuple[int, int] | None
+    method: str
+    largest: Design | None
+    largest_params: int | None
+
+
+def _count_within(sampler: Sampler, draws: int, generator: random.Random) -> _Within:
+    """Count the designs within the budget, or estimate their number.
+
+    Raises `BudgetError` if no draw is within the budget, not even a guided one.
+    """
     total = sampler.total
-    assert total is not None
+    assert total is not None and sampler.numbering is not None
     if not sampler.checked:
-        return total, None
+        record, params = find_largest(sampler.numbering)
+        return _Within(total, None, "exact", decode(sampler.space, replay(record)), params)
     if total <= draws:
-        return _check_all(sampler, total), None
-    hits = sum(not sampler.draw_candidate(generator).reason for _ in range(draws))
-    return _scale_share(total, hits, draws)
-
-
-def _check_all(sampler: Sampler, total: int) -> int:
-    """Return the number of designs within the budget, by checking all `total` of them."""
-    candidates = [sampler.get_candidate(number) for number in range(total)]
-    hits = sum(not candidate.reason for candidate in candidates)
+        hits = _check_all(sampler, total)
+        return _Within(len(hits), None, "exact", *_find_largest_draw(hits))
+    candidates = (sampler.draw_candidate(generator) for _ in range(draws))
+    hits = [draw for draw in candidates if not draw.reason]
+    within, (low, high) = scale_share(total, len(hits), draws)
+    method = f"within: Wilson's 95% interval from {draws} uniform draws"
     if not hits:
-        nearest = min(candidates, key=lambda one: _excess(one.cost, sampler.budget))
+        sampler.find(generator)  # raises `BudgetError` if that fails too
+        method += ": none of them is within, a guided draw is"
+        return _Within(1, (1, high), method, None, None)
+    return _Within(within, (low, high), method, *_find_largest_draw(hits))
+
+
+def _find_largest_draw(hits: list[Draw]) -> tuple[Design | None, int]:
+    """Return the design with the most parameters, and its parameters."""
+    params = [draw.cost.params if draw.cost else 0 for draw in hits]
+    return hits[params.index(max(params))].design, max(params)
+
+
+def _check_all(sampler: Sampler, total: int) -> list[Draw]:
+    """Return the candidates within the budget, of all `total`."""
+    candidates = [sampler.get_candidate(number) for number in range(total)]
+    hits = [candidate for candidate in candidates if not candidate.reason]
+    if not hits:
+        guide = Guide(sampler.judge, sampler.budget, sampler.least)
+        nearest = min(candidates, key=guide.measure_distance)
         raise BudgetError(
-            f"no design of this space is within {sampler.budget!r}: the nearest is "
-            f"`{nearest.design}` with "
-            f"{nearest.reason}={getattr(nearest.cost, nearest.reason)}"
+            f"no design of this space has at most {caps_text(sampler.budget)}: the nearest is "
+            f"{guide.explain(nearest)}"
         )
     return hits
-
-
-def _excess(price: Cost | None, budget: Budget) -> float:
-    """Return the largest ratio of a cost to its cap."""
-    caps = {name: getattr(budget, name) for name in ("params", "macs", "activation_bytes")}
-    return max(float(getattr(price, name) / cap) for name, cap in caps.items() if cap is not None)
-
-
-def wilson(hits: int, draws: int) -> tuple[float, float]:
-    """Return the 95% interval of a share from `hits` of `draws` (Wilson 1927)."""
-    share, bend = hits / draws, _Z**2 / draws
-    middle = (share + bend / 2) / (1 + bend)
-    half = _Z / (1 + bend) * math.sqrt(share * (1 - share) / draws + bend / (4 * draws))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _scale_share(total: int, hits: int, draws: int) -> tuple[int, tuple[int, int]]:
-    """Return a share of `total`, and its interval. The total may be too large for a float."""
-    low, high = wilson(hits, draws)
-    return total * hits // draws, (int(total * Fraction(low)), math.ceil(total * Fraction(high)))
-
-
-# Spaces that are too large for a graph ----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _WeightedDesign:
-    """A valid design from a draw, and the number of assignments that it stands for."""
-
-    weight: int
-    params: int
-    inside: bool
-    design: Design
-    record: tuple[tuple[str, int], ...]
 
 
 def _estimate(
@@ -224,7 +261,7 @@ def _estimate(
     drawn = [
         one
         for _ in range(draws)
-        if (one := _draw_one(sampler, assignments, generator)) is not None
+        if (one := draw_weighted(sampler, assignments, generator)) is not None
     ]
     if not drawn:
         raise DesignError(
@@ -232,12 +269,17 @@ def _estimate(
             f"ones does: for example, "
             f"{explain_misfit(sampler.space, sampler.shape, sampler.classes)}"
         )
-    designs, designs_interval = _estimate_total(drawn, draws, assignments)
-    within, interval = _estimate_total([one for one in drawn if one.inside], draws, assignments)
+    designs, designs_interval = estimate_total(drawn, draws, assignments)
+    inside = [one for one in drawn if one.inside]
+    within, interval = estimate_total(inside, draws, assignments)
+    if not inside:
+        sampler.find(generator)  # raises `BudgetError` if a guided draw fails, too
+        within, interval = 1, (1, max(1, interval[1]))
     counts: dict[int, int] = {}
     for one in drawn:
         counts[one.params] = counts.get(one.params, 0) + one.weight
     smallest = min(drawn, key=lambda one: one.params)
+    largest = max(inside, key=lambda one: one.params, default=None)
     method = "Knuth's estimator with normal" if assignments is None else "Wilson's"
     kind = "random" if assignments is None else "uniform"
     return Survey(
@@ -252,40 +294,9 @@ def _estimate(
         smallest.design,
         smallest.params,
         smallest.record,
+        largest.design if largest else None,
+        largest.params if largest else None,
+        largest is None,
         assignments,
         sampler.budget,
     )
-
-
-def _draw_one(
-    sampler: Sampler, assignments: int | None, generator: random.Random
-) -> _WeightedDesign | None:
-    sizes: list[int] = []
-
-    def choose_and_count(path: str, options: tuple[object, ...]) -> int:
-        sizes.append(len(options))
-        return generator.randrange(len(options))
-
-    draw = (
-        sampler.draw_candidate(generator)
-        if assignments is not None
-        else sampler.judge(choose_and_count)
-    )
-    if draw.design is None or draw.cost is None:
-        return None
-    weight = math.prod(sizes) if assignments is None else assignments
-    return _WeightedDesign(
-        weight, draw.cost.params, not draw.reason, draw.design, tuple(draw.decisions.items())
-    )
-
-
-def _estimate_total(
-    drawn: list[_WeightedDesign], draws: int, assignments: int | None
-) -> tuple[int, tuple[int, int]]:
-    if assignments is not None:
-        return _scale_share(assignments, len(drawn), draws)
-    weights = [one.weight for one in drawn]
-    mean = sum(weights) // draws
-    spread = draws * sum(weight**2 for weight in weights) - sum(weights) ** 2
-    half = math.isqrt(int(Fraction(_Z**2) * spread) // draws**3)
-    return mean, (max(0, mean - half), mean + half)

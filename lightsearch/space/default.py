@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import bisect
+from dataclasses import dataclass
 from typing import Any
 
-from lightsearch.checks import check_integer
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.layers import conv, gap, gate, linear, maxpool, residual, separable
 from lightsearch.design.parts import Space, maybe, oneof, seq
+from lightsearch.network.cost import Budget, cost
 from lightsearch.shapes import Shape, check_shape
 
 STEM = (8, 10, 12, 16)
 WIDTHS = (8, 10, 12, 16, 20, 24, 32, 40)
 PLAIN = (8, 10, 12, 14, 16, 20)  # a 3x3 convolution costs nine times a 1x1 one
+ADDED = (8, 12, 16)
 SMALL = 40  # pixels; larger images get more than one pooling
+_HALVES = range(2, 200)  # of the widths: up to 99 times as wide, for 100 million parameters
+LEAST = 4  # pixels that a further stage must have left
+REACH = (
+    2.4  # times the cap, so that the space for 10,000 on MNIST is still the one that was measured
+)
 
 
-def default_space(shape: Shape = (1, 28, 28), classes: int = 10) -> Space:
+def default_space(
+    shape: Shape = (1, 28, 28), classes: int = 10, budget: Budget | None = None
+) -> Space:
     """Make a space of small CNNs for images of `shape` (channels, height, width).
 
-    >>> from lightsearch import default_space, survey
+    >>> from lightsearch import Budget, default_space, survey
     >>> survey(default_space(), (1, 28, 28), 10).smallest_params < 1000
+    True
+    >>> default_space(budget=Budget(params=8000)) == default_space()
     True
 
     A design has a stem, one or two blocks at full resolution, a pooling, two to five blocks, an
@@ -27,32 +40,75 @@ def default_space(shape: Shape = (1, 28, 28), classes: int = 10) -> Space:
     3x3 one (the source documents' stacks), a 1x1 transition, or a residual addition with
     projection (document 004). Batch norm and ReLU come in one of the two orders throughout.
     Images of more than 40 pixels get one more pooling after the stem for each halving they need.
+
+    The space grows with the cap on parameters, so that the cap binds. All widths are multiplied by
+    the first of 1, 1.5, 2, 2.5, ... with which the widest chain of plain 3x3 convolutions has at
+    least 2.4 times the cap. Twice as wide, a third stage follows (a pooling, one or two blocks),
+    and four times as wide a fourth, as far as the last stage keeps 4 pixels.
     """
     check_shape(shape)
     check_integer("classes", classes, 1, 10**6)
-    order = oneof("norm-act", "act-norm", name="order")
-    extra, side = 0, max(shape[1:])
-    while side > SMALL:
-        extra, side = extra + 1, side // 2
-    return seq(
-        conv(oneof(*STEM), padding=oneof("same", 0), order=order),
-        [maxpool()] * extra,
-        _block(order),
-        maybe(_block(order)),
-        maxpool(),
-        _block(order),
-        _block(order),
-        [maybe(_block(order)) for _ in range(3)],
-        maybe(gate()),
-        gap(),
-        linear(classes),
-    )
+    check_kind("budget", budget, Budget | None, "a Budget")
+    cap = budget.params if budget and budget.params else 1
+    plans = [_Plan(shape, classes, halves) for halves in _HALVES]
+    wide = bisect.bisect_left(plans, REACH * cap, hi=len(plans) - 1, key=_Plan.count_widest)
+    return plans[wide].make_space()
 
 
-def _block(order: Any) -> Any:
-    return oneof(
-        separable(oneof(*WIDTHS), order=order),
-        conv(oneof(*PLAIN), padding=oneof("same", 0), order=order),
-        conv(oneof(*PLAIN[:4]), kernel=1, order=order),
-        residual([conv(oneof(8, 12, 16), order=order)], shortcut="project"),
-    )
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A default space before it is made. Its widths are `halves` halves of the constants."""
+
+    shape: Shape
+    classes: int
+    halves: int = 2
+
+    def scale(self, widths: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(width * self.halves // 2 for width in widths)  # all widths are even
+
+    def count_pools(self) -> int:
+        """Return the number of poolings after the stem."""
+        count, side = 0, max(self.shape[1:])
+        while side > SMALL:
+            count, side = count + 1, side // 2
+        return count
+
+    def count_stages(self) -> int:
+        """Return the number of stages after the second."""
+        side = min(self.shape[1:]) >> (self.count_pools() + 1)
+        wanted = (self.halves >= 4) + (self.halves >= 8)
+        return sum(side >> stage >= LEAST for stage in range(1, wanted + 1))
+
+    def make_space(self) -> Space:
+        order = oneof("norm-act", "act-norm", name="order")
+        block = self._make_block(order)
+        return seq(
+            conv(oneof(*self.scale(STEM)), padding=oneof("same", 0), order=order),
+            [maxpool()] * self.count_pools(),
+            block,
+            maybe(block),
+            maxpool(),
+            block,
+            block,
+            [maybe(block) for _ in range(3)],
+            [seq(maxpool(), block, maybe(block))] * self.count_stages(),
+            maybe(gate()),
+            gap(),
+            linear(self.classes),
+        )
+
+    def count_widest(self) -> int:
+        """Return the parameters of the widest plain convolutions at each place of the space."""
+        wide = conv(max(self.scale(PLAIN)))
+        stem, blocks = conv(max(self.scale(STEM))), 7 + 2 * self.count_stages()
+        chain = seq(stem, [wide] * blocks, gap(), linear(self.classes))
+        return cost(chain, self.shape, self.classes).params
+
+    def _make_block(self, order: Any) -> Any:
+        plain = self.scale(PLAIN)
+        return oneof(
+            separable(oneof(*self.scale(WIDTHS)), order=order),
+            conv(oneof(*plain), padding=oneof("same", 0), order=order),
+            conv(oneof(*plain[:4]), kernel=1, order=order),
+            residual([conv(oneof(*self.scale(ADDED)), order=order)], shortcut="project"),
+        )

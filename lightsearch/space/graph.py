@@ -43,7 +43,7 @@ class Edge:
             yield (key if key[:1].isalpha() else path + key), option
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # by identity, so that tables can be kept
 class Graph:
     """The nodes of a graph, their edges and their classes. Node 0 is the start, class 0 the end.
 

@@ -7,6 +7,7 @@ addition, and a product with x^p is one shift. This is exact, and as fast as the
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from lightsearch.space.graph import Graph
@@ -53,7 +54,7 @@ def is_affordable(graph: Graph, cap: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CountTables:
-    """For each class and each r, how many paths to the end have at most r parameters."""
+    """For each class and each r, how many paths to the end have at most r units of parameters."""
 
     rows: list[bytes]
     size: int
@@ -65,22 +66,43 @@ class CountTables:
         return int.from_bytes(self.rows[number][start : start + self.size], "little")
 
 
-def tabulate(graph: Graph, cap: int) -> CountTables | None:
-    """Return the tables for paths of at most `cap` parameters, or None if they are too large."""
-    size, room = coefficient_size(graph), [-1] * len(graph.steps)
-    room[graph.start] = cap
-    for number in range(graph.start, 0, -1):
-        for to, params, _ in graph.steps[number]:
-            room[to] = max(room[to], room[number] - params)
+def round_params(params: int, unit: int) -> int:
+    """Return parameters in units, rounded to the nearest."""
+    return (params + unit // 2) // unit
+
+
+def tabulate(graph: Graph, cap: int, unit: int = 1) -> CountTables | None:
+    """Return the tables for paths of at most `cap` units, or None if they are too large.
+
+    A unit is `unit` parameters, and each step's parameters are rounded to units.
+    """
+    size, room = coefficient_size(graph), _find_rooms(graph, cap, unit)
     work = sum(size * (room[to] + 1) for steps in graph.steps for to, _, _ in steps)
     if work > WORK or sum(size * (r + 1) for r in room) > MEMORY:
         return None
+    return _make_tables(graph, cap, unit)
+
+
+def _find_rooms(graph: Graph, cap: int, unit: int) -> list[int]:
+    """Return for each class the most units that may be left when it is reached, or -1."""
+    room = [-1] * len(graph.steps)
+    room[graph.start] = max(-1, cap)
+    for number in range(graph.start, 0, -1):
+        for to, params, _ in graph.steps[number]:
+            room[to] = max(room[to], room[number] - round_params(params, unit))
+    return room
+
+
+@functools.lru_cache(maxsize=1)  # a search surveys its space, and draws from it twice over
+def _make_tables(graph: Graph, cap: int, unit: int) -> CountTables:
+    size, room = coefficient_size(graph), _find_rooms(graph, cap, unit)
     rows = [_ones(room[0] + 1, size)]
     for number in range(1, len(graph.steps)):
         row = 0
         for to, params, count in graph.steps[number]:
-            if params <= room[number]:
-                row += _shift(rows[to], params, count, size)
+            shift = round_params(params, unit)
+            if shift <= room[number]:
+                row += _shift(rows[to], shift, count, size)
         rows.append(_truncate(row, room[number] + 1, size))
     return CountTables(
         [row.to_bytes(size * (r + 1), "little") for row, r in zip(rows, room, strict=True)], size

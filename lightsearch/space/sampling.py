@@ -9,21 +9,37 @@ from __future__ import annotations
 
 import functools
 import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from lightsearch.checks import check_integer
 from lightsearch.design.decoding import chooser, decode, record_decisions, replay
 from lightsearch.design.parts import Design, Space
 from lightsearch.errors import ArgumentError, BudgetError, DesignError
-from lightsearch.network.cost import Budget, Cost, cost
+from lightsearch.formatting import caps_text
+from lightsearch.network.cost import Budget, cost
 from lightsearch.shapes import Shape
 from lightsearch.space.graph import Graph, build_graph
-from lightsearch.space.polynomials import tabulate
+from lightsearch.space.guiding import Draw, Guide
+from lightsearch.space.numbering import (
+    Numbering,
+    find_largest,
+    number_assignments,
+    smallest_assignment,
+)
 from lightsearch.space.program import compile_space
 from lightsearch.space.transitions import TooLargeError
 
 LIMIT = 300_000
 """The most edges of a graph by default: about 10 seconds, half a GB (measured)."""
+
+TRIES = 1000
+"""The most candidates that are rejected before a draw is guided: about 0.3 seconds (measured).
+
+If one candidate in a hundred is within the budget, one draw in 23,000 is guided."""
+
+FEW = 50
+"""The candidates of a guided draw, if a probe of `TRIES` candidates was in vain."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -44,76 +60,6 @@ def try_structure(space: Space, limit: int) -> Graph | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Numbering:
-    """Numbers the assignments from 0 to `total - 1`: the paths of a graph within its room.
-
-    `count(class, room)` returns the number of paths of a class to the end within `room`
-    parameters.
-    """
-
-    graph: Graph
-    count: Callable[[int, int], int]
-    room: int
-
-    @property
-    def total(self) -> int:
-        return self.count(self.graph.start, self.room) if self.graph.start >= 0 else 0
-
-    def decisions(self, number: int) -> dict[str, int]:
-        """Return assignment `number`."""
-        graph, count, room, node = self.graph, self.count, self.room, 0
-        record: dict[str, int] = {}
-        while graph.edges[node]:
-            for edge in graph.edges[node]:
-                each = count(graph.classes[edge.target], room - edge.params)
-                if number < each * edge.count:
-                    break
-                number -= each * edge.count
-            way, number = divmod(number, each)
-            record.update(edge.decisions(graph.paths[node], way))
-            node, room = edge.target, room - edge.params
-        return record
-
-
-def number_assignments(graph: Graph, params: int | None) -> tuple[Numbering, bool]:
-    """Return the assignments within `params` and True.
-
-    If their tables would be too large, return all assignments and False.
-    """
-    if params is None or graph.start < 0 or params >= graph.high[graph.start]:
-        return Numbering(graph, lambda number, room: graph.totals[number], 0), True
-    tables = tabulate(graph, params)
-    if tables is None:
-        return Numbering(graph, lambda number, room: graph.totals[number], 0), False
-    return Numbering(graph, tables.count, params), True
-
-
-def smallest_assignment(graph: Graph) -> dict[str, int]:
-    """Return the first assignment with the fewest parameters."""
-    node = 0
-    record: dict[str, int] = {}
-    while graph.edges[node]:
-        edge = min(graph.edges[node], key=lambda e: e.params + graph.low[graph.classes[e.target]])
-        record.update(edge.decisions(graph.paths[node], 0))
-        node = edge.target
-    return record
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """A draw before rejection: its record, design and cost, and the reason to reject it.
-
-    `reason` is "" for none, the name of the cap that the design exceeds, or why it does not fit.
-    `cost` is None if nothing had to be checked, or if the design does not fit.
-    """
-
-    decisions: dict[str, int]
-    design: Design | None
-    cost: Cost | None
-    reason: str
-
-
 class Sampler:
     """Draws designs of a space that are within a budget, all with the same probability.
 
@@ -128,14 +74,29 @@ class Sampler:
     >>> sorted({str(sampler.draw(random.Random(n))[1]) for n in range(20)})
     ['conv(16) gap linear(10)', 'conv(8) gap linear(10)']
 
+    With `least`, all have at least that many parameters, and those near the cap can be had alone:
+
+    >>> near = Sampler(space, budget=Budget(params=400), least=300)
+    >>> near.total, str(near.draw(random.Random(0))[1])
+    (1, 'conv(16) gap linear(10)')
+
     `total` is the number of assignments that it draws from. It rejects those that exceed another
-    cap of the budget, or that the tables do not exclude. `valid` and `within_params` say whether
-    the tables hold only designs that fit, and only designs within `budget.params`. If even the
-    structure of the space is too large for tables, `total` is None, and each decision is drawn
-    alone, which is not uniform.
+    cap of the budget, or that the tables do not exclude, so the draws stay uniform. `valid` and
+    `within_params` say whether the tables hold only designs that fit, and only designs with
+    `least` to `budget.params` parameters.
+
+    - Tables by parameters number just the assignments in between: count(cap) - count(least - 1).
+    - If those would be too large, they count in units of several parameters, and a few of the
+      draws, just outside, are rejected.
+    - If the graph of shapes is too large, every assignment of the space's structure is numbered,
+      and all that do not fit or have other parameters are rejected.
+    - If even the structure is too large, `total` is None, and each decision is drawn alone, which
+      is not uniform.
+    - If none of `tries` candidates in a row is within the budget, mutations lead the nearest of
+      them there (`lightsearch.space.guiding`), which is not uniform either.
 
     Raises `DesignError` if no design of the space is valid, and `BudgetError` if none is within
-    the budget.
+    the budget, or none of those has `least` parameters.
     """
 
     def __init__(
@@ -145,14 +106,22 @@ class Sampler:
         classes: int | None = 10,
         budget: Budget | None = None,
         *,
+        least: int = 0,
         limit: int = LIMIT,
-        tries: int = 10_000,
+        tries: int = TRIES,
     ) -> None:
         if tries < 1:
             raise ArgumentError(f"`tries` must be >= 1, but got tries={tries}")
         self.space, self.shape, self.classes, self.tries = space, shape, classes, tries
         self.budget = budget or Budget()
-        self._source, self.within_params = self._number_candidates(limit)
+        cap = self.budget.params
+        self.least = check_integer("least", least, 0, 10**12)
+        if cap is not None and least > cap:
+            raise ArgumentError(
+                f"`least` must be at most the cap on parameters, but got least={least} with "
+                f"{self.budget!r}"
+            )
+        self.numbering, self.within_params = self._number_candidates(limit)
         self.checked = not (
             self.valid
             and self.within_params
@@ -165,51 +134,97 @@ class Sampler:
         self.valid = graph is not None
         if graph is not None:
             check_feasible(graph, self.space, self.shape, self.classes, self.budget)
-            return number_assignments(graph, self.budget.params)
+            numbering, exact = number_assignments(graph, self.budget.params, self.least)
+            if not numbering.total:
+                raise BudgetError(self._explain_empty(graph))
+            return numbering, exact
         structure = try_structure(self.space, limit)
-        return (None if structure is None else number_assignments(structure, None)[0]), False
+        return (None if structure is None else number_assignments(structure)[0]), False
+
+    def _explain_empty(self, graph: Graph) -> str:
+        """Say that no design has `least` parameters, and name the nearest below."""
+        cap = graph.high[graph.start] if self.budget.params is None else self.budget.params
+        rule = f"at least {self.least}" if cap < self.least else f"{self.least} to {cap}"
+        message = f"no design of this space has {rule} parameters"
+        within, exact = number_assignments(graph, cap)
+        if not exact:
+            return message
+        record, params = find_largest(within)
+        return f"{message}: the largest is `{decode(self.space, replay(record))}` with {params}"
 
     @property
     def total(self) -> int | None:
-        return None if self._source is None else self._source.total
+        return None if self.numbering is None else self.numbering.total
 
     def draw(self, generator: random.Random) -> tuple[dict[str, int], Design]:
         """Draw one design. Return its record of decisions and the design.
 
-        Raises `BudgetError` if `tries` candidates in a row are not within the budget.
+        Raises `BudgetError` if `tries` candidates in a row are not within the budget, nor any
+        mutation of the nearest of them.
         """
-        reasons: dict[str, int] = {}
-        example = ""
-        for _ in range(self.tries):
+        draw = self.find(generator)
+        assert draw.design is not None
+        return draw.decisions, draw.design
+
+    def find(self, generator: random.Random) -> Draw:
+        """Draw one design as `draw` does. Return it with its cost if that had to be checked."""
+        rejected: list[Draw] = []
+        while len(rejected) < self.tries:
             draw = self.draw_candidate(generator)
             if draw.design is not None and not draw.reason:
-                return draw.decisions, draw.design
-            label = draw.reason if draw.cost is not None else "do not fit"
-            reasons[label] = reasons.get(label, 0) + 1
-            example = (
-                f"`{draw.design}` has {_format_cost(draw.cost)}"
-                if draw.cost is not None
-                else example or draw.reason
-            )
+                return draw
+            rejected.append(draw)
+            if len(rejected) == FEW and self._hopeless:
+                break
+        starts = [draw for draw in rejected if draw.cost is not None]
+        if len(rejected) < self.tries:
+            rejected += self._hopeless
+            starts = starts or [draw for draw in rejected if draw.cost is not None]
+        end = f"for example {rejected[0].reason}"
+        if starts:
+            guide = Guide(self.judge, self.budget, self.least)
+            nearest = guide.lead(starts, generator)
+            if not nearest.reason:
+                return nearest
+            end = f"the nearest that was found is {guide.explain(nearest)}"
+        reasons = Counter(draw.reason if draw.cost else "do not fit" for draw in rejected)
         raise BudgetError(
-            f"a design must be within {self.budget!r}, but none of {self.tries} random ones is: "
-            + ", ".join(
-                f"{count} {label}" if label == "do not fit" else f"{count} exceed {label}"
-                for label, count in reasons.items()
-            )
-            + f"; for example {example}"
+            f"a design must have {self._describe_bounds()}, but none of {len(rejected)} random "
+            "ones does: "
+            + ", ".join(f"{count} {_describe_reason(label)}" for label, count in reasons.items())
+            + f"; {end}"
         )
+
+    @functools.cached_property
+    def _hopeless(self) -> list[Draw]:
+        """The draws of a probe of `tries` candidates, if all are rejected, or else an empty list.
+
+        The seed is fixed, so that a draw depends on its generator, not on the draws before it.
+        """
+        generator, probe = random.Random(0), list[Draw]()
+        while len(probe) < self.tries:
+            probe.append(self.draw_candidate(generator))
+            if not probe[-1].reason:
+                return []
+        return probe
+
+    def _describe_bounds(self) -> str:
+        caps = caps_text(self.budget)
+        bounds = [f"at most {caps}"] if caps else []
+        if self.least:
+            bounds.append(f"at least {self.least:,} parameters")
+        return " and ".join(bounds) or "an output for each class"
 
     def draw_candidate(self, generator: random.Random) -> Draw:
         """Draw one candidate, which may have to be rejected."""
-        if self._source is None:
+        if self.numbering is None:
             return self.judge(chooser(generator))
-        return self.get_candidate(generator.randrange(self._source.total))
+        return self.get_candidate(generator.randrange(self.numbering.total))
 
     def get_candidate(self, number: int) -> Draw:
         """Return candidate `number` of `total`. Each candidate has one number."""
-        assert self._source is not None
-        return self.judge(replay(self._source.decisions(number)))
+        assert self.numbering is not None
+        return self.judge(replay(self.numbering.decisions(number)))
 
     def judge(self, choose: Callable[[str, tuple[object, ...]], int]) -> Draw:
         """Return the design that `choose` picks, with its cost and the reason to reject it."""
@@ -219,14 +234,16 @@ class Sampler:
             price = cost(design, self.shape, self.classes) if self.checked else None
         except DesignError as error:
             return Draw(record, None, None, str(error))
-        return Draw(record, design, price, (price and self.budget.exceeded(price)) or "")
+        reason = (price and self.budget.exceeded(price)) or ""
+        if price and not reason and price.params < self.least:
+            reason = "least"
+        return Draw(record, design, price, reason)
 
 
-def _format_cost(price: Cost) -> str:
-    return (
-        f"{price.params} parameters, {price.macs} MACs and {price.activation_bytes} bytes of "
-        "activations"
-    )
+def _describe_reason(label: str) -> str:
+    if label == "do not fit":
+        return label
+    return "have too few parameters" if label == "least" else f"exceed {label}"
 
 
 def check_feasible(

@@ -24,7 +24,7 @@ from click.testing import CliRunner, Result
 from safetensors.torch import load_file
 from tiny import RECIPE, SPACE
 
-from lightsearch import Budget, build, load_result, parse, zoo
+from lightsearch import Budget, build, default_space, load_result, parse, zoo
 from lightsearch.api import search
 from lightsearch.cli import main
 from lightsearch.cli import options as shared
@@ -540,11 +540,27 @@ def test_a_space_is_counted() -> None:
     assert (found["designs"], found["within"], found["exact"]) == (6, 3, True)
     assert (found["smallest"], found["smallest_params"]) == ("conv(8) maxpool gap linear(10)", 178)
     assert sum(b["designs"] for b in found["histogram"]) == 6
+    largest = "conv(8) maxpool conv(8) gap linear(10)", 770
+    assert (found["largest"], found["largest_params"], found["falls_short"]) == (*largest, False)
     text = _run(*line, "--bins", "4").stdout
     assert "within    3 (50.0%), of at most 800 parameters" in text
     bars = [entry for entry in text.splitlines() if " - " in entry]
     assert len(bars) == 4 and sum("< budget" in bar for bar in bars) == 1
     assert max(bar.count("#") for bar in bars) == 40
+    assert f"largest   {largest[1]:,} parameters: {largest[0]}" in text and "note " not in text
+    text = _run(*line[:2], "--budget", "8000").stdout
+    assert "note      the largest design within the budget has " in text
+    assert "less than half of the 8,000 allowed" in text
+
+
+def test_a_cap_out_of_reach_names_the_nearest_design_and_what_to_change() -> None:
+    line = ["space", "conv(8|12) maxpool conv(8|12)? gap linear(10)", "--budget-macs", "40000"]
+    error = _run(*line, code=2).stderr
+    assert "has at most 8,000 parameters and 40,000 MACs" in error
+    assert "the nearest is `conv(8) maxpool gap linear(10)` with 56,528 MACs" in error
+    assert "a stride of 2 or a pooling earlier" in error
+    line[2:] = ["--budget-activation-bytes-int8", "4000"]
+    assert "bytes of activations (7,840 in int8)" in _run(*line, code=2).stderr
 
 
 def test_the_default_space_follows_the_images_and_is_printed_to_be_edited() -> None:
@@ -555,6 +571,8 @@ def test_the_default_space_follows_the_images_and_is_printed_to_be_edited() -> N
     assert mnist != letters
     assert "linear(26)" in str(letters)
     assert "linear(7)" in _run("space", "--notation", "--classes", "7").stdout
+    wide = _run("space", "--notation", "--budget", "50000").stdout.strip()
+    assert parse(wide) == default_space(budget=Budget(params=50_000)) != default_space()
 
 
 # Train ------------------------------------------------------------------------------------------

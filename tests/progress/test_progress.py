@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from tiny import arguments
 
+from lightsearch import Budget
 from lightsearch.api import run
 from lightsearch.formatting import duration, format_large, percent, shorten
 from lightsearch.progress.display import picture, show_progress
@@ -210,6 +211,26 @@ def test_the_plan_says_how_long_and_how_large(played) -> None:
     assert "about 1.0e30 designs" in text
     limited = _limited(question, 90.0)
     assert "stops after 1 min 30 s" in "\n".join(plan_lines(_status(limited, planned)))
+
+
+def test_the_plan_says_if_the_space_falls_short_of_the_cap(played) -> None:
+    question, _ = played
+    planned = _planned(question)
+    assert "note" not in "\n".join(plan_lines(_status(question, planned)))
+    wide = dataclasses.replace(question.survey, budget=Budget(params=9000))
+    short = dataclasses.replace(question, survey=wide)
+    lines = plan_lines(_status(short, planned))
+    assert sum("note      the largest design within the budget has" in line for line in lines) == 1
+    assert any("less than half of the 9,000 allowed" in line for line in lines)
+
+
+def test_the_plan_says_if_draws_are_guided(played) -> None:
+    question, _ = played
+    rare = dataclasses.replace(question.survey, guided=True, interval=(1, 7000), within=1)
+    text = "\n".join(
+        plan_lines(_status(dataclasses.replace(question, survey=rare), _planned(question)))
+    )
+    assert "designs, 1 to 7,000 (draws are guided) within the budget" in text
 
 
 def test_a_continued_study_starts_with_what_it_has(played) -> None:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from tiny import RECIPE, arguments
 
-from lightsearch import Budget, DataSet, iter_search, load, parse, search
+from lightsearch import Budget, DataSet, default_space, iter_search, load, parse, search
 from lightsearch.engines.native.library import available
 from lightsearch.errors import ArgumentError
-from lightsearch.searching.question import Question, resolve
+from lightsearch.searching.question import Question, choose_space, resolve
 from lightsearch.searching.settings import (
     DEFAULTS,
     SETTINGS,
@@ -272,3 +272,12 @@ def test_space_and_recipe_are_values_beside_their_notation(tmp_path: Path) -> No
     question = _question(tmp_path)
     assert parse(question.identity.space) == question.space
     assert str(question.recipe) == question.identity.recipe == RECIPE
+
+
+def test_the_default_space_is_for_the_images_and_the_budget() -> None:
+    digits = load("digits")
+    for budget in (1500, Budget(params=30_000, macs=10**9)):
+        settings = SearchSettings(budget=budget, dataset="digits")
+        space = choose_space(settings, digits)
+        assert space == default_space(digits.shape, digits.classes, settings.caps)
+    assert space != default_space(digits.shape, digits.classes)
