@@ -151,11 +151,11 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
     """
     hits: dict[int, Trial] = {}
     confirmed = read_confirmations(question.folder)
-    target, stale, due = question.identity.target, True, 0.0
+    rule, stale, due = question.identity.rule, True, 0.0
     for event in events:
         if isinstance(event, Planned) and event.resumed:
             found = read_trials(question.folder)
-            hits = {t.number: t for t in found if t.first_hit(target) is not None}
+            hits = {t.number: t for t in found if rule.is_hit(t.epochs)}
         if isinstance(event, EpochDone | Ended):
             hit = isinstance(event, EpochDone) and event.hit
             if hit or event.trial.number in hits:

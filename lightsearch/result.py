@@ -40,7 +40,13 @@ class SearchResult:
         return self.ranked()
 
     def ranked(self, by: str = "accuracy") -> pd.DataFrame:
-        """Return the leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
+        """Return the leaderboard in another order.
+
+        Most accurate first: `"accuracy"` (of the best epoch), `"last"` (the last epoch),
+        `"last3"` (mean of the last three), `"mean"` (over fresh seeds, see `confirm`; designs
+        without any come last). Smallest first: `"params"`, `"macs"`, `"activation_bytes"`,
+        `"epochs"` (to the hit). Confirmed designs come first in each.
+        """
         frame = tables.leaderboard(
             self.records, self.identity, by=by, confirmed=self.confirmations
         )

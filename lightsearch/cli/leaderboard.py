@@ -9,13 +9,17 @@ import click
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
 from lightsearch.formatting import percent, plural
+from lightsearch.study.orders import ORDERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lightsearch.result import SearchResult
 
-_SORTS = ("accuracy", "params", "epochs")
+_BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
+    "last3": ("last 3", percent),
+    "activation_bytes": ("bytes", "{:,}".format),
+}
 
 
 @click.command(short_help="Show what a study has found, also while it runs.")
@@ -23,9 +27,9 @@ _SORTS = ("accuracy", "params", "epochs")
 @click.option("--study", type=click.Path(), metavar="FOLDER", help="The same as STUDY.")
 @click.option(
     "--by",
-    type=click.Choice(_SORTS),
+    type=click.Choice(list(ORDERS)),
     help=(
-        "Order: by best accuracy, by fewest parameters, or by epochs to the first hit.  "
+        f"Order: {'; '.join(f'{name}, {order.text}' for name, order in ORDERS.items())}.  "
         "[default: accuracy]"
     ),
 )
@@ -68,19 +72,19 @@ def leaderboard(
     elif as_json:
         print_json(records(frame))
     else:
-        print_board(frame)
+        print_board(frame, by)
 
 
 def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
     frame = result.trials
-    keys = {"accuracy": "best_accuracy", "params": "params", "epochs": "first_hit_epoch"}
     if by is None:
         return frame
-    return frame.sort_values(keys[by], ascending=by != "accuracy", kind="stable")
+    order = ORDERS[by]
+    return frame.sort_values(order.column, ascending=not order.largest, kind="stable")
 
 
-def print_board(frame: pd.DataFrame) -> None:
-    """Print a leaderboard, or the table of all trials."""
+def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
+    """Print a leaderboard, or the table of all trials, with the column that it is ordered by."""
     all_trials = "outcome" in frame.columns
     if not len(frame):
         click.echo(
@@ -92,6 +96,7 @@ def print_board(frame: pd.DataFrame) -> None:
     images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
     short = "val" if "val" in images else "test"
     rerun = bool(frame["confirmation"].notna().any())
+    beside = _BESIDE.get(by or "")
     heads = [
         "trial" if all_trials else "rank",
         f"{short} acc",
@@ -103,6 +108,7 @@ def print_board(frame: pd.DataFrame) -> None:
         "params",
         "MACs",
         "field",
+        *([beside[0]] if beside else []),
         *(["outcome"] if all_trials else ["trial"]),
         "design",
     ]
@@ -114,6 +120,7 @@ def print_board(frame: pd.DataFrame) -> None:
             f"{row['params']:,}",
             f"{row['macs']:,}",
             str(row["receptive_field"]),
+            *([_cell(row, ORDERS[str(by)].column, beside[1])] if beside else []),
             row["outcome"] if all_trials else row["trial"],
             row["design"],
         ]

@@ -39,7 +39,7 @@ def pareto(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.pareto`."""
     trials, total, goal = _trials(result), _total(result), _goal(result)
     ax = axes(ax)
-    hits = [t for t in trials if t.first_hit(goal) is not None]
+    hits = [t for t in trials if result.identity.rule.is_hit(t.epochs)]
     cut = [t for t in trials if t.outcome in ("pruned", "diverged", "failed") and t not in hits]
     rest = [t for t in trials if t not in hits and t not in cut]
     _scatter(
@@ -214,7 +214,7 @@ def curves(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.curves`."""
     trials, total, goal = _trials(result), _total(result), _goal(result)
     ax = axes(ax)
-    hits = [t for t in trials if t.first_hit(goal) is not None]
+    hits = [t for t in trials if result.identity.rule.is_hit(t.epochs)]
     cut = [t for t in trials if t.outcome in ("pruned", "diverged", "failed") and t not in hits]
     rest = [t for t in trials if t not in hits and t not in cut]
     thin, faint = (1.1, 0.9) if len(trials) <= 60 else (0.6, 0.5)
@@ -299,7 +299,7 @@ def progress(result: Result, ax: Axes | None) -> Axes:
         trial = by_number[number]
         best = max(best, _at(trial, index, total))
         so_far.append(best)
-        if trial.first_hit(goal) == trial.epochs[index].epoch:
+        if result.identity.rule.hit_epoch(trial.epochs) == trial.epochs[index].epoch:
             hits.append(spent)
     counts = _draw_hits(ax, hits, len(so_far))
     ax.plot(

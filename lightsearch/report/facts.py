@@ -14,7 +14,7 @@ from lightsearch.formatting import caps_text, duration, percent, plural
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
-from lightsearch.study.trial import Trial, versions
+from lightsearch.study.trial import HitRule, Trial, versions
 
 OUTCOMES = {
     "complete": "trained to the last epoch",
@@ -70,17 +70,17 @@ class Facts:
 def facts(result: SearchResult) -> Facts:
     """Return all that a report says about a study."""
     identity, trials = result.identity, result.records
-    goal = identity.target
+    rule = identity.rule
     board = result.leaderboard
     folder = result.folder
     return Facts(
         title=f"Study {folder.name or folder.resolve().name}",
-        summary=_summary(result, goal, board),
-        settings=tuple(_settings(result, goal)),
+        summary=_summary(result, board),
+        settings=tuple(_settings(result)),
         space=identity.space,
         recipe=identity.recipe,
         candidates=tuple(_candidates(result)),
-        trials=tuple(_trials(trials, goal)),
+        trials=tuple(_trials(trials, rule)),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
         misses=() if len(board) else tuple(_misses(trials)),
         commands=(
@@ -106,11 +106,12 @@ def question_line(result: SearchResult) -> str:
     return (
         f"{percent(identity.target)} of the {identity.selected_on} images of "
         f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
+        + (f", {identity.rule}" if identity.consistent else "")
         + (f", with at most {caps}" if caps else "")
     )
 
 
-def _summary(result: SearchResult, goal: Fraction, board: pd.DataFrame) -> str:
+def _summary(result: SearchResult, board: pd.DataFrame) -> str:
     trained = [t for t in result.records if t.epochs]
     if not trained:
         return "Nothing has been trained yet."
@@ -135,10 +136,13 @@ def _accuracy(trial: Trial) -> Fraction:
     return Fraction(trial.best.correct, trial.best.total)
 
 
-def _settings(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
+def _settings(result: SearchResult) -> Iterable[tuple[str, str]]:
     identity = result.identity
     yield "Budget", caps_text(identity.budget) or "none"
-    yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
+    yield (
+        "Target",
+        f"{percent(identity.target)} of the {identity.selected_on} images, {identity.rule}",
+    )
     yield "Epochs", f"{identity.epochs} at most"
     shape, classes = result.images
     yield (
@@ -165,7 +169,7 @@ def _candidates(result: SearchResult) -> Iterable[tuple[str, str, str]]:
     yield "duplicate", f"{counts.duplicate:,}", "rejected: trained in this study already"
 
 
-def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, str, str]]:
+def _trials(trials: tuple[Trial, ...], rule: HitRule) -> Iterable[tuple[str, str, str]]:
     epochs = [e for t in trials for e in t.epochs]
     seconds = sum(e.seconds for e in epochs)
     note = f"in {plural(len(epochs), 'epoch')}" + (
@@ -176,8 +180,8 @@ def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, st
         count = sum(t.outcome == outcome for t in trials)
         if count or outcome in ("complete", "pruned"):
             yield outcome, f"{count:,}", what
-    hits = sum(t.first_hit(goal) is not None for t in trials)
-    yield "hits", f"{hits:,}", f"reached {percent(goal)} at some epoch"
+    hits = sum(rule.is_hit(t.epochs) for t in trials)
+    yield "hits", f"{hits:,}", f"reached {percent(rule.target)} {rule}"
 
 
 def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
@@ -242,7 +246,7 @@ def protocol(result: SearchResult) -> Iterable[str]:
             "training."
         )
     yield (
-        f"A hit is a design with an epoch at or above the target. Hits, the best epoch, the "
+        f"A hit is a design that reached the target {identity.rule}. Hits, the best epoch, the "
         f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
         "images."
     )
@@ -260,7 +264,9 @@ def protocol(result: SearchResult) -> Iterable[str]:
             + " Train a design with other seeds before you believe the second decimal."
         )
     yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
-        "" if identity.pruner == "none" else " A trial that has hit is never stopped."
+        ""
+        if identity.pruner == "none" or identity.consistent
+        else " A trial that has hit is never stopped."
     )
     yield (
         f"The same question with {plural(identity.workers, 'worker')} on the same kind of "

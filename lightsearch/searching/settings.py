@@ -84,9 +84,21 @@ class Settings:
     target: Annotated[
         float,
         identity(
-            "Test accuracy that counts as a hit, from 0 to 1.", "Any epoch may reach it.", high=1
+            "Test accuracy that counts as a hit, from 0 to 1.",
+            "Any epoch may reach it, unless `consistent` asks for more.",
+            high=1,
         ),
     ] = 0.994
+    consistent: Annotated[
+        int | None,
+        identity(
+            "Last epochs that must all reach the target for a hit.",
+            "Then a design is a hit after its last epoch, or not at all.",
+            low=1,
+            high=10_000,
+            none="any one epoch may reach it",
+        ),
+    ] = None
     space: Annotated[
         Space | str | None,
         identity(

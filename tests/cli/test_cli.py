@@ -473,6 +473,10 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
     every = json.loads(_run("leaderboard", str(folder), "--all", "--json").stdout)
     assert [r["trial"] for r in every] == [0, 1]
     assert {r["outcome"] for r in every} <= {"complete", "pruned"}
+    for order, column in (("last3", "last 3"), ("activation_bytes", "bytes"), ("macs", "MACs")):
+        rows = _run("leaderboard", str(folder), "--by", order).stdout.splitlines()
+        assert column in rows[0] and len(rows) == len(board) + 2
+        assert _run("leaderboard", str(folder), "--all", "--by", order).stdout.startswith("trial")
     text = _run("leaderboard", str(folder), "--all", "--by", "accuracy").stdout
     cells = [line.split()[1] for line in text.splitlines()[1:-1]]
     assert cells == sorted(cells, reverse=True)

@@ -149,6 +149,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "budget": (Budget(params=900, macs=10**6), {}),
     "epochs": (5, {}),
     "target": (0.7, {}),
+    "consistent": (2, {}),
     "space": ("conv(4|6) gap linear(10)", {}),
     "recipe": ("recipe(lr=0.3)", {}),
     "keep_orientation": (True, {"recipe": None}),
