@@ -19,9 +19,10 @@ from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SearchSettings, Settings
 from lightsearch.searching.signature import takes
 from lightsearch.study import leaderboard as tables
+from lightsearch.study.confirmations import Terms
 from lightsearch.study.disk import writing
 from lightsearch.study.journal import read_trials
-from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.ledger import check_terms, read_confirmations
 from lightsearch.study.trial import Trial
 from lightsearch.workers.devices import worker_environments
 from lightsearch.workers.local import local_slots, trains_in_threads
@@ -74,6 +75,8 @@ Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 def run_to_end(question: Question, settings: SearchSettings, show: Show | None) -> Stopped:
     """Run a question to its end, confirm the best designs if asked to, return the last event."""
+    if settings.confirm is not None:
+        _check_terms(question, settings.confirm)
     last = Stopped("")
     for event in run(question, show):
         if isinstance(event, Stopped):
@@ -81,6 +84,16 @@ def run_to_end(question: Question, settings: SearchSettings, show: Show | None) 
     if settings.confirm is not None and not last.asked:
         _confirm_best(question, settings, settings.confirm)
     return last
+
+
+def _check_terms(question: Question, seeds: int) -> None:
+    """Refuse before the search what would be refused after it."""
+    one = question.identity
+    target, checksum = str(one.target), one.checksum
+    check_terms(
+        question.folder,
+        Terms(seeds, target, one.epochs, one.dataset, checksum, "test", checksum),
+    )
 
 
 def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> None:

@@ -29,7 +29,7 @@ from lightsearch.formatting import percent, plural
 from lightsearch.searching.settings import DEFAULTS, check_setting
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
-from lightsearch.study.ledger import FOLDER, Ledger, slug
+from lightsearch.study.ledger import FOLDER, Ledger, read_families, slug
 from lightsearch.study.trial import versions
 from lightsearch.workers.devices import cores
 from lightsearch.workers.local import local_slots, trains_in_threads
@@ -87,7 +87,9 @@ def confirm(
     - `seeds`: runs of each design, from 2. They follow from design and recipe, and are never the
       seed that the row was found with; the same call trains the same runs.
     - `study`: the folder that keeps the runs, so that an interrupted call goes on where it was.
-      Rows know their study's; without a folder nothing is kept.
+      Rows know their study's; without a folder nothing is kept. A run that is there is not
+      trained again, also if it was judged on other images, as long as the accuracy on these is
+      known.
     - `dataset`, `data`, `workers`, `device`, `engine`: as for `search`. `quiet`: print nothing.
 
     Returns a table, confirmed designs first: n seeds, mean, standard deviation and minimum of the
@@ -132,6 +134,7 @@ def confirm(
         for slot in used:
             stack.callback(slot.close)
         ledger = stack.enter_context(Ledger.open(folder, terms.on, terms))
+        others = [one for one in read_families(folder) if one.folder != ledger.folder]
         for pick in picks:
             ledger.plan(
                 pick.key,
@@ -140,6 +143,7 @@ def confirm(
                 versions=versions(),
                 device=pick.task.device,
             )
+            ledger.take_up(pick.key, others)
         runs = retrain_all([pick.task for pick in picks], ledger, used)
         for line in _announce(runs, picks, ledger, kept=bool(kept)):
             if not quiet:
@@ -162,6 +166,9 @@ def _announce(
         f"{plural(terms.epochs, 'epoch')} a seed, on {ledger.runs[picks[0].key].on}: is the "
         f"mean of the last epoch at {percent(Fraction(terms.target))}?"
     )
+    there = sum(len(ledger.whole(pick.key)) for pick in picks)
+    if there:
+        yield f"  {plural(there, 'run')} of them {'is' if there == 1 else 'are'} there already"
     if kept:
         yield f"  kept in {ledger.folder}; the same call continues"
     order = {pick.key: number for number, pick in enumerate(picks, 1)}

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -108,7 +108,44 @@ class Ledger:
     def plan(self, key: Key, seeds: tuple[int, ...], on: str, **about: Any) -> None:
         """Settle a design's seeds, once; `about` is kept beside them."""
         if key not in self.runs:
-            self._write({"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about})
+            self._write([{"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about}])
+
+    def whole(self, key: Key) -> list[int]:
+        """The seeds of a design's runs that are over."""
+        runs = self.runs[key]
+        return [s for s in runs.seeds if runs.last(s, self.terms.epochs) is not None]
+
+    def take_up(self, key: Key, others: Iterable[Ledger]) -> int:
+        """Copy whole runs of a design that other families have, and return how many.
+
+        Those are runs with one of its seeds, trained on the same images for as many epochs, whose
+        accuracy on this family's images is known.
+        """
+        seeds, taken = self.runs[key].seeds, 0
+        for other in others:
+            for seed in seeds if key in other.runs and self._trains_as(other) else ():
+                run = other.runs[key].epochs.get(seed, [])
+                known = self.runs[key].last(seed, self.terms.epochs) is not None
+                if known or other.runs[key].last(seed, self.terms.epochs) is None:
+                    continue
+                results = [self._judged_here(result, other) for result in run]
+                self._write([_line(key, seed, result) for result in results])
+                for path in self._states(key, seed):
+                    path.unlink()
+                taken += 1
+        return taken
+
+    def _trains_as(self, other: Ledger) -> bool:
+        """Whether another family's runs are trained alike, and their accuracy is known here."""
+        mine, theirs = self.terms, other.terms
+        alike = (mine.epochs, mine.checksum) == (theirs.epochs, theirs.checksum)
+        return alike and mine.on_checksum in (theirs.on_checksum, theirs.checksum)
+
+    def _judged_here(self, result: EpochResult, other: Ledger) -> EpochResult:
+        """An epoch of another family with the accuracy on this one's images."""
+        if self.terms.on_checksum == other.terms.on_checksum:
+            return result
+        return dataclasses.replace(result, test_correct=None, test_total=None)
 
     def commit(self, key: Key, seed: int, state: State, result: EpochResult) -> None:
         """Commit an epoch: its state first, the line last."""
@@ -116,7 +153,7 @@ class Ledger:
         if not over:
             with writing(self.folder):
                 save_state(self._state_path(key, seed, result.epoch), state)
-        self._write({"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)})
+        self._write([_line(key, seed, result)])
         for path in self._states(key, seed):
             if over or path != self._state_path(key, seed, result.epoch):
                 path.unlink()
@@ -171,12 +208,31 @@ class Ledger:
         (self.folder / "states").mkdir(exist_ok=True)
         return self.folder / "states" / f"{_digest(key)}-{seed}-{epoch:04d}.safetensors"
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, lines: list[dict[str, Any]]) -> None:
         assert isinstance(self._lines, Log)
         with writing(self.folder):
-            self._lines.append([line])
+            self._lines.append(lines)
             self._lines.sync()
         self._read()
+
+
+def check_terms(root: Path, terms: Terms) -> None:
+    """Raise `StudyError` if a study's family on the same images has other terms."""
+    folder = root / FOLDER / slug(terms.on)
+    known = _terms(folder)
+    if known is not None:
+        _check_same(folder, known, terms)
+
+
+def read_families(root: Path) -> Iterator[Ledger]:
+    """The families of a study as they are, without its lock.
+
+    That on the study's own test images comes first. Raises `StudyError` for a damaged file.
+    """
+    for folder in sorted((root / FOLDER).glob("*/"), key=lambda f: (f.name != "test", f.name)):
+        ledger = Ledger.read(folder)
+        if ledger is not None:
+            yield ledger
 
 
 def read_confirmations(root: Path) -> dict[Key, Confirmation]:
@@ -186,9 +242,8 @@ def read_confirmations(root: Path) -> dict[Key, Confirmation]:
     selected on: the study's own test images come last. Raises `StudyError` for a damaged file.
     """
     found: dict[Key, Confirmation] = {}
-    for folder in sorted((root / FOLDER).glob("*/"), key=lambda f: (f.name != "test", f.name)):
-        ledger = Ledger.read(folder)
-        for one in ledger.confirmations() if ledger is not None else ():
+    for ledger in read_families(root):
+        for one in ledger.confirmations():
             found[one.design, one.recipe] = one
     return found
 
@@ -203,6 +258,10 @@ def _count_correct(result: EpochResult) -> tuple[int, int]:
     if result.test_correct is not None and result.test_total is not None:
         return result.test_correct, result.test_total
     return result.correct, result.total
+
+
+def _line(key: Key, seed: int, result: EpochResult) -> dict[str, Any]:
+    return {"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)}
 
 
 def _digest(key: Key) -> str:

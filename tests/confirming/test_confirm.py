@@ -265,6 +265,90 @@ def test_an_older_leaderboards_row_is_confirmed(found, tmp_path: Path) -> None:
     assert confirm(row, 2, target=0.5, quiet=True).loc[1, "n"] == 2
 
 
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Seed and number of every epoch that a confirmation trains."""
+    epochs: list[tuple[int, int]] = []
+
+    def noted(task, state, epoch):
+        epochs.append((task.seed, epoch))
+        return run_epoch(task, state, epoch)
+
+    monkeypatch.setattr(retraining, "run_epoch", noted)
+    return epochs
+
+
+def test_a_search_that_confirms_takes_up_the_runs_that_are_there(tmp_path: Path, ran) -> None:
+    given = arguments(study=tmp_path / "s", epochs=1, target=0.1, recipe=RECIPE, trials=2)
+    first = search(**given, confirm=2, confirm_top=9)
+    assert len(ran) == 2 * len(first.leaderboard) > 0
+    ran.clear()
+    again = search(**given, confirm=2, confirm_top=9)
+    assert not ran and again.confirmations == first.confirmations
+    confirm(again.leaderboard, 2, quiet=True)
+    assert not ran
+    grown = search(**{**given, "trials": 3}, confirm=2, confirm_top=9)
+    new = grown.confirmations.keys() - first.confirmations.keys()
+    assert len(new) == 1 and sorted(seed for seed, _ in ran) == sorted(
+        seed for key in new for seed in grown.confirmations[key].seeds
+    )
+
+
+def test_a_search_refuses_other_terms_before_it_trains(tmp_path: Path, monkeypatch) -> None:
+    given = arguments(study=tmp_path / "s", epochs=1, target=0.1, recipe=RECIPE, trials=1)
+    search(**given, confirm=2)
+    monkeypatch.setattr(api, "run", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(StudyError, match=r"settled before the first run.*seeds=2 there, 3 asked"):
+        search(**{**given, "trials": 9}, confirm=3)
+
+
+def test_runs_judged_on_other_images_are_taken_up_for_the_designs_own(
+    tmp_path: Path, ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = confirm(GOOD, 2, target=0.5, study=tmp_path / "alone", **COMMON)
+    elsewhere = confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path / "s", **COMMON)
+    assert elsewhere.loc[1, "accuracies"] != expected.loc[1, "accuracies"]
+    ran.clear()
+    found = confirm(GOOD, 2, target=0.5, study=tmp_path / "s", **{**COMMON, "quiet": False})
+    assert not ran
+    pd.testing.assert_frame_equal(found, expected)
+    assert "2 runs of them are there already" in capsys.readouterr().out
+    mine, theirs = _epochs(tmp_path / "s"), _epochs(tmp_path / "alone")
+    for lines in (mine, theirs):
+        lines.sort(key=lambda line: (line["seed"], line["epoch"]["epoch"]))
+        for line in lines:
+            line["epoch"].pop("seconds")
+    assert mine == theirs
+
+
+def test_runs_that_do_not_have_the_answer_are_trained(tmp_path: Path, ran) -> None:
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    ran.clear()
+    confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path, **COMMON)
+    assert len(ran) == 4  # no weights are kept to look at other images with
+    ran.clear()
+    (tmp_path / "confirmations/test").rename(tmp_path / "elsewhere")
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **{**COMMON, "epochs": 1})
+    assert len(ran) == 2  # whole runs of two epochs are other trainings
+
+
+def test_a_run_that_was_begun_gives_way_to_a_whole_one(tmp_path: Path, monkeypatch) -> None:
+    def failing(task, state, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return run_epoch(task, state, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(retraining, "run_epoch", failing)
+        confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    assert [*tmp_path.rglob("*.safetensors")]
+    confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path, **COMMON)
+    monkeypatch.setattr(retraining, "run_epoch", lambda *_: pytest.fail("it trained"))
+    found = confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    assert found.loc[1, "n"] == 2
+    assert not [*(tmp_path / "confirmations").rglob("states/*")]
+
+
 # Other images -----------------------------------------------------------------------------------
 
 
