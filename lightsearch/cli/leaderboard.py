@@ -8,7 +8,7 @@ import click
 
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
-from lightsearch.formatting import percent, plural
+from lightsearch.formatting import MEAN_HEADS, mean_figures, percent, plural
 from lightsearch.study.orders import ORDERS
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ _BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
     is_flag=True,
     help=("All trials, by number unless --by says otherwise, with how each ended."),
 )
+@click.option(
+    "--means",
+    is_flag=True,
+    help=(
+        "Each design's mean over all its runs, the fresh seeds of `lightsearch confirm` included, "
+        "by shrunken mean."
+    ),
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
 def leaderboard(
@@ -46,6 +54,7 @@ def leaderboard(
     study: str | None,
     by: str | None,
     everything: bool,
+    means: bool,
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -57,20 +66,30 @@ def leaderboard(
     \b
     lightsearch leaderboard small
     lightsearch leaderboard small --by params
+    lightsearch leaderboard small --means
     lightsearch leaderboard small --all --csv > trials.csv
     """
     if (folder is None) == (study is None):
         raise click.UsageError("the study's folder must be given once, as STUDY or as --study")
     if as_csv and as_json:
         raise click.UsageError("--csv and --json must not be given together")
+    if means and (by is not None or everything):
+        raise click.UsageError(
+            "--means must be given without --by and --all: it has its own order"
+        )
     from lightsearch.result import load_result
 
     result = load_result(folder or study or "")
-    frame = _all(result, by) if everything else result.ranked(by or "accuracy")
+    if means:
+        frame = result.means()
+    else:
+        frame = _all(result, by) if everything else result.ranked(by or "accuracy")
     if as_csv:
         click.echo(frame.to_csv(), nl=False)
     elif as_json:
         print_json(records(frame))
+    elif means:
+        print_means(frame)
     else:
         print_board(frame, by)
 
@@ -130,6 +149,21 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
     click.echo(
         f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
         "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
+    )
+
+
+def print_means(frame: pd.DataFrame) -> None:
+    """Print the table of means, with its protocol."""
+    if not len(frame):
+        click.echo("no design has a whole run on all training images yet")
+        return
+    rows = (
+        [rank, *mean_figures(row), row["trial"], row["design"]] for rank, row in frame.iterrows()
+    )
+    print_table(table_of(["rank", *MEAN_HEADS, "trial", "design"], rows, left=("design",)))
+    click.echo(
+        f"{plural(len(frame), 'design')}, last epoch, {frame.attrs['images']} images; "
+        f"{frame.attrs['protocol']}"
     )
 
 

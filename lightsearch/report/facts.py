@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.formatting import caps_text, duration, percent, plural
+from lightsearch.formatting import caps_text, duration, mean_figures, percent, plural
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
@@ -46,6 +46,7 @@ class Hit:
     confirmed: str
 
 
+MEANS = 10  # rows of the table of means
 HEADS = ("best", "at epoch", "first hit", "last", "params", "MACs", "field")
 
 
@@ -62,6 +63,8 @@ class Facts:
     trials: tuple[tuple[str, str, str], ...]
     hits: tuple[Hit, ...]
     misses: tuple[str, ...]  # the best ones, if there is no hit
+    means: tuple[tuple[str, ...], ...]  # rank, figures, trial, design; if there are fresh seeds
+    means_protocol: str
     commands: tuple[str, str]  # to train a row again: at the shell, in Python
     protocol: tuple[str, ...]
     version: str
@@ -71,7 +74,7 @@ def facts(result: SearchResult) -> Facts:
     """Return all that a report says about a study."""
     identity, trials = result.identity, result.records
     rule = identity.rule
-    board = result.leaderboard
+    board, means = result.leaderboard, result.means()
     folder = result.folder
     return Facts(
         title=f"Study {folder.name or folder.resolve().name}",
@@ -83,6 +86,8 @@ def facts(result: SearchResult) -> Facts:
         trials=tuple(_trials(trials, rule)),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
         misses=() if len(board) else tuple(_misses(trials)),
+        means=tuple(_means(means)) if means["fresh_seeds"].any() else (),
+        means_protocol=f"{means.attrs['images']} images, last epoch; {means.attrs['protocol']}.",
         commands=(
             f"lightsearch train --row 1 --leaderboard {_path(result)}",
             f"from lightsearch import read, rebuild, train\n\n"
@@ -213,6 +218,12 @@ def _fresh_seeds(row: pd.Series[Any]) -> str:
     mean, sd = float(row["confirmed_mean"]), float(row["confirmed_sd"])
     spread = "" if sd != sd else f", standard deviation {100 * sd:.3f} points"
     return f"{plural(int(seeds), 'fresh seed')}: mean {100 * mean:.3f}%{spread}"
+
+
+def _means(frame: pd.DataFrame) -> Iterable[tuple[str, ...]]:
+    """Yield the best designs by their mean over all runs."""
+    for rank, row in frame.head(MEANS).iterrows():
+        yield str(rank), *mean_figures(row), f"#{row['trial']}", str(row["design"])
 
 
 def _misses(trials: tuple[Trial, ...]) -> Iterable[str]:

@@ -238,11 +238,19 @@ def read_families(root: Path) -> Iterator[Ledger]:
 def read_confirmations(root: Path) -> dict[Key, Confirmation]:
     """The confirmations of a study by design and recipe, without its lock.
 
-    Where a design was confirmed on several sets of images it is the one on images that nobody
-    selected on: the study's own test images come last. Raises `StudyError` for a damaged file.
+    Raises `StudyError` for a damaged file.
+    """
+    return gather_confirmations(read_families(root))
+
+
+def gather_confirmations(families: Iterable[Ledger]) -> dict[Key, Confirmation]:
+    """The confirmations of families by design and recipe, the latest family's of each.
+
+    As `read_families` orders them it is the one on images that nobody selected on: the study's own
+    test images come last.
     """
     found: dict[Key, Confirmation] = {}
-    for ledger in read_families(root):
+    for ledger in families:
         for one in ledger.confirmations():
             found[one.design, one.recipe] = one
     return found

@@ -477,6 +477,12 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
         rows = _run("leaderboard", str(folder), "--by", order).stdout.splitlines()
         assert column in rows[0] and len(rows) == len(board) + 2
         assert _run("leaderboard", str(folder), "--all", "--by", order).stdout.startswith("trial")
+    means = json.loads(_run("leaderboard", str(folder), "--means", "--json").stdout)
+    assert [r["rank"] for r in means] == list(range(1, len(means) + 1))
+    text = _run("leaderboard", str(folder), "--means").stdout
+    assert text.splitlines()[0].split()[:3] == ["rank", "shrunken", "mean"]
+    assert f"{len(means)} designs, last epoch, digits test images; standard deviation" in text
+    _run("leaderboard", str(folder), "--means", "--by", "params", code=2)
     text = _run("leaderboard", str(folder), "--all", "--by", "accuracy").stdout
     cells = [line.split()[1] for line in text.splitlines()[1:-1]]
     assert cells == sorted(cells, reverse=True)

@@ -10,12 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import html5lib
 import pandas as pd
 import pytest
 import torch
 from tiny import arguments
 
-from lightsearch import api, build, confirm, load, make_dataset, search
+from lightsearch import api, build, confirm, load, load_result, make_dataset, search
 from lightsearch.confirming import confirm as confirming
 from lightsearch.confirming import request
 from lightsearch.confirming import runs as retraining
@@ -23,6 +24,8 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef
 from lightsearch.errors import ArgumentError, DataError, NotationError, StudyError
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.report.facts import facts
+from lightsearch.report.study import write_html, write_markdown
 from lightsearch.study.confirmations import Terms
 from lightsearch.study.leaderboard import _NEEDED, read
 from lightsearch.study.ledger import Ledger, read_confirmations
@@ -116,6 +119,37 @@ def test_rows_bring_their_study_target_and_recipe(found) -> None:
     for _, row in table.iterrows():
         one = kept[row["design"], row["recipe"]]
         assert one.confirmed == row["confirmed"] and float(one.sample.mean) == row["mean"]
+
+
+def test_means_are_over_the_search_and_the_confirmation(tmp_path: Path) -> None:
+    given = arguments(study=tmp_path / "s", epochs=2, target=0.3, recipe=RECIPE, pruner="none")
+    result = search(**given, confirm=2, confirm_top=2)
+    table = result.means()
+    assert sorted(table["trial"]) == [0, 1, 2, 3]
+    assert sorted(table["seeds"]) == [1, 1, 3, 3] and sorted(table["fresh_seeds"]) == [0, 0, 2, 2]
+    for _, row in table.iterrows():
+        last = [result.records[row["trial"]].epochs[-1].accuracy]
+        one = result.confirmations.get((row["design"], row["recipe"]))
+        if one is not None:
+            last += [count / one.sample.total for count in one.sample.correct]
+        assert row["mean"] == pytest.approx(sum(last) / len(last))
+        assert row["search_accuracy"] == last[0] and row["low"] < row["mean"] < row["high"]
+        task = Task(
+            parse(row["design"]), parse_recipe(row["recipe"]),
+            DataRef("digits", load("digits").checksum), 2, one.seeds[0] if one else 0,
+        )  # fmt: skip
+        if one is not None:
+            assert [*train(task)][-1].accuracy == pytest.approx(last[1])
+    assert list(table["shrunken"]) == sorted(table["shrunken"], reverse=True)
+    said = facts(load_result(tmp_path / "s"))
+    assert [row[0] for row in said.means] == ["1", "2", "3", "4"]
+    assert said.means_protocol.startswith("digits test images, last epoch; standard deviation")
+    text = write_markdown(result, tmp_path / "s.md").read_text("utf-8")
+    page = write_html(result, tmp_path / "s.html").read_text("utf-8")
+    for row in said.means:
+        assert f"| {' | '.join(row[:-1])} | `{row[-1]}` |" in text
+        assert all(f'<td class="n">{cell}</td>' in page for cell in row[:-1])
+    html5lib.HTMLParser(strict=True).parse(page)
 
 
 def test_a_weak_design_is_given_up_and_confirms_nothing(tmp_path: Path) -> None:
