@@ -132,6 +132,14 @@ class Shrinkage:
             return mean
         return self.center + (mean - self.center) * between / (between + noise)
 
+    def rank(self, mean: float, count: int) -> tuple[float, float]:
+        """What designs are ranked by: the shrunken mean.
+
+        If designs do not differ by more than their noise, all have the same one. Then it is what
+        the order tends to as they differ less and less.
+        """
+        return self.shrink(mean, count), count * (mean - self.center)
+
     def interval(self, mean: float, count: int, error: float = ERROR) -> tuple[float, float]:
         """The two-sided interval of a true mean by its own `count` runs, not shrunken."""
         upper = 1 - error / 2
@@ -143,10 +151,11 @@ class Shrinkage:
 def fit_shrinkage(groups: Sequence[Sequence[float]], seed_sd: float) -> Shrinkage:
     """Estimate what the runs of several designs have in common (empirical Bayes).
 
-    Designs and seeds are normal (Efron and Morris 1975). The variance over seeds is pooled within
-    designs; `seed_sd` stands in if no design has two runs. The variance between designs is that of
-    their means less what the seeds add, and at least 0 (by moments, as Hedges 1983). The centre is
-    the mean of the designs, each counted once.
+    Designs and seeds are normal (Efron and Morris 1975). The variances are those of a one-way
+    analysis of variance with random designs and unequal numbers of runs (Searle 1971): over seeds
+    it is pooled within designs, between designs it is what is left beyond the seeds, and at least
+    0. `seed_sd` stands in if no design has two runs. The centre is the mean of the designs, each
+    weighted by how well its own is known.
 
     >>> from lightsearch.statistics import fit_shrinkage
     >>> fit = fit_shrinkage([[0.990, 0.992], [0.994, 0.996]], 0.0006)
@@ -155,16 +164,24 @@ def fit_shrinkage(groups: Sequence[Sequence[float]], seed_sd: float) -> Shrinkag
     >>> round(fit.shrink(0.991, 2), 6)  # by 7 / (7 + 2 / 2)
     0.99125
     """
+    sizes = [len(group) for group in groups]
     means = [math.fsum(group) / len(group) for group in groups]
     squares = math.fsum(
         (one - mean) ** 2 for group, mean in zip(groups, means, strict=True) for one in group
     )
-    freedom = sum(len(group) - 1 for group in groups)
+    total, count = sum(sizes), len(sizes)
+    freedom = total - count
     within = squares / freedom if freedom else seed_sd**2
-    if len(means) < 2:
+    if count < 2:
         return Shrinkage(means[0] if means else math.nan, math.inf, math.sqrt(within), freedom)
-    center = math.fsum(means) / len(means)
-    spread = math.fsum((mean - center) ** 2 for mean in means) / (len(means) - 1)
-    added = within * math.fsum(1 / len(group) for group in groups) / len(groups)
-    between = max(0.0, spread - added)
+    grand = _weighted_mean(means, sizes)
+    spread = math.fsum(size * (m - grand) ** 2 for size, m in zip(sizes, means, strict=True))
+    part = total - sum(size**2 for size in sizes) / total
+    between = max(0.0, (spread - (count - 1) * within) / part)
+    noises = [between + within / size for size in sizes]
+    center = _weighted_mean(means, [1 / one if one else 1.0 for one in noises])
     return Shrinkage(center, math.sqrt(between), math.sqrt(within), freedom)
+
+
+def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return math.fsum(w * v for w, v in zip(weights, values, strict=True)) / math.fsum(weights)

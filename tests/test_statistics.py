@@ -149,13 +149,17 @@ def test_a_design_that_was_given_up_counts_in_the_correction() -> None:
 
 def test_shrinkage_of_a_hand_computed_case() -> None:
     fit = fit_shrinkage([[0.990, 0.992], [0.994, 0.996], [0.999]], 0.5)
-    # within: 2e-6 + 2e-6 over 2 degrees of freedom; means 0.991, 0.995, 0.999 have variance 16e-6;
-    # the seeds add 2e-6 * (1/2 + 1/2 + 1) / 3
-    within, between = 2e-6, 16e-6 - 4e-6 / 3
-    assert (fit.center, fit.freedom) == (pytest.approx(0.995), 2)
+    # within designs: 2e-6 + 2e-6 over 2 degrees of freedom; the mean of all five runs is 0.9942;
+    # between them: 2 * 0.0032**2 + 2 * 0.0008**2 + 0.0048**2 = 44.8e-6, of which the seeds are
+    # 2 * 2e-6; a design counts 5 - (4 + 4 + 1) / 5 = 3.2 times
+    within, between = 2e-6, (44.8e-6 - 4e-6) / 3.2
+    weights = [1 / (12.75 + 1), 1 / (12.75 + 1), 1 / (12.75 + 2)]
+    center = (0.991 * weights[0] + 0.995 * weights[1] + 0.999 * weights[2]) / sum(weights)
+    assert (fit.center, fit.freedom) == (pytest.approx(center), 2)
     assert fit.seed_sd**2 == pytest.approx(within) and fit.design_sd**2 == pytest.approx(between)
-    assert fit.shrink(0.991, 2) == pytest.approx(0.995 - 0.004 * between / (between + within / 2))
-    assert fit.shrink(0.999, 1) == pytest.approx(0.995 + 0.004 * between / (between + within))
+    for mean, count in ((0.991, 2), (0.999, 1)):
+        factor = between / (between + within / count)
+        assert fit.shrink(mean, count) == pytest.approx(center + (mean - center) * factor)
     assert fit.interval(0.991, 2) == pytest.approx(
         stats.t.interval(0.95, 2, 0.991, (within / 2) ** 0.5)
     )
@@ -184,6 +188,8 @@ def test_shrinkage_at_its_edges() -> None:
     assert alone.shrink(0.985, 2) == 0.985  # towards nothing
     alike = fit_shrinkage([[0.99, 0.98], [0.985, 0.9851]], 0.001)
     assert alike.design_sd == 0 and alike.shrink(0.99, 1) == alike.center
+    ranks = [alike.rank(mean, count) for mean, count in ((0.99, 1), (0.989, 9), (0.98, 9))]
+    assert sorted(ranks, reverse=True) == [ranks[1], ranks[0], ranks[2]]
     exact = fit_shrinkage([[0.99, 0.99], [0.98, 0.98]], 0.001)
     assert exact.seed_sd == 0 and exact.shrink(0.99, 2) == 0.99
     assert exact.interval(0.99, 2) == (0.99, 0.99)

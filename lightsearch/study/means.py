@@ -91,24 +91,25 @@ def tabulate_means(trials: Iterable[Trial], identity: Identity, runs: Runs) -> p
                 "trial": trial.number,
             }
         )
-    shrinkage = fit_shrinkage(groups, _assumed_sd(groups, total))
+    shrinkage = fit_runs(groups, total)
     for row, group in zip(rows, groups, strict=True):
         mean = fmean(group)
         row["mean"] = mean
         low, high = shrinkage.interval(mean, len(group))
         row["low"], row["high"] = max(low, 0.0), min(high, 1.0)
         row["shrunken"] = shrinkage.shrink(mean, len(group))
-    rows.sort(key=lambda row: (-row["shrunken"], row["params"], row["trial"]))
+    rows.sort(key=lambda row: (row["params"], row["trial"]))
+    rows.sort(key=lambda row: shrinkage.rank(row["mean"], row["seeds"]), reverse=True)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
     frame.attrs |= {"images": f"{identity.dataset} test", "protocol": describe(shrinkage)}
     return frame
 
 
-def _assumed_sd(groups: Sequence[Sequence[float]], total: int) -> float:
-    """The standard deviation over seeds that stands in for a measured one."""
+def fit_runs(groups: Sequence[Sequence[float]], total: int) -> Shrinkage:
+    """What the accuracies of several designs' runs, of `total` images, have in common."""
     share = fmean(map(fmean, groups)) if groups else 0.0
-    return BINOMIAL_PART * math.sqrt(share * (1 - share) / total)
+    return fit_shrinkage(groups, BINOMIAL_PART * math.sqrt(share * (1 - share) / total))
 
 
 def describe(shrinkage: Shrinkage) -> str:

@@ -50,10 +50,12 @@ def test_a_table_by_hand() -> None:
     assert (one["seeds"], one["fresh_seeds"], one["hits"]) == (3, 2, 2)
     assert one["mean"] == pytest.approx(0.9) and one["search_accuracy"] == 0.9
     within = (0.0**2 + 0.01**2 + 0.01**2) / 2  # of 0.900, 0.910, 0.890 alone
-    center = (0.92 + 0.9 + 0.88 + 0.91) / 4
-    spread = sum((m - center) ** 2 for m in (0.92, 0.9, 0.88, 0.91)) / 3
-    between = spread - within * (1 + 1 / 3 + 1 + 1) / 4
+    known = ((0.92, 1), (0.9, 3), (0.88, 1), (0.91, 1))
+    grand = sum(n * m for m, n in known) / 6
+    between = (sum(n * (m - grand) ** 2 for m, n in known) - 3 * within) / (6 - 12 / 6)
     assert between > 0
+    weights = [1 / (between + within / n) for _, n in known]
+    center = sum(w * m for w, (m, _) in zip(weights, known, strict=True)) / sum(weights)
     for _, row in table.iterrows():
         noise = within / row["seeds"]
         assert row["shrunken"] == pytest.approx(
