@@ -61,7 +61,7 @@ def iter_search(settings: Settings) -> Generator[Trial, None, None]:
         for trial in iter_search(budget=8000, epochs=15, trials=5):
             print(trial.outcome, trial.best.accuracy, trial.candidate.design)
 
-    Takes the arguments of `search` but `confirm`, `confirm_top` and `quiet`; shows no progress.
+    Takes the arguments of `search` but `quiet` and those of confirming; shows no progress.
     Closing it stops the search, resumable.
     """
     with contextlib.closing(run(resolve(settings))) as events:
@@ -107,6 +107,7 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
         data=settings.data,
         workers=identity.workers,
         device=identity.device,
+        halving=settings.confirm_halving,
         quiet=settings.quiet,
     )
 

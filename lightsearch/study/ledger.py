@@ -34,6 +34,7 @@ class Runs:
     seeds: tuple[int, ...]
     on: str
     epochs: dict[int, list[EpochResult]] = dataclasses.field(default_factory=dict)
+    dropped: int = 0  # whole runs as others were preferred
 
     def last(self, seed: int, epochs: int) -> EpochResult | None:
         """The last epoch of a run that is over."""
@@ -97,6 +98,9 @@ class Ledger:
         key = (str(line["design"]), str(line["recipe"]))
         if "seeds" in line:
             self.runs.setdefault(key, Runs(tuple(line["seeds"]), str(line["on"])))
+            return
+        if "dropped" in line:
+            self.runs[key].dropped = int(line["dropped"])
             return
         done = self.runs[key].epochs.setdefault(line["seed"], [])
         result = epoch_from(line["epoch"])
@@ -164,6 +168,12 @@ class Ledger:
         found = load_state(self._state_path(key, seed, done)) if done else None
         return found, 0 if found is None else done
 
+    def drop(self, key: Key) -> None:
+        """Note that a design is given up for others. More runs may follow all the same."""
+        count = len(self.judge_alone(key).sample)
+        if self.runs[key].dropped != count:
+            self._write([{"design": key[0], "recipe": key[1], "dropped": count}])
+
     def drop_states(self, key: Key) -> None:
         """Forget the unfinished runs' states of a design that was given up."""
         for path in (self.folder / "states").glob(f"{_digest(key)}-*.safetensors"):
@@ -171,11 +181,11 @@ class Ledger:
 
     def confirmations(self) -> list[Confirmation]:
         """Every design's, judged together."""
-        return judge([self._gather(key, runs) for key, runs in self.runs.items()])
+        return judge([self.judge_alone(key) for key in self.runs])
 
     def futile(self, key: Key) -> bool:
         """Whether a design is given up, by its runs so far."""
-        return self._gather(key, self.runs[key]).outcome == "futile"
+        return self.judge_alone(key).outcome == "futile"
 
     def count_correct(self, key: Key, seed: int) -> tuple[int, int]:
         """Right images, and images, of a run that is over."""
@@ -188,11 +198,14 @@ class Ledger:
         results = (result for run in self.runs[key].epochs.values() for result in run)
         return " ".join(sorted({result.engine for result in results}))
 
-    def _gather(self, key: Key, runs: Runs) -> Confirmation:
-        last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds]
+    def judge_alone(self, key: Key, count: int | None = None) -> Confirmation:
+        """One design's confirmation by its first `count` seeds, or all, before it is judged with
+        the others."""
+        runs = self.runs[key]
+        last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds[:count]]
         right = [None if result is None else _count_correct(result) for result in last]
         total = next((one[1] for one in right if one is not None), 1)
-        return gather(
+        found = gather(
             key,
             runs.seeds,
             [one and one[0] for one in right],
@@ -200,6 +213,9 @@ class Ledger:
             Fraction(self.terms.target),
             runs.on,
         )
+        if found.outcome == "running" and 0 < runs.dropped == len(found.sample):
+            return dataclasses.replace(found, outcome="dropped")
+        return found
 
     def _states(self, key: Key, seed: int) -> list[Path]:
         return list((self.folder / "states").glob(f"{_digest(key)}-{seed}-*.safetensors"))

@@ -150,6 +150,7 @@ def test_what_is_not_given_is_the_librarys_default() -> None:
     assert switches == {
         "keep_orientation": False,
         "repeatable": True,
+        "confirm_halving": False,
         "quiet": False,
         "gray": False,
         "as_json": False,
@@ -694,6 +695,9 @@ def test_hits_of_a_study_are_confirmed_and_come_first(tmp_path: Path) -> None:
         code=0 if board[0]["confirmed"] else 3,
     )
     assert "2 of 2 seeds on digits test, selected on" in one.stdout
+    line = ["confirm", "--study", str(folder), "--seeds", "2", "--json"]
+    halved = _run(*line, "--halving", code=0 if any(row["confirmed"] for row in board) else 3)
+    assert halved.stdout == again.stdout  # all their runs are there
     assert _run("confirm", "--study", str(folder), "--seeds", "3", code=1).stderr.startswith(
         "lightsearch: designs of one study must be confirmed on the same terms"
     )
