@@ -199,7 +199,7 @@ def read(path: str | Path) -> pd.DataFrame:
             f"{path} lacks {', '.join(missing)}"
         )
     older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
-    frame = frame.assign(**older)
+    frame = pd.concat([frame, pd.DataFrame(older, index=frame.index)], axis=1)
     if Path(path).with_name("study.json").exists():
         frame.attrs["study"] = str(Path(path).parent)
     return frame

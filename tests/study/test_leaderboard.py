@@ -98,6 +98,14 @@ def test_an_older_leaderboard_has_empty_columns(tmp_path: Path) -> None:
     assert found[["activation_bytes", "consistent", "target"]].isna().all(axis=None)
 
 
+def test_a_file_may_have_many_columns_of_somebody_elses(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity())[list(_NEEDED)]
+    others = pd.DataFrame({f"c{n}": [n, 1, 0.5] for n in range(120)}, index=board.index)
+    pd.concat([board, others], axis=1).to_csv(tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")  # warnings are errors here
+    assert {*COLUMNS, "c119"} <= {*found.columns} and list(found["trial"]) == list(board["trial"])
+
+
 def test_a_row_says_what_happened() -> None:
     row = leaderboard(TRIALS, _identity()).loc[2]
     assert row["trial"] == 0 and row["params"] == 500
