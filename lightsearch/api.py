@@ -22,7 +22,8 @@ from lightsearch.study import leaderboard as tables
 from lightsearch.study.confirmations import Terms
 from lightsearch.study.disk import writing
 from lightsearch.study.journal import read_trials
-from lightsearch.study.ledger import check_terms, read_confirmations
+from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.terms import check_terms
 from lightsearch.study.trial import Trial
 from lightsearch.workers.devices import worker_environments
 from lightsearch.workers.local import local_slots, trains_in_threads

@@ -30,7 +30,8 @@ from lightsearch.formatting import percent, plural
 from lightsearch.searching.settings import DEFAULTS, check_setting
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
-from lightsearch.study.ledger import FOLDER, Ledger, read_families, slug
+from lightsearch.study.ledger import Ledger, read_families
+from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
 from lightsearch.workers.devices import cores
 from lightsearch.workers.local import local_slots, trains_in_threads

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,13 +16,13 @@ from typing import Any
 
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
-from lightsearch.study.confirmations import FORMAT, Confirmation, Key, Terms, gather, judge
+from lightsearch.study.confirmations import Confirmation, Key, Terms, gather, judge
 from lightsearch.study.disk import load_state, lock, save_state, write_text, writing
 from lightsearch.study.log import Lines, Log
+from lightsearch.study.terms import FOLDER, check_same, read_terms, remedy_of, slug
 from lightsearch.study.trial import epoch_from, to_json
 from lightsearch.training.task import EpochResult
 
-FOLDER = "confirmations"  # within a study's
 FILE = "runs.jsonl"
 
 
@@ -61,22 +60,24 @@ class Ledger:
         folder = root / FOLDER / slug(name)
         with lock(root):
             folder.mkdir(parents=True, exist_ok=True)
-            known = _terms(folder)
+            known = read_terms(folder)
             if known is None:
                 text = json.dumps(dataclasses.asdict(terms), indent=1)
                 write_text(folder / "terms.json", text + "\n")
             else:
-                _check_same(folder, known, terms)
+                check_same(folder, known, terms)
             with writing(folder):
-                log = Log(folder / FILE, _remedy(folder))
+                log = Log(folder / FILE, remedy_of(folder))
             with contextlib.closing(log):
                 yield cls(folder, terms, log)
 
     @classmethod
     def read(cls, folder: Path) -> Ledger | None:
         """The family of a folder as it is, without a lock; None where there is none."""
-        terms = _terms(folder)
-        return None if terms is None else cls(folder, terms, Lines(folder / FILE, _remedy(folder)))
+        terms = read_terms(folder)
+        return (
+            None if terms is None else cls(folder, terms, Lines(folder / FILE, remedy_of(folder)))
+        )
 
     def _read(self) -> None:
         try:
@@ -232,14 +233,6 @@ class Ledger:
         self._read()
 
 
-def check_terms(root: Path, terms: Terms) -> None:
-    """Raise `StudyError` if a study's family on the same images has other terms."""
-    folder = root / FOLDER / slug(terms.on)
-    known = _terms(folder)
-    if known is not None:
-        _check_same(folder, known, terms)
-
-
 def read_families(root: Path) -> Iterator[Ledger]:
     """The families of a study as they are, without its lock.
 
@@ -272,11 +265,6 @@ def gather_confirmations(families: Iterable[Ledger]) -> dict[Key, Confirmation]:
     return found
 
 
-def slug(name: str) -> str:
-    """A name as a folder's."""
-    return re.sub(r"[^\w.-]", "-", name)[:60].lstrip(".") or "images"
-
-
 def _count_correct(result: EpochResult) -> tuple[int, int]:
     """Right images and images: of those that the task tests on at last, else of its own."""
     if result.test_correct is not None and result.test_total is not None:
@@ -290,44 +278,3 @@ def _line(key: Key, seed: int, result: EpochResult) -> dict[str, Any]:
 
 def _digest(key: Key) -> str:
     return hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
-
-
-def _terms(folder: Path) -> Terms | None:
-    path = folder / "terms.json"
-    if not path.exists():
-        return None
-    try:
-        data = json.loads(path.read_text())
-        if data.get("format", 0) > FORMAT:
-            raise StudyError(
-                f"{path} was written by a newer lightsearch (format "
-                f"{data['format']}, this one reads up to {FORMAT}): update this one"
-            )
-        terms = Terms(**data)
-        if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
-            raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
-        return terms
-    except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
-        raise StudyError(
-            f"{path} must hold the terms of a confirmation, but it does not: "
-            f"{error}. {_remedy(folder)}"
-        ) from None
-
-
-def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
-    there, here = dataclasses.asdict(known), dataclasses.asdict(asked)
-    differences = [
-        f"{name}={there[name]!r} there, {here[name]!r} asked for"
-        for name in here
-        if there[name] != here[name]
-    ]
-    if differences:
-        raise StudyError(
-            "designs of one study must be confirmed on the same terms, settled before the first "
-            f"run, but in {folder} it is: {'; '.join(differences)}. Give another `study` folder "
-            "to confirm anew"
-        )
-
-
-def _remedy(folder: Path) -> str:
-    return f"Move {folder} away to confirm anew"
