@@ -19,9 +19,11 @@ from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SearchSettings, Settings
 from lightsearch.searching.signature import takes
 from lightsearch.study import leaderboard as tables
+from lightsearch.study.confirmations import Terms
 from lightsearch.study.disk import writing
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.terms import check_terms
 from lightsearch.study.trial import Trial
 from lightsearch.workers.devices import worker_environments
 from lightsearch.workers.local import local_slots, trains_in_threads
@@ -60,7 +62,7 @@ def iter_search(settings: Settings) -> Generator[Trial, None, None]:
         for trial in iter_search(budget=8000, epochs=15, trials=5):
             print(trial.outcome, trial.best.accuracy, trial.candidate.design)
 
-    Takes the arguments of `search` but `confirm`, `confirm_top` and `quiet`; shows no progress.
+    Takes the arguments of `search` but `quiet` and those of confirming; shows no progress.
     Closing it stops the search, resumable.
     """
     with contextlib.closing(run(resolve(settings))) as events:
@@ -74,6 +76,8 @@ Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 def run_to_end(question: Question, settings: SearchSettings, show: Show | None) -> Stopped:
     """Run a question to its end, confirm the best designs if asked to, return the last event."""
+    if settings.confirm is not None:
+        _check_terms(question, settings.confirm)
     last = Stopped("")
     for event in run(question, show):
         if isinstance(event, Stopped):
@@ -81,6 +85,16 @@ def run_to_end(question: Question, settings: SearchSettings, show: Show | None) 
     if settings.confirm is not None and not last.asked:
         _confirm_best(question, settings, settings.confirm)
     return last
+
+
+def _check_terms(question: Question, seeds: int) -> None:
+    """Refuse before the search what would be refused after it."""
+    one = question.identity
+    target, checksum = str(one.target), one.checksum
+    check_terms(
+        question.folder,
+        Terms(seeds, target, one.epochs, one.dataset, checksum, "test", checksum),
+    )
 
 
 def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> None:
@@ -94,6 +108,7 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
         data=settings.data,
         workers=identity.workers,
         device=identity.device,
+        halving=settings.confirm_halving,
         quiet=settings.quiet,
     )
 
@@ -151,11 +166,11 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
     """
     hits: dict[int, Trial] = {}
     confirmed = read_confirmations(question.folder)
-    target, stale, due = question.identity.target, True, 0.0
+    rule, stale, due = question.identity.rule, True, 0.0
     for event in events:
         if isinstance(event, Planned) and event.resumed:
             found = read_trials(question.folder)
-            hits = {t.number: t for t in found if t.first_hit(target) is not None}
+            hits = {t.number: t for t in found if rule.is_hit(t.epochs)}
         if isinstance(event, EpochDone | Ended):
             hit = isinstance(event, EpochDone) and event.hit
             if hit or event.trial.number in hits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 from lightsearch.network.cost import BYTES, Budget
 
@@ -91,3 +92,19 @@ def shorten(text: str, width: int) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun: `1 trial`, `2 trials`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+MEAN_HEADS = ("shrunken", "mean", "95% interval", "seeds", "fresh", "hits", "params")
+
+
+def mean_figures(row: Any) -> tuple[str, ...]:
+    """A row of a study's means as text, under `MEAN_HEADS`."""
+    return (
+        percent(row["shrunken"], 3),
+        percent(row["mean"], 3),
+        f"{percent(row['low'], 3)} to {percent(row['high'], 3)}",
+        f"{row['seeds']}",
+        f"{row['fresh_seeds']}",
+        f"{row['hits']}",
+        f"{row['params']:,}",
+    )

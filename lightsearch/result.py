@@ -20,7 +20,8 @@ from lightsearch.study.confirmations import Confirmation, Key
 from lightsearch.study.disk import load_state
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
-from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.ledger import gather_confirmations, read_families
+from lightsearch.study.means import Run, gather_runs, tabulate_means
 from lightsearch.study.trial import Counts, Trial
 
 
@@ -33,6 +34,7 @@ class SearchResult:
     records: tuple[Trial, ...]
     reason: str = ""
     confirmations: dict[Key, Confirmation] = field(default_factory=dict)
+    runs: dict[Key, tuple[Run, ...]] = field(default_factory=dict)
 
     @property
     def leaderboard(self) -> pd.DataFrame:
@@ -40,11 +42,39 @@ class SearchResult:
         return self.ranked()
 
     def ranked(self, by: str = "accuracy") -> pd.DataFrame:
-        """Return the leaderboard by `"accuracy"`, `"params"` or `"epochs"` (to the first hit)."""
+        """Return the leaderboard in another order.
+
+        Most accurate first: `"accuracy"` (of the best epoch), `"last"` (the last epoch),
+        `"last3"` (mean of the last three), `"mean"` (over fresh seeds, see `confirm`; designs
+        without any come last). Smallest first: `"params"`, `"macs"`, `"activation_bytes"`,
+        `"epochs"` (to the hit). Confirmed designs come first in each.
+        """
         frame = tables.leaderboard(
             self.records, self.identity, by=by, confirmed=self.confirmations
         )
         frame.attrs["study"] = str(self.folder)  # `confirm` stores its runs there
+        return frame
+
+    def means(self) -> pd.DataFrame:
+        """Return the mean accuracy of each design over all its runs, by shrunken mean.
+
+        A row is a design that has a whole run: the search's own trial if it was trained to the
+        end, and the runs with fresh seeds of `confirm`. Accuracies are of the last epoch, on the
+        test images.
+
+        - `seeds`: runs; `fresh_seeds`: those of them with fresh seeds. The other one is the
+          search's own, which the design was selected on; `search_accuracy` is its accuracy. A
+          search with `select_on="val"` trained it on fewer images, so it does not count there.
+        - `mean`, and its 95% interval from `low` to `high`, by the standard deviation over seeds
+          that is pooled within designs.
+        - `shrunken`: what to expect of one more run. The mean, drawn towards that of all designs
+          of this table, the more the fewer seeds it has (empirical Bayes).
+        - `hits`: runs that are hits.
+
+        `means().attrs["protocol"]` has the estimates in a sentence.
+        """
+        frame = tabulate_means(self.records, self.identity, self.runs)
+        frame.attrs["study"] = str(self.folder)
         return frame
 
     @property
@@ -86,8 +116,14 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
             "search prints the folder of its study, lightsearch-studies/... by "
             "default"
         )
+    families = list(read_families(folder))
     return SearchResult(
-        folder, identity, tuple(read_trials(folder)), reason, read_confirmations(folder)
+        folder,
+        identity,
+        tuple(read_trials(folder)),
+        reason,
+        gather_confirmations(families),
+        gather_runs(families, identity),
     )
 
 

@@ -1,4 +1,4 @@
-"""Statistics of a design's accuracy over several seeds: bounds of the mean and of the hit rate.
+"""Statistics of accuracies over seeds: bounds of the mean and the hit rate, shrunken means.
 
 Accuracies are stored as numbers of right images, so means are exact. A mean that equals the target
 reaches it.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from scipy.special import betaincinv, stdtr, stdtrit
+from scipy.special import betaincinv, ndtri, stdtr, stdtrit
 
 ERROR = 0.05  # probability of confirming a design that is not good enough
 FEWEST = 3  # seeds before a design may be given up
@@ -109,3 +109,79 @@ def holm(p_values: Sequence[float], error: float = ERROR) -> list[float]:
             failed = p_values[index] > level
         levels[index] = level
     return levels
+
+
+@dataclass(frozen=True, slots=True)
+class Shrinkage:
+    """Several designs' means under normal noise: how far each is to be believed.
+
+    Designs lie around `center` with the standard deviation `design_sd`, the runs of one design
+    around its mean with `seed_sd`, which is known with `freedom` degrees of freedom (0: it is
+    assumed).
+    """
+
+    center: float
+    design_sd: float
+    seed_sd: float
+    freedom: int
+
+    def shrink(self, mean: float, count: int) -> float:
+        """The expectation of a design's true mean, given the mean of `count` runs."""
+        between, noise = self.design_sd**2, self.seed_sd**2 / count
+        if not noise or math.isinf(between):
+            return mean
+        return self.center + (mean - self.center) * between / (between + noise)
+
+    def rank(self, mean: float, count: int) -> tuple[float, float]:
+        """What designs are ranked by: the shrunken mean.
+
+        If designs do not differ by more than their noise, all have the same one. Then it is what
+        the order tends to as they differ less and less.
+        """
+        return self.shrink(mean, count), count * (mean - self.center)
+
+    def interval(self, mean: float, count: int, error: float = ERROR) -> tuple[float, float]:
+        """The two-sided interval of a true mean by its own `count` runs, not shrunken."""
+        upper = 1 - error / 2
+        factor = stdtrit(self.freedom, upper) if self.freedom else ndtri(upper)
+        half = float(factor) * self.seed_sd / math.sqrt(count)
+        return mean - half, mean + half
+
+
+def fit_shrinkage(groups: Sequence[Sequence[float]], seed_sd: float) -> Shrinkage:
+    """Estimate what the runs of several designs have in common (empirical Bayes).
+
+    Designs and seeds are normal (Efron and Morris 1975). The variances are those of a one-way
+    analysis of variance with random designs and unequal numbers of runs (Searle 1971): over seeds
+    it is pooled within designs, between designs it is what is left beyond the seeds, and at least
+    0. `seed_sd` stands in if no design has two runs. The centre is the mean of the designs, each
+    weighted by how well its own is known.
+
+    >>> from lightsearch.statistics import fit_shrinkage
+    >>> fit = fit_shrinkage([[0.990, 0.992], [0.994, 0.996]], 0.0006)
+    >>> round(fit.center, 6), round(fit.seed_sd**2, 9), round(fit.design_sd**2, 9)
+    (0.993, 2e-06, 7e-06)
+    >>> round(fit.shrink(0.991, 2), 6)  # by 7 / (7 + 2 / 2)
+    0.99125
+    """
+    sizes = [len(group) for group in groups]
+    means = [math.fsum(group) / len(group) for group in groups]
+    squares = math.fsum(
+        (one - mean) ** 2 for group, mean in zip(groups, means, strict=True) for one in group
+    )
+    total, count = sum(sizes), len(sizes)
+    freedom = total - count
+    within = squares / freedom if freedom else seed_sd**2
+    if count < 2:
+        return Shrinkage(means[0] if means else math.nan, math.inf, math.sqrt(within), freedom)
+    grand = _weighted_mean(means, sizes)
+    spread = math.fsum(size * (m - grand) ** 2 for size, m in zip(sizes, means, strict=True))
+    part = total - sum(size**2 for size in sizes) / total
+    between = max(0.0, (spread - (count - 1) * within) / part)
+    noises = [between + within / size for size in sizes]
+    center = _weighted_mean(means, [1 / one if one else 1.0 for one in noises])
+    return Shrinkage(center, math.sqrt(between), math.sqrt(within), freedom)
+
+
+def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return math.fsum(w * v for w, v in zip(weights, values, strict=True)) / math.fsum(weights)

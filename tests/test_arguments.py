@@ -422,6 +422,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     # confirming, taking away, pictures
     (lambda: ls.confirm(3), "Argument", "`designs` must be a design, its notation, or rows"),
     (_confirm(seeds=1), "Argument", "`seeds` must be an integer from 2 to 1000, but got seeds=1"),
+    (_confirm(halving=1), "Argument", "`halving` must be True or False, but got halving=1"),
     (_confirm(target=2), "Argument", "`target` must be a number above 0 and at most 1"),
     (_confirm(epochs=0), "Argument", "`epochs` must be an integer from 1 to 10000"),
     (_confirm(workers="x"), "Argument", "`workers` must be an integer from 1 to 1024"),

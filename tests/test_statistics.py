@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightsearch.statistics import ERROR, Sample, holm, share_bound
+from lightsearch.statistics import ERROR, Sample, fit_shrinkage, holm, share_bound
 from lightsearch.study.confirmations import Confirmation, gather, judge
 
 TARGET = Fraction(994, 1000)
@@ -142,3 +142,75 @@ def test_a_design_that_was_given_up_counts_in_the_correction() -> None:
     assert (alone.error, first.error) == (0.05, 0.025)
     assert (first.outcome, second.outcome) == ("confirmed", "futile")
     assert first.figures()["confidence"] == 0.975
+
+
+# Several designs --------------------------------------------------------------------------------
+
+
+def test_shrinkage_of_a_hand_computed_case() -> None:
+    fit = fit_shrinkage([[0.990, 0.992], [0.994, 0.996], [0.999]], 0.5)
+    # within designs: 2e-6 + 2e-6 over 2 degrees of freedom; the mean of all five runs is 0.9942;
+    # between them: 2 * 0.0032**2 + 2 * 0.0008**2 + 0.0048**2 = 44.8e-6, of which the seeds are
+    # 2 * 2e-6; a design counts 5 - (4 + 4 + 1) / 5 = 3.2 times
+    within, between = 2e-6, (44.8e-6 - 4e-6) / 3.2
+    weights = [1 / (12.75 + 1), 1 / (12.75 + 1), 1 / (12.75 + 2)]
+    center = (0.991 * weights[0] + 0.995 * weights[1] + 0.999 * weights[2]) / sum(weights)
+    assert (fit.center, fit.freedom) == (pytest.approx(center), 2)
+    assert fit.seed_sd**2 == pytest.approx(within) and fit.design_sd**2 == pytest.approx(between)
+    for mean, count in ((0.991, 2), (0.999, 1)):
+        factor = between / (between + within / count)
+        assert fit.shrink(mean, count) == pytest.approx(center + (mean - center) * factor)
+    assert fit.interval(0.991, 2) == pytest.approx(
+        stats.t.interval(0.95, 2, 0.991, (within / 2) ** 0.5)
+    )
+
+
+def test_variances_are_those_of_scipys_one_way_analysis() -> None:
+    generator = np.random.default_rng(1)
+    groups = generator.normal(generator.normal(0.99, 0.001, (7, 1)), 0.0006, (7, 5))
+    fit = fit_shrinkage(groups.tolist(), 0.5)
+    between_groups = 5 * np.var(groups.mean(axis=1), ddof=1)
+    assert between_groups / fit.seed_sd**2 == pytest.approx(stats.f_oneway(*groups).statistic)
+    assert fit.design_sd**2 == pytest.approx((between_groups - fit.seed_sd**2) / 5)
+    assert fit.freedom == 28
+
+
+def test_without_two_runs_of_a_design_the_noise_is_what_was_said() -> None:
+    fit = fit_shrinkage([[0.991], [0.994], [0.997]], 0.001)
+    assert (fit.seed_sd, fit.freedom) == (0.001, 0)
+    assert fit.design_sd**2 == pytest.approx(9e-6 - 1e-6)
+    assert fit.shrink(0.997, 1) == pytest.approx(0.994 + 0.003 * 8 / 9)
+    assert fit.interval(0.997, 1) == pytest.approx(stats.norm.interval(0.95, 0.997, 0.001))
+
+
+def test_shrinkage_at_its_edges() -> None:
+    alone = fit_shrinkage([[0.99, 0.98]], 0.001)
+    assert alone.shrink(0.985, 2) == 0.985  # towards nothing
+    alike = fit_shrinkage([[0.99, 0.98], [0.985, 0.9851]], 0.001)
+    assert alike.design_sd == 0 and alike.shrink(0.99, 1) == alike.center
+    ranks = [alike.rank(mean, count) for mean, count in ((0.99, 1), (0.989, 9), (0.98, 9))]
+    assert sorted(ranks, reverse=True) == [ranks[1], ranks[0], ranks[2]]
+    exact = fit_shrinkage([[0.99, 0.99], [0.98, 0.98]], 0.001)
+    assert exact.seed_sd == 0 and exact.shrink(0.99, 2) == 0.99
+    assert exact.interval(0.99, 2) == (0.99, 0.99)
+    assert math.isnan(fit_shrinkage([], 0.001).center)
+
+
+def test_shrunken_means_are_nearer_to_the_truth_and_intervals_cover_it() -> None:
+    generator = np.random.default_rng(3)
+    raw, shrunken, covered, count = 0.0, 0.0, 0, 0
+    for _ in range(200):
+        truth = generator.normal(0.9944, 0.00047, 9)
+        groups = [
+            generator.normal(mean, 0.0006, size).tolist()
+            for mean, size in zip(truth, [11, 6, 3, 3, 1, 1, 1, 1, 1], strict=True)
+        ]
+        fit = fit_shrinkage(groups, 0.5)
+        for mean, group in zip(truth, groups, strict=True):
+            found = sum(group) / len(group)
+            raw += (found - mean) ** 2
+            shrunken += (fit.shrink(found, len(group)) - mean) ** 2
+            low, high = fit.interval(found, len(group))
+            covered, count = covered + (low <= mean <= high), count + 1
+    assert shrunken < 0.75 * raw
+    assert 0.93 < covered / count < 0.97

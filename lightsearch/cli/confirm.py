@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 )
 @click.option("--seeds", type=int, default=10, show_default=True, help="Fresh seeds a design.")
 @click.option(
+    "--halving",
+    is_flag=True,
+    help="All designs get a few of the seeds, the better half more, and so on; two get all.",
+)
+@click.option(
     "--on",
     metavar="NAME",
     help=(
@@ -88,6 +93,7 @@ def confirm(
 
     \b
     lightsearch confirm --study small
+    lightsearch confirm --study small --top 9 --halving
     lightsearch confirm --study small --top 1 --seeds 20 --on qmnist-test50k
     lightsearch confirm --row 2 --leaderboard small/leaderboard.csv
     lightsearch confirm s1-final --seeds 5 --study s1

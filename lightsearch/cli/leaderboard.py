@@ -8,14 +8,18 @@ import click
 
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
-from lightsearch.formatting import percent, plural
+from lightsearch.formatting import MEAN_HEADS, mean_figures, percent, plural
+from lightsearch.study.orders import ORDERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lightsearch.result import SearchResult
 
-_SORTS = ("accuracy", "params", "epochs")
+_BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
+    "last3": ("last 3", percent),
+    "activation_bytes": ("bytes", "{:,}".format),
+}
 
 
 @click.command(short_help="Show what a study has found, also while it runs.")
@@ -23,9 +27,9 @@ _SORTS = ("accuracy", "params", "epochs")
 @click.option("--study", type=click.Path(), metavar="FOLDER", help="The same as STUDY.")
 @click.option(
     "--by",
-    type=click.Choice(_SORTS),
+    type=click.Choice(list(ORDERS)),
     help=(
-        "Order: by best accuracy, by fewest parameters, or by epochs to the first hit.  "
+        f"Order: {'; '.join(f'{name}, {order.text}' for name, order in ORDERS.items())}.  "
         "[default: accuracy]"
     ),
 )
@@ -35,6 +39,14 @@ _SORTS = ("accuracy", "params", "epochs")
     is_flag=True,
     help=("All trials, by number unless --by says otherwise, with how each ended."),
 )
+@click.option(
+    "--means",
+    is_flag=True,
+    help=(
+        "Each design's mean over all its runs, the fresh seeds of `lightsearch confirm` included, "
+        "by shrunken mean."
+    ),
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
 def leaderboard(
@@ -42,6 +54,7 @@ def leaderboard(
     study: str | None,
     by: str | None,
     everything: bool,
+    means: bool,
     as_csv: bool,
     as_json: bool,
 ) -> None:
@@ -53,34 +66,44 @@ def leaderboard(
     \b
     lightsearch leaderboard small
     lightsearch leaderboard small --by params
+    lightsearch leaderboard small --means
     lightsearch leaderboard small --all --csv > trials.csv
     """
     if (folder is None) == (study is None):
         raise click.UsageError("the study's folder must be given once, as STUDY or as --study")
     if as_csv and as_json:
         raise click.UsageError("--csv and --json must not be given together")
+    if means and (by is not None or everything):
+        raise click.UsageError(
+            "--means must be given without --by and --all: it has its own order"
+        )
     from lightsearch.result import load_result
 
     result = load_result(folder or study or "")
-    frame = _all(result, by) if everything else result.ranked(by or "accuracy")
+    if means:
+        frame = result.means()
+    else:
+        frame = _all(result, by) if everything else result.ranked(by or "accuracy")
     if as_csv:
         click.echo(frame.to_csv(), nl=False)
     elif as_json:
         print_json(records(frame))
+    elif means:
+        print_means(frame)
     else:
-        print_board(frame)
+        print_board(frame, by)
 
 
 def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
     frame = result.trials
-    keys = {"accuracy": "best_accuracy", "params": "params", "epochs": "first_hit_epoch"}
     if by is None:
         return frame
-    return frame.sort_values(keys[by], ascending=by != "accuracy", kind="stable")
+    order = ORDERS[by]
+    return frame.sort_values(order.column, ascending=not order.largest, kind="stable")
 
 
-def print_board(frame: pd.DataFrame) -> None:
-    """Print a leaderboard, or the table of all trials."""
+def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
+    """Print a leaderboard, or the table of all trials, with the column that it is ordered by."""
     all_trials = "outcome" in frame.columns
     if not len(frame):
         click.echo(
@@ -92,6 +115,7 @@ def print_board(frame: pd.DataFrame) -> None:
     images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
     short = "val" if "val" in images else "test"
     rerun = bool(frame["confirmation"].notna().any())
+    beside = _BESIDE.get(by or "")
     heads = [
         "trial" if all_trials else "rank",
         f"{short} acc",
@@ -103,6 +127,7 @@ def print_board(frame: pd.DataFrame) -> None:
         "params",
         "MACs",
         "field",
+        *([beside[0]] if beside else []),
         *(["outcome"] if all_trials else ["trial"]),
         "design",
     ]
@@ -114,6 +139,7 @@ def print_board(frame: pd.DataFrame) -> None:
             f"{row['params']:,}",
             f"{row['macs']:,}",
             str(row["receptive_field"]),
+            *([_cell(row, ORDERS[str(by)].column, beside[1])] if beside else []),
             row["outcome"] if all_trials else row["trial"],
             row["design"],
         ]
@@ -123,6 +149,21 @@ def print_board(frame: pd.DataFrame) -> None:
     click.echo(
         f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
         "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
+    )
+
+
+def print_means(frame: pd.DataFrame) -> None:
+    """Print the table of means, with its protocol."""
+    if not len(frame):
+        click.echo("no design has a whole run on all training images yet")
+        return
+    rows = (
+        [rank, *mean_figures(row), row["trial"], row["design"]] for rank, row in frame.iterrows()
+    )
+    print_table(table_of(["rank", *MEAN_HEADS, "trial", "design"], rows, left=("design",)))
+    click.echo(
+        f"{plural(len(frame), 'design')}, last epoch, {frame.attrs['images']} images; "
+        f"{frame.attrs['protocol']}"
     )
 
 

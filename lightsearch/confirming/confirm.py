@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from lightsearch.checks import check_integer, check_kind
+from lightsearch.confirming.halving import halve, halving_rounds
 from lightsearch.confirming.request import (
     Arguments,
     Asked,
@@ -22,14 +23,15 @@ from lightsearch.confirming.request import (
     terms_of,
     test_on,
 )
-from lightsearch.confirming.runs import Over, retrain_all
+from lightsearch.confirming.runs import Over, left_of, retrain_all
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
 from lightsearch.formatting import percent, plural
 from lightsearch.searching.settings import DEFAULTS, check_setting
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
-from lightsearch.study.ledger import FOLDER, Ledger, slug
+from lightsearch.study.ledger import Ledger, read_families
+from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
 from lightsearch.workers.devices import cores
 from lightsearch.workers.local import local_slots, trains_in_threads
@@ -65,6 +67,7 @@ def confirm(
     workers: int | None = None,
     device: str | None = None,
     engine: str | None = None,
+    halving: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame:
     """Train designs again with fresh seeds, unpruned, and say whether their mean is at the target.
@@ -86,8 +89,12 @@ def confirm(
       Rows bring their recipe, epochs, target and data set; the others take `search`'s defaults.
     - `seeds`: runs of each design, from 2. They follow from design and recipe, and are never the
       seed that the row was found with; the same call trains the same runs.
+    - `halving`: give every design a few of the seeds, the better half more, and so on, until two
+      have all: see docs/confirming.md. What is left behind is `dropped`, never confirmed.
     - `study`: the folder that keeps the runs, so that an interrupted call goes on where it was.
-      Rows know their study's; without a folder nothing is kept.
+      Rows know their study's; without a folder nothing is kept. A run that is there is not
+      trained again, also if it was judged on other images, as long as the accuracy on these is
+      known.
     - `dataset`, `data`, `workers`, `device`, `engine`: as for `search`. `quiet`: print nothing.
 
     Returns a table, confirmed designs first: n seeds, mean, standard deviation and minimum of the
@@ -101,6 +108,7 @@ def confirm(
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     check_integer("seeds", seeds, 2, 1000)
+    check_kind("halving", halving, bool, "True or False")
     for name, value in (
         ("target", target),
         ("epochs", epochs),
@@ -132,6 +140,7 @@ def confirm(
         for slot in used:
             stack.callback(slot.close)
         ledger = stack.enter_context(Ledger.open(folder, terms.on, terms))
+        others = [one for one in read_families(folder) if one.folder != ledger.folder]
         for pick in picks:
             ledger.plan(
                 pick.key,
@@ -140,8 +149,14 @@ def confirm(
                 versions=versions(),
                 device=pick.task.device,
             )
-        runs = retrain_all([pick.task for pick in picks], ledger, used)
-        for line in _announce(runs, picks, ledger, kept=bool(kept)):
+            ledger.take_up(pick.key, others)
+        batches = (
+            halve(picks, ledger)
+            if halving
+            else [[job for pick in picks for job in left_of(pick.task, ledger)]]
+        )
+        runs = retrain_all(batches, ledger, used)
+        for line in _announce(runs, picks, ledger, halving=halving, kept=bool(kept)):
             if not quiet:
                 print(line, flush=True)
         refresh(folder)
@@ -152,16 +167,23 @@ def confirm(
 
 
 def _announce(
-    runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger, *, kept: bool
+    runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger, *, halving: bool, kept: bool
 ) -> Iterator[str]:
     """A line for the plan, for each run that is over, and for each design at the end."""
     terms = ledger.terms
     designs = plural(len(picks), "design")
+    rounds = halving_rounds(len(picks), terms.seeds) if halving else []
     yield (
-        f"Confirming {designs} with {terms.seeds} fresh seeds each, "
+        f"Confirming {designs} with {'up to ' * (len(rounds) > 1)}{terms.seeds} fresh seeds each, "
         f"{plural(terms.epochs, 'epoch')} a seed, on {ledger.runs[picks[0].key].on}: is the "
         f"mean of the last epoch at {percent(Fraction(terms.target))}?"
     )
+    if len(rounds) > 1:
+        plan = ", ".join(f"{count} with {seeds}" for count, seeds in rounds)
+        yield f"  by halving; designs left, with so many seeds each: {plan}"
+    there = sum(len(ledger.whole(pick.key)) for pick in picks)
+    if there:
+        yield f"  {plural(there, 'run')} of them {'is' if there == 1 else 'are'} there already"
     if kept:
         yield f"  kept in {ledger.folder}; the same call continues"
     order = {pick.key: number for number, pick in enumerate(picks, 1)}
@@ -216,7 +238,9 @@ def _table(picks: Sequence[Pick], ledger: Ledger) -> pd.DataFrame:
                 "versions": " ".join(f"{k}={v}" for k, v in versions().items()),
             }
         )
-    rows.sort(key=lambda row: (not row["confirmed"], -row["mean"]))
+    rows.sort(
+        key=lambda row: (not row["confirmed"], row["confirmation"] == "dropped", -row["mean"])
+    )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
     return frame

@@ -45,6 +45,7 @@ class Pick:
     fingerprint: str
     target: float | None = None
     selected_on: str | None = None
+    found: float | None = None  # last accuracy of the search's own whole run on the test images
 
     @property
     def key(self) -> Key:
@@ -144,8 +145,13 @@ class Arguments:
         selected_on = str(row["selected_on"])
         holdout_of(selected_on)  # refuses what is none
         target = float(row.get("target", math.nan))  # an older leaderboard has none
+        last = float(row.get("last_accuracy", math.nan))
+        whole = selected_on == "test" and row.get("epochs_trained") == task.epochs
         return self._make_pick(
-            task, target=None if math.isnan(target) else target, selected_on=selected_on
+            task,
+            target=None if math.isnan(target) else target,
+            selected_on=selected_on,
+            found=last if whole and not math.isnan(last) else None,
         )
 
     def _make_pick(self, task: Task, **more: Any) -> Pick:

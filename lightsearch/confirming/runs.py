@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -35,15 +35,30 @@ class Job:
 Over: TypeAlias = tuple[Job, EpochResult]
 
 
-def retrain_all(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
-    """Train all that is left, seed by seed and design by design; yields the runs that are over."""
-    waiting = [
-        Job(key, dataclasses.replace(task, seed=seed))
-        for task in tasks
-        for key in (key_of(task),)
-        for seed in ledger.runs[key].seeds
-        if ledger.runs[key].last(seed, ledger.terms.epochs) is None
-    ]
+def left_of(task: Task, ledger: Ledger, count: int | None = None) -> list[Job]:
+    """A design's runs that are not over, of its first `count` seeds, or all."""
+    key = key_of(task)
+    over = ledger.whole(key)
+    seeds = ledger.runs[key].seeds[:count]
+    return [Job(key, dataclasses.replace(task, seed=s)) for s in seeds if s not in over]
+
+
+def retrain_all(
+    batches: Iterable[Sequence[Job]], ledger: Ledger, slots: Sequence[Slot]
+) -> Iterator[Over]:
+    """Train the jobs of each batch in their order; yields the runs that are over.
+
+    The next batch is asked for when all of one is over.
+    """
+    try:
+        for jobs in batches:
+            yield from _retrain(jobs, ledger, slots)
+    finally:
+        kill_all(slots)
+
+
+def _retrain(jobs: Sequence[Job], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
+    waiting = list(jobs)
     free = list(slots)
     running: dict[Future[tuple[State, EpochResult]], tuple[Job, Slot]] = {}
     try:
@@ -70,7 +85,6 @@ def retrain_all(tasks: Sequence[Task], ledger: Ledger, slots: Sequence[Slot]) ->
         for future, (job, _) in running.items():  # interrupted: what is done is kept
             if future.done() and future.exception() is None:
                 _commit(job, future, ledger)
-        kill_all(slots)
 
 
 def _submit(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:

@@ -11,13 +11,14 @@ from lightsearch.formatting import plural
 from lightsearch.plots.result import Result
 from lightsearch.plots.style import HIT, accuracy_axis, axes, ink, legend, ticks, title
 from lightsearch.plots.trials import Trials, draw_target, name_axis, sort_trials
+from lightsearch.study.trial import HitRule
 
 
 def progress(result: Result, ax: Axes | None) -> Axes:
     """See `Plots.progress`."""
     trials = sort_trials(result)
     ax = axes(ax)
-    best, hits = _follow_clock(trials)
+    best, hits = _follow_clock(trials, result.identity.rule)
     counts = _draw_hits(ax, hits, len(best))
     ax.plot(
         range(1, len(best) + 1),
@@ -38,7 +39,7 @@ def progress(result: Result, ax: Axes | None) -> Axes:
     return ax
 
 
-def _follow_clock(trials: Trials) -> tuple[list[float], list[int]]:
+def _follow_clock(trials: Trials, rule: HitRule) -> tuple[list[float], list[int]]:
     """Return the best accuracy after each epoch, and the epochs (counted from 1) with a first hit.
 
     Epochs have the order of the study's virtual clock (see `searching.loop`).
@@ -54,7 +55,7 @@ def _follow_clock(trials: Trials) -> tuple[list[float], list[int]]:
         trial = by_number[number]
         best = max(best, trials.accuracy(trial, index))
         so_far.append(best)
-        if trial.first_hit(trials.goal) == trial.epochs[index].epoch:
+        if rule.hit_epoch(trial.epochs) == trial.epochs[index].epoch:
             hits.append(spent)
     return so_far, hits
 

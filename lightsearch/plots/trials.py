@@ -56,7 +56,7 @@ def sort_trials(result: Result) -> Trials:
     kinds: tuple[list[Trial], list[Trial], list[Trial]] = ([], [], [])
     for trial in every:
         missed = 2 if trial.outcome in ("pruned", "diverged", "failed") else 1
-        kinds[0 if trial.first_hit(goal) is not None else missed].append(trial)
+        kinds[0 if result.identity.rule.is_hit(trial.epochs) else missed].append(trial)
     hits, misses, cut = (tuple(kind) for kind in kinds)
     return Trials(every, hits, misses, cut, every[0].epochs[0].total, goal)
 

@@ -47,10 +47,12 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     within = survey.describe_within() if survey.guided else format_large(plan.within)
     shortfall = survey.explain_shortfall()
     exactness = "" if precision == "float32" else f" in {precision}"
+    rule = question.identity.rule
+    when = f", {rule}" if rule.consistent else ""
     return (
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
-        f"{epochs}.",
+        f"{epochs}{when}.",
         f"  space     {about}{format_large(plan.designs)} designs, {within} within the budget",
         *([f"  note      {shortfall}"] if shortfall else []),
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
@@ -185,7 +187,9 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
 
 
 def _diagnosis(status: Status) -> Iterator[str]:
-    yield f"No design reached {percent(status.target)} so far."
+    rule = status.question.identity.rule
+    when = f" {rule}" if rule.consistent else ""
+    yield f"No design reached {percent(status.target)}{when} so far."
     if status.best is not None:
         yield f"The best: {best_line(status).removeprefix('best ')}"
     trials = max(status.question.settings.trials, len(status.outcomes))

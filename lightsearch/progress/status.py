@@ -11,7 +11,7 @@ from fractions import Fraction
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Started, Stopped
 from lightsearch.searching.question import Question
 from lightsearch.study.journal import read_trials
-from lightsearch.study.trial import Counts, Trial, reaches
+from lightsearch.study.trial import Counts, Trial
 
 LATEST = 50  # epochs that the estimate of the time left uses
 NONE = Counts()
@@ -132,7 +132,7 @@ def _with_trial(status: Status, trial: Trial) -> Status:
         or trial.best.correct > status.best.best.correct
     ):
         status = dataclasses.replace(status, best=trial)
-    if reaches(trial.best, status.target):
+    if status.question.identity.rule.is_hit(trial.epochs):
         status = dataclasses.replace(status, hits=status.hits | {trial.number})
     return status
 

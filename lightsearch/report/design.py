@@ -23,7 +23,7 @@ from lightsearch.report.facts import OUTCOMES, protocol, question_line
 from lightsearch.report.study import template, write_text
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
-from lightsearch.study.trial import Trial
+from lightsearch.study.trial import Trial, reaches
 from lightsearch.training.task import EpochResult
 
 
@@ -99,17 +99,19 @@ def _results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
 
 
 def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
-    goal, best = result.identity.target, _best(trial)
-    first = trial.first_hit(goal)
-    reached = [e.epoch for e in trial.epochs if Fraction(e.correct, e.total) >= goal]
-    if first is None:
-        short = goal - Fraction(best.correct, best.total)
+    rule, best = result.identity.rule, _best(trial)
+    first = rule.hit_epoch(trial.epochs)
+    reached = sum(reaches(e, rule.target) for e in trial.epochs)
+    of = f"in {reached} of {len(trial.epochs)} epochs"
+    if not reached:
+        short = rule.target - Fraction(best.correct, best.total)
         yield f"It missed the target by {100 * float(short):.2f} points."
+    elif first is None:
+        yield f"It reached the target {of}, but not {rule}: it is no hit."
+    elif rule.consistent is None:
+        yield f"It reached the target first at epoch {first}, and {of}."
     else:
-        yield (
-            f"It reached the target first at epoch {first}, and in {len(reached)} of "
-            f"{len(trial.epochs)} epochs."
-        )
+        yield f"It reached the target {rule}, and {of}."
     if trial.outcome != "complete":
         yield f"It was {OUTCOMES[trial.outcome]}" + (f": {trial.reason}." if trial.reason else ".")
     last = trial.epochs[-3:]

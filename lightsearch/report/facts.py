@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.formatting import caps_text, duration, percent, plural
+from lightsearch.formatting import caps_text, duration, mean_figures, percent, plural
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
-from lightsearch.study.trial import Trial, versions
+from lightsearch.study.trial import HitRule, Trial, versions
 
 OUTCOMES = {
     "complete": "trained to the last epoch",
@@ -46,6 +46,7 @@ class Hit:
     confirmed: str
 
 
+MEANS = 10  # rows of the table of means
 HEADS = ("best", "at epoch", "first hit", "last", "params", "MACs", "field")
 
 
@@ -62,6 +63,8 @@ class Facts:
     trials: tuple[tuple[str, str, str], ...]
     hits: tuple[Hit, ...]
     misses: tuple[str, ...]  # the best ones, if there is no hit
+    means: tuple[tuple[str, ...], ...]  # rank, figures, trial, design; if there are fresh seeds
+    means_protocol: str
     commands: tuple[str, str]  # to train a row again: at the shell, in Python
     protocol: tuple[str, ...]
     version: str
@@ -70,19 +73,21 @@ class Facts:
 def facts(result: SearchResult) -> Facts:
     """Return all that a report says about a study."""
     identity, trials = result.identity, result.records
-    goal = identity.target
-    board = result.leaderboard
+    rule = identity.rule
+    board, means = result.leaderboard, result.means()
     folder = result.folder
     return Facts(
         title=f"Study {folder.name or folder.resolve().name}",
-        summary=_summary(result, goal, board),
-        settings=tuple(_settings(result, goal)),
+        summary=_summary(result, board),
+        settings=tuple(_settings(result)),
         space=identity.space,
         recipe=identity.recipe,
         candidates=tuple(_candidates(result)),
-        trials=tuple(_trials(trials, goal)),
+        trials=tuple(_trials(trials, rule)),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
         misses=() if len(board) else tuple(_misses(trials)),
+        means=tuple(_means(means)) if means["fresh_seeds"].any() else (),
+        means_protocol=f"{means.attrs['images']} images, last epoch; {means.attrs['protocol']}.",
         commands=(
             f"lightsearch train --row 1 --leaderboard {_path(result)}",
             f"from lightsearch import read, rebuild, train\n\n"
@@ -106,11 +111,12 @@ def question_line(result: SearchResult) -> str:
     return (
         f"{percent(identity.target)} of the {identity.selected_on} images of "
         f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
+        + (f", {identity.rule}" if identity.consistent else "")
         + (f", with at most {caps}" if caps else "")
     )
 
 
-def _summary(result: SearchResult, goal: Fraction, board: pd.DataFrame) -> str:
+def _summary(result: SearchResult, board: pd.DataFrame) -> str:
     trained = [t for t in result.records if t.epochs]
     if not trained:
         return "Nothing has been trained yet."
@@ -135,10 +141,13 @@ def _accuracy(trial: Trial) -> Fraction:
     return Fraction(trial.best.correct, trial.best.total)
 
 
-def _settings(result: SearchResult, goal: Fraction) -> Iterable[tuple[str, str]]:
+def _settings(result: SearchResult) -> Iterable[tuple[str, str]]:
     identity = result.identity
     yield "Budget", caps_text(identity.budget) or "none"
-    yield "Target", f"{percent(goal)} of the {identity.selected_on} images, at any epoch"
+    yield (
+        "Target",
+        f"{percent(identity.target)} of the {identity.selected_on} images, {identity.rule}",
+    )
     yield "Epochs", f"{identity.epochs} at most"
     shape, classes = result.images
     yield (
@@ -165,7 +174,7 @@ def _candidates(result: SearchResult) -> Iterable[tuple[str, str, str]]:
     yield "duplicate", f"{counts.duplicate:,}", "rejected: trained in this study already"
 
 
-def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, str, str]]:
+def _trials(trials: tuple[Trial, ...], rule: HitRule) -> Iterable[tuple[str, str, str]]:
     epochs = [e for t in trials for e in t.epochs]
     seconds = sum(e.seconds for e in epochs)
     note = f"in {plural(len(epochs), 'epoch')}" + (
@@ -176,8 +185,8 @@ def _trials(trials: tuple[Trial, ...], goal: Fraction) -> Iterable[tuple[str, st
         count = sum(t.outcome == outcome for t in trials)
         if count or outcome in ("complete", "pruned"):
             yield outcome, f"{count:,}", what
-    hits = sum(t.first_hit(goal) is not None for t in trials)
-    yield "hits", f"{hits:,}", f"reached {percent(goal)} at some epoch"
+    hits = sum(rule.is_hit(t.epochs) for t in trials)
+    yield "hits", f"{hits:,}", f"reached {percent(rule.target)} {rule}"
 
 
 def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
@@ -211,6 +220,12 @@ def _fresh_seeds(row: pd.Series[Any]) -> str:
     return f"{plural(int(seeds), 'fresh seed')}: mean {100 * mean:.3f}%{spread}"
 
 
+def _means(frame: pd.DataFrame) -> Iterable[tuple[str, ...]]:
+    """Yield the best designs by their mean over all runs."""
+    for rank, row in frame.head(MEANS).iterrows():
+        yield str(rank), *mean_figures(row), f"#{row['trial']}", str(row["design"])
+
+
 def _misses(trials: tuple[Trial, ...]) -> Iterable[str]:
     """Yield the best trials of a study without a hit."""
     for trial in sorted((t for t in trials if t.epochs), key=_accuracy, reverse=True)[:5]:
@@ -242,7 +257,7 @@ def protocol(result: SearchResult) -> Iterable[str]:
             "training."
         )
     yield (
-        f"A hit is a design with an epoch at or above the target. Hits, the best epoch, the "
+        f"A hit is a design that reached the target {identity.rule}. Hits, the best epoch, the "
         f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
         "images."
     )
@@ -260,7 +275,9 @@ def protocol(result: SearchResult) -> Iterable[str]:
             + " Train a design with other seeds before you believe the second decimal."
         )
     yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
-        "" if identity.pruner == "none" else " A trial that has hit is never stopped."
+        ""
+        if identity.pruner == "none" or identity.consistent
+        else " A trial that has hit is never stopped."
     )
     yield (
         f"The same question with {plural(identity.workers, 'worker')} on the same kind of "

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from lightsearch.errors import ArgumentError, LightsearchError
+from lightsearch.formatting import MEAN_HEADS
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
 from lightsearch.result import SearchResult
@@ -27,7 +28,10 @@ def write_html(result: SearchResult, path: Path) -> Path:
         except LightsearchError as error:
             plots.append((kind, "", "", pictures.failure_text(error)))
     return write_text(
-        path, template("study.html").render(facts=facts(result), heads=HEADS, pictures=plots)
+        path,
+        template("study.html").render(
+            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=plots
+        ),
     )
 
 
@@ -53,7 +57,10 @@ def write_markdown(result: SearchResult, path: Path) -> Path:
             raise ArgumentError(_unwritable(folder, error)) from None
         plots.append((kind, f"{folder.name}/{kind.name}.png", ""))
     return write_text(
-        path, template("study.md").render(facts=facts(result), heads=HEADS, pictures=plots)
+        path,
+        template("study.md").render(
+            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=plots
+        ),
     )
 
 

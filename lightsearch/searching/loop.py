@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from lightsearch.engines.engine import State
 from lightsearch.errors import LightsearchError, WorkerError
@@ -34,7 +33,7 @@ from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
 from lightsearch.study.study import Study
-from lightsearch.study.trial import Counts, Trial, reaches
+from lightsearch.study.trial import Counts, HitRule, Trial
 from lightsearch.training.task import EpochResult, Task
 from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
@@ -59,7 +58,7 @@ def run_loop(
     meets, `WorkerError` if workers cannot work.
     """
     settings, identity = question.settings, question.identity
-    pruner = make_pruner(settings.pruner, identity.target, identity.epochs)
+    pruner = make_pruner(settings.pruner, identity.target, identity.epochs, identity.consistent)
     proposer = Proposer(
         question.space,
         question.recipe,
@@ -89,7 +88,7 @@ class SearchLoop:
     timed: bool = False  # whether the plan says how long all takes
     clock: VirtualClock = field(init=False)
     epochs: Epochs = field(init=False)
-    target: Fraction = field(init=False)
+    rule: HitRule = field(init=False)
     counts: Counts = field(default_factory=Counts)
     deadline: float = math.inf
     finished: str = ""  # why nothing new is proposed any more
@@ -98,7 +97,7 @@ class SearchLoop:
     def __post_init__(self) -> None:
         self.clock = VirtualClock.of(len(self.slots))
         self.epochs = Epochs(self.slots, self.study, self.question.settings.epoch_timeout)
-        self.target = self.question.identity.target
+        self.rule = self.question.identity.rule
 
     def run(self) -> Iterator[Event]:
         """All events, from `Planned` to `Stopped`."""
@@ -222,7 +221,7 @@ class SearchLoop:
         return wanted is not None and wanted <= sum(map(self._hit, self.study.trials))
 
     def _hit(self, trial: Trial) -> bool:
-        return trial.first_hit(self.target) is not None
+        return self.rule.is_hit(trial.epochs)
 
     def _suspend_if_enough(self, slot: int) -> None:
         """With enough hits, only those train on to their last epoch. Others can be resumed."""
@@ -272,7 +271,7 @@ class SearchLoop:
         trial = self.study.commit(training.number, result)
         self.study.sync(at_once=not self.epochs.others_done(slot))
         self.clock = self.clock.advance(slot)
-        hit = not self._hit(before) and reaches(result, self.target)
+        hit = self._hit(trial) and not self._hit(before)
         yield EpochDone(trial, result, hit)
         yield from self._decide(slot)
 

@@ -21,16 +21,26 @@ class TargetPruner(optuna.pruners.BasePruner):
     leave the accuracy below the target. It prunes nothing before `warmup` epochs, nor before
     `startup` trials are complete. Unlike a median it has no quota: where every design is good,
     every design is trained.
+
+    If the last `consistent` epochs must all reach the target, the rise is taken to the lowest of
+    those instead of to the best epoch.
     """
 
     def __init__(
-        self, target: float, *, warmup: int = 3, startup: int = 3, slack: float = 1.0
+        self,
+        target: float,
+        *,
+        warmup: int = 3,
+        startup: int = 3,
+        slack: float = 1.0,
+        consistent: int | None = None,
     ) -> None:
         check_number("target", target, 0.0, 1.0)
         for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
             if not isinstance(value, int | float) or not value >= 0:
                 raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
         self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
+        self.consistent = consistent
         self._known: tuple[Any, ...] | None = None
         self._found: dict[int, tuple[int, float]] = {}
 
@@ -55,11 +65,17 @@ class TargetPruner(optuna.pruners.BasePruner):
             self._known, self._found = known, {}
             for trial in complete:
                 values = trial.intermediate_values
-                best = max(values.values(), default=0.0)
+                end = self._decisive(values)
                 for step, value in values.items():
                     count, rise = self._found.get(step, (0, 0.0))
-                    self._found[step] = count + 1, max(rise, best - value)
+                    self._found[step] = count + 1, max(rise, end - value)
         return self._found
+
+    def _decisive(self, values: dict[int, float]) -> float:
+        """The accuracy by which a complete trial is a hit or not."""
+        if self.consistent is None:
+            return max(values.values(), default=0.0)
+        return min((values[step] for step in sorted(values)[-self.consistent :]), default=0.0)
 
 
 class HalvingPruner(optuna.pruners.BasePruner):
@@ -93,12 +109,14 @@ class HalvingPruner(optuna.pruners.BasePruner):
         return trial.intermediate_values[step] < values[max(1, len(values) // 2) - 1]
 
 
-def make_pruner(pruner: Any, target: Fraction, epochs: int) -> optuna.pruners.BasePruner:
+def make_pruner(
+    pruner: Any, target: Fraction, epochs: int, consistent: int | None = None
+) -> optuna.pruners.BasePruner:
     """The pruner of a name, or a user's own Optuna pruner as it is."""
     if isinstance(pruner, optuna.pruners.BasePruner):
         return pruner
     if pruner == "target":
-        return TargetPruner(float(target))
+        return TargetPruner(float(target), consistent=consistent)
     if pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=3)
     if pruner == "halving":

@@ -79,6 +79,11 @@ def resolve(settings: Settings) -> Question:
             "the choices of `space` and `recipe` must have different names, but "
             f"got {', '.join(sorted(shared))} in both"
         )
+    if settings.consistent is not None and settings.consistent > settings.epochs:
+        raise ArgumentError(
+            f"`consistent` must be at most `epochs`, {settings.epochs}, but got "
+            f"consistent={settings.consistent}"
+        )
     device = choose_device(settings.device)
     workers, engine = count_workers(settings, device), choose_engine(settings.engine, device)
     whole = survey(space, data.shape, data.classes, settings.caps)
@@ -99,6 +104,7 @@ def resolve(settings: Settings) -> Question:
         selected_on=str(holdout or "test"),
         repeatable=settings.repeatable,
         precision=settings.precision,
+        consistent=settings.consistent,
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)

@@ -63,7 +63,7 @@ free = functools.partial(About, "free")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The arguments of `iter_search`, as they were given. `search` has three more.
+    """The arguments of `iter_search`, as they were given. `search` has four more.
 
     A study is continued only with the same *identity*. A *growable* setting may grow, a *free* one
     may change. Numbers, flags and paths are checked here, and are `ArgumentError`s. What takes the
@@ -84,9 +84,21 @@ class Settings:
     target: Annotated[
         float,
         identity(
-            "Test accuracy that counts as a hit, from 0 to 1.", "Any epoch may reach it.", high=1
+            "Test accuracy that counts as a hit, from 0 to 1.",
+            "Any epoch may reach it, unless `consistent` asks for more.",
+            high=1,
         ),
     ] = 0.994
+    consistent: Annotated[
+        int | None,
+        identity(
+            "Last epochs that must all reach the target for a hit.",
+            "Then a design is a hit after its last epoch, or not at all.",
+            low=1,
+            high=10_000,
+            none="any one epoch may reach it",
+        ),
+    ] = None
     space: Annotated[
         Space | str | None,
         identity(
@@ -268,6 +280,12 @@ class SearchSettings(Settings):
         ),
     ] = None
     confirm_top: Annotated[int, free("How many hits that is done for.", low=1, high=1000)] = 3
+    confirm_halving: Annotated[
+        bool,
+        free(
+            "Give those hits a few of the seeds, the better half more, and so on; two get all.",
+        ),
+    ] = False
     quiet: Annotated[bool, free("No progress display.")] = False
 
 

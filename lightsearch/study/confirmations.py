@@ -43,8 +43,9 @@ class Confirmation:
 
     `sample` has the last epoch's right images of the seeds that count, in the seeds' order.
     `error` is the level that Holm's correction gives the design within its family. `outcome` is
-    `running`, `confirmed` (the bound is at the target after all seeds), `not confirmed`, or
-    `futile`: given up early, since the mean is below the target.
+    `running`, `confirmed` (the bound is at the target after all seeds), `not confirmed`, `futile`
+    (given up early, since the mean is below the target), or `dropped` (given up early, since
+    others were better: see `confirming.halving`).
     """
 
     design: str

@@ -13,7 +13,7 @@ from typing import Any
 from lightsearch.errors import StudyError
 from lightsearch.network.cost import Budget
 from lightsearch.study.disk import write_text, writing
-from lightsearch.study.trial import check_types
+from lightsearch.study.trial import HitRule, check_types
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
 
@@ -39,10 +39,20 @@ class Identity:
     repeatable: bool = True
     format: int = FORMAT
     precision: str = "float32"
+    consistent: int | None = None
+
+    @property
+    def rule(self) -> HitRule:
+        """What counts as a hit."""
+        return HitRule(self.target, self.epochs, self.consistent)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they stand in study.json."""
-        return {**dataclasses.asdict(self), "target": str(self.target)}
+        """The fields as they stand in study.json. Studies without `consistent` have the file
+        that they had before there was one."""
+        fields = {**dataclasses.asdict(self), "target": str(self.target)}
+        if self.consistent is None:
+            del fields["consistent"]
+        return fields
 
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
@@ -77,9 +87,9 @@ def check_identity(folder: Path, identity: Identity) -> None:
         return
     asked, found = identity.to_json(), known.to_json()
     differences = [
-        f"{name}={found[name]!r} there, {asked[name]!r} asked for"
-        for name in asked
-        if asked[name] != found[name]
+        f"{name}={found.get(name)!r} there, {asked.get(name)!r} asked for"
+        for name in asked | found
+        if asked.get(name) != found.get(name)
     ]
     if differences:
         raise StudyError(
@@ -115,6 +125,10 @@ def read_identity(folder: Path) -> Identity | None:
         identity = check_types(Identity(**data))
         if not isinstance(data["target"], str):
             raise TypeError(f"target must be str, but is {data['target']!r:.60}")
+        if identity.consistent is not None and not 1 <= identity.consistent <= identity.epochs:
+            raise ValueError(
+                f"consistent must be from 1 to {identity.epochs}, but is {identity.consistent}"
+            )
         return dataclasses.replace(
             identity, budget=Budget(**data["budget"]), target=Fraction(data["target"])
         )

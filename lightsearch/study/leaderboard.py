@@ -5,37 +5,43 @@ Every row carries what is needed to train it again: notation, recipe, seed, data
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lightsearch.checks import check_path
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.study.confirmations import FIGURES, Confirmation, Key
 from lightsearch.study.disk import write_text
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
-from lightsearch.study.trial import Trial, to_fraction
+from lightsearch.study.orders import ORDERS, Order
+from lightsearch.study.trial import HitRule, Trial, to_fraction
 
 CONFIRMED = tuple(name if name.startswith("confirm") else f"confirmed_{name}" for name in FIGURES)
-_NEEDED = (
+COLUMNS = (
     "design",
     "params",
     "macs",
+    "activation_bytes",
     "receptive_field",
     "best_accuracy",
     "best_epoch",
     "first_hit_epoch",
     "last_accuracy",
     "last3_accuracy",
+    "test_accuracy",
+    *CONFIRMED,
     "epochs_trained",
     "epochs",
+    "target",
+    "consistent",
     "recipe",
     "seed",
     "seconds",
@@ -44,21 +50,22 @@ _NEEDED = (
     "selected_on",
     "engine",
     "device",
+    "device_kind",
+    "threads",
     "versions",
     "trial",
 )
-COLUMNS = (
-    *_NEEDED[:9],
+# of later versions than the first: an older leaderboard has them empty
+_LATER = {
+    "activation_bytes",
     "test_accuracy",
     *CONFIRMED,
-    *_NEEDED[9:11],
     "target",
-    *_NEEDED[11:-2],
+    "consistent",
     "device_kind",
     "threads",
-    *_NEEDED[-2:],
-)
-SORTS = ("accuracy", "params", "epochs")
+}
+_NEEDED = tuple(column for column in COLUMNS if column not in _LATER)
 
 
 def leaderboard(
@@ -69,23 +76,37 @@ def leaderboard(
     target: float | None = None,
     confirmed: Mapping[Key, Confirmation] | None = None,
 ) -> pd.DataFrame:
-    """The trials that reached the target at some epoch, best first; the index is their rank.
+    """The trials that are hits, best first; the index is their rank.
 
-    Those that are `confirmed` come before all others. `by="accuracy"` ranks by the best epoch's
-    accuracy, `"params"` by the fewest parameters, `"epochs"` by the earliest first hit. Ties go on
-    with the others in the order accuracy, parameters, first hit, and at last with the trial's
-    number.
+    Those that are `confirmed` come before all others. `by` is one of `ORDERS`. Ties go on in the
+    order accuracy, parameters, epoch of the hit, and at last by the trial's number.
     """
-    if by not in SORTS:
-        raise ArgumentError(f"`by` must be one of {', '.join(SORTS)}, but got by={by!r}")
-    goal = identity.target if target is None else to_fraction(target)
-    hits = [t for t in trials if t.first_hit(goal) is not None]
+    order = check_order(by)
+    rule = identity.rule
+    if target is not None:
+        rule = dataclasses.replace(rule, target=to_fraction(target))
     known = confirmed or {}
-    rows = [_row(t, identity, goal, known) for t in sorted(hits, key=_order(by, goal))]
-    rows.sort(key=lambda row: not row["confirmed"])
+    rows = [_row(t, identity, rule, known) for t in trials if rule.is_hit(t.epochs)]
+    ties = [ORDERS[name] for name in ("accuracy", "params", "epochs")]
+    rows.sort(
+        key=lambda row: (
+            not row["confirmed"],
+            *(one.key(row) for one in (order, *ties)),
+            row["trial"],
+        )
+    )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
     return frame
+
+
+def check_order(by: str) -> Order:
+    """The order of a name. Raises `ArgumentError` if there is none."""
+    if by not in ORDERS:
+        raise ArgumentError(
+            f"`by` must be one of {', '.join(ORDERS)}, but got by={by!r}{suggestion(by, ORDERS)}"
+        )
+    return ORDERS[by]
 
 
 def trials_table(
@@ -94,28 +115,17 @@ def trials_table(
     confirmed: Mapping[Key, Confirmation] | None = None,
 ) -> pd.DataFrame:
     """Every trial in the order of its number, with its outcome and reason."""
-    goal, known = identity.target, confirmed or {}
+    rule, known = identity.rule, confirmed or {}
     rows = [
-        {**_row(t, identity, goal, known), "outcome": t.outcome, "reason": t.reason}
+        {**_row(t, identity, rule, known), "outcome": t.outcome, "reason": t.reason}
         for t in trials
     ]
     frame = pd.DataFrame(rows, columns=[*COLUMNS, "outcome", "reason"])
     return frame.set_index("trial")
 
 
-def _order(by: str, goal: Fraction) -> Any:
-    def order(trial: Trial) -> tuple[Any, ...]:
-        assert trial.best is not None
-        accuracy, params = -trial.best.correct, trial.candidate.params
-        first = trial.first_hit(goal)
-        first_by = {"accuracy": accuracy, "params": params, "epochs": first}[by]
-        return (first_by, accuracy, params, first, trial.number)
-
-    return order
-
-
 def _row(
-    trial: Trial, identity: Identity, goal: Fraction, known: Mapping[Key, Confirmation]
+    trial: Trial, identity: Identity, rule: HitRule, known: Mapping[Key, Confirmation]
 ) -> dict[str, Any]:
     candidate, epochs, best = trial.candidate, trial.epochs, trial.best
     confirmation = known.get((candidate.design, candidate.recipe))
@@ -127,10 +137,11 @@ def _row(
         "design": candidate.design,
         "params": candidate.params,
         "macs": candidate.macs,
+        "activation_bytes": candidate.activation_bytes,
         "receptive_field": candidate.receptive_field,
         "best_accuracy": best.accuracy if best else math.nan,
         "best_epoch": best.epoch if best else pd.NA,
-        "first_hit_epoch": trial.first_hit(goal) or pd.NA,
+        "first_hit_epoch": rule.hit_epoch(epochs) or pd.NA,
         "last_accuracy": epochs[-1].accuracy if epochs else math.nan,
         "last3_accuracy": round(sum(last3) / len(last3), 6) if epochs else math.nan,
         "test_accuracy": math.nan if tested is None else tested,
@@ -141,7 +152,8 @@ def _row(
         "confirmed": figures.get("confirmed", False),
         "epochs_trained": len(epochs),
         "epochs": identity.epochs,
-        "target": float(goal),
+        "target": float(rule.target),
+        "consistent": rule.consistent or math.nan,
         "recipe": candidate.recipe,
         "seed": candidate.seed,
         "seconds": round(sum(e.seconds for e in epochs), 1),
@@ -187,7 +199,7 @@ def read(path: str | Path) -> pd.DataFrame:
             f"{path} lacks {', '.join(missing)}"
         )
     older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
-    frame = frame.assign(**older)
+    frame = pd.concat([frame, pd.DataFrame(older, index=frame.index)], axis=1)
     if Path(path).with_name("study.json").exists():
         frame.attrs["study"] = str(Path(path).parent)
     return frame

@@ -8,8 +8,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any
 
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
-from lightsearch.study.confirmations import FORMAT, Confirmation, Key, Terms, gather, judge
+from lightsearch.study.confirmations import Confirmation, Key, Terms, gather, judge
 from lightsearch.study.disk import load_state, lock, save_state, write_text, writing
 from lightsearch.study.log import Lines, Log
+from lightsearch.study.terms import FOLDER, check_same, read_terms, remedy_of, slug
 from lightsearch.study.trial import epoch_from, to_json
 from lightsearch.training.task import EpochResult
 
-FOLDER = "confirmations"  # within a study's
 FILE = "runs.jsonl"
 
 
@@ -34,6 +33,7 @@ class Runs:
     seeds: tuple[int, ...]
     on: str
     epochs: dict[int, list[EpochResult]] = dataclasses.field(default_factory=dict)
+    dropped: int = 0  # whole runs as others were preferred
 
     def last(self, seed: int, epochs: int) -> EpochResult | None:
         """The last epoch of a run that is over."""
@@ -60,22 +60,24 @@ class Ledger:
         folder = root / FOLDER / slug(name)
         with lock(root):
             folder.mkdir(parents=True, exist_ok=True)
-            known = _terms(folder)
+            known = read_terms(folder)
             if known is None:
                 text = json.dumps(dataclasses.asdict(terms), indent=1)
                 write_text(folder / "terms.json", text + "\n")
             else:
-                _check_same(folder, known, terms)
+                check_same(folder, known, terms)
             with writing(folder):
-                log = Log(folder / FILE, _remedy(folder))
+                log = Log(folder / FILE, remedy_of(folder))
             with contextlib.closing(log):
                 yield cls(folder, terms, log)
 
     @classmethod
     def read(cls, folder: Path) -> Ledger | None:
         """The family of a folder as it is, without a lock; None where there is none."""
-        terms = _terms(folder)
-        return None if terms is None else cls(folder, terms, Lines(folder / FILE, _remedy(folder)))
+        terms = read_terms(folder)
+        return (
+            None if terms is None else cls(folder, terms, Lines(folder / FILE, remedy_of(folder)))
+        )
 
     def _read(self) -> None:
         try:
@@ -98,6 +100,9 @@ class Ledger:
         if "seeds" in line:
             self.runs.setdefault(key, Runs(tuple(line["seeds"]), str(line["on"])))
             return
+        if "dropped" in line:
+            self.runs[key].dropped = int(line["dropped"])
+            return
         done = self.runs[key].epochs.setdefault(line["seed"], [])
         result = epoch_from(line["epoch"])
         if not 1 <= result.epoch <= len(done) + 1 or not 0 <= result.correct <= result.total:
@@ -108,7 +113,44 @@ class Ledger:
     def plan(self, key: Key, seeds: tuple[int, ...], on: str, **about: Any) -> None:
         """Settle a design's seeds, once; `about` is kept beside them."""
         if key not in self.runs:
-            self._write({"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about})
+            self._write([{"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about}])
+
+    def whole(self, key: Key) -> list[int]:
+        """The seeds of a design's runs that are over."""
+        runs = self.runs[key]
+        return [s for s in runs.seeds if runs.last(s, self.terms.epochs) is not None]
+
+    def take_up(self, key: Key, others: Iterable[Ledger]) -> int:
+        """Copy whole runs of a design that other families have, and return how many.
+
+        Those are runs with one of its seeds, trained on the same images for as many epochs, whose
+        accuracy on this family's images is known.
+        """
+        seeds, taken = self.runs[key].seeds, 0
+        for other in others:
+            for seed in seeds if key in other.runs and self._trains_as(other) else ():
+                run = other.runs[key].epochs.get(seed, [])
+                known = self.runs[key].last(seed, self.terms.epochs) is not None
+                if known or other.runs[key].last(seed, self.terms.epochs) is None:
+                    continue
+                results = [self._judged_here(result, other) for result in run]
+                self._write([_line(key, seed, result) for result in results])
+                for path in self._states(key, seed):
+                    path.unlink()
+                taken += 1
+        return taken
+
+    def _trains_as(self, other: Ledger) -> bool:
+        """Whether another family's runs are trained alike, and their accuracy is known here."""
+        mine, theirs = self.terms, other.terms
+        alike = (mine.epochs, mine.checksum) == (theirs.epochs, theirs.checksum)
+        return alike and mine.on_checksum in (theirs.on_checksum, theirs.checksum)
+
+    def _judged_here(self, result: EpochResult, other: Ledger) -> EpochResult:
+        """An epoch of another family with the accuracy on this one's images."""
+        if self.terms.on_checksum == other.terms.on_checksum:
+            return result
+        return dataclasses.replace(result, test_correct=None, test_total=None)
 
     def commit(self, key: Key, seed: int, state: State, result: EpochResult) -> None:
         """Commit an epoch: its state first, the line last."""
@@ -116,7 +158,7 @@ class Ledger:
         if not over:
             with writing(self.folder):
                 save_state(self._state_path(key, seed, result.epoch), state)
-        self._write({"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)})
+        self._write([_line(key, seed, result)])
         for path in self._states(key, seed):
             if over or path != self._state_path(key, seed, result.epoch):
                 path.unlink()
@@ -127,6 +169,12 @@ class Ledger:
         found = load_state(self._state_path(key, seed, done)) if done else None
         return found, 0 if found is None else done
 
+    def drop(self, key: Key) -> None:
+        """Note that a design is given up for others. More runs may follow all the same."""
+        count = len(self.judge_alone(key).sample)
+        if self.runs[key].dropped != count:
+            self._write([{"design": key[0], "recipe": key[1], "dropped": count}])
+
     def drop_states(self, key: Key) -> None:
         """Forget the unfinished runs' states of a design that was given up."""
         for path in (self.folder / "states").glob(f"{_digest(key)}-*.safetensors"):
@@ -134,11 +182,11 @@ class Ledger:
 
     def confirmations(self) -> list[Confirmation]:
         """Every design's, judged together."""
-        return judge([self._gather(key, runs) for key, runs in self.runs.items()])
+        return judge([self.judge_alone(key) for key in self.runs])
 
     def futile(self, key: Key) -> bool:
         """Whether a design is given up, by its runs so far."""
-        return self._gather(key, self.runs[key]).outcome == "futile"
+        return self.judge_alone(key).outcome == "futile"
 
     def count_correct(self, key: Key, seed: int) -> tuple[int, int]:
         """Right images, and images, of a run that is over."""
@@ -151,11 +199,14 @@ class Ledger:
         results = (result for run in self.runs[key].epochs.values() for result in run)
         return " ".join(sorted({result.engine for result in results}))
 
-    def _gather(self, key: Key, runs: Runs) -> Confirmation:
-        last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds]
+    def judge_alone(self, key: Key, count: int | None = None) -> Confirmation:
+        """One design's confirmation by its first `count` seeds, or all, before it is judged with
+        the others."""
+        runs = self.runs[key]
+        last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds[:count]]
         right = [None if result is None else _count_correct(result) for result in last]
         total = next((one[1] for one in right if one is not None), 1)
-        return gather(
+        found = gather(
             key,
             runs.seeds,
             [one and one[0] for one in right],
@@ -163,6 +214,9 @@ class Ledger:
             Fraction(self.terms.target),
             runs.on,
         )
+        if found.outcome == "running" and 0 < runs.dropped == len(found.sample):
+            return dataclasses.replace(found, outcome="dropped")
+        return found
 
     def _states(self, key: Key, seed: int) -> list[Path]:
         return list((self.folder / "states").glob(f"{_digest(key)}-{seed}-*.safetensors"))
@@ -171,31 +225,44 @@ class Ledger:
         (self.folder / "states").mkdir(exist_ok=True)
         return self.folder / "states" / f"{_digest(key)}-{seed}-{epoch:04d}.safetensors"
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, lines: list[dict[str, Any]]) -> None:
         assert isinstance(self._lines, Log)
         with writing(self.folder):
-            self._lines.append([line])
+            self._lines.append(lines)
             self._lines.sync()
         self._read()
+
+
+def read_families(root: Path) -> Iterator[Ledger]:
+    """The families of a study as they are, without its lock.
+
+    That on the study's own test images comes first. Raises `StudyError` for a damaged file.
+    """
+    for folder in sorted((root / FOLDER).glob("*/"), key=lambda f: (f.name != "test", f.name)):
+        ledger = Ledger.read(folder)
+        if ledger is not None:
+            yield ledger
 
 
 def read_confirmations(root: Path) -> dict[Key, Confirmation]:
     """The confirmations of a study by design and recipe, without its lock.
 
-    Where a design was confirmed on several sets of images it is the one on images that nobody
-    selected on: the study's own test images come last. Raises `StudyError` for a damaged file.
+    Raises `StudyError` for a damaged file.
+    """
+    return gather_confirmations(read_families(root))
+
+
+def gather_confirmations(families: Iterable[Ledger]) -> dict[Key, Confirmation]:
+    """The confirmations of families by design and recipe, the latest family's of each.
+
+    As `read_families` orders them it is the one on images that nobody selected on: the study's own
+    test images come last.
     """
     found: dict[Key, Confirmation] = {}
-    for folder in sorted((root / FOLDER).glob("*/"), key=lambda f: (f.name != "test", f.name)):
-        ledger = Ledger.read(folder)
-        for one in ledger.confirmations() if ledger is not None else ():
+    for ledger in families:
+        for one in ledger.confirmations():
             found[one.design, one.recipe] = one
     return found
-
-
-def slug(name: str) -> str:
-    """A name as a folder's."""
-    return re.sub(r"[^\w.-]", "-", name)[:60].lstrip(".") or "images"
 
 
 def _count_correct(result: EpochResult) -> tuple[int, int]:
@@ -205,46 +272,9 @@ def _count_correct(result: EpochResult) -> tuple[int, int]:
     return result.correct, result.total
 
 
+def _line(key: Key, seed: int, result: EpochResult) -> dict[str, Any]:
+    return {"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)}
+
+
 def _digest(key: Key) -> str:
     return hashlib.sha256("\n".join(key).encode()).hexdigest()[:12]
-
-
-def _terms(folder: Path) -> Terms | None:
-    path = folder / "terms.json"
-    if not path.exists():
-        return None
-    try:
-        data = json.loads(path.read_text())
-        if data.get("format", 0) > FORMAT:
-            raise StudyError(
-                f"{path} was written by a newer lightsearch (format "
-                f"{data['format']}, this one reads up to {FORMAT}): update this one"
-            )
-        terms = Terms(**data)
-        if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
-            raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
-        return terms
-    except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
-        raise StudyError(
-            f"{path} must hold the terms of a confirmation, but it does not: "
-            f"{error}. {_remedy(folder)}"
-        ) from None
-
-
-def _check_same(folder: Path, known: Terms, asked: Terms) -> None:
-    there, here = dataclasses.asdict(known), dataclasses.asdict(asked)
-    differences = [
-        f"{name}={there[name]!r} there, {here[name]!r} asked for"
-        for name in here
-        if there[name] != here[name]
-    ]
-    if differences:
-        raise StudyError(
-            "designs of one study must be confirmed on the same terms, settled before the first "
-            f"run, but in {folder} it is: {'; '.join(differences)}. Give another `study` folder "
-            "to confirm anew"
-        )
-
-
-def _remedy(folder: Path) -> str:
-    return f"Move {folder} away to confirm anew"

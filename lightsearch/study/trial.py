@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from importlib import metadata
+from types import NoneType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from lightsearch.training.task import EpochResult
@@ -82,7 +84,41 @@ class Trial:
 
     def first_hit(self, target: Fraction) -> int | None:
         """The first epoch whose test accuracy is at least `target`, compared as fractions."""
-        return next((e.epoch for e in self.epochs if reaches(e, target)), None)
+        return HitRule(target, len(self.epochs)).hit_epoch(self.epochs)
+
+
+@dataclass(frozen=True, slots=True)
+class HitRule:
+    """What counts as a hit: all that asks, asks here.
+
+    With `consistent`, each of so many last epochs of a whole training, of `epochs` epochs, must
+    reach the target; without it, any epoch may.
+    """
+
+    target: Fraction
+    epochs: int
+    consistent: int | None = None
+
+    def hit_epoch(self, epochs: Sequence[EpochResult]) -> int | None:
+        """The epoch at which a training became a hit; None if it is none, or not yet."""
+        if self.consistent is None:
+            return next((e.epoch for e in epochs if reaches(e, self.target)), None)
+        last = epochs[-self.consistent :]
+        if len(epochs) < self.epochs or not all(reaches(e, self.target) for e in last):
+            return None
+        return last[-1].epoch
+
+    def is_hit(self, epochs: Sequence[EpochResult]) -> bool:
+        """Whether a training is a hit by its epochs so far."""
+        return self.hit_epoch(epochs) is not None
+
+    def __str__(self) -> str:
+        """At which epochs, in words."""
+        if self.consistent is None:
+            return "at any epoch"
+        if self.consistent == 1:
+            return "at the last epoch"
+        return f"at each of the last {self.consistent} epochs"
 
 
 def reaches(result: EpochResult, target: Fraction) -> bool:
@@ -118,6 +154,7 @@ def epoch_from(data: dict[str, Any]) -> EpochResult:
 
 _KINDS: dict[str, Any] = {
     "int": int,
+    "int | None": (int, NoneType),
     "float": (int, float),
     "str": str,
     "dict[str, int]": dict,

@@ -150,6 +150,7 @@ def test_what_is_not_given_is_the_librarys_default() -> None:
     assert switches == {
         "keep_orientation": False,
         "repeatable": True,
+        "confirm_halving": False,
         "quiet": False,
         "gray": False,
         "as_json": False,
@@ -473,6 +474,16 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
     every = json.loads(_run("leaderboard", str(folder), "--all", "--json").stdout)
     assert [r["trial"] for r in every] == [0, 1]
     assert {r["outcome"] for r in every} <= {"complete", "pruned"}
+    for order, column in (("last3", "last 3"), ("activation_bytes", "bytes"), ("macs", "MACs")):
+        rows = _run("leaderboard", str(folder), "--by", order).stdout.splitlines()
+        assert column in rows[0] and len(rows) == len(board) + 2
+        assert _run("leaderboard", str(folder), "--all", "--by", order).stdout.startswith("trial")
+    means = json.loads(_run("leaderboard", str(folder), "--means", "--json").stdout)
+    assert [r["rank"] for r in means] == list(range(1, len(means) + 1))
+    text = _run("leaderboard", str(folder), "--means").stdout
+    assert text.splitlines()[0].split()[:3] == ["rank", "shrunken", "mean"]
+    assert f"{len(means)} designs, last epoch, digits test images; standard deviation" in text
+    _run("leaderboard", str(folder), "--means", "--by", "params", code=2)
     text = _run("leaderboard", str(folder), "--all", "--by", "accuracy").stdout
     cells = [line.split()[1] for line in text.splitlines()[1:-1]]
     assert cells == sorted(cells, reverse=True)
@@ -702,6 +713,9 @@ def test_hits_of_a_study_are_confirmed_and_come_first(tmp_path: Path) -> None:
         code=0 if board[0]["confirmed"] else 3,
     )
     assert "2 of 2 seeds on digits test, selected on" in one.stdout
+    line = ["confirm", "--study", str(folder), "--seeds", "2", "--json"]
+    halved = _run(*line, "--halving", code=0 if any(row["confirmed"] for row in board) else 3)
+    assert halved.stdout == again.stdout  # all their runs are there
     assert _run("confirm", "--study", str(folder), "--seeds", "3", code=1).stderr.startswith(
         "lightsearch: designs of one study must be confirmed on the same terms"
     )

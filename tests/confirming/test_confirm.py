@@ -10,12 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import html5lib
 import pandas as pd
 import pytest
 import torch
 from tiny import arguments
 
-from lightsearch import api, build, confirm, load, make_dataset, search
+from lightsearch import api, build, confirm, load, load_result, make_dataset, search
 from lightsearch.confirming import confirm as confirming
 from lightsearch.confirming import request
 from lightsearch.confirming import runs as retraining
@@ -23,6 +24,8 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef
 from lightsearch.errors import ArgumentError, DataError, NotationError, StudyError
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.report.facts import facts
+from lightsearch.report.study import write_html, write_markdown
 from lightsearch.study.confirmations import Terms
 from lightsearch.study.leaderboard import _NEEDED, read
 from lightsearch.study.ledger import Ledger, read_confirmations
@@ -116,6 +119,37 @@ def test_rows_bring_their_study_target_and_recipe(found) -> None:
     for _, row in table.iterrows():
         one = kept[row["design"], row["recipe"]]
         assert one.confirmed == row["confirmed"] and float(one.sample.mean) == row["mean"]
+
+
+def test_means_are_over_the_search_and_the_confirmation(tmp_path: Path) -> None:
+    given = arguments(study=tmp_path / "s", epochs=2, target=0.3, recipe=RECIPE, pruner="none")
+    result = search(**given, confirm=2, confirm_top=2)
+    table = result.means()
+    assert sorted(table["trial"]) == [0, 1, 2, 3]
+    assert sorted(table["seeds"]) == [1, 1, 3, 3] and sorted(table["fresh_seeds"]) == [0, 0, 2, 2]
+    for _, row in table.iterrows():
+        last = [result.records[row["trial"]].epochs[-1].accuracy]
+        one = result.confirmations.get((row["design"], row["recipe"]))
+        if one is not None:
+            last += [count / one.sample.total for count in one.sample.correct]
+        assert row["mean"] == pytest.approx(sum(last) / len(last))
+        assert row["search_accuracy"] == last[0] and row["low"] < row["mean"] < row["high"]
+        task = Task(
+            parse(row["design"]), parse_recipe(row["recipe"]),
+            DataRef("digits", load("digits").checksum), 2, one.seeds[0] if one else 0,
+        )  # fmt: skip
+        if one is not None:
+            assert [*train(task)][-1].accuracy == pytest.approx(last[1])
+    assert list(table["shrunken"]) == sorted(table["shrunken"], reverse=True)
+    said = facts(load_result(tmp_path / "s"))
+    assert [row[0] for row in said.means] == ["1", "2", "3", "4"]
+    assert said.means_protocol.startswith("digits test images, last epoch; standard deviation")
+    text = write_markdown(result, tmp_path / "s.md").read_text("utf-8")
+    page = write_html(result, tmp_path / "s.html").read_text("utf-8")
+    for row in said.means:
+        assert f"| {' | '.join(row[:-1])} | `{row[-1]}` |" in text
+        assert all(f'<td class="n">{cell}</td>' in page for cell in row[:-1])
+    html5lib.HTMLParser(strict=True).parse(page)
 
 
 def test_a_weak_design_is_given_up_and_confirms_nothing(tmp_path: Path) -> None:
@@ -263,6 +297,90 @@ def test_an_older_leaderboards_row_is_confirmed(found, tmp_path: Path) -> None:
     row = read(tmp_path / "older.csv").loc[1]
     assert not row["confirmed"]
     assert confirm(row, 2, target=0.5, quiet=True).loc[1, "n"] == 2
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Seed and number of every epoch that a confirmation trains."""
+    epochs: list[tuple[int, int]] = []
+
+    def noted(task, state, epoch):
+        epochs.append((task.seed, epoch))
+        return run_epoch(task, state, epoch)
+
+    monkeypatch.setattr(retraining, "run_epoch", noted)
+    return epochs
+
+
+def test_a_search_that_confirms_takes_up_the_runs_that_are_there(tmp_path: Path, ran) -> None:
+    given = arguments(study=tmp_path / "s", epochs=1, target=0.1, recipe=RECIPE, trials=2)
+    first = search(**given, confirm=2, confirm_top=9)
+    assert len(ran) == 2 * len(first.leaderboard) > 0
+    ran.clear()
+    again = search(**given, confirm=2, confirm_top=9)
+    assert not ran and again.confirmations == first.confirmations
+    confirm(again.leaderboard, 2, quiet=True)
+    assert not ran
+    grown = search(**{**given, "trials": 3}, confirm=2, confirm_top=9)
+    new = grown.confirmations.keys() - first.confirmations.keys()
+    assert len(new) == 1 and sorted(seed for seed, _ in ran) == sorted(
+        seed for key in new for seed in grown.confirmations[key].seeds
+    )
+
+
+def test_a_search_refuses_other_terms_before_it_trains(tmp_path: Path, monkeypatch) -> None:
+    given = arguments(study=tmp_path / "s", epochs=1, target=0.1, recipe=RECIPE, trials=1)
+    search(**given, confirm=2)
+    monkeypatch.setattr(api, "run", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(StudyError, match=r"settled before the first run.*seeds=2 there, 3 asked"):
+        search(**{**given, "trials": 9}, confirm=3)
+
+
+def test_runs_judged_on_other_images_are_taken_up_for_the_designs_own(
+    tmp_path: Path, ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = confirm(GOOD, 2, target=0.5, study=tmp_path / "alone", **COMMON)
+    elsewhere = confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path / "s", **COMMON)
+    assert elsewhere.loc[1, "accuracies"] != expected.loc[1, "accuracies"]
+    ran.clear()
+    found = confirm(GOOD, 2, target=0.5, study=tmp_path / "s", **{**COMMON, "quiet": False})
+    assert not ran
+    pd.testing.assert_frame_equal(found, expected)
+    assert "2 runs of them are there already" in capsys.readouterr().out
+    mine, theirs = _epochs(tmp_path / "s"), _epochs(tmp_path / "alone")
+    for lines in (mine, theirs):
+        lines.sort(key=lambda line: (line["seed"], line["epoch"]["epoch"]))
+        for line in lines:
+            line["epoch"].pop("seconds")
+    assert mine == theirs
+
+
+def test_runs_that_do_not_have_the_answer_are_trained(tmp_path: Path, ran) -> None:
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    ran.clear()
+    confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path, **COMMON)
+    assert len(ran) == 4  # no weights are kept to look at other images with
+    ran.clear()
+    (tmp_path / "confirmations/test").rename(tmp_path / "elsewhere")
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **{**COMMON, "epochs": 1})
+    assert len(ran) == 2  # whole runs of two epochs are other trainings
+
+
+def test_a_run_that_was_begun_gives_way_to_a_whole_one(tmp_path: Path, monkeypatch) -> None:
+    def failing(task, state, epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return run_epoch(task, state, epoch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(retraining, "run_epoch", failing)
+        confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    assert [*tmp_path.rglob("*.safetensors")]
+    confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path, **COMMON)
+    monkeypatch.setattr(retraining, "run_epoch", lambda *_: pytest.fail("it trained"))
+    found = confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    assert found.loc[1, "n"] == 2
+    assert not [*(tmp_path / "confirmations").rglob("states/*")]
 
 
 # Other images -----------------------------------------------------------------------------------

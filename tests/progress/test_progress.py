@@ -394,6 +394,13 @@ def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
     assert "a larger budget" in text and "lower target" in text
 
 
+def test_the_plan_and_the_diagnosis_say_which_epochs_must_reach_the_target(tmp_path: Path) -> None:
+    question = _question(tmp_path / "s", target=0.9999, trials=1, consistent=2)
+    lines = _lines(list(run(question)), question)
+    assert lines[0].endswith("within 4 epochs, at each of the last 2 epochs.")
+    assert "No design reached 99.99% at each of the last 2 epochs so far." in lines
+
+
 def test_stopped_before_its_trials_were_over_it_says_so(tmp_path: Path) -> None:
     question = _question(tmp_path / "s", timeout=0.001)
     text = "\n".join(_lines(list(run(question)), question))

@@ -33,6 +33,9 @@ from lightsearch.errors import (
     WorkerError,
 )
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.searching.events import EpochDone
+from lightsearch.searching.question import resolve
+from lightsearch.searching.settings import SearchSettings
 from lightsearch.study.journal import NAME
 from lightsearch.training import epoch as training
 from lightsearch.training.task import Task
@@ -152,6 +155,22 @@ def test_stop_after_hits_leaves_the_rest_for_later(finished, tmp_path: Path) -> 
     assert outcome(search(**arguments(study=tmp_path / "s"))) == outcome(finished)
 
 
+def test_a_hit_may_be_asked_to_be_consistent(tmp_path: Path) -> None:
+    given = arguments(study=tmp_path / "s", consistent=2, target=0.7, pruner="none", trials=6)
+    question = resolve(SearchSettings(**given))
+    hits = [event for event in api.run(question) if isinstance(event, EpochDone) and event.hit]
+    result = load_result(tmp_path / "s")
+    expected = {t.number for t in result.records if min(e.accuracy for e in t.epochs[2:]) >= 0.7}
+    once = {t.number for t in result.records if t.best.accuracy >= 0.7}
+    assert {event.trial.number for event in hits} == expected < once
+    assert {event.result.epoch for event in hits} == {4} and len(hits) == len(expected)
+    assert {*result.leaderboard["trial"]} == expected
+    written = read(tmp_path / "s/leaderboard.csv")
+    assert {*written["trial"]} == expected and {*written["consistent"]} == {2}
+    early = search(**{**given, "study": tmp_path / "early", "stop_after_hits": 1})
+    assert [t.number for t in early.records] == list(range(min(expected) + 1))
+
+
 def test_a_time_limit_stops_and_the_study_goes_on(finished, tmp_path: Path) -> None:
     early = search(**arguments(study=tmp_path / "s", timeout=0.01))
     assert "time limit" in early.reason
@@ -191,6 +210,8 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
         ({"workers": 0}, "`workers` must be an integer from 1"),
         ({"seed": "a"}, "`seed` must be an integer"),
         ({"timeout": 0}, "`timeout` must be a number above 0"),
+        ({"consistent": 0}, "`consistent` must be an integer from 1 to 10000"),
+        ({"consistent": 5}, "`consistent` must be at most `epochs`, 4, but got consistent=5"),
         ({"stop_after_hits": 0}, "`stop_after_hits` must be an integer from 1"),
         ({"sampler": "best"}, "`sampler` must be one of tpe, random, or an Optuna sampler"),
         (

@@ -52,9 +52,9 @@ def test_the_arguments_of_a_search_are_its_settings(function: Any, settings: Any
     assert set(settings_of(settings)) == set(ours)
 
 
-def test_search_has_three_arguments_more() -> None:
+def test_search_has_four_arguments_more() -> None:
     ours, theirs = (inspect.signature(f).parameters for f in (search, iter_search))
-    assert ours.keys() - theirs.keys() == {"confirm", "confirm_top", "quiet"}
+    assert ours.keys() - theirs.keys() == {"confirm", "confirm_top", "confirm_halving", "quiet"}
     assert not theirs.keys() - ours.keys()
 
 
@@ -149,6 +149,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "budget": (Budget(params=900, macs=10**6), {}),
     "epochs": (5, {}),
     "target": (0.7, {}),
+    "consistent": (2, {}),
     "space": ("conv(4|6) gap linear(10)", {}),
     "recipe": ("recipe(lr=0.3)", {}),
     "keep_orientation": (True, {"recipe": None}),
@@ -174,6 +175,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "slots": ([InlineSlot()], {}),
     "confirm": (2, {}),
     "confirm_top": (1, {}),
+    "confirm_halving": (True, {}),
     "quiet": (False, {}),
 }
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
+from fractions import Fraction
 from pathlib import Path
 
 import pandas as pd
@@ -10,14 +13,25 @@ from test_study import _candidate, _epoch, _identity
 
 from lightsearch import parse, parse_recipe
 from lightsearch.errors import ArgumentError, NotationError
-from lightsearch.study.leaderboard import COLUMNS, leaderboard, read, trials_table, write
+from lightsearch.statistics import Sample
+from lightsearch.study.confirmations import Confirmation
+from lightsearch.study.leaderboard import (
+    _NEEDED,
+    COLUMNS,
+    leaderboard,
+    read,
+    trials_table,
+    write,
+)
+from lightsearch.study.orders import ORDERS
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.trial import Trial
 
 
 def _trial(number: int, params: int, *correct: int, outcome: str = "complete") -> Trial:
     epochs = tuple(_epoch(i, c) for i, c in enumerate(correct, 1))
-    return Trial(_candidate(number, params=params), epochs, outcome)  # type: ignore[arg-type]
+    costs = {"params": params, "macs": 7 * params % 11, "activation_bytes": 5 * params % 23}
+    return Trial(_candidate(number, **costs), epochs, outcome)  # type: ignore[arg-type]
 
 
 TRIALS = [
@@ -35,10 +49,61 @@ TRIALS = [
         ("accuracy", [3, 0, 1]),  # 910, 910 with more parameters, 900
         ("params", [3, 1, 0]),
         ("epochs", [3, 0, 1]),  # first hits at epochs 1, 2, 3
+        ("last", [3, 0, 1]),  # 910, 905, 900
+        ("last3", [3, 0, 1]),  # 900.3, 898.3, 870
+        ("macs", [0, 3, 1]),  # 2, 3, 10
+        ("activation_bytes", [1, 3, 0]),  # 5, 11, 16
+        ("mean", [3, 0, 1]),  # none has fresh seeds: as by accuracy
     ],
 )
 def test_orders_and_ties(by: str, order: list[int]) -> None:
     assert list(leaderboard(TRIALS, _identity(), by=by)["trial"]) == order
+
+
+def test_each_order_is_of_its_column_and_confirmed_designs_come_first() -> None:
+    generator = random.Random(0)
+    trials = [
+        _trial(
+            number, generator.randrange(90, 110), *(generator.randrange(880, 920) for _ in "abc")
+        )
+        for number in range(40)
+    ]
+    trials = [
+        dataclasses.replace(t, candidate=dataclasses.replace(t.candidate, design=f"d{t.number}"))
+        for t in trials
+    ]
+    known = {
+        (f"d{n}", "recipe()"): Confirmation(
+            f"d{n}", "recipe()", (1, 2), Sample((890 + n, 895 + n), 1000), Fraction(9, 10), "on",
+            "confirmed" if n % 4 == 0 else "not confirmed",
+        )
+        for n in range(0, 40, 2)
+    }  # fmt: skip
+    for name, order in ORDERS.items():
+        board = leaderboard(trials, _identity(), by=name, confirmed=known)
+        assert 30 < len(board) <= 40
+        for part in (board[board["confirmed"]], board[~board["confirmed"]]):
+            assert len(part) > 5
+            there = part[order.column].dropna()
+            assert list(there) == sorted(there, reverse=order.largest)
+            assert part[order.column].iloc[: len(there)].notna().all()
+        assert list(board["confirmed"]) == sorted(board["confirmed"], reverse=True)
+
+
+def test_an_older_leaderboard_has_empty_columns(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity())
+    board[list(_NEEDED)].to_csv(tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")
+    assert {*found.columns} == {*COLUMNS} and not found["confirmed"].any()
+    assert found[["activation_bytes", "consistent", "target"]].isna().all(axis=None)
+
+
+def test_a_file_may_have_many_columns_of_somebody_elses(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity())[list(_NEEDED)]
+    others = pd.DataFrame({f"c{n}": [n, 1, 0.5] for n in range(120)}, index=board.index)
+    pd.concat([board, others], axis=1).to_csv(tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")  # warnings are errors here
+    assert {*COLUMNS, "c119"} <= {*found.columns} and list(found["trial"]) == list(board["trial"])
 
 
 def test_a_row_says_what_happened() -> None:

@@ -135,6 +135,32 @@ def test_the_target_pruner_asks_whether_the_target_can_be_reached(target, curve,
     assert _pruned_at(TargetPruner(target), [RISING] * 3, curve) == at
 
 
+FALLING = [0.90, 0.97, 0.98, 0.96, 0.97]  # ends 0.01 above its last three epochs' lowest
+
+
+@pytest.mark.parametrize(
+    ("consistent", "curve", "at"),
+    [
+        (None, [0.90, 0.92, 0.94, 0.95, 0.96], 3),  # no rise from epoch 3 on: it had the best
+        (3, [0.90, 0.92, 0.955, 0.97, 0.97], 3),  # epoch 3 counts, and is below already
+        (2, [0.90, 0.92, 0.94, 0.96, 0.959], 3),  # the two last are no higher than epoch 3
+        (3, [0.90, 0.92, 0.96, 0.959, 0.97], 4),
+        (1, [0.90, 0.92, 0.96, 0.96, 0.959], 5),
+        (3, [0.90, 0.92, 0.96, 0.96, 0.96], None),
+    ],
+)
+def test_the_target_pruner_asks_for_what_is_a_hit(consistent, curve, at) -> None:
+    pruner = make_pruner("target", to_fraction(0.96), 5, consistent)
+    assert _pruned_at(pruner, [FALLING] * 3, curve) == at
+
+
+def test_the_target_pruner_takes_the_rise_to_the_lowest_of_the_last_epochs() -> None:
+    slow = [0.80, 0.81, 0.82, 0.96, 0.95]  # from epoch 3 to the lowest of the last two: 0.13
+    for start, at in ((0.701, None), (0.699, 3)):
+        curve = [0.1, 0.2, start, 0.97, 0.97]
+        assert _pruned_at(TargetPruner(0.96, consistent=2), [slow] * 3, curve) == at
+
+
 def test_the_target_pruner_waits_for_complete_trials() -> None:
     hopeless = [0.1] * 5
     assert _pruned_at(TargetPruner(0.97), [RISING] * 2, hopeless) is None
