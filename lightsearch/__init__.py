@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from lightsearch.space.default import default_space
     from lightsearch.study.leaderboard import read
     from lightsearch.study.rebuild import rebuild
+    from lightsearch.surrogate.table import curves
     from lightsearch.training.epoch import run_epoch, train
     from lightsearch.training.task import Task
 
@@ -81,6 +82,7 @@ _LAZY = {
     "predict": "exporting.predicting",
     "read": "study.leaderboard",
     "rebuild": "study.rebuild",
+    "curves": "surrogate.table",
     "build": "network.modules",
     "register": "network.modules",
     "summary": "network.modules",
@@ -118,6 +120,7 @@ __all__ = [
     "confirm",
     "conv",
     "cost",
+    "curves",
     "decode",
     "default_space",
     "depthwise",

@@ -84,6 +84,9 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+SURROGATE_NOTE = "Nothing is trained: the surrogate answers, a model of real curves on MNIST."
+
+
 def shorten(text: str, width: int) -> str:
     """Return the text, cut to `width` characters with three dots if it is longer."""
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."[: max(0, width)]

@@ -51,9 +51,13 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "space": ({"errors", "checks", "shapes", "design", "network", "formatting"}, set()),
     "zoo": ({"errors", "shapes", "design", "notation"}, set()),
     "data": ({"errors", "randomness", "checks", "shapes"}, {"torchvision", "sklearn"}),
+    "surrogate": (
+        {"errors", "randomness", "shapes", "design", "notation", "network"},
+        {"sklearn", "pandas"},
+    ),
     "engines": ({"errors", "randomness", "shapes", "design", "network", "data"}, set()),
     "training": (
-        {"errors", "randomness", "checks", "design", "network", "data", "engines"},
+        {"errors", "randomness", "checks", "design", "network", "data", "engines", "surrogate"},
         set(),
     ),
     "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
@@ -91,8 +95,9 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "training",
             "workers",
             "study",
+            "surrogate",
         },
-        set(),
+        {"sklearn"},
     ),
     "confirming": (
         {

@@ -27,7 +27,8 @@ from lightsearch import Budget, default_space
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import proposals
-from lightsearch.searching.proposals import Proposal, Proposer
+from lightsearch.searching.gate import Proposal
+from lightsearch.searching.proposals import Proposer
 from lightsearch.study.trial import Candidate, Counts, Trial
 
 
@@ -68,6 +69,7 @@ def proposer(sampler: str, seed: int) -> Proposer:
         budget=Budget(params=8000),
         sampler=sampler,
         seed=seed,
+        epochs=15,
     )
 
 

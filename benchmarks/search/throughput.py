@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, nargs="+", default=[2, 16, 128])
     parser.add_argument("--trials", type=int, nargs="+", default=[1, 1000, 10_000])
     parser.add_argument("--seconds", type=float, default=20, help="measured, of each")
-    parser.add_argument("--sampler", default="tpe")
+    parser.add_argument("--sampler", default="model")
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--folder", help="where the studies go, for a while")
     parser.add_argument("--out", type=Path)
@@ -143,6 +143,7 @@ def filled(question: Question, trials: int) -> None:
         budget=identity.budget,
         sampler="random",
         seed=1,
+        epochs=identity.epochs,
     )
     free = [0] * identity.workers
     with lock(question.folder), quiet(), contextlib.ExitStack() as stack:

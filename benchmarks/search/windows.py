@@ -114,6 +114,7 @@ def searched(sampler: str, window: str, trials: int, running: int, seed: int) ->
         budget=Budget(params=8000),
         sampler=sampler,
         seed=seed,
+        epochs=15,
     )
     done: list[Trial] = []
     hits, times = [], []

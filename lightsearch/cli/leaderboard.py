@@ -8,7 +8,7 @@ import click
 
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
-from lightsearch.formatting import MEAN_HEADS, mean_figures, percent, plural
+from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
 from lightsearch.study.orders import ORDERS
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
             else "no design has reached the target yet; --all shows all trials"
         )
         return
+    if (frame["engine"] == "surrogate").any():
+        click.echo(SURROGATE_NOTE)
     images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
     short = "val" if "val" in images else "test"
     rerun = bool(frame["confirmation"].notna().any())

@@ -34,7 +34,7 @@ def choose_engine(name: str, device: str) -> str:
             f"`engine` must be one of {', '.join(ENGINES)}, "
             f"but got engine={name!r}{suggestion(name, ENGINES)}"
         )
-    if name == "native" and device != "cpu":
+    if name in ("native", "surrogate") and device != "cpu":
         raise ArgumentError(
             f"`engine` must be 'torch' on a {device} device, but got engine={name!r}"
         )
@@ -50,8 +50,8 @@ def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
 
     Raises `ArgumentError` as `choose_engine` does.
     """
-    native = choose_engine(name, device) == "native" and supports(design, shape)
-    return "native" if native else "torch"
+    chosen = choose_engine(name, device)
+    return "torch" if chosen == "native" and not supports(design, shape) else chosen
 
 
 def check_precision(name: str, engine: str, device: str) -> str:
@@ -67,9 +67,9 @@ def check_precision(name: str, engine: str, device: str) -> str:
         raise ArgumentError(
             f"`precision` must be float32 or bf16 on a cpu device, but got precision={name!r}"
         )
-    if name != "float32" and engine == "native":
+    if name != "float32" and engine != "torch":
         raise ArgumentError(
-            f"`precision` must be float32 with engine='native', but got precision={name!r}"
+            f"`precision` must be float32 with engine={engine!r}, but got precision={name!r}"
         )
     return name
 
@@ -79,6 +79,8 @@ def engine_label(name: str, precision: str = "float32", device: str = "cpu") -> 
     `-triton` if our own kernels compute, or with the precision if that is not float32."""
     if name == "native":
         return f"native-{build_name()}"
+    if name == "surrogate":
+        return name
     if own_kernels(device, precision) is not None:
         return f"{name}-triton"
     return name if precision == "float32" else f"{name}-{precision}"

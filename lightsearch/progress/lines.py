@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from lightsearch.formatting import (
+    SURROGATE_NOTE,
     caps_text,
     duration,
     format_large,
@@ -50,6 +51,7 @@ def plan_lines(status: Status) -> tuple[str, ...]:
     rule = question.identity.rule
     when = f", {rule}" if rule.consistent else ""
     return (
+        *([SURROGATE_NOTE] if question.identity.engine == "surrogate" else []),
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
         f"{epochs}{when}.",
@@ -171,6 +173,8 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
     frame = tables.leaderboard(
         read_trials(folder), status.question.identity, confirmed=read_confirmations(folder)
     )
+    if status.question.identity.engine == "surrogate":
+        yield SURROGATE_NOTE
     yield count_line(status)
     if not len(frame):
         yield from _diagnosis(status)

@@ -10,7 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.formatting import caps_text, duration, mean_figures, percent, plural
+from lightsearch.formatting import (
+    SURROGATE_NOTE,
+    caps_text,
+    duration,
+    mean_figures,
+    percent,
+    plural,
+)
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
@@ -117,6 +124,12 @@ def question_line(result: SearchResult) -> str:
 
 
 def _summary(result: SearchResult, board: pd.DataFrame) -> str:
+    if result.identity.engine == "surrogate":
+        return f"{SURROGATE_NOTE} {_results(result, board)}"
+    return _results(result, board)
+
+
+def _results(result: SearchResult, board: pd.DataFrame) -> str:
     trained = [t for t in result.records if t.epochs]
     if not trained:
         return "Nothing has been trained yet."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching.clock import epoch_work
-from lightsearch.searching.proposals import Proposal
+from lightsearch.searching.gate import Proposal
 from lightsearch.searching.question import Question
 from lightsearch.study.trial import Candidate, Counts, versions
 from lightsearch.training.task import Task
@@ -43,6 +43,7 @@ def make_candidate(
         epochs=identity.epochs,
         device=identity.device,
         engine=identity.engine,
+        proposed_by=proposal.by,
     )
 
 

@@ -24,7 +24,7 @@ from lightsearch.network.cost import Cost
 from lightsearch.shapes import elements
 
 # A written value costs about as much as so many multiplications, by engine.
-MEMORY_WORK = {"torch": 500, "native": 40}
+MEMORY_WORK = {"torch": 500, "native": 40, "surrogate": 40}
 
 
 def epoch_work(cost: Cost, engine: str) -> int:

@@ -58,15 +58,24 @@ def run_loop(
     meets, `WorkerError` if workers cannot work.
     """
     settings, identity = question.settings, question.identity
-    pruner = make_pruner(settings.pruner, identity.target, identity.epochs, identity.consistent)
+    images = len(question.data.test[1]) if question.holdout is None else question.holdout.size
+    pruner = make_pruner(
+        settings.pruner or identity.pruner,
+        identity.target,
+        identity.epochs,
+        identity.consistent,
+        images,
+    )
     proposer = Proposer(
         question.space,
         question.recipe,
         shape=question.data.shape,
         classes=question.data.classes,
         budget=identity.budget,
-        sampler=settings.sampler,
+        sampler=settings.sampler or identity.sampler,
         seed=identity.seed,
+        epochs=identity.epochs,
+        workers=identity.workers,
     )
     with Study.open(question.folder, identity, pruner) as study:
         loop = SearchLoop(question, proposer, study, slots, stop or threading.Event(), timed)

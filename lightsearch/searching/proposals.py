@@ -1,56 +1,59 @@
-"""Proposals: candidates that have passed the gate.
+"""Proposals: candidates that have passed the gate and were not trained before.
 
-A sampler is asked in a study in memory that knows what was trained. Within one proposal it is
-told that a rejected candidate is worth nothing, so it learns what fits. (If rejects were told as
-failed, Optuna's TPE would ignore them and propose them again: within a tight budget nearly every
-proposal failed.) With the proposal that is forgotten, so rejects and duplicates cost no trial and
-leave no trace. Proposal n depends on the study's seed, on n, on what was trained before it, and on
-the version of Optuna that is asked.
+Proposal n depends on the study's seed, on n, on what was trained before it, and on the version of
+Optuna or scikit-learn that is asked. These samplers make them:
 
-`"tpe"` is Optuna's `TPESampler`, made anew for each proposal. A sampler sees a window of the
-latest trials, so a proposal takes no longer however long the search runs. With TPE it is one to
-five draws of 67 milliseconds each, on a busy processor. Windows of 100 and 200 trials took 30 and
-51, and found fewer designs that hit (docs/benchmarks/search.md).
+- `"model"`, the default: near the cap first; then the best of a pool of neighbours, by what the
+  trials so far have taught (`searching.pool`).
+- `"near-cap"`: uniform draws from the designs with 0.88 to 1 times the cap on parameters.
+- `"uniform"`, or by its older name `"random"`: uniform draws from all within the budget.
+- `"evolution"`: near the cap first, then mutations (`searching.pool`).
+- `"tpe"`, and Optuna samplers: asked in a study in memory that knows what was trained. Within one
+  proposal it is told that a rejected candidate is worth nothing, so it learns what fits. (If
+  rejects were told as failed, Optuna's TPE would ignore them and propose them again: within a
+  tight budget nearly every proposal failed.) With the proposal that is forgotten, so rejects and
+  duplicates cost no trial and leave no trace.
+
+`"tpe"` is Optuna's `TPESampler`, made anew for each proposal. An Optuna sampler sees a window of
+the latest trials, so a proposal takes no longer however long the search runs. With TPE it is one
+to five draws of 67 milliseconds each, on a busy processor. Windows of 100 and 200 trials took 30
+and 51, and found fewer designs that hit (docs/benchmarks/search.md).
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import optuna
 
-from lightsearch.design.decoding import Choose, chooser, decode, record_decisions, replay
-from lightsearch.design.parts import Design, Space
+from lightsearch.design.parts import Space
 from lightsearch.design.recipe import Recipe
-from lightsearch.errors import ArgumentError, DesignError, suggestion
-from lightsearch.network.cost import Budget, Cost, cost
-from lightsearch.network.fingerprint import fingerprint
+from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.network.cost import Budget
 from lightsearch.randomness import key
+from lightsearch.searching import pool
+from lightsearch.searching.gate import (
+    Gate,
+    Proposal,
+    Rejected,
+    draw_near_cap,
+    follow,
+)
 from lightsearch.searching.optuna_sampler import OptunaSampler, Seen, seen_trial, tpe_sampler
 from lightsearch.searching.settings import SAMPLERS
 from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
+from lightsearch.study.identity import name_of
 from lightsearch.study.trial import Candidate, Counts, Trial
 
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
-SEEN = 300  # the latest trials that are over, which a sampler sees
-STARTUP = 8  # trials that are drawn uniformly before TPE is asked
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A candidate within the budget that was not trained before."""
-
-    design: Design
-    recipe: Recipe
-    decisions: dict[str, int]
-    cost: Cost
-    fingerprint: str
-    options: dict[str, int]  # how many options each decision had
+SEEN = 300  # the latest trials that are over, which an Optuna sampler sees
+STARTUP = 8  # trials that are drawn before a sampler is asked
+NEAR_CAP = ("model", "near-cap", "evolution")
+DRAWS_ALONE = ("near-cap", "uniform", "random")
 
 
 class Exhausted(Exception):
@@ -58,7 +61,7 @@ class Exhausted(Exception):
 
 
 class Proposer:
-    """Draws proposals from a space and a recipe space; see the module's docstring.
+    """Makes proposals from a space and a recipe space; see the module's docstring.
 
     Raises `BudgetError` where no design of the space is within the budget.
     """
@@ -73,15 +76,22 @@ class Proposer:
         budget: Budget,
         sampler: Any,
         seed: int,
+        epochs: int,
+        workers: int = 1,
     ) -> None:
         if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
             raise ArgumentError(
                 f"`sampler` must be one of {', '.join(SAMPLERS)}, or an Optuna "
                 f"sampler, but got {sampler!r}{suggestion(sampler, SAMPLERS)}"
             )
-        self.space, self.recipe, self.shape, self.classes = space, recipe, shape, classes
-        self.budget, self.sampler, self.seed = budget, sampler, seed
+        self.gate = Gate(space, recipe, shape, classes, budget)
+        self.sampler, self.seed = sampler, seed
         self._uniform = Sampler(space, shape, classes, budget)
+        self._near, self._least = self._uniform, 0
+        if sampler in NEAR_CAP:
+            self._near, self._least = draw_near_cap(self._uniform)
+        self._learner = pool.Learner(self.gate, epochs)
+        self._pool_size = pool.size_for(workers)
         self._known: set[tuple[str, str]] = set()
         self._counted: tuple[int, Candidate | None] = 0, None
         self._seen: dict[int, tuple[Trial, Seen]] = {}  # by number, as of the latest proposal
@@ -93,13 +103,22 @@ class Proposer:
         """
         number = len(trials)
         known = self._list_trained(trials)
-        if self.sampler != "random" and number >= STARTUP:
-            asked = self._ask(trials, known, counts)
-            if isinstance(asked, Counts):
-                counts = asked
+        by = "near-cap" if self._least else "uniform"
+        if number >= STARTUP and self.sampler not in DRAWS_ALONE:
+            made: Proposal | None
+            if self.sampler in ("model", "evolution"):
+                made, counts = self._choose_variant(trials, known, counts)
             else:
-                return asked
-        return self._draw(number, known, counts)
+                made, counts = self._ask(trials, known, counts)
+            if made is not None:
+                return made, counts
+            by += f", since {name_of(self.sampler)} found nothing new"
+        return self._draw(number, known, counts, by)
+
+    def sample(self, index: int) -> Proposal:
+        """A uniform draw from within the budget that takes no part in the study: for timing."""
+        proposal, _ = self._draw(-1 - index, set(), Counts(), "timing")
+        return proposal
 
     def _list_trained(self, trials: Sequence[Trial]) -> set[tuple[str, str]]:
         """Fingerprint and recipe of each trial. Proposals are asked for as the trials grow."""
@@ -111,56 +130,102 @@ class Proposer:
         self._counted = len(trials), trials[-1].candidate if trials else None
         return self._known
 
-    def sample(self, index: int) -> Proposal:
-        """A uniform draw from within the budget that takes no part in the study: for timing."""
-        proposal, _ = self._draw(-1 - index, set(), Counts())
-        return proposal
+    def _first_new(
+        self,
+        made: Iterable[Proposal | Rejected],
+        known: set[tuple[str, str]],
+        counts: Counts,
+    ) -> tuple[Proposal | None, Counts]:
+        """The first of some candidates that was not trained before, and the counts with all."""
+        for one in made:
+            if isinstance(one, Rejected):
+                counts = counts.plus(drawn=1, **{one.reason: 1})
+                continue
+            named = self.gate.name(one)
+            if (named.fingerprint, str(named.recipe)) not in known:
+                return named, counts.plus(drawn=1)
+            counts = counts.plus(drawn=1, duplicate=1)
+        return None, counts
 
-    # Drawn uniformly from within the budget ------------------------------------------------
+    # Drawn uniformly from within the budget, or from near its cap ------------------------------
 
     def _draw(
-        self, number: int, known: set[tuple[str, str]], counts: Counts
+        self, number: int, known: set[tuple[str, str]], counts: Counts, by: str
     ) -> tuple[Proposal, Counts]:
         generator = random.Random(key(self.seed, "draw", number))
-        for _ in range(DRAWN):
-            counts = counts.plus(drawn=1)
-            decisions, design = self._uniform.draw(generator)
-            options: dict[str, int] = {}
-            # the sampler does not say how many options there were: decode once more to learn it
-            decode(self.space, _note_choices(replay(decisions), options))
-            drawing = record_decisions(chooser(generator), decisions)
-            recipe = decode(self.recipe, _note_choices(drawing, options))
-            made = self._gate(design, recipe, decisions, options, known)
-            if isinstance(made, Proposal):
+        sources = [(self._near, by)]
+        if self._least:
+            sources.append((self._uniform, "uniform, since nothing near the cap is new"))
+        for sampler, name in sources:
+            draws = (self._draw_one(sampler, generator, name) for _ in range(DRAWN))
+            made, counts = self._first_new(draws, known, counts)
+            if made is not None:
                 return made, counts
-            counts = counts.plus(**{made: 1})
         raise Exhausted(
             f"{DRAWN} draws from within the budget in a row were designs that this "
             f"study has trained already ({number} trials): the space holds few more"
         )
 
-    # Asked of a sampler --------------------------------------------------------------------
+    def _draw_one(
+        self, sampler: Sampler, generator: random.Random, by: str
+    ) -> Proposal | Rejected:
+        decisions, _ = sampler.draw(generator)
+        return self.gate.make(follow(decisions, generator), by)
+
+    # Made of what was trained ------------------------------------------------------------------
+
+    def _choose_variant(
+        self, trials: Sequence[Trial], known: set[tuple[str, str]], counts: Counts
+    ) -> tuple[Proposal | None, Counts]:
+        """The proposal of `"model"` or `"evolution"`; None if nothing in its pool is new."""
+        seen = self._learner.choose_seen(trials)
+        if not seen:
+            return None, counts
+        generator = random.Random(key(self.seed, "pool", len(trials)))
+        if self.sampler == "evolution":
+            return self._first_new(self._evolve(seen, generator), known, counts)
+        model = self._learner.fit(seen)
+        parents = self._learner.best(model, seen)
+        variants = list(pool.vary(parents, generator, self._pool_size))
+        by = "near-cap" if self._least else "uniform"
+        made = [self._make(variant, generator) for variant in variants]
+        left = range(self._pool_size - len(made))
+        made += [self._draw_one(self._near, generator, by) for _ in left]
+        whole = [one for one in made if isinstance(one, Proposal)]
+        for one in made:
+            if isinstance(one, Rejected):
+                counts = counts.plus(drawn=1, **{one.reason: 1})
+        if not whole:
+            return None, counts
+        order = self._learner.rank(model, whole, key(self.seed, "weights", len(trials)))
+        found, after = self._first_new((whole[index] for index in order), known, counts)
+        return found, after.plus(drawn=len(whole) - (after.drawn - counts.drawn))
+
+    def _evolve(
+        self, seen: Sequence[Trial], generator: random.Random
+    ) -> Iterator[Proposal | Rejected]:
+        for _ in range(pool.POOL):
+            yield self._make(pool.evolve(seen, self._learner.epochs, generator), generator)
+
+    def _make(self, variant: pool.Variant, generator: random.Random) -> Proposal | Rejected:
+        choose = follow(variant.decisions, generator)
+        return self.gate.make(choose, variant.by, least=self._least)
+
+    # Asked of a sampler of Optuna ----------------------------------------------------------------
 
     def _ask(
         self, trials: Sequence[Trial], known: set[tuple[str, str]], counts: Counts
-    ) -> tuple[Proposal, Counts] | Counts:
+    ) -> tuple[Proposal | None, Counts]:
         asked = self._tell_trials(trials)
         for _ in range(ASKED):
-            counts = counts.plus(drawn=1)
-            decisions: dict[str, int] = {}
-            options: dict[str, int] = {}
-            choose = record_decisions(_note_choices(asked.ask(), options), decisions)
-            made: Proposal | str
-            try:
-                design, recipe = decode(self.space, choose), decode(self.recipe, choose)
-                made = self._gate(design, recipe, decisions, options, known)
-            except DesignError:
-                made = "invalid"
-            if isinstance(made, Proposal):
-                return made, counts
-            counts = counts.plus(**{made: 1})
-            asked.tell(made, decisions, options)
-        return counts
+            one = self.gate.make(asked.ask(), name_of(self.sampler))
+            made, after = self._first_new([one], known, counts)
+            if made is not None:
+                return made, after
+            verdict = one.reason if isinstance(one, Rejected) else "duplicate"
+            asked.tell(verdict, one.decisions, one.options)
+            counts = after
+        return None, counts
 
     def _tell_trials(self, trials: Sequence[Trial]) -> OptunaSampler:
         known, self._seen = self._seen, {}
@@ -172,28 +237,6 @@ class Proposer:
         if sampler == "tpe":
             sampler = tpe_sampler(key(self.seed, "sampler", len(trials)) % 2**32)
         return OptunaSampler(sampler, [seen for _, seen in self._seen.values()])
-
-    # The gate ------------------------------------------------------------------------------
-
-    def _gate(
-        self,
-        design: Design,
-        recipe: Recipe,
-        decisions: dict[str, int],
-        options: dict[str, int],
-        known: set[tuple[str, str]],
-    ) -> Proposal | str:
-        """The proposal, or the name of the count that it adds to."""
-        try:
-            spent = cost(design, self.shape, self.classes)
-        except DesignError:
-            return "invalid"
-        if self.budget.exceeded(spent):
-            return "over_budget"
-        print_ = fingerprint(design, self.shape)
-        if (print_, str(recipe)) in known:
-            return "duplicate"
-        return Proposal(design, recipe, decisions, spent, print_, options)
 
 
 def _window(trials: Sequence[Trial]) -> list[Trial]:
@@ -207,11 +250,3 @@ def _window(trials: Sequence[Trial]) -> list[Trial]:
             break
         seen.append(trial)
     return seen[::-1]
-
-
-def _note_choices(choose: Choose, options: dict[str, int]) -> Choose:
-    def noted(path: str, of: tuple[Any, ...]) -> int:
-        options[path] = len(of)
-        return choose(path, of)
-
-    return noted

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.checks import check_number
 from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.searching.forecast import Line, fit_line
 from lightsearch.searching.settings import PRUNERS
+from lightsearch.surrogate.table import IMAGES
+
+LEAST_ERROR = 5e-5  # that has a logarithm of its own: half an image of 10,000
 
 
 class TargetPruner(optuna.pruners.BasePruner):
@@ -59,23 +65,117 @@ class TargetPruner(optuna.pruners.BasePruner):
     ) -> dict[int, tuple[int, float]]:
         """By epoch, how many trials had it, and the largest rise from there on. Every epoch of
         every slot asks."""
-        ends = (complete[0].number, complete[-1].number) if complete else ()
-        known = (study, len(complete), ends)  # by number: what is new changes one of these
+        known = (study, *_extent(complete))
         if self._known != known:
             self._known, self._found = known, {}
             for trial in complete:
                 values = trial.intermediate_values
-                end = self._decisive(values)
+                end = _decisive(values, self.consistent)
                 for step, value in values.items():
                     count, rise = self._found.get(step, (0, 0.0))
                     self._found[step] = count + 1, max(rise, end - value)
         return self._found
 
-    def _decisive(self, values: dict[int, float]) -> float:
-        """The accuracy by which a complete trial is a hit or not."""
-        if self.consistent is None:
-            return max(values.values(), default=0.0)
-        return min((values[step] for step in sorted(values)[-self.consistent :]), default=0.0)
+
+class PredictedPruner(optuna.pruners.BasePruner):
+    """Stop a trial whose predicted best accuracy stays below the target even if it is lucky.
+
+    The prediction is a line from the epoch to the best one, from the complete trials and from the
+    rise of other designs' curves (`searching.forecast`). A trial stops if the prediction, better
+    by `errors` times its standard error, is below the target. Those curves are of 10,000 images:
+    with fewer `images` the counts are less certain, by the binomial variance. With `consistent`,
+    the lowest of so many last epochs is predicted in place of the best one. Nothing stops before
+    a fifth of the `epochs`, nor before three trials are complete.
+    """
+
+    def __init__(
+        self,
+        target: float,
+        epochs: int,
+        *,
+        errors: float = 1.96,
+        consistent: int | None = None,
+        images: int = IMAGES,
+    ) -> None:
+        check_number("target", target, 0.0, 1.0)
+        if not isinstance(errors, int | float) or not errors >= 0:
+            raise ArgumentError(f"`errors` must be >= 0, but got errors={errors!r}")
+        self.target, self.epochs, self.errors = target, epochs, errors
+        self.consistent = consistent
+        self._share = max(0.0, 1 / images - 1 / IMAGES)
+        self._known: tuple[Any, ...] | None = None
+        self._lines: dict[int, Line | None] = {}
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        step = trial.last_step
+        if step is None or step < first_rung(self.epochs):
+            return False
+        line = self._line(study, step)
+        if line is None:
+            return False
+        predicted = line.predict(_level(trial.intermediate_values[step]))
+        error = math.sqrt(line.spread**2 + self._share / math.exp(predicted))
+        return predicted - self.errors * error > _level(self.target)
+
+    def _line(self, study: optuna.Study, step: int) -> Line | None:
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        known = (study, *_extent(complete))
+        if self._known != known:
+            self._known, self._lines = known, {}
+        if step not in self._lines:
+            curves = [t.intermediate_values for t in complete if step in t.intermediate_values]
+            now = np.array([_level(curve[step]) for curve in curves])
+            best = np.array([_level(_decisive(curve, self.consistent)) for curve in curves])
+            self._lines[step] = fit_line(now, best, step / self.epochs)
+        return self._lines[step]
+
+
+class QuarterPruner(optuna.pruners.BasePruner):
+    """After a fifth of the `epochs`, go on with the best quarter of the trials that came as far.
+
+    So most designs cost a fifth of a training, as in Egele et al. 2023 (one epoch for each, then
+    the best in full). The first three trials are trained whole.
+    """
+
+    def __init__(self, epochs: int, keep: float = 0.25) -> None:
+        self.rung, self.keep = first_rung(epochs), keep
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        step = trial.last_step
+        if step != self.rung:
+            return False
+        values = sorted(
+            (
+                t.intermediate_values[step]
+                for t in study.get_trials(deepcopy=False)
+                if step in t.intermediate_values
+            ),
+            reverse=True,
+        )
+        if len(values) <= 3:
+            return False
+        return trial.intermediate_values[step] < values[max(1, int(len(values) * self.keep)) - 1]
+
+
+def first_rung(epochs: int) -> int:
+    """Return the epoch after which trials are judged: a fifth of all, at least one."""
+    return max(1, round(epochs / 5))
+
+
+def _decisive(values: dict[int, float], consistent: int | None) -> float:
+    """The accuracy by which a complete trial is a hit or not."""
+    if consistent is None:
+        return max(values.values(), default=0.0)
+    return min((values[step] for step in sorted(values)[-consistent:]), default=0.0)
+
+
+def _level(accuracy: float) -> float:
+    return math.log(max(1 - accuracy, LEAST_ERROR))
+
+
+def _extent(complete: list[FrozenTrial]) -> tuple[int, ...]:
+    """What changes when a trial is added: their number, and the numbers at both ends."""
+    return (len(complete), complete[0].number, complete[-1].number) if complete else (0,)
 
 
 class HalvingPruner(optuna.pruners.BasePruner):
@@ -110,11 +210,19 @@ class HalvingPruner(optuna.pruners.BasePruner):
 
 
 def make_pruner(
-    pruner: Any, target: Fraction, epochs: int, consistent: int | None = None
+    pruner: Any,
+    target: Fraction,
+    epochs: int,
+    consistent: int | None = None,
+    images: int = IMAGES,
 ) -> optuna.pruners.BasePruner:
-    """The pruner of a name, or a user's own Optuna pruner as it is."""
+    """The pruner of a name, or a user's own Optuna pruner as it is. `images` select."""
     if isinstance(pruner, optuna.pruners.BasePruner):
         return pruner
+    if pruner == "predicted":
+        return PredictedPruner(float(target), epochs, consistent=consistent, images=images)
+    if pruner == "quarter":
+        return QuarterPruner(epochs)
     if pruner == "target":
         return TargetPruner(float(target), consistent=consistent)
     if pruner == "median":

@@ -20,11 +20,20 @@ from lightsearch.engines.native.library import trouble
 from lightsearch.engines.selection import check_precision, choose_engine
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.searching.settings import SELECTIONS, Settings, check_setting
+from lightsearch.searching.settings import (
+    DEFAULT_PRUNER,
+    DEFAULT_SAMPLER,
+    PRUNERS,
+    SAMPLERS,
+    SELECTIONS,
+    Settings,
+    check_setting,
+)
 from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
 from lightsearch.study.identity import Identity, default_folder, name_of, read_identity
 from lightsearch.study.trial import to_fraction
+from lightsearch.surrogate.answers import check_surrogate
 from lightsearch.training.task import Task, hold_out
 from lightsearch.workers.devices import choose_device, trials_at_once
 
@@ -95,8 +104,8 @@ def resolve(settings: Settings) -> Question:
         recipe=str(recipe),
         dataset=data.name,
         checksum=data.checksum,
-        sampler=name_of(settings.sampler),
-        pruner=name_of(settings.pruner),
+        sampler=name_of(settings.sampler or DEFAULT_SAMPLER),
+        pruner=name_of(settings.pruner or DEFAULT_PRUNER),
         workers=workers,
         seed=settings.seed,
         device=device,
@@ -111,6 +120,11 @@ def resolve(settings: Settings) -> Question:
     )  # chdir must not move it
     identity = continue_study(identity, folder, settings)
     check_precision(identity.precision, identity.engine, device)
+    if identity.engine == "surrogate":
+        images = len(data.test[1]) if holdout is None else holdout.size
+        check_surrogate(data.name, data.shape, images, identity.epochs, recipe, device)
+        if holdout is not None:
+            raise ArgumentError("with engine='surrogate', `select_on` must be 'test'")
     return Question(settings, identity, space, recipe, data, holdout, whole, folder)
 
 
@@ -196,13 +210,17 @@ def count_workers(settings: Settings, device: str) -> int:
 
 
 def continue_study(identity: Identity, folder: Path, settings: Settings) -> Identity:
-    """The identity, with the workers and the engine that the study in `folder` was started with
-    if nothing else is asked for."""
+    """The identity, with the workers, the sampler, the pruner and the engine that the study in
+    `folder` was started with if nothing else is asked for."""
     known = read_identity(folder)
     if known is None:
         return identity
     if all(given is None for given in (settings.workers, settings.slots_per_gpu, settings.slots)):
         identity = dataclasses.replace(identity, workers=known.workers)
+    if settings.sampler is None and known.sampler in SAMPLERS:
+        identity = dataclasses.replace(identity, sampler=known.sampler)
+    if settings.pruner is None and known.pruner in PRUNERS:
+        identity = dataclasses.replace(identity, pruner=known.pruner)
     if settings.engine != "auto" or known.device != identity.device:
         return identity
     if known.engine == "native" and trouble():

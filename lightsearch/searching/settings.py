@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from lightsearch.workers.slot import Slot
 
 Role: TypeAlias = Literal["identity", "growable", "free"]
-SamplerName: TypeAlias = Literal["tpe", "random"]
-PrunerName: TypeAlias = Literal["target", "median", "halving", "none"]
+SamplerName: TypeAlias = Literal["model", "near-cap", "uniform", "evolution", "tpe", "random"]
+PrunerName: TypeAlias = Literal["predicted", "quarter", "target", "median", "halving", "none"]
 Selection: TypeAlias = Literal["test", "val"]
 
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
 PRUNERS: tuple[PrunerName, ...] = get_args(PrunerName)
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
+DEFAULT_SAMPLER: SamplerName = "model"
+DEFAULT_PRUNER: PrunerName = "predicted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +151,24 @@ class Settings:
         int, identity("Seed by which they are drawn.", low=-(2**63), high=2**63 - 1)
     ] = 0
     sampler: Annotated[
-        "SamplerName | BaseSampler",
+        "SamplerName | BaseSampler | None",
         identity(
-            "Who proposes: tpe, or random, which draws uniformly from within the budget.",
+            "Who proposes: model, which learns from the trials; near-cap or uniform (or random, "
+            "its older name) draws from within the budget; evolution; tpe.",
             "Or an Optuna sampler.",
             words=SAMPLERS,
+            none="what the study was started with, else model",
         ),
-    ] = "tpe"
+    ] = None
     pruner: Annotated[
-        "PrunerName | BasePruner",
+        "PrunerName | BasePruner | None",
         identity(
-            "Who prunes: target, median, halving or none.", "Or an Optuna pruner.", words=PRUNERS
+            "Who prunes: predicted, quarter, target, median, halving or none.",
+            "Or an Optuna pruner.",
+            words=PRUNERS,
+            none="what the study was started with, else predicted",
         ),
-    ] = "target"
+    ] = None
     workers: Annotated[
         int | None,
         identity(
@@ -189,8 +196,10 @@ class Settings:
         EngineName,
         identity(
             "What trains: native (compiled, on a processor), torch, or auto, which is what the "
-            "study was started with, else native if it can be.",
-            "Torch trains a design with a layer of your own in any case.",
+            "study was started with, else native if it can be; surrogate trains nothing.",
+            "Torch trains a design with a layer of your own in any case. With surrogate, a model "
+            "of real curves on MNIST answers, so that searches are compared in seconds "
+            "(docs/surrogate.md).",
             words=ENGINES,
         ),
     ] = "auto"

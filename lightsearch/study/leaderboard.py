@@ -117,10 +117,15 @@ def trials_table(
     """Every trial in the order of its number, with its outcome and reason."""
     rule, known = identity.rule, confirmed or {}
     rows = [
-        {**_row(t, identity, rule, known), "outcome": t.outcome, "reason": t.reason}
+        {
+            **_row(t, identity, rule, known),
+            "outcome": t.outcome,
+            "reason": t.reason,
+            "proposed_by": t.candidate.proposed_by,
+        }
         for t in trials
     ]
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, "outcome", "reason"])
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "outcome", "reason", "proposed_by"])
     return frame.set_index("trial")
 
 

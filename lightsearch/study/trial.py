@@ -49,6 +49,7 @@ class Candidate:
     epochs: int = 0
     device: str = ""
     engine: str = ""
+    proposed_by: str = ""  # what made the proposal, such as `mutation` or `near-cap`
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Counts:
     over_budget: int = 0
     invalid: int = 0
     duplicate: int = 0
+    too_small: int = 0
 
     def plus(self, **more: int) -> Counts:
         return dataclasses.replace(self, **{k: getattr(self, k) + v for k, v in more.items()})

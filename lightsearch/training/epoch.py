@@ -33,6 +33,7 @@ from lightsearch.engines.selection import device_kind, engine_label, engine_of, 
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.randomness import indexed_keys, key, permutation
+from lightsearch.surrogate.answers import answer, check_surrogate
 from lightsearch.training.schedule import Plateau, decay, learning_rate
 from lightsearch.training.task import EpochResult, Task
 
@@ -58,8 +59,33 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     data = fetch(task.data)
     cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
     engine = engine_of(task.engine, task.design, data.shape, task.device)
+    if engine == "surrogate":
+        return _answer_epoch(task, data, epoch)
     with _one_thread(engine):
         return _run_epoch(task, data, engine, state, epoch)
+
+
+def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochResult]:
+    """Return an epoch of the surrogate. Its state has no weights."""
+    begin = time.perf_counter()
+    images, total = len(data.train[1]), len(data.test[1])
+    check_surrogate(data.name, data.shape, total, task.epochs, task.recipe, task.device)
+    said = answer(task.design, task.seed, epoch)
+    result = EpochResult(
+        epoch,
+        said.train_loss,
+        0,
+        images,
+        said.correct,
+        said.raw_correct,
+        total,
+        task.recipe.lr,
+        time.perf_counter() - begin,
+        engine_label("surrogate"),
+        device_kind=device_kind(task.device),
+        threads=THREADS,
+    )
+    return {STEP: torch.tensor(epoch)}, result
 
 
 @contextlib.contextmanager
@@ -69,7 +95,7 @@ def _one_thread(engine: str) -> Iterator[None]:
     The number of threads belongs to the process. Epochs of the native engine run in threads beside
     others and do not change it, since nothing that they ask of PyTorch depends on it.
     """
-    if engine == "native":
+    if engine != "torch":
         yield
         return
     threads = torch.get_num_threads()

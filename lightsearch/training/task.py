@@ -21,7 +21,8 @@ _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 class Task:
     """All inputs of an epoch. On one kind of machine, equal tasks train to equal bits.
 
-    - `engine`: "native", "torch" or "auto", which is native if it can train the design.
+    - `engine`: "native", "torch" or "auto", which is native if it can train the design. With
+      "surrogate" nothing is trained: see `lightsearch.surrogate`.
     - `precision` of the training steps: "float32", "bf16" (torch) or "tf32" (torch on CUDA). See
       `lightsearch.engines`.
     - `tested_on`: another data set, whose test images are evaluated once, after the last epoch.
@@ -74,7 +75,7 @@ class EpochResult:
       on augmented images.
     - `learning_rate`: that of the last step.
     - `engine`: `torch`, followed by the precision if that is not float32, or `native-` and its
-      build. It trained on a `device_kind`, with `threads` threads.
+      build, or `surrogate`. It trained on a `device_kind`, with `threads` threads.
     - `test_correct` of `test_total`: on the task's `tested_on`, if any, after the last epoch.
     """
 

@@ -15,9 +15,10 @@ from lightsearch.workers.thread_slot import ThreadSlot
 def trains_in_threads(engine: str, spaces: Iterable[Space]) -> bool:
     """Whether threads can train all designs of some spaces: where the native engine does.
 
-    A layer of a user's own is trained by PyTorch, even if the engine is native.
+    The surrogate needs no processes either. A layer of a user's own is trained by PyTorch, even
+    if the engine is native.
     """
-    return engine == "native" and not any(map(has_own_layers, spaces))
+    return engine == "surrogate" or (engine == "native" and not any(map(has_own_layers, spaces)))
 
 
 def local_slots(

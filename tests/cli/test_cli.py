@@ -257,7 +257,11 @@ def test_the_examples_of_a_search_on_the_digits_work(tmp_path, monkeypatch) -> N
             2,
             "no design of this space has at most 9 parameters",
         ),
-        ("search --dataset digits --sampler best", 2, "lightsearch: `sampler` must be one of tpe"),
+        (
+            "search --dataset digits --sampler best",
+            2,
+            "lightsearch: `sampler` must be one of model",
+        ),
         ("search --dataset digits --device tpu", 2, "lightsearch: `device` must be"),
         ("search --colour red", 2, "No such option"),
         ("search --data nowhere", 1, "lightsearch: the data set 'mnist' was not found"),

@@ -120,7 +120,7 @@ def test_an_unknown_data_set_is_answered_with_the_nearest() -> None:
     [
         ([], "le", ["leaderboard"]),
         (["search"], "--eng", ["--engine"]),
-        (["search", "--engine"], "", ["auto", "native", "torch"]),
+        (["search", "--engine"], "", ["auto", "native", "torch", "surrogate"]),
         (["search", "--dataset"], "emnist-l", ["emnist-letters"]),
         (["train"], "s4-", ["s4-model1", "s4-model2", "s4-model3"]),
         (["completion"], "z", ["zsh"]),

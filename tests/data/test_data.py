@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from idx_files import idx, write_mnist
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torchvision import datasets
@@ -36,19 +36,6 @@ def some(count: int, classes: int, seed: int = 0, size: int = 28) -> Arrays:
     """Make random images, and labels that cycle through the classes."""
     draw = np.random.default_rng(seed)
     return draw.integers(0, 256, (count, size, size), dtype=np.uint8), np.arange(count) % classes
-
-
-def idx(path: Path, values: np.ndarray[Any, Any], kind: int = 8) -> None:
-    """Write an IDX file in LeCun's format: big-endian, a magic number, then the sizes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head = struct.pack(f">HBB{values.ndim}I", 0, kind, values.ndim, *values.shape)
-    path.write_bytes(head + values.astype(">i4" if kind == 12 else np.uint8).tobytes())
-
-
-def write_mnist(raw: Path, train: Arrays, test: Arrays) -> None:
-    for stem, (images, labels) in (("train", train), ("t10k", test)):
-        idx(raw / f"{stem}-images-idx3-ubyte", images)
-        idx(raw / f"{stem}-labels-idx1-ubyte", labels)
 
 
 def write_emnist(raw: Path, split: str, train: Arrays, test: Arrays) -> None:

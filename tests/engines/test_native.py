@@ -776,7 +776,9 @@ def test_who_trains_what() -> None:
     assert choose_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
     assert parse_engine("native-v4") == parse_engine("native-plain") == "native"
     assert parse_engine("torch") == "torch"
-    with pytest.raises(ArgumentError, match="`engine` must be one of native, torch, but got"):
+    with pytest.raises(
+        ArgumentError, match="`engine` must be one of native, torch, surrogate, but got"
+    ):
         parse_engine("jax-2")
     with pytest.raises(ArgumentError, match="`engine` must be 'torch' on a cuda device"):
         choose_engine("native", "cuda")

@@ -437,6 +437,7 @@ def test_after_ctrl_c_epochs_run_that_are_earlier_on_the_clock(
     """An epoch of one slot lasts for several of the other's, which decisions must know of."""
     folder = tmp_path / "s"
     given = {
+        "sampler": "uniform",
         "space": "conv(1|24,k=7) gap linear(10)",
         "recipe": "recipe(batch=300)",
         "budget": 2000,

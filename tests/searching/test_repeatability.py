@@ -91,6 +91,7 @@ def test_random_delays_change_nothing(
                         epochs=5,
                         space=SPACE,
                         trials=16,
+                        sampler="uniform",
                         pruner="median",
                         budget=2000,
                     )
@@ -151,7 +152,14 @@ def test_first_come_goes_on_after_an_interruption(
     monkeypatch.setattr(training, "run_epoch", _simulated)
     monkeypatch.setattr(os, "fsync", lambda file: None)
     given = arguments(
-        study=tmp_path, workers=2, epochs=3, space=SPACE, trials=6, budget=2000, repeatable=False
+        study=tmp_path,
+        workers=2,
+        epochs=3,
+        space=SPACE,
+        trials=6,
+        budget=2000,
+        repeatable=False,
+        pruner="none",
     )
     real = loop.SearchLoop._decide
 

@@ -213,10 +213,13 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
         ({"consistent": 0}, "`consistent` must be an integer from 1 to 10000"),
         ({"consistent": 5}, "`consistent` must be at most `epochs`, 4, but got consistent=5"),
         ({"stop_after_hits": 0}, "`stop_after_hits` must be an integer from 1"),
-        ({"sampler": "best"}, "`sampler` must be one of tpe, random, or an Optuna sampler"),
+        (
+            {"sampler": "best"},
+            "`sampler` must be one of model, near-cap, uniform, evolution, tpe, random, or an",
+        ),
         (
             {"pruner": "best"},
-            "`pruner` must be one of target, median, halving, none, or an Optuna",
+            "`pruner` must be one of predicted, quarter, target, median, halving, none, or an",
         ),
         ({"dataset": "minst"}, "`dataset` must be one of mnist"),
         ({"device": "gpu"}, "`device` must be"),

@@ -49,7 +49,7 @@ def test_the_dashboard_shows_a_study_that_runs(
     tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
     folder, port = tmp_path / "s", _port()
-    asked = arguments(study=folder, trials=4, epochs=2)
+    asked = arguments(study=folder, trials=4, epochs=2, pruner="none")
     del asked["quiet"]
     trials = iter_search(**asked)
     for _ in range(2):

@@ -6,8 +6,10 @@ import json
 import os
 import random
 import re
+import statistics
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -18,11 +20,18 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, Jou
 from optuna.trial import TrialState
 
 from lightsearch import Budget, parse, parse_recipe
+from lightsearch.design.parts import Space
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, StudyError
-from lightsearch.network.cost import cost
+from lightsearch.network.cost import Cost, cost
 from lightsearch.searching.proposals import Exhausted, Proposer
-from lightsearch.searching.pruning import HalvingPruner, TargetPruner, make_pruner
+from lightsearch.searching.pruning import (
+    HalvingPruner,
+    PredictedPruner,
+    QuarterPruner,
+    TargetPruner,
+    make_pruner,
+)
 from lightsearch.study import journal
 from lightsearch.study.disk import load_state, save_state
 from lightsearch.study.identity import Identity, default_folder
@@ -185,6 +194,8 @@ def test_pruners_by_name_and_a_users_own() -> None:
     own = optuna.pruners.PercentilePruner(25.0)
     assert make_pruner(own, 0.9, 15) is own
     names = {
+        "predicted": PredictedPruner,
+        "quarter": QuarterPruner,
         "target": TargetPruner,
         "median": optuna.pruners.MedianPruner,
         "halving": HalvingPruner,
@@ -192,7 +203,7 @@ def test_pruners_by_name_and_a_users_own() -> None:
     }
     for name, kind in names.items():
         assert type(make_pruner(name, 0.9, 15)) is kind
-    with pytest.raises(ArgumentError, match="`pruner` must be one of target"):
+    with pytest.raises(ArgumentError, match="`pruner` must be one of predicted"):
         make_pruner("best", 0.9, 15)
 
 
@@ -228,20 +239,31 @@ def _end_of(study: optuna.Study, trial: optuna.Trial, curve: list[float]) -> int
 # Proposals --------------------------------------------------------------------------------------
 
 
-def _proposer(sampler: object = "tpe", params: int = 900, seed: int = 1) -> Proposer:
+WIDE = parse(
+    "conv(4|6|8|12) [conv(6|8|12) | separable(8|12|16)]? maxpool [conv(6|8|12) | "
+    "separable(8|12|16|24)] [conv(6|8|12) | separable(8|12|16|24)]? gap linear(10)"
+)
+
+
+def _proposer(
+    sampler: object = "tpe", params: int = 900, seed: int = 1, space: Space = SPACE
+) -> Proposer:
     return Proposer(
-        SPACE,
+        space,
         RECIPE,
         shape=SHAPE,
         classes=10,
         budget=Budget(params=params),
         sampler=sampler,
         seed=seed,
+        epochs=1,
     )
 
 
-def _search(proposer: Proposer, count: int) -> list[Trial]:
-    """Proposals with made-up results: the more parameters, the better."""
+def _search(
+    proposer: Proposer, count: int, score: Callable[[Cost], int] = lambda spent: spent.params
+) -> list[Trial]:
+    """Proposals with made-up results: by default the more parameters, the better."""
     trials: list[Trial] = []
     counts = Counts()
     for number in range(count):
@@ -254,28 +276,65 @@ def _search(proposer: Proposer, count: int) -> list[Trial]:
             options=made.options,
             fingerprint=made.fingerprint,
             params=made.cost.params,
+            macs=made.cost.macs,
             counts=counts,
+            proposed_by=made.by,
         )
-        trials.append(Trial(candidate, (_epoch(1, made.cost.params),), "complete"))
+        trials.append(Trial(candidate, (_epoch(1, score(made.cost)),), "complete"))
     return trials
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", optuna.samplers.RandomSampler(seed=1)])
+SAMPLERS = ["model", "near-cap", "uniform", "random", "evolution", "tpe"]
+
+
+@pytest.mark.parametrize("sampler", [*SAMPLERS, optuna.samplers.RandomSampler(seed=1)])
 def test_proposals_are_within_the_budget_and_never_twice(sampler) -> None:
     trials = _search(_proposer(sampler), 25)
     assert all(cost(parse(t.candidate.design), SHAPE, 10).params <= 900 for t in trials)
     assert len({(t.candidate.fingerprint, t.candidate.recipe) for t in trials}) == 25
     counts = trials[-1].candidate.counts
-    assert counts.drawn == 25 + counts.over_budget + counts.invalid + counts.duplicate
+    rejected = counts.over_budget + counts.invalid + counts.duplicate + counts.too_small
+    if sampler == "model":  # whose pools have more candidates than it takes
+        assert counts.drawn > 25 + rejected
+    else:
+        assert counts.drawn == 25 + rejected
 
 
-def test_a_proposal_depends_on_seed_and_history_alone() -> None:
-    first, second = _search(_proposer(), 14), _search(_proposer(), 14)
+@pytest.mark.parametrize("sampler", ["model", "evolution", "tpe"])
+def test_a_proposal_depends_on_seed_and_history_alone(sampler: str) -> None:
+    first, second = _search(_proposer(sampler), 14), _search(_proposer(sampler), 14)
     assert [t.candidate.design for t in first] == [t.candidate.design for t in second]
-    again, _ = _proposer().propose(first[:11], Counts())
+    again, _ = _proposer(sampler).propose(first[:11], Counts())
     assert str(again.design) == first[11].candidate.design
-    other = _search(_proposer(seed=2), 14)
+    other = _search(_proposer(sampler, seed=2), 14)
     assert [t.candidate.design for t in first] != [t.candidate.design for t in other]
+
+
+@pytest.mark.parametrize("sampler", ["model", "near-cap", "evolution"])
+def test_designs_near_the_cap_come_first(sampler: str) -> None:
+    trials = _search(_proposer(sampler, 3000, space=WIDE), 20)
+    assert all(0.88 * 3000 <= t.candidate.params <= 3000 for t in trials)
+    assert [t.candidate.proposed_by for t in trials[:8]] == ["near-cap"] * 8
+    later = {t.candidate.proposed_by for t in trials[8:]}
+    expected = {"near-cap": {"near-cap"}, "evolution": {"mutation"}}
+    assert later <= expected.get(sampler, {"mutation", "crossing", "near-cap"})
+
+
+def test_a_space_far_below_the_cap_is_drawn_from_as_a_whole() -> None:
+    trials = _search(_proposer("near-cap", 10**6), 12)
+    assert {t.candidate.proposed_by for t in trials} == {"uniform"}
+
+
+@pytest.mark.parametrize("sampler", ["model", "evolution"])
+def test_what_was_trained_teaches(sampler: str) -> None:
+    """Made-up results: the more MACs, the better."""
+    early, late = [], []
+    for seed in range(4):
+        found = _search(_proposer(sampler, 3000, seed, WIDE), 24, lambda spent: spent.macs // 1500)
+        macs = [t.candidate.macs for t in found]
+        early += macs[:8]
+        late += macs[16:]
+    assert statistics.mean(late) > 1.1 * statistics.mean(early)
 
 
 def test_tpe_learns_where_random_does_not() -> None:
@@ -308,6 +367,12 @@ def test_tpe_is_asked_after_eight_uniform_draws_and_not_before() -> None:
     assert differ  # the ninth depends on what was trained
 
 
+def test_what_is_near_the_cap_is_not_all_there_is() -> None:
+    names = [t.candidate.proposed_by for t in _search(_proposer("near-cap", 600), 60)]
+    assert len(names) == 60
+    assert names[0] == "near-cap" and names[-1] == "uniform, since nothing near the cap is new"
+
+
 def test_an_exhausted_space_ends() -> None:
     proposer = Proposer(
         parse("conv(4|6) gap linear(10)"),
@@ -317,6 +382,7 @@ def test_an_exhausted_space_ends() -> None:
         budget=Budget(params=900),
         sampler="tpe",
         seed=0,
+        epochs=1,
     )
     trials = _search(proposer, 2)
     with pytest.raises(Exhausted, match="trained already"):

@@ -974,7 +974,10 @@ def test_the_oracle_can_tell_models_apart() -> None:
     [
         ({"design": parse("gap linear(5)")}, "the output must be 10x1x1, .* but got 5x1x1"),
         ({"design": parse("gap linear(12)")}, "the output must be 10x1x1, .* but got 12x1x1"),
-        ({"engine": "jax"}, "`engine` must be one of auto, native, torch, but got engine='jax'"),
+        (
+            {"engine": "jax"},
+            "`engine` must be one of auto, native, torch, surrogate, but got engine='jax'",
+        ),
     ],
 )
 def test_an_invalid_task_is_refused(change: dict[str, Any], message: str) -> None:

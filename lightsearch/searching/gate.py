@@ -1,0 +1,119 @@
+"""The gate: decisions become a proposal only if their design is valid and within the budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightsearch.design.decoding import Choose, decode
+from lightsearch.design.parts import Design, Space
+from lightsearch.design.recipe import Recipe
+from lightsearch.errors import BudgetError, DesignError
+from lightsearch.network.cost import Budget, Cost, cost
+from lightsearch.network.fingerprint import fingerprint
+from lightsearch.shapes import Shape
+from lightsearch.space import Sampler
+
+NEAR = (0.88, 0.75, 0.5, 0.25)  # shares of the cap on parameters: the first that a space reaches
+NEAR_TRIES = 2000  # draws, where another cap rejects some
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A candidate within the budget that was not trained before."""
+
+    design: Design
+    recipe: Recipe
+    decisions: dict[str, int]
+    cost: Cost
+    options: dict[str, int]  # how many options each decision had
+    by: str  # what made it, such as `mutation` or `near-cap`
+    fingerprint: str = ""  # of the network; "" until it is needed
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A candidate without a proposal. `reason` is invalid, over_budget or too_small."""
+
+    reason: str
+    decisions: dict[str, int]
+    options: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What every candidate passes, of one study."""
+
+    space: Space
+    recipe: Recipe
+    shape: Shape
+    classes: int
+    budget: Budget
+
+    def make(self, choose: Choose, by: str, *, least: int = 0) -> Proposal | Rejected:
+        """Return the proposal that `choose` picks, or why there is none.
+
+        A design of less than `least` parameters is too small.
+        """
+        decisions: dict[str, int] = {}
+        options: dict[str, int] = {}
+
+        def note(path: str, of: tuple[Any, ...]) -> int:
+            options[path] = len(of)
+            decisions[path] = choose(path, of)
+            return decisions[path]
+
+        try:
+            design, recipe = decode(self.space, note), decode(self.recipe, note)
+            spent = cost(design, self.shape, self.classes)
+        except DesignError:
+            return Rejected("invalid", decisions, options)
+        if self.budget.exceeded(spent):
+            return Rejected("over_budget", decisions, options)
+        if spent.params < least:
+            return Rejected("too_small", decisions, options)
+        return Proposal(design, recipe, decisions, spent, options, by)
+
+    def name(self, proposal: Proposal) -> Proposal:
+        """Return the proposal with its fingerprint."""
+        return dataclasses.replace(proposal, fingerprint=fingerprint(proposal.design, self.shape))
+
+
+def draw_near_cap(uniform: Sampler) -> tuple[Sampler, int]:
+    """Return a sampler of designs near the cap on parameters, and the fewest that they have.
+
+    That is 0.88 times the cap, or less where a space has no such designs, or few that are within
+    the other caps. Without a cap on parameters it is `uniform` and 0.
+    """
+    cap = uniform.budget.params or 0
+    for share in NEAR if cap else ():
+        least = -int(-share * cap // 1)
+        try:
+            near = Sampler(
+                uniform.space,
+                uniform.shape,
+                uniform.classes,
+                uniform.budget,
+                least=least,
+                tries=NEAR_TRIES,
+            )
+            near.draw(random.Random(0))
+        except BudgetError:
+            continue
+        return near, least
+    return uniform, 0
+
+
+def follow(decisions: Mapping[str, int], generator: random.Random) -> Choose:
+    """Return a `choose` that follows `decisions`, and draws those that they lack."""
+
+    def choose(path: str, options: tuple[Any, ...]) -> int:
+        index = decisions.get(path)
+        if index is not None and index < len(options):
+            return index
+        return generator.randrange(len(options))
+
+    return choose

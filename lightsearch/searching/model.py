@@ -1,0 +1,89 @@
+"""A model of what a study has learned: the level at the last epoch, from features of a design.
+
+It is Bayesian linear regression on the features of `lightsearch.surrogate.features` and on the
+choices of the recipe (scikit-learn's `BayesianRidge`; MacKay 1992, Tipping 2001). The evidence
+sets how strong the features and the noise are. A draw of the weights is a guess of the whole
+function, so that workers who ask at once get different proposals (Thompson sampling). Observations
+are the forecasts of `searching.forecast`: early epochs count for less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightsearch.searching.forecast import fit_line, level, table_line
+from lightsearch.study.trial import Trial
+from lightsearch.surrogate.table import EPOCHS
+
+Array: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """Of some trials: the forecast of the level at the last epoch, and how much it counts."""
+
+    levels: Array
+    weights: Array
+
+
+def observe(trials: Sequence[Trial], epochs: int) -> Observations:
+    """Return the observations of trials that have at least one epoch each.
+
+    With too few complete trials to forecast from, the level is relative to the mean of the trials
+    that came as far.
+    """
+    curves = [[level(e.correct, e.total) for e in trial.epochs] for trial in trials]
+    lengths = np.array([len(curve) for curve in curves])
+    last = np.array([curve[-1] for curve in curves])
+    complete = [curve for curve in curves if len(curve) >= epochs]
+    ends = np.array([curve[-1] for curve in complete])
+    levels, weights = last.copy(), np.ones(len(last))
+    for length in np.unique(lengths[lengths < epochs]):
+        here = lengths == length
+        share = length / epochs
+        prior = table_line(max(1, round(share * EPOCHS)))
+        line = fit_line(np.array([curve[length - 1] for curve in complete]), ends, share)
+        if line is not None:
+            levels[here] = line.center_last + line.slope * (last[here] - line.center_now)
+        else:
+            as_far = [curve[length - 1] for curve in curves if len(curve) >= length]
+            center = ends.mean() if len(ends) else 0.0
+            levels[here] = center + prior.slope * (last[here] - np.mean(as_far))
+        weights[here] = prior.slope
+    return Observations(levels, weights)
+
+
+class LevelModel:
+    """The regression, fitted to features (a row a trial) and their observations."""
+
+    def __init__(self, features: Array, seen: Observations) -> None:
+        from sklearn.linear_model import BayesianRidge
+
+        self._center = features.mean(axis=0)
+        spread = features.std(axis=0)
+        self._scale = np.where(spread > 1e-9, spread, 1.0)
+        self._ridge: Any = BayesianRidge(max_iter=50)
+        self._ridge.fit(self._scaled(features), seen.levels, sample_weight=seen.weights)
+
+    def _scaled(self, features: Array) -> Array:
+        scaled: Array = (features - self._center) / self._scale
+        return scaled
+
+    def predict(self, features: Array) -> Array:
+        """Return the expected level of each row; lower is better."""
+        expected: Array = self._ridge.predict(self._scaled(features))
+        return expected
+
+    def sample(self, features: Array, seed: int) -> Array:
+        """Return the level of each row by one draw of the weights."""
+        generator = np.random.Generator(np.random.PCG64(seed))
+        values, vectors = np.linalg.eigh(self._ridge.sigma_)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        weights = self._ridge.coef_ + root @ generator.standard_normal(len(values))
+        drawn: Array = self._scaled(features) @ weights + self._ridge.intercept_
+        return drawn

@@ -1,0 +1,147 @@
+"""Proposals from what was trained: a pool of neighbours, and the one of them that is guessed best.
+
+A pool has mutations of the best designs so far, crossings of them, and fresh draws near the cap.
+All are within the budget and near its cap. `"model"` takes the one that a draw of the model's
+weights holds for best (`searching.model`). `"evolution"` mutates one decision of the best of a few
+recent designs (regularised evolution, Real et al. 2019).
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lightsearch.design.decoding import decode
+from lightsearch.network.cost import Cost, cost
+from lightsearch.notation.parser import parse
+from lightsearch.searching.gate import Gate, Proposal
+from lightsearch.searching.model import Array, LevelModel, observe
+from lightsearch.searching.variation import cross, mutate
+from lightsearch.study.trial import Candidate, Trial
+from lightsearch.surrogate.features import measure
+
+PARENTS = 8  # designs that are mutated and crossed
+MUTATIONS, CROSSINGS = 0.5, 0.2  # shares of the pool; fresh draws are the rest
+POOL, BUSY_POOL, BUSY = 60, 16, 17  # its size, and from so many trials at once a smaller one
+RECENT, BEST = 400, 100  # trials that the model sees: the latest, and the best before them
+POPULATION, RIVALS = 20, 5  # of evolution
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A member of the pool: decisions, some of which may be missing, and how it was made."""
+
+    decisions: Mapping[str, int]
+    by: str
+
+
+class Learner:
+    """What a study's trials say about designs.
+
+    It is a function of the trials: what it keeps between proposals only saves time.
+    """
+
+    def __init__(self, gate: Gate, epochs: int) -> None:
+        self.gate, self.epochs = gate, epochs
+        self._options: dict[str, int] = {}  # of the recipe's own decisions
+        self._best: list[Trial] = []  # of the first `_over` trials, which are over
+        self._over = 0
+        self._features: dict[int, tuple[Candidate, list[float]]] = {}  # by number
+
+        def note(path: str, options: tuple[Any, ...]) -> int:
+            self._options[path] = len(options)
+            return 0
+
+        decode(gate.recipe, note)
+
+    def choose_seen(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the trials that a proposal learns from: the latest, and the best before them.
+
+        The best are taken from before the first trial that runs.
+        """
+        recent: list[Trial] = []
+        for trial in reversed(trials):
+            if trial.epochs and not trial.epochs[-1].diverged:
+                recent.append(trial)
+            if len(recent) == RECENT:
+                break
+        if self._over > len(trials) or (
+            self._best and trials[self._best[0].number] is not self._best[0]
+        ):
+            self._best, self._over = [], 0  # another study's
+        end = self._over
+        while end < len(trials) and trials[end].outcome != "running":
+            end += 1
+        added = [trial for trial in trials[self._over : end] if trial.outcome == "complete"]
+        self._best = heapq.nsmallest(BEST, [*self._best, *added], key=_by_last_epoch)
+        self._over = end
+        first = recent[-1].number if recent else 0
+        return [*(trial for trial in self._best if trial.number < first), *reversed(recent)]
+
+    def fit(self, trials: Sequence[Trial]) -> LevelModel:
+        """Return the model of some trials that have epochs."""
+        return LevelModel(self._matrix(trials), observe(trials, self.epochs))
+
+    def best(self, model: LevelModel, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the trials that the model expects to be best: the parents of a pool."""
+        order = np.argsort(model.predict(self._matrix(trials)), kind="stable")
+        return [trials[index] for index in order[:PARENTS]]
+
+    def rank(self, model: LevelModel, made: Sequence[Proposal], seed: int) -> list[int]:
+        """Return the order of some proposals, by one guess of the model, best first."""
+        rows = np.array([self._measure(one.cost, one.decisions) for one in made])
+        return [int(index) for index in np.argsort(model.sample(rows, seed), kind="stable")]
+
+    def _matrix(self, trials: Sequence[Trial]) -> Array:
+        return np.array([self._measure_trial(trial.candidate) for trial in trials])
+
+    def _measure_trial(self, candidate: Candidate) -> list[float]:
+        known = self._features.get(candidate.number)
+        if known is None or known[0] is not candidate:
+            spent = cost(parse(candidate.design), self.gate.shape, self.gate.classes)
+            known = candidate, self._measure(spent, candidate.decisions)
+            self._features[candidate.number] = known
+        return known[1]
+
+    def _measure(self, spent: Cost, decisions: Mapping[str, int]) -> list[float]:
+        """Return the features of a design, and an indicator for each choice of the recipe."""
+        chosen = [
+            float(decisions.get(path) == index)
+            for path, options in self._options.items()
+            for index in range(1, options)
+        ]
+        return measure(spent) + chosen
+
+
+def _by_last_epoch(trial: Trial) -> tuple[float, int]:
+    return -trial.epochs[-1].accuracy, trial.number
+
+
+def size_for(workers: int) -> int:
+    """Return the size of a pool: many workers leave the parent little time for each."""
+    return POOL if workers < BUSY else BUSY_POOL
+
+
+def vary(parents: Sequence[Trial], generator: random.Random, size: int) -> Iterator[Variant]:
+    """Yield the mutations and crossings of a pool of `size`; fresh draws make it whole."""
+    for _ in range(round(size * MUTATIONS)):
+        parent = generator.choice(parents).candidate
+        yield Variant(mutate(parent.decisions, parent.options, generator), "mutation")
+    if len(parents) > 1:
+        for _ in range(round(size * CROSSINGS)):
+            one, other = (trial.candidate.decisions for trial in generator.sample(parents, 2))
+            yield Variant(cross(one, other, generator), "crossing")
+
+
+def evolve(trials: Sequence[Trial], epochs: int, generator: random.Random) -> Variant:
+    """Return a mutation of the best of a few recent trials, which must have epochs."""
+    recent = trials[-POPULATION:]
+    levels = observe(recent, epochs).levels
+    rivals = generator.sample(range(len(recent)), min(RIVALS, len(recent)))
+    parent = recent[min(rivals, key=lambda index: levels[index])].candidate
+    return Variant(mutate(parent.decisions, parent.options, generator, most=1), "mutation")
