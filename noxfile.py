@@ -44,7 +44,7 @@ def test(session: nox.Session) -> None:
 @nox.session
 def long(session: nox.Session) -> None:
     """The long tests, and those that need a package of an extra."""
-    run(session, "pytest", "-q", "-m", "slow or needs", *session.posargs)
+    run(session, "pytest", "-q", "-n", "2", "-m", "slow or needs", *session.posargs)
 
 
 @nox.session

@@ -7,8 +7,11 @@ import signal
 import tempfile
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import pytest
+from idx_files import write_mnist
 
 # Without a GPU, Triton's kernels are interpreted. Triton reads this when it is imported.
 if shutil.which("nvidia-smi") is None:
@@ -37,6 +40,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if missing:
         end = pytest.fail if os.environ.get("LIGHTSEARCH_TEST_ALL") else pytest.skip
         end(f"needs {', '.join(missing)}: pip install -e '.[dev]'")
+
+
+@pytest.fixture(scope="session")
+def blank_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with blank images in MNIST's form: 100 to train on, 10,000 to test on.
+
+    The surrogate looks at none of them.
+    """
+    folder = tmp_path_factory.mktemp("blank")
+    train, test = ((np.zeros((n, 28, 28), np.uint8), np.arange(n) % 10) for n in (100, 10_000))
+    write_mnist(folder / "MNIST" / "raw", train, test)
+    return folder
 
 
 @pytest.fixture

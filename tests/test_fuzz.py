@@ -156,6 +156,7 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
         ("workers/process_slot.py", "pickle.loads"),
         ("study/identity.py", "json.loads"),
         ("study/terms.py", "json.loads"),
+        ("study/warm_start.py", "json.loads"),
         ("study/log.py", "json.loads"),
         ("exporting/reading.py", "json.loads"),
         ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written

@@ -90,6 +90,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "notation",
             "network",
             "space",
+            "zoo",
             "data",
             "engines",
             "training",

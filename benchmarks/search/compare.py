@@ -211,7 +211,9 @@ def plot(path: Path, lines: list[dict[str, Any]]) -> None:
             columns = list(zip(*own, strict=True))
             means = [statistics.mean(column) for column in columns]
             errors = [statistics.stdev(column) / len(own) ** 0.5 for column in columns]
-            (line,) = ax.plot(LOOKS, means, label=method, marker=".")
+            colour = {"color": "black"} if method == ONE_EPOCH else {}
+            dashed = "--" if method.startswith(("uniform", "one", "TPE,")) else "-"
+            (line,) = ax.plot(LOOKS, means, label=method, marker=".", linestyle=dashed, **colour)
             low = [m - e for m, e in zip(means, errors, strict=True)]
             high = [m + e for m, e in zip(means, errors, strict=True)]
             ax.fill_between(LOOKS, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
@@ -219,9 +221,8 @@ def plot(path: Path, lines: list[dict[str, Any]]) -> None:
         ax.set_xlabel("epochs of training spent")
         ax.set_ylabel("regret of the true mean (points)")
         ax.set_ylim(bottom=0)
-    ax.legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
 if __name__ == "__main__":

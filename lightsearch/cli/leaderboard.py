@@ -10,6 +10,7 @@ from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
 from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
 from lightsearch.study.orders import ORDERS
+from lightsearch.study.warm_start import explain_label
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,6 +153,8 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
         f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
         "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
     )
+    for label in sorted({str(label) for label in frame["warm_start"]} - {""}):
+        click.echo(explain_label(label, short))
 
 
 def print_means(frame: pd.DataFrame) -> None:

@@ -35,6 +35,12 @@ ELSEWHERE = {"budget", "slots"}  # with its caps; by --dask
 SPECIAL: dict[str, dict[str, Any]] = {
     "space": {"also": "Or @FILE.", "callback": notation},
     "recipe": {"also": "Or @FILE.", "callback": notation},
+    "warm_start": {
+        "metavar": "SOURCE",
+        "multiple": True,
+        "also": "May be given several times.",
+        "callback": lambda context, parameter, several: list(several) or None,
+    },
     "confirm": {"metavar": "SEEDS"},
 }
 

@@ -88,7 +88,7 @@ def _ask_once(choose: Choose) -> Callable[[Choice, str], Any]:
 
 def _decode_sequence(space: Seq, path: str, ask: Callable[[Choice, str], Any]) -> Seq:
     parts: list[Part] = []
-    for number, (part, is_open) in enumerate(_find_open_parts(space)):
+    for number, (part, is_open) in enumerate(find_open_parts(space)):
         if not is_open:
             parts.append(part)
             continue
@@ -108,7 +108,7 @@ def _decode_sequence(space: Seq, path: str, ask: Callable[[Choice, str], Any]) -
 
 def _decode_fields(layer: F, path: str, ask: Callable[[Choice, str], Any]) -> F:
     values: list[Any] = []
-    for name, value in _find_open_fields(layer):
+    for name, value in find_open_fields(layer):
         if isinstance(value, Seq):
             values.append(_decode_sequence(value, f"{path}.{name}", ask))
         else:
@@ -122,29 +122,29 @@ def _decode_fields(layer: F, path: str, ask: Callable[[Choice, str], Any]) -> F:
 @functools.lru_cache(maxsize=65536)
 def fill_fields(layer: F, values: tuple[Any, ...]) -> F:
     """Return `layer` with its open fields replaced, in their order, by `values`."""
-    chosen = dict(zip((name for name, _ in _find_open_fields(layer)), values, strict=True))
+    chosen = dict(zip((name for name, _ in find_open_fields(layer)), values, strict=True))
     fields = {spec.name: getattr(layer, spec.name) for spec in specs(type(layer))}
     return type(layer)(**(fields | chosen))
 
 
 @functools.lru_cache(maxsize=4096)
-def _find_open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
+def find_open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
     """Return the fields of `layer` that hold a choice, by name."""
     fields = []
     for spec in specs(type(layer)):
         value = getattr(layer, spec.name)
         if isinstance(value, Choice) or (
-            isinstance(value, Seq) and any(is_open for _, is_open in _find_open_parts(value))
+            isinstance(value, Seq) and any(is_open for _, is_open in find_open_parts(value))
         ):
             fields.append((spec.name, value))
     return tuple(fields)
 
 
 @functools.lru_cache(maxsize=4096)
-def _find_open_parts(space: Seq) -> tuple[tuple[Part, bool], ...]:
+def find_open_parts(space: Seq) -> tuple[tuple[Part, bool], ...]:
     """Return each part of a sequence, and whether it holds a choice."""
     return tuple(
-        (part, bool(_find_open_fields(part)) if isinstance(part, Layer) else True)
+        (part, bool(find_open_fields(part)) if isinstance(part, Layer) else True)
         for part in space.parts
     )
 
@@ -289,6 +289,8 @@ __all__ = [
     "designs",
     "enumerate_choices",
     "fill_fields",
+    "find_open_fields",
+    "find_open_parts",
     "layers_of",
     "named_choices",
     "record_decisions",

@@ -22,6 +22,7 @@ from lightsearch.study import leaderboard as tables
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.trial import Trial
+from lightsearch.study.warm_start import explain_warm_start
 
 TOP = 10  # rows of the leaderboard in the summary
 
@@ -55,6 +56,7 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"Searching for designs {f'of at most {caps} ' if caps else ''}that reach "
         f"{percent(status.target)} on {question.data.name} ({_selection(question)}) within "
         f"{epochs}{when}.",
+        *_warm_start_lines(question),
         f"  space     {about}{format_large(plan.designs)} designs, {within} within the budget",
         *([f"  note      {shortfall}"] if shortfall else []),
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
@@ -63,6 +65,18 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"  study     {plan.folder}",
         "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",
     )
+
+
+def _warm_start_lines(question: Question) -> Iterator[str]:
+    explained = explain_warm_start(question.identity.warm_start, question.identity.selected_on)
+    if explained:
+        yield explained
+        warm_start = question.warm_start
+        first, runs = len(warm_start.first), sum(len(one.runs) for one in warm_start.lessons)
+        parts = [f"{plural(first, 'design')} to try first"] if first else []
+        parts += [f"{plural(runs, 'run')} of others to learn from"] if runs else []
+        yield f"  before    {', '.join(parts)}"
+        yield from (f"  note      {line}" for line in warm_start.left_out)
 
 
 def _selection(question: Question) -> str:
@@ -176,6 +190,9 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
     if status.question.identity.engine == "surrogate":
         yield SURROGATE_NOTE
     yield count_line(status)
+    identity = status.question.identity
+    if explained := explain_warm_start(identity.warm_start, identity.selected_on):
+        yield explained
     if not len(frame):
         yield from _diagnosis(status)
         return

@@ -22,6 +22,7 @@ from lightsearch.notation.parser import parse_recipe
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
 from lightsearch.study.trial import HitRule, Trial, versions
+from lightsearch.study.warm_start import explain_warm_start, label_sources
 
 OUTCOMES = {
     "complete": "trained to the last epoch",
@@ -171,6 +172,8 @@ def _settings(result: SearchResult) -> Iterable[tuple[str, str]]:
         ),
     )
     yield "Proposals", f"{identity.sampler}, seed {identity.seed}"
+    if identity.warm_start:
+        yield "Warm start", label_sources(identity.warm_start)
     yield "Pruning", identity.pruner
     yield "Workers", str(identity.workers)
     yield "Engine", f"{identity.engine} on {identity.device}"
@@ -287,6 +290,8 @@ def protocol(result: SearchResult) -> Iterable[str]:
             )
             + " Train a design with other seeds before you believe the second decimal."
         )
+    if identity.warm_start:
+        yield explain_warm_start(identity.warm_start, on)
     yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
         ""
         if identity.pruner == "none" or identity.consistent

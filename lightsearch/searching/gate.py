@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lightsearch.design.decoding import Choose, decode
+from lightsearch.design.decoding import Choose, decode, replay
+from lightsearch.design.encoding import encode
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import BudgetError, DesignError
@@ -60,12 +61,7 @@ class Gate:
         """
         decisions: dict[str, int] = {}
         options: dict[str, int] = {}
-
-        def note(path: str, of: tuple[Any, ...]) -> int:
-            options[path] = len(of)
-            decisions[path] = choose(path, of)
-            return decisions[path]
-
+        note = _note(choose, decisions, options)
         try:
             design, recipe = decode(self.space, note), decode(self.recipe, note)
             spent = cost(design, self.shape, self.classes)
@@ -76,6 +72,23 @@ class Gate:
         if spent.params < least:
             return Rejected("too_small", decisions, options)
         return Proposal(design, recipe, decisions, spent, options, by)
+
+    def read(self, design: Design, recipe: Recipe | None, by: str, otherwise: Choose) -> Proposal:
+        """Return the proposal of a design that was given, within the budget or not.
+
+        A design outside of the space has no decisions. Without a recipe, or with one outside of
+        the recipe space, `otherwise` picks the recipe.
+        """
+        decisions: dict[str, int] = {}
+        options: dict[str, int] = {}
+        found = encode(self.space, design)
+        if found is not None:
+            decode(self.space, _note(replay(found), decisions, options))
+        chosen = None if recipe is None else encode(self.recipe, recipe)
+        choose = otherwise if chosen is None else replay(chosen)
+        decided = decode(self.recipe, _note(choose, decisions, options))
+        spent = cost(design, self.shape, self.classes)
+        return Proposal(design, decided, decisions, spent, options, by)
 
     def name(self, proposal: Proposal) -> Proposal:
         """Return the proposal with its fingerprint."""
@@ -105,6 +118,17 @@ def draw_near_cap(uniform: Sampler) -> tuple[Sampler, int]:
             continue
         return near, least
     return uniform, 0
+
+
+def _note(choose: Choose, decisions: dict[str, int], options: dict[str, int]) -> Choose:
+    """Return a `choose` that writes down its decisions, and how many options each had."""
+
+    def note(path: str, of: tuple[Any, ...]) -> int:
+        options[path] = len(of)
+        decisions[path] = choose(path, of)
+        return decisions[path]
+
+    return note
 
 
 def follow(decisions: Mapping[str, int], generator: random.Random) -> Choose:

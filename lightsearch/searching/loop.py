@@ -34,6 +34,7 @@ from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
 from lightsearch.study.study import Study
 from lightsearch.study.trial import Counts, HitRule, Trial
+from lightsearch.study.warm_start import FILE
 from lightsearch.training.task import EpochResult, Task
 from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
@@ -76,8 +77,11 @@ def run_loop(
         seed=identity.seed,
         epochs=identity.epochs,
         workers=identity.workers,
+        warm_start=question.warm_start,
     )
-    with Study.open(question.folder, identity, pruner) as study:
+    text = question.warm_start.to_text()
+    kept = {FILE: text} if text else {}
+    with Study.open(question.folder, identity, pruner, kept) as study:
         loop = SearchLoop(question, proposer, study, slots, stop or threading.Event(), timed)
         try:
             yield from loop.run()

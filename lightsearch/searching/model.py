@@ -32,12 +32,17 @@ class Observations:
 
 
 def observe(trials: Sequence[Trial], epochs: int) -> Observations:
-    """Return the observations of trials that have at least one epoch each.
+    """Return the observations of trials that have at least one epoch each."""
+    curves = [[level(e.correct, e.total) for e in trial.epochs] for trial in trials]
+    return observe_curves(curves, epochs)
+
+
+def observe_curves(curves: Sequence[Sequence[float]], epochs: int) -> Observations:
+    """Return the observations of curves of levels, some of which may end before `epochs`.
 
     With too few complete trials to forecast from, the level is relative to the mean of the trials
     that came as far.
     """
-    curves = [[level(e.correct, e.total) for e in trial.epochs] for trial in trials]
     lengths = np.array([len(curve) for curve in curves])
     last = np.array([curve[-1] for curve in curves])
     complete = [curve for curve in curves if len(curve) >= epochs]
@@ -59,16 +64,31 @@ def observe(trials: Sequence[Trial], epochs: int) -> Observations:
 
 
 class LevelModel:
-    """The regression, fitted to features (a row a trial) and their observations."""
+    """The regression, fitted to features (a row a trial) and their observations.
 
-    def __init__(self, features: Array, seen: Observations) -> None:
+    Of several `groups`, such as studies with other numbers of epochs, only differences within each
+    one count: features and levels are taken from the group's means (fixed effects). Levels are
+    then relative, which changes no order.
+    """
+
+    def __init__(
+        self, features: Array, seen: Observations, groups: NDArray[np.intp] | None = None
+    ) -> None:
         from sklearn.linear_model import BayesianRidge
 
-        self._center = features.mean(axis=0)
-        spread = features.std(axis=0)
+        rows, levels = features, seen.levels
+        if groups is not None:
+            rows, levels = rows.copy(), levels.copy()
+            for group in np.unique(groups):
+                here = groups == group
+                weights = seen.weights[here]
+                rows[here] -= np.average(rows[here], axis=0, weights=weights)
+                levels[here] -= np.average(levels[here], weights=weights)
+        self._center = rows.mean(axis=0)
+        spread = rows.std(axis=0)
         self._scale = np.where(spread > 1e-9, spread, 1.0)
         self._ridge: Any = BayesianRidge(max_iter=50)
-        self._ridge.fit(self._scaled(features), seen.levels, sample_weight=seen.weights)
+        self._ridge.fit(self._scaled(rows), levels, sample_weight=seen.weights)
 
     def _scaled(self, features: Array) -> Array:
         scaled: Array = (features - self._center) / self._scale

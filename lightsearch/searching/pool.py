@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 
 from lightsearch.design.decoding import decode
+from lightsearch.design.parts import is_decided
 from lightsearch.network.cost import Cost, cost
-from lightsearch.notation.parser import parse
+from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.searching.forecast import level
 from lightsearch.searching.gate import Gate, Proposal
-from lightsearch.searching.model import Array, LevelModel, observe
+from lightsearch.searching.model import Array, LevelModel, Observations, observe, observe_curves
 from lightsearch.searching.variation import cross, mutate
 from lightsearch.study.trial import Candidate, Trial
+from lightsearch.study.warm_start import Lesson
 from lightsearch.surrogate.features import measure
 
 PARENTS = 8  # designs that are mutated and crossed
@@ -40,17 +43,34 @@ class Variant:
     by: str
 
 
-class Learner:
-    """What a study's trials say about designs.
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A design of the space that is mutated and crossed, and how many options decisions had."""
 
-    It is a function of the trials: what it keeps between proposals only saves time.
+    decisions: Mapping[str, int]
+    options: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A lesson of the warm start: features and observations, and those of its runs that may be
+    parents, by their row."""
+
+    rows: Array
+    seen: Observations
+    parents: Mapping[int, Parent]
+
+
+class Learner:
+    """What a study's trials say about designs, and the lessons of its warm start.
+
+    It is a function of these: what it keeps between proposals only saves time.
     """
 
-    def __init__(self, gate: Gate, epochs: int) -> None:
+    def __init__(self, gate: Gate, epochs: int, lessons: Sequence[Lesson] = ()) -> None:
         self.gate, self.epochs = gate, epochs
         self._options: dict[str, int] = {}  # of the recipe's own decisions
-        self._best: list[Trial] = []  # of the first `_over` trials, which are over
-        self._over = 0
+        self._seen = Seen()
         self._features: dict[int, tuple[Candidate, list[float]]] = {}  # by number
 
         def note(path: str, options: tuple[Any, ...]) -> int:
@@ -58,39 +78,61 @@ class Learner:
             return 0
 
         decode(gate.recipe, note)
+        self._whole = is_decided(gate.space)
+        self.taught = [self._learn(lesson) for lesson in lessons]
 
     def choose_seen(self, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the trials that a proposal learns from: the latest, and the best before them.
-
-        The best are taken from before the first trial that runs.
-        """
-        recent: list[Trial] = []
-        for trial in reversed(trials):
-            if trial.epochs and not trial.epochs[-1].diverged:
-                recent.append(trial)
-            if len(recent) == RECENT:
-                break
-        if self._over > len(trials) or (
-            self._best and trials[self._best[0].number] is not self._best[0]
-        ):
-            self._best, self._over = [], 0  # another study's
-        end = self._over
-        while end < len(trials) and trials[end].outcome != "running":
-            end += 1
-        added = [trial for trial in trials[self._over : end] if trial.outcome == "complete"]
-        self._best = heapq.nsmallest(BEST, [*self._best, *added], key=_by_last_epoch)
-        self._over = end
-        first = recent[-1].number if recent else 0
-        return [*(trial for trial in self._best if trial.number < first), *reversed(recent)]
+        """Return the trials that a proposal learns from: see `Seen`."""
+        return self._seen.choose(trials)
 
     def fit(self, trials: Sequence[Trial]) -> LevelModel:
-        """Return the model of some trials that have epochs."""
-        return LevelModel(self._matrix(trials), observe(trials, self.epochs))
+        """Return the model of some trials that have epochs, and of the lessons."""
+        if not self.taught:
+            return LevelModel(self._matrix(trials), observe(trials, self.epochs))
+        parts = [(one.rows, one.seen) for one in self.taught]
+        if trials:
+            parts.append((self._matrix(trials), observe(trials, self.epochs)))
+        seen = Observations(
+            np.concatenate([one.levels for _, one in parts]),
+            np.concatenate([one.weights for _, one in parts]),
+        )
+        groups = np.repeat(np.arange(len(parts)), [len(rows) for rows, _ in parts])
+        return LevelModel(np.concatenate([rows for rows, _ in parts]), seen, groups)
 
-    def best(self, model: LevelModel, trials: Sequence[Trial]) -> list[Trial]:
-        """Return the trials that the model expects to be best: the parents of a pool."""
-        order = np.argsort(model.predict(self._matrix(trials)), kind="stable")
-        return [trials[index] for index in order[:PARENTS]]
+    def best(self, model: LevelModel, trials: Sequence[Trial]) -> list[Parent]:
+        """Return the parents of a pool: what the model expects to be best of what is known."""
+        rows: list[Array] = []
+        parents: list[Parent] = []
+        for trial in self.choose_parents(trials):
+            rows.append(np.array(self._measure_trial(trial.candidate)))
+            parents.append(Parent(trial.candidate.decisions, trial.candidate.options))
+        for one in self.taught:
+            for index, parent in one.parents.items():
+                rows.append(one.rows[index])
+                parents.append(parent)
+        if not parents:
+            return []
+        order = np.argsort(model.predict(np.array(rows)), kind="stable")
+        return [parents[index] for index in order[:PARENTS]]
+
+    def choose_parents(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the trials of designs of the space: those tried first may be of none."""
+        return [trial for trial in trials if self._is_of_space(trial.candidate.decisions)]
+
+    def _is_of_space(self, decisions: Mapping[str, int]) -> bool:
+        return self._whole or any(path not in self._options for path in decisions)
+
+    def _learn(self, lesson: Lesson) -> Taught:
+        rows, parents = [], {}
+        for index, run in enumerate(lesson.runs):
+            design, recipe = parse(run.design), parse_recipe(run.recipe)
+            one = self.gate.read(design, recipe, "", lambda path, options: 0)
+            rows.append(self._measure(one.cost, one.decisions))
+            fits = not self.gate.budget.exceeded(one.cost)
+            if fits and self._is_of_space(one.decisions):
+                parents[index] = Parent(one.decisions, one.options)
+        curves = [[level(c, lesson.images) for c in run.correct] for run in lesson.runs]
+        return Taught(np.array(rows), observe_curves(curves, lesson.epochs), parents)
 
     def rank(self, model: LevelModel, made: Sequence[Proposal], seed: int) -> list[int]:
         """Return the order of some proposals, by one guess of the model, best first."""
@@ -118,6 +160,39 @@ class Learner:
         return measure(spent) + chosen
 
 
+class Seen:
+    """Chooses the trials that a proposal learns from: the latest, and the best before them.
+
+    The best are taken from before the first trial that runs. They are kept from one proposal to
+    the next, which only saves time.
+    """
+
+    def __init__(self) -> None:
+        self._best: list[Trial] = []  # of the first `_over` trials, which are over
+        self._over = 0
+
+    def choose(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the chosen ones of all trials of a study so far, in their order."""
+        recent: list[Trial] = []
+        for trial in reversed(trials):
+            if trial.epochs and not trial.epochs[-1].diverged:
+                recent.append(trial)
+            if len(recent) == RECENT:
+                break
+        if self._over > len(trials) or (
+            self._best and trials[self._best[0].number] is not self._best[0]
+        ):
+            self._best, self._over = [], 0  # another study's
+        end = self._over
+        while end < len(trials) and trials[end].outcome != "running":
+            end += 1
+        added = [trial for trial in trials[self._over : end] if trial.outcome == "complete"]
+        self._best = heapq.nsmallest(BEST, [*self._best, *added], key=_by_last_epoch)
+        self._over = end
+        first = recent[-1].number if recent else 0
+        return [*(trial for trial in self._best if trial.number < first), *reversed(recent)]
+
+
 def _by_last_epoch(trial: Trial) -> tuple[float, int]:
     return -trial.epochs[-1].accuracy, trial.number
 
@@ -127,14 +202,16 @@ def size_for(workers: int) -> int:
     return POOL if workers < BUSY else BUSY_POOL
 
 
-def vary(parents: Sequence[Trial], generator: random.Random, size: int) -> Iterator[Variant]:
+def vary(parents: Sequence[Parent], generator: random.Random, size: int) -> Iterator[Variant]:
     """Yield the mutations and crossings of a pool of `size`; fresh draws make it whole."""
+    if not parents:
+        return
     for _ in range(round(size * MUTATIONS)):
-        parent = generator.choice(parents).candidate
+        parent = generator.choice(parents)
         yield Variant(mutate(parent.decisions, parent.options, generator), "mutation")
     if len(parents) > 1:
         for _ in range(round(size * CROSSINGS)):
-            one, other = (trial.candidate.decisions for trial in generator.sample(parents, 2))
+            one, other = (parent.decisions for parent in generator.sample(parents, 2))
             yield Variant(cross(one, other, generator), "crossing")
 
 

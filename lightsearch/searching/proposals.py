@@ -14,6 +14,9 @@ Optuna or scikit-learn that is asked. These samplers make them:
   tight budget nearly every proposal failed.) With the proposal that is forgotten, so rejects and
   duplicates cost no trial and leave no trace.
 
+Designs of a warm start come before all others (`study.warm_start`). If it has lessons, `"model"`
+learns from them too, and is asked from the first proposal on.
+
 `"tpe"` is Optuna's `TPESampler`, made anew for each proposal. An Optuna sampler sees a window of
 the latest trials, so a proposal takes no longer however long the search runs. With TPE it is one
 to five draws of 67 milliseconds each, on a busy processor. Windows of 100 and 200 trials took 30
@@ -32,6 +35,7 @@ from lightsearch.design.parts import Space
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.network.cost import Budget
+from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import pool
 from lightsearch.searching.gate import (
@@ -47,6 +51,7 @@ from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
 from lightsearch.study.identity import name_of
 from lightsearch.study.trial import Candidate, Counts, Trial
+from lightsearch.study.warm_start import NOTHING, First, WarmStart
 
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
@@ -78,6 +83,7 @@ class Proposer:
         seed: int,
         epochs: int,
         workers: int = 1,
+        warm_start: WarmStart = NOTHING,
     ) -> None:
         if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
             raise ArgumentError(
@@ -90,7 +96,9 @@ class Proposer:
         self._near, self._least = self._uniform, 0
         if sampler in NEAR_CAP:
             self._near, self._least = draw_near_cap(self._uniform)
-        self._learner = pool.Learner(self.gate, epochs)
+        self._learner = pool.Learner(self.gate, epochs, warm_start.lessons)
+        self._startup = 0 if warm_start.lessons else STARTUP
+        self._first = [self._read(one, n) for n, one in enumerate(warm_start.first)]
         self._pool_size = pool.size_for(workers)
         self._known: set[tuple[str, str]] = set()
         self._counted: tuple[int, Candidate | None] = 0, None
@@ -103,8 +111,11 @@ class Proposer:
         """
         number = len(trials)
         known = self._list_trained(trials)
+        for one in self._first:
+            if (one.fingerprint, str(one.recipe)) not in known:
+                return one, counts.plus(drawn=1)
         by = "near-cap" if self._least else "uniform"
-        if number >= STARTUP and self.sampler not in DRAWS_ALONE:
+        if number >= self._startup and self.sampler not in DRAWS_ALONE:
             made: Proposal | None
             if self.sampler in ("model", "evolution"):
                 made, counts = self._choose_variant(trials, known, counts)
@@ -114,6 +125,13 @@ class Proposer:
                 return made, counts
             by += f", since {name_of(self.sampler)} found nothing new"
         return self._draw(number, known, counts, by)
+
+    def _read(self, first: First, number: int) -> Proposal:
+        """The proposal of a design to try first."""
+        generator = random.Random(key(self.seed, "warm start", number))
+        recipe = parse_recipe(first.recipe) if first.recipe else None
+        made = self.gate.read(parse(first.design), recipe, "warm start", follow({}, generator))
+        return self.gate.name(made)
 
     def sample(self, index: int) -> Proposal:
         """A uniform draw from within the budget that takes no part in the study: for timing."""
@@ -179,11 +197,12 @@ class Proposer:
     ) -> tuple[Proposal | None, Counts]:
         """The proposal of `"model"` or `"evolution"`; None if nothing in its pool is new."""
         seen = self._learner.choose_seen(trials)
-        if not seen:
-            return None, counts
         generator = random.Random(key(self.seed, "pool", len(trials)))
         if self.sampler == "evolution":
+            seen = self._learner.choose_parents(seen)
             return self._first_new(self._evolve(seen, generator), known, counts)
+        if not seen and not self._learner.taught:
+            return None, counts
         model = self._learner.fit(seen)
         parents = self._learner.best(model, seen)
         variants = list(pool.vary(parents, generator, self._pool_size))
@@ -204,7 +223,7 @@ class Proposer:
     def _evolve(
         self, seen: Sequence[Trial], generator: random.Random
     ) -> Iterator[Proposal | Rejected]:
-        for _ in range(pool.POOL):
+        for _ in range(pool.POOL if seen else 0):
             yield self._make(pool.evolve(seen, self._learner.epochs, generator), generator)
 
     def _make(self, variant: pool.Variant, generator: random.Random) -> Proposal | Rejected:

@@ -29,10 +29,12 @@ from lightsearch.searching.settings import (
     Settings,
     check_setting,
 )
+from lightsearch.searching.sources import list_sources, open_warm_start
 from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
 from lightsearch.study.identity import Identity, default_folder, name_of, read_identity
 from lightsearch.study.trial import to_fraction
+from lightsearch.study.warm_start import WarmStart
 from lightsearch.surrogate.answers import check_surrogate
 from lightsearch.training.task import Task, hold_out
 from lightsearch.workers.devices import choose_device, trials_at_once
@@ -54,6 +56,7 @@ class Question:
     holdout: Holdout | None
     survey: Survey
     folder: Path
+    warm_start: WarmStart
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
@@ -114,6 +117,7 @@ def resolve(settings: Settings) -> Question:
         repeatable=settings.repeatable,
         precision=settings.precision,
         consistent=settings.consistent,
+        warm_start=list_sources(settings.warm_start),
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)
@@ -125,7 +129,9 @@ def resolve(settings: Settings) -> Question:
         check_surrogate(data.name, data.shape, images, identity.epochs, recipe, device)
         if holdout is not None:
             raise ArgumentError("with engine='surrogate', `select_on` must be 'test'")
-    return Question(settings, identity, space, recipe, data, holdout, whole, folder)
+    warm_start = open_warm_start(identity, folder, data)
+    identity = dataclasses.replace(identity, warm_start_digest=warm_start.digest())
+    return Question(settings, identity, space, recipe, data, holdout, whole, folder, warm_start)
 
 
 # Subject by subject ------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get
 
 from lightsearch.checks import check_integer, check_kind, check_number, check_path
 from lightsearch.data.catalogue import IMAGES
-from lightsearch.design.parts import Space
+from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.names import ENGINES, PRECISIONS, EngineName, PrecisionName
 from lightsearch.network.cost import Budget
@@ -158,6 +158,19 @@ class Settings:
             "Or an Optuna sampler.",
             words=SAMPLERS,
             none="what the study was started with, else model",
+        ),
+    ] = None
+    warm_start: Annotated[
+        "str | Path | Design | Sequence[str | Path | Design] | None",
+        identity(
+            "What is known beforehand: designs in notation, a leaderboard's CSV or zoo, which are "
+            "tried first; the folder of another study or curves, which are only learned from.",
+            "One or a sequence of them; designs may be values. curves is the table of real curves "
+            "on MNIST that ships with the package (`lightsearch.curves`). What the sources hold "
+            "is read once and kept with the study. Tables of a study that learned from others "
+            "say that it knew their test results.",
+            none="nothing",
+            words=("zoo", "curves"),
         ),
     ] = None
     pruner: Annotated[

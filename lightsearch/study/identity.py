@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from lightsearch.errors import StudyError
@@ -16,6 +18,7 @@ from lightsearch.study.disk import write_text, writing
 from lightsearch.study.trial import HitRule, check_types
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
+WARM_START = ("warm_start", "warm_start_digest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Identity:
     format: int = FORMAT
     precision: str = "float32"
     consistent: int | None = None
+    warm_start: tuple[str, ...] = ()  # the sources, as they were given
+    warm_start_digest: str = ""  # of what was read from them
 
     @property
     def rule(self) -> HitRule:
@@ -47,20 +52,23 @@ class Identity:
         return HitRule(self.target, self.epochs, self.consistent)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they stand in study.json. Studies without `consistent` have the file
-        that they had before there was one."""
+        """The fields as they stand in study.json. Studies without `consistent` and without a warm
+        start have the file that they had before there was any."""
         fields = {**dataclasses.asdict(self), "target": str(self.target)}
+        fields["warm_start"] = list(self.warm_start)
         if self.consistent is None:
             del fields["consistent"]
-        return fields
+        return {k: v for k, v in fields.items() if v or k not in WARM_START}
 
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a
-        study goes on with those it was started with, unless told otherwise."""
+        study goes on with those it was started with, unless told otherwise. So is what the sources
+        of a warm start held: a study goes on with what was in them when it began."""
         fields = {
             k: v
             for k, v in self.to_json().items()
-            if k not in ("workers", "engine", "repeatable") and (k, v) != ("precision", "float32")
+            if k not in ("workers", "engine", "repeatable", "warm_start_digest")
+            and (k, v) != ("precision", "float32")
         }
         text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:6]
@@ -74,8 +82,12 @@ def default_folder(identity: Identity) -> Path:
     return Path("lightsearch-studies") / name
 
 
-def check_identity(folder: Path, identity: Identity) -> None:
+def check_identity(
+    folder: Path, identity: Identity, kept: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write the identity of a new study, or compare it with the one found.
+
+    `kept` are files, by name, that a new study has beside its identity; they are written first.
 
     Raises `StudyError` naming every difference.
     """
@@ -83,12 +95,14 @@ def check_identity(folder: Path, identity: Identity) -> None:
     if known is None:
         text = json.dumps(identity.to_json(), indent=1)
         with writing(folder):
+            for name, content in kept.items():
+                write_text(folder / name, content)
             write_text(folder / "study.json", text + "\n")
         return
     asked, found = identity.to_json(), known.to_json()
     differences = [
         f"{name}={found.get(name)!r} there, {asked.get(name)!r} asked for"
-        for name in asked | found
+        for name in {**found, **asked}
         if asked.get(name) != found.get(name)
     ]
     if differences:
@@ -129,8 +143,14 @@ def read_identity(folder: Path) -> Identity | None:
             raise ValueError(
                 f"consistent must be from 1 to {identity.epochs}, but is {identity.consistent}"
             )
+        sources = data.get("warm_start", [])
+        if not isinstance(sources, list) or not all(isinstance(one, str) for one in sources):
+            raise TypeError(f"warm_start must be a list of texts, but is {sources!r:.60}")
         return dataclasses.replace(
-            identity, budget=Budget(**data["budget"]), target=Fraction(data["target"])
+            identity,
+            budget=Budget(**data["budget"]),
+            target=Fraction(data["target"]),
+            warm_start=tuple(sources),
         )
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise StudyError(

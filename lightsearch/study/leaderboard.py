@@ -23,6 +23,7 @@ from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.orders import ORDERS, Order
 from lightsearch.study.trial import HitRule, Trial, to_fraction
+from lightsearch.study.warm_start import label_sources
 
 CONFIRMED = tuple(name if name.startswith("confirm") else f"confirmed_{name}" for name in FIGURES)
 COLUMNS = (
@@ -52,6 +53,7 @@ COLUMNS = (
     "device",
     "device_kind",
     "threads",
+    "warm_start",
     "versions",
     "trial",
 )
@@ -64,6 +66,7 @@ _LATER = {
     "consistent",
     "device_kind",
     "threads",
+    "warm_start",
 }
 _NEEDED = tuple(column for column in COLUMNS if column not in _LATER)
 
@@ -169,6 +172,7 @@ def _row(
         "engine": last.engine if last else identity.engine,
         "device_kind": last.device_kind if last else "",
         "threads": last.threads if last else 1,
+        "warm_start": label_sources(identity.warm_start),
         "versions": " ".join(f"{k}={v}" for k, v in candidate.versions.items()),
         "trial": trial.number,
     }
@@ -205,6 +209,7 @@ def read(path: str | Path) -> pd.DataFrame:
         )
     older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
     frame = pd.concat([frame, pd.DataFrame(older, index=frame.index)], axis=1)
+    frame["warm_start"] = frame["warm_start"].astype(object).fillna("")  # as it was written
     if Path(path).with_name("study.json").exists():
         frame.attrs["study"] = str(Path(path).parent)
     return frame

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import optuna
@@ -53,14 +54,20 @@ class Study:
     @classmethod
     @contextlib.contextmanager
     def open(
-        cls, folder: Path, identity: Identity, pruner: optuna.pruners.BasePruner
+        cls,
+        folder: Path,
+        identity: Identity,
+        pruner: optuna.pruners.BasePruner,
+        kept: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[Study]:
         """The study of a folder, new or continued, locked until the block ends.
+
+        `kept` are files that a new one begins with.
 
         Raises `StudyError` where the folder is in use, not writable, or holds another question.
         """
         with lock(folder), contextlib.ExitStack() as opened:
-            check_identity(folder, identity)
+            check_identity(folder, identity, kept)
             folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
             with readable(folder), writing(folder):
                 journal = opened.enter_context(contextlib.closing(Journal(folder)))

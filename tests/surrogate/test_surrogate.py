@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from idx_files import write_mnist
 from scipy.stats import spearmanr
 from sklearn.gaussian_process import GaussianProcessRegressor
 
@@ -191,20 +190,11 @@ def test_a_search_of_other_images_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with blank images in MNIST's form: 100 to train on, 10,000 to test on."""
-    folder = tmp_path_factory.mktemp("images")
-    parts = [(np.zeros((n, 28, 28), np.uint8), np.arange(n) % 10) for n in (100, IMAGES)]
-    write_mnist(folder / "MNIST" / "raw", parts[0], parts[1])
-    return folder
-
-
 def test_a_search_is_answered(
-    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    blank_mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = {"budget": 8000, "epochs": 15, "engine": "surrogate", "trials": 12, "workers": 1}
-    given["data"] = images
+    given["data"] = blank_mnist
     result = search(**given, study=tmp_path / "s")
     assert capsys.readouterr().out.startswith("Nothing is trained: the surrogate answers")
     assert len(result.records) == 12 and {row for row in result.trials["engine"]} == {"surrogate"}
