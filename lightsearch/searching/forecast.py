@@ -21,7 +21,7 @@ from lightsearch.surrogate.table import EPOCHS, IMAGES, read_runs
 
 Array: TypeAlias = NDArray[np.float64]
 PRIOR = 10.0  # complete trials that the table of curves counts as
-NEAREST = 3  # complete trials without which nothing is predicted
+FEWEST = 3  # complete trials without which nothing is predicted
 
 
 def level(correct: int, total: int) -> float:
@@ -47,7 +47,7 @@ def fit_line(now: Array, last: Array, share: float) -> Line | None:
 
     `now` and `last` are the levels of the complete trials. None if these are too few.
     """
-    if len(now) < NEAREST:
+    if len(now) < FEWEST:
         return None
     prior = table_line(max(1, round(share * EPOCHS)))
     x, y = now - now.mean(), last - last.mean()

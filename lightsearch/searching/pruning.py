@@ -144,14 +144,7 @@ class QuarterPruner(optuna.pruners.BasePruner):
         step = trial.last_step
         if step != self.rung:
             return False
-        values = sorted(
-            (
-                t.intermediate_values[step]
-                for t in study.get_trials(deepcopy=False)
-                if step in t.intermediate_values
-            ),
-            reverse=True,
-        )
+        values = _sort_values(study, step)
         if len(values) <= 3:
             return False
         return trial.intermediate_values[step] < values[max(1, int(len(values) * self.keep)) - 1]
@@ -160,6 +153,13 @@ class QuarterPruner(optuna.pruners.BasePruner):
 def first_rung(epochs: int) -> int:
     """Return the epoch after which trials are judged: a fifth of all, at least one."""
     return max(1, round(epochs / 5))
+
+
+def _sort_values(study: optuna.Study, step: int) -> list[float]:
+    """The accuracies of all trials that came as far as an epoch, best first."""
+    trials = study.get_trials(deepcopy=False)
+    values = [t.intermediate_values[step] for t in trials if step in t.intermediate_values]
+    return sorted(values, reverse=True)
 
 
 def _decisive(values: dict[int, float], consistent: int | None) -> float:
@@ -198,14 +198,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
         times, rest = divmod(step, self.first)
         if rest or not times or times & (times - 1):  # not a power of two
             return False
-        values = sorted(
-            (
-                t.intermediate_values[step]
-                for t in study.get_trials(deepcopy=False)
-                if step in t.intermediate_values
-            ),
-            reverse=True,
-        )
+        values = _sort_values(study, step)
         return trial.intermediate_values[step] < values[max(1, len(values) // 2) - 1]
 
 

@@ -15,7 +15,6 @@ its logarithm: there, noise is about as large for good designs as for bad ones.
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
@@ -131,7 +130,7 @@ class CurveModel:
         """
         level = self.mean(spent, print_)[-1]
         nodes, weights = np.polynomial.hermite_e.hermegauss(9)
-        levels = np.full((9, EPOCHS), level) + 0.0
+        levels = np.full((9, EPOCHS), level)
         levels[:, -1] += nodes * np.sqrt(self.seed_covariance[-1, -1])
         errors = _error(levels)[:, -1]
         return float(1 - errors @ weights / weights.sum() / 100)
@@ -233,7 +232,5 @@ def _fit_loss(runs: tuple[Run, ...]) -> tuple[Array, Array]:
             for i in range(EPOCHS)
         ]
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        intercept = losses.mean(axis=0) - slope * errors.mean(axis=0)
+    intercept = losses.mean(axis=0) - slope * errors.mean(axis=0)
     return intercept, slope

@@ -207,6 +207,54 @@ def test_pruners_by_name_and_a_users_own() -> None:
         make_pruner("best", 0.9, 15)
 
 
+def _study_of(curves: list[list[float]], pruner: optuna.pruners.BasePruner) -> optuna.Study:
+    """A study whose trials are complete, with these accuracies by epoch."""
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    for curve in curves:
+        values = dict(enumerate(curve, 1))
+        study.add_trial(optuna.trial.create_trial(value=curve[-1], intermediate_values=values))
+    return study
+
+
+def _is_pruned(study: optuna.Study, curve: list[float]) -> bool:
+    trial = study.ask()
+    for epoch, accuracy in enumerate(curve, 1):
+        trial.report(accuracy, epoch)
+    return trial.should_prune()
+
+
+CURVES = [[0.95, 0.97, 0.98 + n / 1000, *[0.99 + n / 1000] * 12] for n in range(4)]
+
+
+def test_a_trial_stops_whose_lucky_end_is_below_the_target() -> None:
+    study = _study_of(CURVES, PredictedPruner(0.994, 15))
+    assert _is_pruned(study, [0.9, 0.92, 0.93])
+    assert not _is_pruned(study, [0.9, 0.92, 0.984])
+    assert not _is_pruned(study, [0.9, 0.92])  # before a fifth of the epochs
+    assert not _is_pruned(_study_of(CURVES[:2], PredictedPruner(0.994, 15)), [0.9, 0.92, 0.93])
+    assert not _is_pruned(_study_of(CURVES, PredictedPruner(0.9, 15)), [0.9, 0.92, 0.93])
+    # of few images the counts are less certain
+    doubtful = [0.95, 0.97, 0.974]
+    assert _is_pruned(_study_of(CURVES, PredictedPruner(0.996, 15)), doubtful)
+    assert not _is_pruned(_study_of(CURVES, PredictedPruner(0.996, 15, images=100)), doubtful)
+    # it must hold in the last epochs: one good epoch does not count
+    peaks = [[0.95, 0.97, 0.98, 0.995, *[0.98] * 11] for _ in range(4)]
+    assert not _is_pruned(_study_of(peaks, PredictedPruner(0.994, 15)), [0.95, 0.97, 0.98])
+    lasting = PredictedPruner(0.994, 15, consistent=3)
+    assert _is_pruned(_study_of(peaks, lasting), [0.95, 0.97, 0.98])
+
+
+def test_the_best_quarter_goes_on_after_a_fifth_of_the_epochs() -> None:
+    values = [0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96]
+    study = _study_of([[0.5, 0.6, value, 0.99] for value in values], QuarterPruner(15))
+    assert _is_pruned(study, [0.5, 0.6, 0.949])  # the third of eight
+    assert not _is_pruned(study, [0.5, 0.6, 0.97])
+    assert not _is_pruned(study, [0.5, 0.1])  # before
+    assert not _is_pruned(study, [0.5, 0.6, 0.97, 0.1])  # and after
+    few = _study_of([[0.5, 0.6, value, 0.99] for value in values[:2]], QuarterPruner(15))
+    assert not _is_pruned(few, [0.5, 0.6, 0.1])
+
+
 @pytest.mark.parametrize("first", [1, 2, 3])
 def test_halving_decides_as_optunas_does_and_leaves_no_note(first: int) -> None:
     pruners = (
