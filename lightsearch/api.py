@@ -132,7 +132,9 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
         with writing(question.folder):
             question.folder.mkdir(parents=True, exist_ok=True)
             references.save(question.data, images)  # never over another study's images
-    in_threads = slots is None and trains_in_threads(identity.engine, [question.space])
+    in_threads = slots is None and trains_in_threads(
+        identity.engine, identity.device, [question.space]
+    )
     if not in_threads:
         references.share(question.data)
     if slots is None:

@@ -33,7 +33,7 @@ from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import Ledger, read_families
 from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
-from lightsearch.workers.devices import cores
+from lightsearch.workers.devices import trials_at_once
 from lightsearch.workers.local import local_slots, trains_in_threads
 
 COLUMNS = (
@@ -134,8 +134,12 @@ def confirm(
         goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
         terms, label = terms_of(picks, seeds, goal, on, data)
         picks = [test_on(pick, on, data, folder / FOLDER / slug(terms.on)) for pick in picks]
-        count = workers or cores()
-        in_threads = all(trains_in_threads(p.task.engine, [p.task.design]) for p in picks)
+        tasks = [pick.task for pick in picks]
+        count = min(trials_at_once(workers, None, task.device) for task in tasks)
+        # Trials in threads of one process must have one precision on a GPU.
+        in_threads = len({task.precision for task in tasks}) == 1 and all(
+            trains_in_threads(task.engine, task.device, [task.design]) for task in tasks
+        )
         used = local_slots(min(count, seeds * len(picks)), in_threads=in_threads)
         for slot in used:
             stack.callback(slot.close)

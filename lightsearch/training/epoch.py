@@ -61,7 +61,7 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     engine = engine_of(task.engine, task.design, data.shape, task.device)
     if engine == "surrogate":
         return _answer_epoch(task, data, epoch)
-    with _one_thread(engine):
+    with _one_thread(engine, task.device):
         return _run_epoch(task, data, engine, state, epoch)
 
 
@@ -89,13 +89,14 @@ def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochRe
 
 
 @contextlib.contextmanager
-def _one_thread(engine: str) -> Iterator[None]:
-    """Hold PyTorch to one thread if it trains.
+def _one_thread(engine: str, device: str) -> Iterator[None]:
+    """Hold PyTorch to one thread if it trains on the processor.
 
-    The number of threads belongs to the process. Epochs of the native engine run in threads beside
-    others and do not change it, since nothing that they ask of PyTorch depends on it.
+    The number of threads belongs to the process. Epochs of the native engine, and those on a GPU,
+    run in threads beside others and do not change it, since nothing that they ask of PyTorch on
+    the processor depends on it.
     """
-    if engine != "torch":
+    if engine != "torch" or device != "cpu":
         yield
         return
     threads = torch.get_num_threads()

@@ -7,18 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from lightsearch.design.parts import Space
 from lightsearch.errors import ArgumentError
 from lightsearch.network.lowering import has_own_layers
+from lightsearch.workers.devices import gpus
 from lightsearch.workers.process_slot import ProcessSlot
 from lightsearch.workers.slot import InlineSlot, Slot
 from lightsearch.workers.thread_slot import ThreadSlot
 
 
-def trains_in_threads(engine: str, spaces: Iterable[Space]) -> bool:
-    """Whether threads can train all designs of some spaces: where the native engine does.
+def trains_in_threads(engine: str, device: str, spaces: Iterable[Space]) -> bool:
+    """Whether threads train all designs of some spaces at least as fast as processes do.
 
-    The surrogate needs no processes either. A layer of a user's own is trained by PyTorch, even
-    if the engine is native.
+    So it is where the native engine trains, and for the surrogate. On a processor, PyTorch holds
+    Python's lock too long; it also trains designs with a layer of a user's own there, even if the
+    engine is native. On a GPU it replays graphs: threads share one GPU, where processes take turns
+    (docs/decisions/gpu.md). Of several GPUs each has processes of its own.
     """
-    return engine == "surrogate" or (engine == "native" and not any(map(has_own_layers, spaces)))
+    if engine == "surrogate":
+        return True
+    plain = not any(map(has_own_layers, spaces))
+    return plain and (engine == "native" if device == "cpu" else len(gpus(device)) == 1)
 
 
 def local_slots(

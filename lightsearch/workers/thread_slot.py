@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
+from lightsearch.engines.resident import forget
 from lightsearch.engines.stopping import EpochStopped, StopFlag, heed
 from lightsearch.errors import WorkerError
 from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free
@@ -83,9 +84,13 @@ class ThreadSlot:
         self._closed = True
         self.kill()
         with self._lock:
+            thread = self._thread if self._jobs is not None else None
             if self._jobs is not None:
                 self._jobs.put(None)
                 self._jobs = None
+        # What it keeps on a GPU must be gone before the interpreter ends: CUDA aborts otherwise.
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(PATIENCE)
 
     def _abandon(self, job: _Job) -> None:
         with self._lock:
@@ -113,6 +118,7 @@ class ThreadSlot:
         # A loop without local variables: a result must not live until the next one comes.
         while self._take(jobs.get()):
             pass
+        forget()
 
     def _take(self, job: _Job | None) -> bool:
         if job is None:
@@ -146,7 +152,13 @@ class ThreadSlot:
                 return job.function(*job.args)
         except EpochStopped:
             raise WorkerDied(self._name, None, stopped=True) from None
-        except Exception:
+        except Exception as error:
+            if str(error).startswith("CUDA error"):  # no thread of this process can use it again
+                raise WorkerError(
+                    f"the GPU is lost to this process: {str(error).splitlines()[0]}. The "
+                    "same call again goes on from the last epochs. If it happens again, give a "
+                    "search `slots=local_slots(4)`: processes, which are replaced, not threads"
+                ) from error
             raise
         except BaseException as error:  # `SystemExit` would end the thread and hang the future
             raise WorkerError(f"worker {self._name!r}: the call raised {error!r}") from error

@@ -124,7 +124,7 @@ class Mine(Layer):
 
 
 @pytest.mark.usefixtures("registry")
-def test_threads_train_where_the_native_engine_trains_all() -> None:
+def test_threads_train_what_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
     register(
         "slot_test_mine",
         Mine,
@@ -133,11 +133,17 @@ def test_threads_train_where_the_native_engine_trains_all() -> None:
     )
     plain = parse("conv(4|8) residual([conv(8)]) gap linear(10)")
     own = parse("conv(4) [conv(8) | residual([slot_test_mine])] gap linear(10)")
-    assert trains_in_threads("native", [plain])
-    assert not trains_in_threads("torch", [plain])
-    assert not trains_in_threads("auto", [plain])
-    assert not trains_in_threads("native", [own])
-    assert not trains_in_threads("native", [plain, own])
+    assert trains_in_threads("native", "cpu", [plain])
+    assert not trains_in_threads("torch", "cpu", [plain])
+    assert not trains_in_threads("auto", "cpu", [plain])
+    assert not trains_in_threads("native", "cpu", [own])
+    assert not trains_in_threads("native", "cpu", [plain, own])
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert trains_in_threads("torch", "cuda", [plain])
+    assert not trains_in_threads("torch", "cuda", [own])
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert not trains_in_threads("torch", "cuda", [plain])
+    assert trains_in_threads("torch", "cuda:1", [plain])
 
 
 def test_the_old_place_goes_on_working() -> None:

@@ -19,6 +19,7 @@ from lightsearch import DEFAULT_RECIPE, Task, parse, parse_recipe
 from lightsearch.data import DataRef, DataSet, load
 from lightsearch.data.references import fetch, lend, share_in_process
 from lightsearch.engines.native.library import available
+from lightsearch.engines.resident import keep
 from lightsearch.engines.stopping import current_flag
 from lightsearch.errors import EngineError, WorkerError
 from lightsearch.training.epoch import run_epoch, run_epochs
@@ -97,6 +98,25 @@ def test_busy_and_closed_slots_take_no_call(slot: ThreadSlot) -> None:
     with pytest.raises(WorkerError, match=r"closed slot takes no calls: ThreadSlot\(name='one'\)"):
         slot.submit(int)
     slot.kill()
+
+
+class _Engine:
+    """What a thread keeps from epoch to epoch."""
+
+
+def test_a_closed_slot_has_let_go_of_what_its_thread_kept(slot: ThreadSlot) -> None:
+    kept = slot.submit(lambda: weakref.ref(keep("task", _Engine))).result(10)
+    assert isinstance(kept(), _Engine)
+    slot.close()
+    assert kept() is None
+
+
+def test_a_lost_gpu_ends_the_search_with_what_to_do(slot: ThreadSlot) -> None:
+    def break_it() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
+
+    with pytest.raises(WorkerError, match=r"lost to this process: CUDA error: .* encountered\. "):
+        slot.submit(break_it).result(10)
 
 
 def test_callback_may_submit_the_next_call(slot: ThreadSlot) -> None:
