@@ -265,7 +265,7 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
     data = fetch(task.data)
     name = engine_of(task.engine, task.design, data.shape, task.device)
-    with _one_thread(name):
+    with _one_thread(name, task.device):
         images, tests = len(data.train[1]), len(data.test[1])
         size = task.recipe.batch_size
         few = DataSet(
