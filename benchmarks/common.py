@@ -50,7 +50,7 @@ def train_missing(path: Path, runs: Iterable[tuple[dict[str, Any], Task]]) -> No
     for labels, task in runs:
         if any(labels.items() <= line.items() for line in lines(path)):
             continue
-        results = list(train(task))
+        results = list(train(task, raw=True))
         add_line(
             path,
             **labels,

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
                     seed,
                     engine=options.engine,
                 )
-                results = list(train(task))
+                results = list(train(task, raw=True))
                 add_line(
                     options.out,
                     design=name,

@@ -88,7 +88,7 @@ def main() -> None:
 def line(name: str, design: str, task: Task) -> dict[str, Any]:
     """Train a task and describe its curve."""
     spent = cost(task.design, SHAPE, CLASSES)
-    results = list(train(task))
+    results = list(train(task, raw=True))
     return {
         "run": name,
         "design": design,

@@ -228,7 +228,9 @@ def _test_text(result: EpochResult) -> str:
 
 
 def _line(task: Task, result: EpochResult) -> str:
-    raw = f" (raw {percent(result.raw_correct / result.total)})" if task.recipe.ema else ""
+    raw = ""
+    if task.recipe.ema and result.raw_correct is not None:
+        raw = f" (raw {percent(result.raw_correct / result.total)})"
     return (
         f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
         f"{_images(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "

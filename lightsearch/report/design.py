@@ -187,11 +187,9 @@ def _layer(row: Row) -> _Layer:
 
 
 def _log(epoch: EpochResult) -> str:
-    raw = (
-        ""
-        if epoch.raw_correct == epoch.correct
-        else f" (raw {percent(epoch.raw_correct / epoch.total)})"
-    )
+    raw = ""
+    if epoch.raw_correct is not None and epoch.raw_correct != epoch.correct:
+        raw = f" (raw {percent(epoch.raw_correct / epoch.total)})"
     return (
         f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  train "
         f"{percent(_train(epoch)):>7}  test {percent(epoch.accuracy):>7} "

@@ -67,9 +67,11 @@ def _write(writer: Any, trial: Trial) -> None:
         time += epoch.seconds
         for name, value in (
             ("accuracy/test", epoch.accuracy),
-            ("accuracy/test_raw", epoch.raw_correct / epoch.total),
             ("accuracy/train", epoch.train_correct / epoch.train_total),
             ("loss/train", epoch.train_loss),
             ("learning_rate", epoch.learning_rate),
         ):
             writer.add_scalar(name, value, epoch.epoch, walltime=time)
+        if epoch.raw_correct is not None:
+            share = epoch.raw_correct / epoch.total
+            writer.add_scalar("accuracy/test_raw", share, epoch.epoch, walltime=time)

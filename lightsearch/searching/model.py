@@ -9,6 +9,7 @@ are the forecasts of `searching.forecast`: early epochs count for less.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -99,11 +100,17 @@ class LevelModel:
         expected: Array = self._ridge.predict(self._scaled(features))
         return expected
 
+    @functools.cached_property
+    def _root(self) -> Array:
+        """A root of the covariance of the weights."""
+        values, vectors = np.linalg.eigh(self._ridge.sigma_)
+        root: Array = vectors * np.sqrt(np.maximum(values, 0))
+        return root
+
     def sample(self, features: Array, seed: int) -> Array:
         """Return the level of each row by one draw of the weights."""
         generator = np.random.Generator(np.random.PCG64(seed))
-        values, vectors = np.linalg.eigh(self._ridge.sigma_)
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        weights = self._ridge.coef_ + root @ generator.standard_normal(len(values))
+        normal = generator.standard_normal(len(self._root))
+        weights = self._ridge.coef_ + self._root @ normal
         drawn: Array = self._scaled(features) @ weights + self._ridge.intercept_
         return drawn

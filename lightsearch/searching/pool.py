@@ -31,6 +31,7 @@ from lightsearch.surrogate.features import measure
 PARENTS = 8  # designs that are mutated and crossed
 MUTATIONS, CROSSINGS = 0.5, 0.2  # shares of the pool; fresh draws are the rest
 POOL, BUSY_POOL, BUSY = 60, 16, 17  # its size, and from so many trials at once a smaller one
+BLOCK = 50  # trials between two models, with so many at once
 RECENT, BEST = 400, 100  # trials that the model sees: the latest, and the best before them
 POPULATION, RIVALS = 20, 5  # of evolution
 
@@ -64,11 +65,15 @@ class Taught:
 class Learner:
     """What a study's trials say about designs, and the lessons of its warm start.
 
-    It is a function of these: what it keeps between proposals only saves time.
+    It is a function of these: what it keeps between proposals only saves time. With `BUSY` trials
+    at once or more, proposals share a model of the whole blocks of trials that are over.
     """
 
-    def __init__(self, gate: Gate, epochs: int, lessons: Sequence[Lesson] = ()) -> None:
-        self.gate, self.epochs = gate, epochs
+    def __init__(
+        self, gate: Gate, epochs: int, lessons: Sequence[Lesson] = (), workers: int = 1
+    ) -> None:
+        self.gate, self.epochs, self._busy = gate, epochs, workers >= BUSY
+        self._kept: tuple[Trial, LevelModel, list[Parent]] | None = None
         self._options: dict[str, int] = {}  # of the recipe's own decisions
         self._seen = Seen()
         self._features: dict[int, tuple[Candidate, list[float]]] = {}  # by number
@@ -84,6 +89,23 @@ class Learner:
     def choose_seen(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that a proposal learns from: see `Seen`."""
         return self._seen.choose(trials)
+
+    def learn(self, trials: Sequence[Trial]) -> tuple[LevelModel, list[Parent]] | None:
+        """Return the model of a study's trials so far, and the parents of a pool.
+
+        None if there is nothing to learn from.
+        """
+        count = _count_settled(trials) if self._busy else 0
+        last = trials[count - 1] if count else None
+        if self._kept is not None and self._kept[0] is last:
+            return self._kept[1:]
+        seen = self.choose_seen(trials[:count] if count else trials)
+        if not seen and not self.taught:
+            return None
+        model = self.fit(seen)
+        parents = self.best(model, seen)
+        self._kept = (last, model, parents) if last is not None else None
+        return model, parents
 
     def fit(self, trials: Sequence[Trial]) -> LevelModel:
         """Return the model of some trials that have epochs, and of the lessons."""
@@ -191,6 +213,12 @@ class Seen:
         self._over = end
         first = recent[-1].number if recent else 0
         return [*(trial for trial in self._best if trial.number < first), *reversed(recent)]
+
+
+def _count_settled(trials: Sequence[Trial]) -> int:
+    """Return how many trials the whole blocks hold that come before the first one that runs."""
+    running = (index for index, trial in enumerate(trials) if trial.outcome == "running")
+    return next(running, len(trials)) // BLOCK * BLOCK
 
 
 def _by_last_epoch(trial: Trial) -> tuple[float, int]:

@@ -96,7 +96,7 @@ class Proposer:
         self._near, self._least = self._uniform, 0
         if sampler in NEAR_CAP:
             self._near, self._least = draw_near_cap(self._uniform)
-        self._learner = pool.Learner(self.gate, epochs, warm_start.lessons)
+        self._learner = pool.Learner(self.gate, epochs, warm_start.lessons, workers)
         self._startup = 0 if warm_start.lessons else STARTUP
         self._first = [self._read(one, n) for n, one in enumerate(warm_start.first)]
         self._pool_size = pool.size_for(workers)
@@ -196,15 +196,14 @@ class Proposer:
         self, trials: Sequence[Trial], known: set[tuple[str, str]], counts: Counts
     ) -> tuple[Proposal | None, Counts]:
         """The proposal of `"model"` or `"evolution"`; None if nothing in its pool is new."""
-        seen = self._learner.choose_seen(trials)
         generator = random.Random(key(self.seed, "pool", len(trials)))
         if self.sampler == "evolution":
-            seen = self._learner.choose_parents(seen)
+            seen = self._learner.choose_parents(self._learner.choose_seen(trials))
             return self._first_new(self._evolve(seen, generator), known, counts)
-        if not seen and not self._learner.taught:
+        learned = self._learner.learn(trials)
+        if learned is None:
             return None, counts
-        model = self._learner.fit(seen)
-        parents = self._learner.best(model, seen)
+        model, parents = learned
         variants = list(pool.vary(parents, generator, self._pool_size))
         by = "near-cap" if self._least else "uniform"
         made = [self._make(variant, generator) for variant in variants]

@@ -40,12 +40,15 @@ from lightsearch.training.task import EpochResult, Task
 THREADS = 1  # of torch, since sums depend on the number of threads
 
 
-def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, EpochResult]:
+def run_epoch(
+    task: Task, state: State | None, epoch: int, *, raw: bool = False
+) -> tuple[State, EpochResult]:
     """Train `task` for one epoch (from 1), and evaluate it on all test images.
 
     If `task.data` holds out training images, they take the place of the test images. `state` is
     the state after the epoch before, or None at epoch 1. It does not change. If PyTorch trains, it
-    runs on one thread meanwhile, since sums depend on the number of threads.
+    runs on one thread meanwhile, since sums depend on the number of threads. `raw`: also evaluate
+    the weights that are not averaged, which else happens after the last epoch alone.
 
     Raises `ArgumentError` for an epoch that the task does not have or that does not fit the
     state, and `DesignError` for a design that does not fit the images or their classes.
@@ -62,7 +65,7 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     if engine == "surrogate":
         return _answer_epoch(task, data, epoch)
     with _one_thread(engine, task.device):
-        return _run_epoch(task, data, engine, state, epoch)
+        return _run_epoch(task, data, engine, state, epoch, raw)
 
 
 def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochResult]:
@@ -118,17 +121,20 @@ def run_epochs(
     return state, result
 
 
-def train(task: Task) -> Iterator[EpochResult]:
-    """Train a task from its first epoch to its last. Yield the result of each epoch."""
+def train(task: Task, *, raw: bool = False) -> Iterator[EpochResult]:
+    """Train a task from its first epoch to its last. Yield the result of each epoch.
+
+    `raw`: also evaluate the weights that are not averaged after each epoch, not the last alone.
+    """
     check_kind("task", task, Task, "a Task, as `rebuild` makes")
     state: State | None = None
     for epoch in range(1, task.epochs + 1):
-        state, result = run_epoch(task, state, epoch)
+        state, result = run_epoch(task, state, epoch, raw=raw)
         yield result
 
 
 def _run_epoch(
-    task: Task, data: DataSet, name: str, state: State | None, epoch: int
+    task: Task, data: DataSet, name: str, state: State | None, epoch: int, raw: bool
 ) -> tuple[State, EpochResult]:
     begin = time.perf_counter()
     run = _Run(task, data, _start(name, task, data))
@@ -137,8 +143,12 @@ def _run_epoch(
     else:
         run.load(state, epoch)
     loss, correct = run.train(epoch)
-    raw = run.engine.evaluate(averaged=False)
-    averaged = run.engine.evaluate(averaged=True) if task.recipe.ema else raw
+    averages = bool(task.recipe.ema)
+    averaged = run.engine.evaluate(averaged=averages)
+    unaveraged: int | None = averaged
+    if averages:  # a twentieth of an epoch's time
+        needed = raw or epoch == task.epochs
+        unaveraged = run.engine.evaluate(averaged=False) if needed else None
     state = run.state()
     tested = _evaluate_other(task, name, state) if epoch == task.epochs else (None, None)
     label = engine_label(name, task.precision, task.device)
@@ -148,7 +158,7 @@ def _run_epoch(
         correct,
         len(data.train[1]),
         averaged,
-        raw,
+        unaveraged,
         len(data.test[1]),
         run.rate,
         time.perf_counter() - begin,

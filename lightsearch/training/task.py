@@ -70,7 +70,8 @@ class EpochResult:
     """The results of one epoch. Epochs count from 1.
 
     - `correct` of `total`: test images that are right, by the averaged weights if the recipe
-      averages, else by the raw ones. `raw_correct` is always by the raw weights.
+      averages, else by the raw ones. `raw_correct` is by the raw weights. Where the recipe
+      averages it is None but for the last epoch, unless it was asked for.
     - `train_loss`, `train_correct` of `train_total`: measured during training, in training mode,
       on augmented images.
     - `learning_rate`: that of the last step.
@@ -84,7 +85,7 @@ class EpochResult:
     train_correct: int
     train_total: int
     correct: int
-    raw_correct: int
+    raw_correct: int | None
     total: int
     learning_rate: float
     seconds: float

@@ -106,7 +106,7 @@ def trained(task: Task, upto: int) -> tuple[State, list[EpochResult]]:
     state: State | None = None
     results = []
     for epoch in range(1, upto + 1):
-        state, result = run_epoch(task, state, epoch)
+        state, result = run_epoch(task, state, epoch, raw=True)
         results.append(result)
     assert state is not None
     return state, results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -294,7 +295,11 @@ WIDE = parse(
 
 
 def _proposer(
-    sampler: object = "tpe", params: int = 900, seed: int = 1, space: Space = SPACE
+    sampler: object = "tpe",
+    params: int = 900,
+    seed: int = 1,
+    space: Space = SPACE,
+    workers: int = 1,
 ) -> Proposer:
     return Proposer(
         space,
@@ -305,6 +310,7 @@ def _proposer(
         sampler=sampler,
         seed=seed,
         epochs=1,
+        workers=workers,
     )
 
 
@@ -383,6 +389,27 @@ def test_what_was_trained_teaches(sampler: str) -> None:
         early += macs[:8]
         late += macs[16:]
     assert statistics.mean(late) > 1.1 * statistics.mean(early)
+
+
+def test_many_workers_share_the_model_of_a_block_of_trials() -> None:
+    """What runs, and what ended since the last whole block, changes no model."""
+
+    def propose(trials: list[Trial]) -> str:
+        made, _ = _proposer("model", 3000, space=WIDE, workers=128).propose(trials, Counts())
+        return str(made.design)
+
+    proposer = _proposer("model", 3000, space=WIDE, workers=128)
+    trials = _search(proposer, 120, lambda spent: spent.macs // 1500)
+    model, _ = proposer._learner.learn(trials[:100]) or (None, [])
+    assert model is not None and (proposer._learner.learn(trials) or [])[0] is model
+    for number in (60, 110):
+        assert propose(trials[:number]) == trials[number].candidate.design
+    running = [dataclasses.replace(trial, outcome="running") for trial in trials[100:119]]
+    assert propose([*trials[:100], *running]) == propose(trials[:119])
+    waiting = [*trials[:99], dataclasses.replace(trials[99], outcome="running")]
+    shorter, _ = proposer._learner.learn(waiting) or (None, [])
+    assert shorter is not model
+    assert (proposer._learner.learn(trials[:50]) or [])[0] is shorter
 
 
 def test_tpe_learns_where_random_does_not() -> None:

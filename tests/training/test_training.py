@@ -112,7 +112,7 @@ def trained(a: Task, upto: int | None = None) -> tuple[State, list[EpochResult]]
     state: State | None = None
     results = []
     for epoch in range(1, (upto or a.epochs) + 1):
-        state, result = run_epoch(a, state, epoch)
+        state, result = run_epoch(a, state, epoch, raw=True)
         results.append(result)
     assert state is not None
     return state, results
@@ -233,7 +233,7 @@ design, recipe, epochs, folder, epoch = *sys.argv[1:3], int(sys.argv[3]), *sys.a
 data = DataRef("saved", "b63efdd1b04b8e02", f"{folder}/data.safetensors")
 task, epoch = Task(parse(design), parse_recipe(recipe), data, epochs, 5, sys.argv[7]), int(epoch)
 state = load_file(f"{folder}/{epoch - 1}.safetensors") if epoch > 1 else None
-state, result = run_epoch(task, state, epoch)
+state, result = run_epoch(task, state, epoch, raw=True)
 save_file(state, f"{folder}/{epoch}.safetensors")
 shown = [result.train_loss.hex(), result.train_correct, result.correct, result.raw_correct]
 print(json.dumps([*shown, result.learning_rate.hex()]))
@@ -700,6 +700,16 @@ def test_all_test_images_are_counted_by_raw_and_by_averaged_weights(count: int) 
     assert abs(results[-1].correct - right(average, data)) <= 1
     if count == 720:
         assert abs(results[-1].correct - results[-1].raw_correct) > 1  # else this shows nothing
+
+
+def test_raw_weights_are_evaluated_last_or_if_asked_for() -> None:
+    a = task(recipe=Recipe(optimizer="adam", lr=0.03, batch_size=16, ema=0.98), epochs=3)
+    rare, often = list(train(a)), list(train(a, raw=True))
+    assert [r.raw_correct for r in rare] == [None, None, often[-1].raw_correct]
+    assert None not in [r.raw_correct for r in often]
+    assert [r.correct for r in rare] == [r.correct for r in often]
+    plain = list(train(dataclasses.replace(a, recipe=Recipe(optimizer="adam", lr=0.03))))
+    assert [r.raw_correct for r in plain] == [r.correct for r in plain]
 
 
 def test_evaluated_gives_the_weights_that_fit_the_built_module() -> None:
