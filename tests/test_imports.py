@@ -224,6 +224,7 @@ TORCH = {
     "exporting/trained.py",
     "exporting/writing.py",
     "report/tensorboard.py",
+    "cli/bench.py",
     "cli/doctor.py",
 }
 OPTUNA = {

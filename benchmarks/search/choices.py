@@ -105,7 +105,7 @@ def pruner_table(
     for name in PRUNERS:
         spent = hits = possible = total = 0
         for curves in studies:
-            used, found = replayed(curves, name, target, epochs)
+            used, found, _ = replayed(curves, name, target, epochs)
             spent, hits = spent + used, hits + found
             possible += sum(max(c) >= target for c in curves)
             total += sum(map(len, curves))
@@ -116,11 +116,15 @@ def pruner_table(
     return lines
 
 
-def replayed(curves: list[list[float]], name: str, target: float, epochs: int) -> tuple[int, int]:
-    """Epochs spent and hits found by a pruner, over recorded trials one after the other."""
+def replayed(
+    curves: list[list[float]], name: Any, target: float, epochs: int
+) -> tuple[int, int, float]:
+    """Epochs spent, hits found and the best last epoch of the complete trials, by a pruner, over
+    recorded trials one after the other."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize", pruner=make_pruner(name, target, epochs))
     spent = hits = 0
+    best = 0.0
     for curve in curves:
         trial = study.ask()
         hit = pruned = False
@@ -132,12 +136,14 @@ def replayed(curves: list[list[float]], name: str, target: float, epochs: int) -
                 pruned = True
                 break
         hits += hit
+        if not pruned:
+            best = max(best, curve[-1])
         study.tell(
             trial,
             None if pruned else curve[-1],
             state=optuna.trial.TrialState.PRUNED if pruned else None,
         )
-    return spent, hits
+    return spent, hits, best
 
 
 if __name__ == "__main__":

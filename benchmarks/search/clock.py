@@ -43,7 +43,7 @@ from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import Settings
 from lightsearch.space import Sampler
 from lightsearch.study.journal import read_trials
-from lightsearch.training import epoch as training
+from lightsearch.training import timing as training
 from lightsearch.training.task import EpochResult, Task
 
 LABELS = np.arange(20) % 10

@@ -101,7 +101,7 @@ def worker(data: str | None) -> dict[str, int]:
     from lightsearch import DEFAULT_RECIPE, Task, parse
     from lightsearch.data.named import load
     from lightsearch.data.references import DataRef, share
-    from lightsearch.training.epoch import seconds_per_epoch
+    from lightsearch.training.timing import seconds_per_epoch
     from lightsearch.workers.process_slot import ProcessSlot
 
     images = load("mnist", data)

@@ -18,8 +18,8 @@ import torch
 
 from lightsearch import Task
 from lightsearch.engines.engine import State
-from lightsearch.training.epoch import seconds_per_epoch
 from lightsearch.training.task import EpochResult
+from lightsearch.training.timing import seconds_per_epoch
 
 _WEIGHTS = {
     name: torch.zeros(8000)

@@ -39,9 +39,12 @@ class Check:
 @dataset_option
 @data_option
 @json_option
+@click.option(
+    "--bench", is_flag=True, help="Time an epoch of three designs by each engine, for a minute."
+)
 @click.pass_context
 def doctor(
-    context: click.Context, /, dataset: str | None, data: str | None, as_json: bool
+    context: click.Context, /, dataset: str | None, data: str | None, as_json: bool, bench: bool
 ) -> None:
     """Say what is installed and found here, and what to do about the rest.
 
@@ -51,9 +54,13 @@ def doctor(
     \b
     lightsearch doctor
     lightsearch doctor --dataset fashion-mnist --data ~/datasets
+    lightsearch doctor --bench
 
     Exit codes: 0 a search would start, 1 something is missing.
     """
+    if bench:
+        _show_speed(as_json)
+        return
     name = dataset or str(DEFAULTS.dataset)
     if name not in IMAGES:
         raise ArgumentError(
@@ -70,6 +77,22 @@ def doctor(
     if as_json:
         print_json([dataclasses.asdict(check) for check in checks])
     context.exit(FAILED if any(check.state == "missing" for check in checks) else 0)
+
+
+def _show_speed(as_json: bool) -> None:
+    from lightsearch.cli.bench import count_params, time_engines
+
+    found = []
+    if not as_json:
+        sizes = ", ".join(f"{count:,}" for count in count_params())
+        click.echo(f"Seconds an epoch on images like MNIST's, of designs with {sizes} parameters:")
+    for speed in time_engines():
+        found.append(dataclasses.asdict(speed))
+        if not as_json:
+            seconds = "".join(f"{one:>9.2f}" for one in speed.seconds)
+            click.echo(f"{speed.engine:<14}{seconds}   {speed.device}")
+    if as_json:
+        print_json(found)
 
 
 def _checks(dataset: str, data: str | None) -> Iterator[Check]:

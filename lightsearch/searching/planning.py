@@ -10,7 +10,7 @@ from lightsearch.searching.events import Planned
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.question import Question
 from lightsearch.study.trial import Trial
-from lightsearch.training.epoch import seconds_per_epoch
+from lightsearch.training.timing import seconds_per_epoch
 from lightsearch.workers.slot import Slot, WorkerDied, result_within
 
 SAMPLES = 32  # draws among which the design of median work is timed

@@ -228,7 +228,7 @@ def _fit_loss(runs: tuple[Run, ...]) -> tuple[Array, Array]:
     losses = np.log(np.array([run.loss for run in known]))
     slope = np.array(
         [
-            np.cov(errors[:, i], losses[:, i])[0, 1] / max(errors[:, i].var(), 1e-9)
+            np.cov(errors[:, i], losses[:, i])[0, 1] / max(errors[:, i].var(ddof=1), 1e-9)
             for i in range(EPOCHS)
         ]
     )

@@ -64,7 +64,7 @@ def run_epoch(
     engine = engine_of(task.engine, task.design, data.shape, task.device)
     if engine == "surrogate":
         return _answer_epoch(task, data, epoch)
-    with _one_thread(engine, task.device):
+    with one_thread(engine, task.device):
         return _run_epoch(task, data, engine, state, epoch, raw)
 
 
@@ -92,7 +92,7 @@ def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochRe
 
 
 @contextlib.contextmanager
-def _one_thread(engine: str, device: str) -> Iterator[None]:
+def one_thread(engine: str, device: str) -> Iterator[None]:
     """Hold PyTorch to one thread if it trains on the processor.
 
     The number of threads belongs to the process. Epochs of the native engine, and those on a GPU,
@@ -271,32 +271,6 @@ def take_evaluated(state: State) -> State:
     return below(state, AVERAGE) or below(state, MODEL)
 
 
-def seconds_per_epoch(task: Task, steps: int = 6) -> float:
-    """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
-    data = fetch(task.data)
-    name = engine_of(task.engine, task.design, data.shape, task.device)
-    with _one_thread(name, task.device):
-        images, tests = len(data.train[1]), len(data.test[1])
-        size = task.recipe.batch_size
-        few = DataSet(
-            data.name,
-            (data.train[0][: size * steps], data.train[1][: size * steps]),
-            (data.test[0][:500], data.test[1][:500]),
-            data.classes,
-        )
-        engine = _start(name, task, few)
-        engine.begin()
-        if task.device != "cpu":
-            _Run(task, few, engine).train(1)  # captures the step
-            engine.begin()
-            engine.evaluate(averaged=False)  # the second time captures it
-        engine.evaluate(averaged=False)  # the first calls are slower
-        begin = time.perf_counter()
-        _Run(task, few, engine).train(1)
-        trained = time.perf_counter()
-        engine.evaluate(averaged=False)
-        tested = time.perf_counter()
-    evaluations = 2 if task.recipe.ema else 1
-    return (trained - begin) * images / len(few.train[1]) + (
-        tested - trained
-    ) * evaluations * tests / len(few.test[1])
+def train_epoch(task: Task, data: DataSet, engine: Engine) -> None:
+    """Train a first epoch on an engine that is at its beginning, for timing."""
+    _Run(task, data, engine).train(1)

@@ -15,10 +15,11 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from lightsearch.cli import main
+from lightsearch.cli import bench, main
 from lightsearch.cli.doctor import doctor
 from lightsearch.data import named as data
 from lightsearch.engines.native.library import available
+from lightsearch.engines.selection import engine_label
 from lightsearch.workers import devices
 
 room: Any = sys.modules["lightsearch.cli.doctor"]
@@ -47,6 +48,22 @@ def test_all_is_well_with_the_digits() -> None:
     assert said["torch"]["state"] == said["torchvision"]["state"] == "ok"
     if available():
         assert said["engine"]["found"].startswith("native-")
+
+
+def test_bench_times_each_engine_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "STEPS", 1)
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    shown = CliRunner().invoke(main, ["doctor", "--bench", "--json"])
+    assert shown.exit_code == 0, shown.output
+    rows = {row["engine"]: row for row in json.loads(shown.stdout)}
+    builds = [f"native-{name}" for name in ("plain", "v3", "v4")] if available() else []
+    assert {"torch"} <= rows.keys() <= {"torch", "torch-triton", *builds}
+    if available():
+        assert {"native-plain", engine_label("native")} <= rows.keys()
+    for row in rows.values():
+        assert len(row["seconds"]) == 3 and min(row["seconds"]) > 0
+    plain = CliRunner().invoke(main, ["doctor", "--bench"]).output
+    assert "1,354, 2,794, 7,546 parameters" in plain and plain.count("\n") == 1 + len(rows)
 
 
 def test_plain_text_has_a_line_each_and_the_advice_below() -> None:

@@ -41,8 +41,8 @@ from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import SearchSettings
-from lightsearch.training.epoch import seconds_per_epoch
 from lightsearch.training.task import EpochResult
+from lightsearch.training.timing import seconds_per_epoch
 from lightsearch.workers.slot import InlineSlot, WorkerDied
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork, signals and limits")
