@@ -166,7 +166,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (
         _search(pruner=3),
         "Argument",
-        "`pruner` must be one of predicted, quarter, target, median, halving, none, or an Optuna "
+        "`pruner` must be one of predicted, rungs, target, median, halving, none, or an Optuna "
         "pruner, but got 3",
     ),
     (

@@ -51,11 +51,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "TPE": {"sampler": "tpe", "pruner": "none"},
     "TPE, target pruner": {"sampler": "tpe", "pruner": "target"},  # the earlier default
     "evolution": {"sampler": "evolution", "pruner": "none"},
-    "near cap, quarter": {"sampler": "near-cap", "pruner": "quarter"},
-    "evolution, quarter": {"sampler": "evolution", "pruner": "quarter"},
+    "near cap, rungs": {"sampler": "near-cap", "pruner": "rungs"},
+    "evolution, rungs": {"sampler": "evolution", "pruner": "rungs"},
     "model": {"sampler": "model", "pruner": "none"},
     "model, predicted": {"sampler": "model", "pruner": "predicted"},
-    "model, quarter": {"sampler": "model", "pruner": "quarter"},
+    "model, rungs": {"sampler": "model", "pruner": "rungs"},
 }
 LOOKS = (45, 90, 150, 225, 300, 450)  # epochs spent, at which the regret is taken
 TARGET = 0.994

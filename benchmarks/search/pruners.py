@@ -4,8 +4,8 @@
 
 The curves are `lightsearch.curves()`: one run of each design that was drawn near a cap, or from
 all within it, on MNIST. Trials come one after the other; a hit is never pruned, as in a search.
-`best` is how far the best last epoch of the complete trials is below that of all. `predicted` knows
-two figures of these very curves: slope and error of the line from an epoch to the last one.
+`best` is how far the best last epoch of the complete trials is below that of all. `predicted`
+knows two figures of these very curves: slope and error of the line to the last epoch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from choices import replayed
 
 from lightsearch.surrogate.table import EPOCHS, IMAGES, read_runs
 
-PRUNERS = ("none", "target", "predicted", "quarter", "median", "halving")
+PRUNERS = ("none", "target", "predicted", "rungs", "median", "halving")
 TARGETS = {"near-8000": 0.9940, "near-5000": 0.9935, "near-3000": 0.9915, "uniform-8000": 0.9930}
 
 

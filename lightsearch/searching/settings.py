@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Role: TypeAlias = Literal["identity", "growable", "free"]
 SamplerName: TypeAlias = Literal["model", "near-cap", "uniform", "evolution", "tpe", "random"]
-PrunerName: TypeAlias = Literal["predicted", "quarter", "target", "median", "halving", "none"]
+PrunerName: TypeAlias = Literal["predicted", "rungs", "target", "median", "halving", "none"]
 Selection: TypeAlias = Literal["test", "val"]
 
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
@@ -176,7 +176,7 @@ class Settings:
     pruner: Annotated[
         "PrunerName | BasePruner | None",
         identity(
-            "Who prunes: predicted, quarter, target, median, halving or none.",
+            "Who prunes: predicted, rungs, target, median, halving or none.",
             "Or an Optuna pruner.",
             words=PRUNERS,
             none="what the study was started with, else predicted",

@@ -219,7 +219,7 @@ def test_a_budget_that_nothing_meets_names_the_smallest(tmp_path: Path) -> None:
         ),
         (
             {"pruner": "best"},
-            "`pruner` must be one of predicted, quarter, target, median, halving, none, or an",
+            "`pruner` must be one of predicted, rungs, target, median, halving, none, or an",
         ),
         ({"dataset": "minst"}, "`dataset` must be one of mnist"),
         ({"device": "gpu"}, "`device` must be"),

@@ -29,7 +29,7 @@ from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import (
     HalvingPruner,
     PredictedPruner,
-    QuarterPruner,
+    RungPruner,
     TargetPruner,
     make_pruner,
 )
@@ -196,7 +196,7 @@ def test_pruners_by_name_and_a_users_own() -> None:
     assert make_pruner(own, 0.9, 15) is own
     names = {
         "predicted": PredictedPruner,
-        "quarter": QuarterPruner,
+        "rungs": RungPruner,
         "target": TargetPruner,
         "median": optuna.pruners.MedianPruner,
         "halving": HalvingPruner,
@@ -245,15 +245,17 @@ def test_a_trial_stops_whose_lucky_end_is_below_the_target() -> None:
     assert _is_pruned(_study_of(peaks, lasting), [0.95, 0.97, 0.98])
 
 
-def test_the_best_quarter_goes_on_after_a_fifth_of_the_epochs() -> None:
-    values = [0.90, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96]
-    study = _study_of([[0.5, 0.6, value, 0.99] for value in values], QuarterPruner(15))
-    assert _is_pruned(study, [0.5, 0.6, 0.949])  # the third of eight
-    assert not _is_pruned(study, [0.5, 0.6, 0.97])
-    assert not _is_pruned(study, [0.5, 0.1])  # before
-    assert not _is_pruned(study, [0.5, 0.6, 0.97, 0.1])  # and after
-    few = _study_of([[0.5, 0.6, value, 0.99] for value in values[:2]], QuarterPruner(15))
-    assert not _is_pruned(few, [0.5, 0.6, 0.1])
+def test_the_best_third_goes_on_after_each_rung() -> None:
+    curves = [[0.5 + n / 100, 0.7, 0.90 + n / 100, 0.99] for n in range(7)]
+    study = _study_of(curves, RungPruner(15))
+    assert _is_pruned(study, [0.549])  # the third of eight
+    assert not _is_pruned(study, [0.55])
+    assert _is_pruned(study, [0.56, 0.7, 0.94])  # the third of ten that came as far
+    assert not _is_pruned(study, [0.56, 0.7, 0.97])
+    assert not _is_pruned(study, [0.56, 0.1])  # between
+    assert not _is_pruned(study, [0.56, 0.7, 0.97, 0.1])  # and after
+    assert not _is_pruned(_study_of(curves[:2], RungPruner(15)), [0.1])
+    assert RungPruner(30).rungs == {2, 6} and RungPruner(4).rungs == {1}
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
