@@ -25,6 +25,7 @@ import statistics
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ def main() -> None:
         for method in options.methods
         if (method, cap, seed) not in known
     ]
-    with ProcessPoolExecutor(options.at_once) as pool:
+    for cap in options.caps:
+        best_known(cap)  # here, so that the processes need not
+    with ProcessPoolExecutor(options.at_once, mp_context=get_context("fork")) as pool:
         for line in pool.map(run, left):
             common.add_line(options.out, **line)
     lines = list(common.lines(options.out))

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 @option("epochs", "Epochs of DESIGN.")
 @dataset_option
 @data_option
-@option("workers", "Runs at once.", otherwise="the cores of this machine")
+@option("workers", "Runs at once.", otherwise="as many as a search trains here")
 @option("device", otherwise="the row's, else auto")
 @option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
 @json_option
