@@ -98,8 +98,8 @@ def _epoch_printer(last: int) -> Any:
     "--invert/--no-invert",
     default=None,
     help=(
-        "Whether dark and bright are exchanged.  [default: if the border of a grey image is dark "
-        "and that of the training images bright, or the other way round]"
+        "Whether dark and bright are exchanged.  [default: for a network of a named data set, if "
+        "the border of a grey image is dark and theirs bright, or the other way round]"
     ),
 )
 @json_option
