@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -44,3 +46,15 @@ def check_path(name: str, value: Any) -> Path:
     ):
         raise ArgumentError(f"`{name}` must be a path, but got {name}={value!r}")
     return Path(value)
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file. Raises `OSError` for any other: a pipe would wait."""
+    with open(path, "rb", opener=_open_without_wait) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
+
+
+def _open_without_wait(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
