@@ -45,7 +45,21 @@ def check_path(name: str, value: Any) -> Path:
         or isinstance(os.fspath(value), bytes)
     ):
         raise ArgumentError(f"`{name}` must be a path, but got {name}={value!r}")
-    return Path(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # of a user who is not there
+        raise ArgumentError(
+            f"`{name}` must be a path, but got {name}={value!r}: {error}"
+        ) from None
+
+
+def check_free(name: str, path: Path, *, force: bool) -> None:
+    """Raise `ArgumentError` if something stands at `path` and is not to be replaced by `force`."""
+    if not force and (path.exists() or path.is_symlink()):
+        raise ArgumentError(
+            f"`{name}` must be a new file, but {path} is there: move it, give another, or replace "
+            "it with --force (force=True in Python)"
+        )
 
 
 def read_regular(path: Path) -> bytes:

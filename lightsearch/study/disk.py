@@ -105,7 +105,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -115,9 +115,14 @@ def _text(path: Path) -> str | None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file at once: readers see the old text or the new one, never a part."""
-    with _replacing(path) as part:
-        part.write_text(text)
+    write_file(path, text.encode())
     sync_names(path.parent)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """The same for bytes, without syncing the name. A link is replaced, not followed."""
+    with _replacing(path) as part:
+        part.write_bytes(content)
 
 
 def sync_names(folder: Path) -> None:

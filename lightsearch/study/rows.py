@@ -37,7 +37,10 @@ def row_of(given: Any) -> Row:
         return fields if "trial" in fields else {**fields, "trial": fields.get("Index")}
     if isinstance(given, Mapping):
         return given
-    raise ArgumentError(f"a row must be one of a leaderboard, but got {type(given).__name__}")
+    raise ArgumentError(
+        "a row must have a whole design, recipe, epochs, seed and data set, but got "
+        f"{type(given).__name__}"
+    )
 
 
 def study_of_row(row: Row) -> Path | None:
