@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -43,4 +45,30 @@ def check_path(name: str, value: Any) -> Path:
         or isinstance(os.fspath(value), bytes)
     ):
         raise ArgumentError(f"`{name}` must be a path, but got {name}={value!r}")
-    return Path(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:  # of a user who is not there
+        raise ArgumentError(
+            f"`{name}` must be a path, but got {name}={value!r}: {error}"
+        ) from None
+
+
+def check_free(name: str, path: Path, *, force: bool) -> None:
+    """Raise `ArgumentError` if something stands at `path` and is not to be replaced by `force`."""
+    if not force and (path.exists() or path.is_symlink()):
+        raise ArgumentError(
+            f"`{name}` must be a new file, but {path} is there: move it, give another, or replace "
+            "it with --force (force=True in Python)"
+        )
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file. Raises `OSError` for any other: a pipe would wait."""
+    with open(path, "rb", opener=_open_without_wait) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
+
+
+def _open_without_wait(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

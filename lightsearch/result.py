@@ -80,7 +80,9 @@ class SearchResult:
     @property
     def trials(self) -> pd.DataFrame:
         """All trials, also the pruned ones."""
-        return tables.trials_table(self.records, self.identity, self.confirmations)
+        frame = tables.trials_table(self.records, self.identity, self.confirmations)
+        frame.attrs["study"] = str(self.folder)
+        return frame
 
     @property
     def counts(self) -> Counts:
@@ -104,11 +106,11 @@ class SearchResult:
 
 
 def load_result(study: str | Path, reason: str = "") -> SearchResult:
-    """Load the result of the study in a folder. The study may still be running.
+    """Load the result of the study in a folder, or beside a file such as its leaderboard.
 
-    Raises `StudyError` if there is no study.
+    The study may still be running. Raises `StudyError` if there is no study.
     """
-    folder = check_path("study", study)
+    folder = find_study(study)
     identity = read_identity(folder)
     if identity is None:
         raise StudyError(
@@ -127,13 +129,19 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
     )
 
 
+def find_study(study: str | Path) -> Path:
+    """Return the folder of a study, which is given itself or by a file in it."""
+    path = check_path("study", study)
+    return path.parent if path.is_file() else path
+
+
 def load_weights(study: str | Path, trial: int) -> State:
     """Load the weights of a trial's best epoch, for `build(design, shape).load_state_dict`.
 
     The file is safetensors, so reading it runs no code. Raises `StudyError` if it is missing.
     """
     check_integer("trial", trial, 0, 10**9)
-    file = check_path("study", study) / "weights" / f"trial-{trial:05d}.safetensors"
+    file = find_study(study) / "weights" / f"trial-{trial:05d}.safetensors"
     weights = load_state(file)
     if weights is None:
         raise StudyError(

@@ -216,6 +216,7 @@ TORCH = {
     "training/epoch.py",
     "workers/devices.py",
     "workers/thread_slot.py",
+    "exporting/checks.py",
     "exporting/finding.py",
     "exporting/folding.py",
     "exporting/onnx_graph.py",

@@ -258,10 +258,9 @@ GUARDS = (
     ),
     Guard(
         "a CSV is a file of this machine",
-        "study/leaderboard.py",
-        '        with check_path("path", path).open(encoding="utf-8", newline="") as file:\n'
-        '            frame = pd.read_csv(file, index_col="rank")\n',
-        '        frame = pd.read_csv(path, index_col="rank")\n',
+        "study/csv_file.py",
+        "    data = read_regular(path)\n",
+        '    data = __import__("urllib.request").request.urlopen(str(path)).read()\n',
         "test_fuzz.py -k network",
     ),
     Guard(

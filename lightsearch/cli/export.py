@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 @click.option("--fold", is_flag=True, help="Fold batch norm into the weights.")
 @click.option("--int8", is_flag=True, help="Quantise weights and activations (.onnx alone).")
 @data_option
+@click.option(
+    "--force", is_flag=True, help="Replace the file, also if lightsearch did not export it."
+)
 @json_option
 def export(
     file: str,
@@ -45,6 +48,7 @@ def export(
     fold: bool,
     int8: bool,
     data: str | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Write a trained network to FILE, which ends in .onnx, .pt2, .safetensors or .py.
@@ -64,7 +68,7 @@ def export(
 
     if weights is not None and (row is not None or leaderboard is not None):
         raise click.UsageError("--weights must not be given with --row or --leaderboard")
-    options: dict[str, Any] = {"fold": fold, "int8": int8, "data": data}
+    options: dict[str, Any] = {"fold": fold, "int8": int8, "data": data, "force": force}
     if weights is not None:
         result = write_network(weights, file, **options)
     else:
@@ -98,8 +102,8 @@ def _epoch_printer(last: int) -> Any:
     "--invert/--no-invert",
     default=None,
     help=(
-        "Whether dark and bright are exchanged.  [default: if the border of a grey image is dark "
-        "and that of the training images bright, or the other way round]"
+        "Whether dark and bright are exchanged.  [default: for a network of a named data set, if "
+        "the border of a grey image is dark and theirs bright, or the other way round]"
     ),
 )
 @json_option

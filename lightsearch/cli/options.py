@@ -100,6 +100,11 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
+def force_option(function: F) -> F:
+    """`--force`."""
+    return click.option("--force", is_flag=True, help="Replace the file if it is there.")(function)
+
+
 def notation(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """A callback: text in the notation, or `@FILE` to read it from a file."""
     if value is None or not value.startswith("@"):

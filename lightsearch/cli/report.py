@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
+
+from lightsearch.checks import check_free, check_path
+from lightsearch.cli.options import force_option
 
 
 @click.command(short_help="Write a study's report: one HTML page, or Markdown.")
@@ -38,8 +39,14 @@ import click
         "folder]"
     ),
 )
+@force_option
 def report(
-    study: str, markdown: bool, trial: int | None, tensorboard: str | None, out: str | None
+    study: str,
+    markdown: bool,
+    trial: int | None,
+    tensorboard: str | None,
+    out: str | None,
+    force: bool,
 ) -> None:
     """Write a study's report, also while it runs.
 
@@ -59,18 +66,22 @@ def report(
         raise click.UsageError("--out must not be given with --tensorboard FOLDER")
     from lightsearch.result import load_result
 
+    path = None if out is None else check_path("out", out)
+    if path is not None:
+        check_free("out", path, force=force)
     result = load_result(study)
     if tensorboard is not None:
         from lightsearch.formatting import plural
         from lightsearch.report.tensorboard import write_events
 
-        runs = write_events(result.records, Path(tensorboard))
-        click.echo(f"{plural(runs, 'run')} in {tensorboard}: tensorboard --logdir {tensorboard}")
+        folder = check_path("tensorboard", tensorboard)
+        runs = write_events(result.records, folder)
+        click.echo(f"{plural(runs, 'run')} in {folder}: tensorboard --logdir {folder}")
         return
     from lightsearch.report import write_design, write_html, write_markdown
 
     name = "report.md" if markdown else "report.html" if trial is None else f"design-{trial}.md"
-    path = Path(out) if out is not None else result.folder / name
+    path = path or result.folder / name
     if trial is not None:
         write_design(result, trial, path)
     elif markdown:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightsearch.checks import check_path
 from lightsearch.cli.design_argument import Picked, design_options, pick
 from lightsearch.cli.options import (
     DIFFERENT,
@@ -53,6 +54,9 @@ if TYPE_CHECKING:
     type=click.Path(),
     help=("Write the weights of the last epoch, as they were evaluated, as safetensors."),
 )
+@click.option(
+    "--force", is_flag=True, help="Replace that file, also if lightsearch did not write it."
+)
 @json_option
 @click.pass_context
 def train(
@@ -62,6 +66,7 @@ def train(
     row: int | None,
     leaderboard: str | None,
     save: str | None,
+    force: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -81,8 +86,7 @@ def train(
     wrong arguments.
     """
     picked = pick(design, row, leaderboard)
-    if save is not None and not Path(save).resolve().parent.is_dir():
-        raise ArgumentError(f"`save` must be a file in a folder that exists, but got save={save}")
+    target = None if save is None else _check_save(save, force)
     task = _task(picked, **options)
     last = task.epochs
     compare = picked.row is not None and not any(
@@ -92,8 +96,8 @@ def train(
     if picked.row is not None and compare:
         last = min(last, int(picked.row["epochs_trained"]))
     results, state = _train(task, last, quiet=as_json)
-    if save is not None:
-        _save(save, task, results, state)
+    if target is not None:
+        _save(target, task, results, state)
     differences = _differences(picked, results) if compare else []
     if as_json:
         print_json(_as_json(task, results, differences if compare else None))
@@ -238,12 +242,22 @@ def _line(task: Task, result: EpochResult) -> str:
     )
 
 
-def _save(path: str, task: Task, results: list[EpochResult], state: State) -> None:
+def _check_save(save: str, force: bool) -> Path:
+    from lightsearch.exporting.checks import check_target
+
+    path = check_path("save", save)
+    if not path.resolve().parent.is_dir():
+        raise ArgumentError(f"`save` must be a file in a folder that exists, but got save={save}")
+    check_target("save", path, force=force)
+    return path
+
+
+def _save(path: Path, task: Task, results: list[EpochResult], state: State) -> None:
     from lightsearch.exporting.trained import net_of_training
     from lightsearch.exporting.writing import write_weights
 
     try:
-        write_weights(net_of_training(task, results, state), Path(path))
+        write_weights(net_of_training(task, results, state), path)
     except OSError as error:
         raise ArgumentError(
             f"`save` must be a file that can be written, but {path}: {error}"

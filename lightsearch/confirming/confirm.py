@@ -20,6 +20,7 @@ from lightsearch.confirming.request import (
     one_value,
     rows_of,
     study_of,
+    table_of,
     terms_of,
     test_on,
 )
@@ -85,7 +86,8 @@ def confirm(
     corrected for their number (Holm 1979): `confidence` says what level the bound has. A design is
     given up early only where the upper 95% bound is below the target (`futile`).
 
-    - `designs`: a design or its notation, a leaderboard's row, its rows, or a sequence of them.
+    - `designs`: a design or its notation, a leaderboard's row, its rows, or a sequence of them;
+      or a search's result, whose three best are taken.
       Rows bring their recipe, epochs, target and data set; the others take `search`'s defaults.
     - `seeds`: runs of each design, from 2. They follow from design and recipe, and are never the
       seed that the row was found with; the same call trains the same runs.
@@ -104,6 +106,7 @@ def confirm(
     Raises `ArgumentError`, `NotationError`, `DesignError` or `DataError` before anything is
     trained, and `StudyError` where `study` is in use or holds confirmations on other terms.
     """
+    designs = table_of(designs)
     rows = rows_of(designs)
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))

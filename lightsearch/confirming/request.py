@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
@@ -28,12 +28,20 @@ from lightsearch.randomness import key
 from lightsearch.searching.settings import DEFAULTS
 from lightsearch.study.confirmations import Key, Terms
 from lightsearch.study.rebuild import rebuild
+from lightsearch.study.rows import Row, row_of
 from lightsearch.study.trial import to_fraction
 from lightsearch.training.task import Task
 from lightsearch.workers.devices import choose_device
 
-Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
-Asked: TypeAlias = "Design | str | Row | pd.DataFrame | Sequence[Design | str | Row]"
+
+class Found(Protocol):
+    """The result of a search."""
+
+    @property
+    def leaderboard(self) -> pd.DataFrame: ...
+
+
+Asked: TypeAlias = "Design | str | Row | pd.DataFrame | Sequence[Design | str | Row] | Found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +60,29 @@ class Pick:
         return key_of(self.task)
 
 
+def table_of(designs: Asked) -> Asked:
+    """Return the best rows of a search's result; anything else as it is."""
+    found = getattr(designs, "leaderboard", None)
+    return found.head(DEFAULTS.confirm_top) if isinstance(found, pd.DataFrame) else designs
+
+
 def rows_of(designs: Asked) -> list[Design | str | Row]:
     if isinstance(designs, pd.DataFrame):
-        return [row for _, row in designs.iterrows()]
-    if isinstance(designs, str | Space | Mapping | pd.Series):
+        return [row_of(row) for _, row in designs.iterrows()]
+    if isinstance(designs, str | Space):
         return [designs]
+    if _is_row(designs):
+        return [row_of(designs)]
     if isinstance(designs, Sequence):
-        return list(designs)
+        return [row_of(one) if _is_row(one) else one for one in designs]
     raise ArgumentError(
         "`designs` must be a design, its notation, or rows of a leaderboard, but "
         f"got {type(designs).__name__}"
     )
+
+
+def _is_row(one: Any) -> bool:
+    return isinstance(one, Mapping | pd.Series | pd.DataFrame) or hasattr(one, "_asdict")
 
 
 def study_of(designs: Asked, rows: Sequence[Design | str | Row]) -> str | None:

@@ -12,6 +12,8 @@ import numpy as np
 from lightsearch.checks import check_integer, check_kind, check_path
 from lightsearch.data.catalogue import NAMES, TORCHVISION
 from lightsearch.data.dataset import DataSet, make_dataset
+from lightsearch.data.folder_layout import find_parts, list_classes
+from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
 from lightsearch.data.named import cache_folder, load
 from lightsearch.errors import ArgumentError, DataError, suggestion
 
@@ -54,34 +56,38 @@ def folder_dataset(
 
         leaves/train/oak/1.png  leaves/train/elm/7.jpg  ...  leaves/test/oak/2.png  ...
 
-    Classes are numbered in the order of their names. If the folder has no `train` and `test` (or
-    `val`), it must hold the classes itself; a random share `test` of each class, drawn with
-    `seed`, becomes the test images. Images are cropped to a central square, resized to `size` x
-    `size` pixels (at most 96), and converted to gray or RGB.
+    Classes are numbered in the order of their names. `train` and `test` may be spelled as usual
+    (`Training`, `test_set`, ...). Without `test`, a folder `val` is the test images; beside it,
+    `val` is not read. If the folder holds the classes itself, a random share `test` of each class,
+    drawn with `seed`, becomes the test images. Hidden files are left out.
 
-    Raises `ArgumentError` for a value out of range, and `DataError` for a folder without classes
-    or a file that is not an image.
+    Images are turned upright as the camera noted, put on white if they are transparent, brought
+    to 8 bits, converted to gray or RGB, cropped to a central square, and resized to `size` x
+    `size` pixels (at most 96). `predict` reads files in the same way.
+
+    Raises `ArgumentError` for a value out of range, and `DataError` for another layout, a class
+    without images, or a file that is not an image or has more than one frame.
     """
     _check(size, gray, test, seed)
     root = check_path("folder", folder)
     if not root.is_dir():
         raise DataError(f"a folder of images must exist, but {root} does not")
     title = name or f"{root.resolve().name}-{size}{'-gray' if gray else ''}"
-    parts = [
-        root / "train",
-        next((root / p for p in ("test", "val") if (root / p).is_dir()), root / "test"),
-    ]
-    if not all(part.is_dir() for part in parts):
-        return _split(_read_classes(root, _list_classes(root), size, gray), test, seed, title)
-    classes = _list_classes(parts[0])
-    unknown = set(_list_classes(parts[1])) - set(classes)
+    parts = find_parts(root)
+    if parts is None:
+        return _split(_read_classes(root, list_classes(root), size, gray), test, seed, title)
+    classes = list_classes(parts[0])
+    unknown = {path.name for path in list_folders(parts[1])} - set(classes)
     if unknown:
         raise DataError(
             f"test classes must be among the training ones, but {parts[1]} has "
             f"{', '.join(sorted(unknown))} too"
         )
-    train, tests = (_read_classes(part, classes, size, gray) for part in parts)
-    return make_dataset(train, tests, name=title)
+    return make_dataset(
+        _read_classes(parts[0], classes, size, gray),
+        _read_classes(parts[1], classes, size, gray, some=True),
+        name=title,
+    )
 
 
 def torchvision_dataset(
@@ -134,57 +140,30 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
 # Folders ----------------------------------------------------------------------------------------
 
 
-def _list_classes(folder: Path) -> list[str]:
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    if len(names) < 2:
+def _read_classes(
+    folder: Path, classes: list[str], size: int, gray: bool, *, some: bool = False
+) -> tuple[Array, Array]:
+    """Read the images of each class; with `some`, a class may have none."""
+    files = [list_images(folder / name) for name in classes]
+    empty = [folder / name for name, found in zip(classes, files, strict=True) if not found]
+    if len(empty) == len(classes) or (empty and not some):
+        place = empty[0] if any(files) else folder
         raise DataError(
-            f"a folder of images must have a folder for each of two classes or more, "
-            f"but {folder} has {len(names)}"
+            f"a folder of images must have some, but {place} has none that end in "
+            f"{', '.join(SUFFIXES)}"
         )
-    return names
+    images = [_fit(read_image(file, gray=gray), size) for found in files for file in found]
+    return np.stack(images), np.repeat(np.arange(len(classes)), [len(found) for found in files])
 
 
-def _read_classes(folder: Path, classes: list[str], size: int, gray: bool) -> tuple[Array, Array]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS
-
-    images, labels = [], []
-    for label, name in enumerate(classes):
-        files = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in IMG_EXTENSIONS)
-        images += [_read_image(file, size, gray) for file in files]
-        labels += [label] * len(files)
-    if not images:
-        raise DataError(
-            f"a folder of images must have some, but {folder} has none that end in "
-            f"{', '.join(IMG_EXTENSIONS)}"
-        )
-    return np.stack(images), np.array(labels)
-
-
-def _read_image(file: Path, size: int, gray: bool) -> Array:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            return _fit(image, size, gray)
-    except (
-        OSError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        SyntaxError,
-        ValueError,
-    ) as error:
-        raise DataError(f"an image file must be readable, but {file} is not: {error}") from error
-
-
-def _fit(image: Any, size: int, gray: bool) -> Array:
-    """Return a Pillow image as uint8 of shape (C, size, size)."""
+def _fit(image: Any, size: int) -> Array:
+    """Return a gray or RGB image of Pillow as uint8 of shape (C, size, size)."""
     from PIL import Image, ImageOps
 
-    image = image.convert("L" if gray else "RGB")
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if gray else pixels.transpose(2, 0, 1)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 # Torchvision ------------------------------------------------------------------------------------
@@ -213,7 +192,7 @@ def _read_set(
     more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
     try:
         samples: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
-        pairs = [(_fit(image, size, gray), int(label)) for image, label in samples]
+        pairs = [(_fit(flatten(image, gray=gray), size), int(label)) for image, label in samples]
     except Exception as error:  # torchvision's readers raise many kinds
         raise DataError(
             f"torchvision's {maker.__name__} must be readable in {root} or "

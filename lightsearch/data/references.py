@@ -45,6 +45,7 @@ def save(dataset: DataSet, path: Path) -> None:
         "test.labels": dataset.test[1],
     }
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)  # it may have another name elsewhere
     save_file(tensors, part, metadata={"name": dataset.name})
     with part.open("rb") as file:
         os.fsync(file.fileno())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 import torch
 
+from lightsearch.checks import check_path
 from lightsearch.data.catalogue import images_file
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef, fetch, lend
@@ -24,13 +26,13 @@ from lightsearch.exporting.trained import (
     net_of_training,
 )
 from lightsearch.notation.parser import parse
-from lightsearch.result import SearchResult, load_result, load_weights
+from lightsearch.result import SearchResult, find_study, load_result, load_weights
 from lightsearch.study.rebuild import rebuild
+from lightsearch.study.rows import Row, row_of, study_of_row
 from lightsearch.training.epoch import run_epoch
 from lightsearch.training.task import EpochResult, Task
 
-Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
-Source: TypeAlias = "SearchResult | Row | str | Path"
+Source: TypeAlias = "SearchResult | Row | pd.DataFrame | str | Path"
 Told: TypeAlias = Callable[[EpochResult], None]
 
 
@@ -46,23 +48,29 @@ def find_net(
     """Return the trained network of a search's result, of a leaderboard's row, or of a file.
 
     `source` is a `SearchResult` or a study's folder, whose row at `rank` is taken; a row, perhaps
-    from a CSV file; or a `.safetensors` that lightsearch wrote. A row's weights are those of its
-    best epoch, as they were evaluated (averaged if its recipe averages). They are read from the
-    study, if it is known. Otherwise the row is trained again up to that epoch, and `told` is
-    called with each epoch's result. `dataset` or `data` say where the images are, as in
-    `rebuild`.
+    from a CSV file or of all trials; or a `.safetensors` that lightsearch wrote. A row's weights
+    are those of its best epoch, as they were evaluated (averaged if its recipe averages). They are
+    read from the study, if it is given or the row comes from it. Otherwise the row is trained
+    again up to that epoch, and `told` is called with each epoch's result. `dataset` or `data` say
+    where the images are, as in `rebuild`.
 
     Raises `ArgumentError` for another kind of source or a missing rank, `StudyError` if the
     study's trial of that number is another one, `DataError` if the images are not found, and
     `ExportError` for a file without a design.
     """
-    if isinstance(source, str | Path) and Path(source).suffix == ".safetensors":
-        return _from_file(Path(source), dataset, data)
-    if isinstance(source, str | Path):
-        source = load_result(source)
+    if isinstance(source, str | os.PathLike):
+        path = check_path("source", source)
+        if path.suffix.lower() == ".safetensors":
+            return _from_file(path, dataset, data)
+        source = load_result(path)
     if isinstance(source, SearchResult):
         return _net_of_row(_row(source, rank), source.folder, dataset, data, told)
-    return _net_of_row(source, None if study is None else Path(study), dataset, data, told)
+    row = row_of(source)
+    if study is not None:
+        return _net_of_row(row, find_study(study), dataset, data, told)
+    folder = study_of_row(row)
+    is_known = folder is not None and _is_trial_of(folder, row)
+    return _net_of_row(row, folder if is_known else None, dataset, data, told)
 
 
 def _row(result: SearchResult, rank: int) -> Row:
@@ -81,8 +89,8 @@ def _net_of_row(
     data: str | Path | None,
     told: Told | None,
 ) -> TrainedNet:
-    if folder is not None and data is None:
-        data = images_file(str(row.get("dataset")), folder)
+    if folder is not None and data is None and images_file(str(row.get("dataset")), folder):
+        data = folder
     task = rebuild(row, dataset=dataset, data=data)
     weights = None if folder is None else _study_weights(folder, row)
     if weights is None:
@@ -102,21 +110,24 @@ def _net_of_row(
 
 def _study_weights(folder: Path, row: Row) -> State | None:
     """Return the weights that a study kept of a row's trial, or None if they are gone."""
-    number = int(row["trial"])
-    trials = {trial.number: trial.candidate for trial in load_result(folder).records}
-    same = number in trials and all(
-        str(getattr(trials[number], name)) == str(row[name])
-        for name in ("design", "recipe", "seed")
-    )
-    if not same:
+    if not _is_trial_of(folder, row):
         raise StudyError(
             f"`study` must be the one that the row is from, but in {folder} trial "
-            f"{number} is another"
+            f"{row['trial']} is another"
         )
     try:
-        return load_weights(folder, number)
+        return load_weights(folder, int(row["trial"]))
     except StudyError:
         return None
+
+
+def _is_trial_of(folder: Path, row: Row) -> bool:
+    """Whether a study's trial of the row's number is the row's."""
+    trials = {trial.number: trial.candidate for trial in load_result(folder).records}
+    known = trials.get(int(row["trial"]))
+    return known is not None and all(
+        str(getattr(known, name)) == str(row[name]) for name in ("design", "recipe", "seed")
+    )
 
 
 def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:

@@ -1,12 +1,13 @@
 """Predict classes of image files with an exported network, whose metadata describe its input.
 
-An image is prepared in this order: turned as its camera noted; put on white if it is transparent;
-made grey or RGB, by the network's channels; inverted, if a grey network was trained on the other
-background (see `predict`); resized; scaled to 0 to 1; normalised.
+A file is read as for training: `read_image` turns it upright, puts it on white and makes it grey
+or RGB. Then it is inverted, if a grey network was trained on the other background (see `predict`),
+resized, scaled to 0 to 1, and normalised.
 
 Public data sets show signs on a plain background. For them an image is padded with the colour of
 its border and averaged by area, or interpolated bilinearly to more pixels. For other data sets it
-is cut about the middle and resized bilinearly, as `folder_dataset` does.
+is cut about the middle and resized bilinearly, as `folder_dataset` does, and it is not inverted
+unless asked for: the classes may differ in their background.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from torch import Tensor
 
 from lightsearch.checks import check_path
 from lightsearch.data.catalogue import NAMES
-from lightsearch.errors import ArgumentError, DataError
+from lightsearch.data.image_reader import SUFFIXES, list_images, read_image
+from lightsearch.errors import ArgumentError
 from lightsearch.exporting.reading import ExportedNet, open_net
 from lightsearch.shapes import Shape
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Array = np.ndarray[Any, Any]
-
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,10 @@ def predict(
             print(one.path, one.label, one.probability)
 
     `net` is a `.onnx`, `.pt2` or `.safetensors` that lightsearch exported. It knows how bright the
-    border of its training images was. With `invert=None`, a grey image is inverted if its border
-    is bright and theirs dark, or the other way round: for example a digit on white paper, for a
-    network that learned white digits on black. True and False apply to all images.
+    border of its training images was. With `invert=None`, a grey image for a network of a public
+    data set is inverted if its border is bright and theirs dark, or the other way round: for
+    example a digit on white paper, for a network that learned white digits on black. True and
+    False apply to all images.
 
     The probabilities are those of a softmax over the scores. They are not calibrated.
 
@@ -84,7 +85,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise ArgumentError(f"`images` must be an image or a folder of images, but got {path}")
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = list_images(path)
     if not files:
         raise ArgumentError(
             f"`images` must be a folder with images ({', '.join(SUFFIXES)}), but {path} has none"
@@ -95,38 +96,20 @@ def _files(path: Path) -> list[Path]:
 def _prepare(path: Path, network: ExportedNet, invert: bool | None) -> tuple[Path, Tensor, bool]:
     """Return `path`, its pixels from 0 to 1 in the network's shape, and if they are inverted."""
     channels, *_ = network.shape
-    image = _read(path, channels)
+    image = read_image(path, gray=channels == 1)
     edge = np.concatenate(list(_edges(np.asarray(image))))
-    inverted = bool(invert)
-    if invert is None and channels == 1:
+    inverted, is_public = bool(invert), network.metadata["dataset"] in NAMES
+    if invert is None and channels == 1 and is_public:
         background = float(network.metadata["background"])
         inverted = bool(edge.mean() / 255 > 0.5) != (background > 0.5)
     if inverted:
         from PIL import ImageOps
 
         image, edge = ImageOps.invert(image), 255 - edge
-    border = np.median(edge, axis=0) if network.metadata["dataset"] in NAMES else None
+    border = np.median(edge, axis=0) if is_public else None
     pixels = np.asarray(_resize(image, border, network.shape))
     tensor = torch.from_numpy(pixels.copy()).to(torch.float32) / 255
     return path, tensor[None] if channels == 1 else tensor.movedim(-1, 0), inverted
-
-
-def _read(path: Path, channels: int) -> Image:
-    """Read an image, upright, on white, in 8 bits, grey or RGB."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            image.load()
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DataError(f"an image must be readable, but {path} is not: {error}") from None
-    if image.mode.startswith("I"):  # 16 bits
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("L" if channels == 1 else "RGB")
 
 
 def _edges(pixels: Array) -> Iterator[Array]:

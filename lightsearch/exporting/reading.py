@@ -55,13 +55,13 @@ def open_net(path: str | Path) -> ExportedNet:
     """
     path = check_path("net", path)
     readers = {".onnx": _onnx, ".pt2": _pt2, ".safetensors": _safetensors}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise ArgumentError(
             f"a network must be a file that ends in {', '.join(readers)}, but got {path}"
         )
     if not path.is_file():
         raise ArgumentError(f"a network must be a file, but there is no {path}")
-    network = readers[path.suffix](path)
+    network = readers[path.suffix.lower()](path)
     missing = {"input", "mean", "std", "background", "dataset"} - network.metadata.keys()
     if missing:
         raise ExportError(

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from lightsearch.checks import check_path
 from lightsearch.data.dataset import DataSet
 from lightsearch.engines.engine import State
-from lightsearch.errors import ArgumentError, ExportError
+from lightsearch.errors import ArgumentError
 from lightsearch.exporting import folding
+from lightsearch.exporting.checks import WEIGHTS_ARE_IN, check_record, check_scores, check_target
 from lightsearch.exporting.finding import Source, Told, find_net
 from lightsearch.exporting.reading import NOTE, open_net, scorer
 from lightsearch.exporting.trained import TrainedNet
@@ -30,7 +31,6 @@ from lightsearch.network.source_lines import WIDTH
 from lightsearch.study.disk import save_state
 
 BATCH = 500
-_CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
 _FOLDED = "\n\nBatch norm is folded into the weights, for inference."  # of a source's note
 
 
@@ -82,6 +82,7 @@ def export(
     dataset: DataSet | None = None,
     data: str | Path | None = None,
     told: Told | None = None,
+    force: bool = False,
 ) -> Exported:
     """Write a trained network to `path`: `.onnx`, `.pt2`, `.safetensors` or `.py`.
 
@@ -100,6 +101,7 @@ def export(
       in the file's metadata.
     - `fold` folds batch norm into the weights and removes dropout.
     - `int8` quantises weights and activations (`.onnx` alone), after folding.
+    - `force` replaces what stands at `path`. Files that lightsearch exported are replaced anyway.
 
     The file is read back, run on all test images, and compared with PyTorch's scores.
 
@@ -110,12 +112,13 @@ def export(
     compute what it should (it is removed then).
     """
     path = check_path("path", path)
-    if path.suffix not in _WRITERS:
+    if path.suffix.lower() not in _WRITERS:
         raise ArgumentError(f"`path` must end in {', '.join(_WRITERS)}, but got {path}")
     if not path.resolve().parent.is_dir():
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
-    if int8 and path.suffix != ".onnx":
+    if int8 and path.suffix.lower() != ".onnx":
         raise ArgumentError(f"`int8` must go with a path that ends in .onnx, but got {path}")
+    check_target("path", path, force=force)
     net = find_net(source, rank=rank, study=study, dataset=dataset, data=data, told=told)
     return write(net, path, fold=fold, int8=int8)
 
@@ -124,7 +127,7 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
     """Write a network; see `export`."""
     costed, weights = cost(net.design, net.data.shape, net.data.classes), net.weights
     truth = _scores(scorer(_load_module(costed, weights)), net.data)
-    _check_record(net, truth)
+    check_record(net, _correct(truth, net.data), len(truth))
     if fold or int8:
         costed, weights = folding.fold(costed, weights)
     metadata = {**net.metadata, "batch_norm": "folded" if fold or int8 else "as trained"}
@@ -132,11 +135,12 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             part = Path(folder) / path.name
-            values, value_bytes = _WRITERS[path.suffix](plan, part)
+            values, value_bytes = _WRITERS[path.suffix.lower()](plan, part)
             scores = _scores(_reader(part), net.data)
             if not int8:
-                _check_scores(path, scores, truth)
-            holder = part.with_suffix(".safetensors") if path.suffix == ".py" else part
+                check_scores(path, scores, truth)
+            is_source = path.suffix.lower() == ".py"
+            holder = part.with_suffix(".safetensors") if is_source else part
             size = holder.stat().st_size
             for file in Path(folder).iterdir():
                 file.replace(path.parent / file.name)
@@ -228,7 +232,7 @@ def _write_source(plan: _Plan, path: Path) -> Size:
     folded = _FOLDED if metadata["batch_norm"] == "folded" else ""
     note = (
         f"{textwrap.fill(metadata['protocol'], WIDTH)}{folded}\n\n"
-        f"Its weights are in {beside.name}:\n\n"
+        f"{WEIGHTS_ARE_IN} {beside.name}:\n\n"
         "    from safetensors.torch import load_file\n\n"
         "    net = Net().eval()\n"
         f'    net.load_state_dict(load_file("{beside.name}"))\n\n'
@@ -266,35 +270,10 @@ _WRITERS: dict[str, Callable[[_Plan, Path], Size]] = {
 
 def _reader(path: Path) -> Callable[[Tensor], Tensor]:
     """Return the function that a file computes. Source runs with the weights beside it."""
-    if path.suffix != ".py":
+    if path.suffix.lower() != ".py":
         return open_net(path).scores
     names: dict[str, Any] = {"__name__": path.stem}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
     module = names["Net"]()
     module.load_state_dict(load_file(path.with_suffix(".safetensors")))
     return scorer(module.eval())
-
-
-# Checks ------------------------------------------------------------------------------------------
-
-
-def _check_record(net: TrainedNet, truth: Tensor) -> None:
-    """Raise `ExportError` unless the accuracy is the recorded one; engines round differently."""
-    right, total = _correct(truth, net.data), len(truth)
-    recorded = round(float(net.record["accuracy"]) * total)
-    if abs(right - recorded) > 2 + total // 1000:
-        raise ExportError(
-            f"the weights must have the accuracy on record, {recorded}/{total} "
-            f"correct images, but PyTorch gets {right}: {net.origin}. Give the "
-            "data set that they were trained on, or train the row again"
-        )
-
-
-def _check_scores(path: Path, scores: Tensor, truth: Tensor) -> None:
-    apart, largest = float((scores - truth).abs().max()), float(truth.abs().max())
-    if not apart <= _CLOSE * largest:
-        raise ExportError(
-            f"{path} must give PyTorch's scores on the test images, but they are up "
-            f"to {apart:.2g} apart, where the largest is {largest:.2g}: keep the "
-            "file out of use, and tell us of this design"
-        )

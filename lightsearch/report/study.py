@@ -11,6 +11,7 @@ from lightsearch.formatting import MEAN_HEADS
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
 from lightsearch.result import SearchResult
+from lightsearch.study.disk import write_file
 
 
 def write_html(result: SearchResult, path: Path) -> Path:
@@ -52,7 +53,7 @@ def write_markdown(result: SearchResult, path: Path) -> Path:
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{kind.name}.png").write_bytes(image)
+            write_file(folder / f"{kind.name}.png", image)
         except OSError as error:
             raise ArgumentError(_unwritable(folder, error)) from None
         plots.append((kind, f"{folder.name}/{kind.name}.png", ""))
@@ -82,7 +83,7 @@ def write_text(path: Path, text: str) -> Path:
     """Write a file, and return its path. Raises `ArgumentError` if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text.encode())
     except OSError as error:
         raise ArgumentError(_unwritable(path, error)) from None
     return path

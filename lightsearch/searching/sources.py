@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from lightsearch.network.cost import cost
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.pool import Seen
 from lightsearch.shapes import format_shape
+from lightsearch.study.csv_file import read_table
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.warm_start import (
@@ -200,9 +202,9 @@ class _Reader:
 def _read_csv(source: str) -> Iterable[First]:
     """Yield the designs of a table, in its order."""
     try:
-        with Path(source).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text, separator = read_table(Path(source))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+    except (OSError, ValueError, csv.Error) as error:
         raise ArgumentError(f"{RULE}, but {source} cannot be read: {error}") from None
     if not rows or rows[0].get("design") is None:
         raise ArgumentError(

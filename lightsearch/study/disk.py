@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
@@ -15,18 +16,35 @@ from safetensors.torch import load_file, save_file
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
 
+FILES = (
+    "lock",
+    "holder",
+    "study.json",
+    "journal.log",
+    "warm_start.json",
+    "data.safetensors",
+    "leaderboard.csv",
+)
+FOLDERS = ("states", "weights", "confirmations")  # of a study
+
 
 @contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[Callable[[], None]]:
     """Hold the study for this process alone; the lock of a dead process is free.
 
-    Raises `StudyError` naming the process that holds it, or that the folder cannot be written.
+    Gives a function that raises `StudyError` if the lock's file was replaced or deleted since:
+    then another process may hold the study too.
+
+    Raises `StudyError` naming the process that holds it, that the folder cannot be written, or a
+    link in it.
     """
     try:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            _refuse_links(folder)
             lock = filelock.FileLock(folder / "lock", timeout=0)
             lock.acquire()
+            held = (folder / "lock").stat()
     except filelock.Timeout:
         holder = _text(folder / "holder") or "another process"
         raise StudyError(
@@ -37,10 +55,37 @@ def lock(folder: Path) -> Iterator[None]:
     try:
         with writing(folder):
             write_text(folder / "holder", f"process {os.getpid()} on {socket.gethostname()}\n")
-        yield
+        yield functools.partial(_check_held, folder / "lock", held)
     finally:
         (folder / "holder").unlink(missing_ok=True)
         lock.release()
+
+
+def _check_held(path: Path, held: os.stat_result) -> None:
+    try:
+        same = os.path.samestat(held, path.stat())
+    except FileNotFoundError:
+        same = False
+    if not same:
+        raise StudyError(
+            f"{path} must be left alone while its study is written to, but it was replaced or "
+            "deleted. Nothing more was written. The same call continues the study"
+        )
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse a study with links in it: what is deleted or written there would be elsewhere."""
+    inside = [folder / name for name in FILES]
+    for place in FOLDERS:
+        inside.append(folder / place)
+        for root, folders, files in os.walk(folder / place):
+            inside += [Path(root, name) for name in (*folders, *files)]
+    for path in inside:
+        if path.is_symlink():
+            raise StudyError(
+                f"a study's folder must hold no links, but {path} is one: put the file or "
+                "folder itself there"
+            )
 
 
 @contextlib.contextmanager
@@ -60,7 +105,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -70,9 +115,14 @@ def _text(path: Path) -> str | None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file at once: readers see the old text or the new one, never a part."""
-    with _replacing(path) as part:
-        part.write_text(text)
+    write_file(path, text.encode())
     sync_names(path.parent)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """The same for bytes, without syncing the name. A link is replaced, not followed."""
+    with _replacing(path) as part:
+        part.write_bytes(content)
 
 
 def sync_names(folder: Path) -> None:
@@ -88,6 +138,7 @@ def sync_names(folder: Path) -> None:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)  # it may have another name elsewhere
     yield part
     with part.open("rb") as file:
         os.fsync(file.fileno())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,10 @@ class Journal(ReadOnlyJournal):
     the lines of others.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check_held: Callable[[], None] = lambda: None) -> None:
         for stale in folder.glob(f"{FILE}.lock*"):  # what a kill left: the study is ours
             stale.unlink()
-        self._log = Log(folder / FILE, REMEDY)
+        self._log = Log(folder / FILE, REMEDY, check_held)
         super().__init__(self._log)
         self._lock = JournalFileOpenLock(str(folder / FILE))
         self._waiting: list[dict[str, Any]] | None = None

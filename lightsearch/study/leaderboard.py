@@ -17,6 +17,7 @@ import pandas as pd
 from lightsearch.checks import check_path
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.study.confirmations import FIGURES, Confirmation, Key
+from lightsearch.study.csv_file import find_table, parse_table, read_table
 from lightsearch.study.disk import write_text
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
@@ -68,6 +69,20 @@ _LATER = {
     "threads",
     "warm_start",
 }
+TEXT = {
+    "design",
+    "recipe",
+    "dataset",
+    "checksum",
+    "selected_on",
+    "engine",
+    "device",
+    "device_kind",
+    "warm_start",
+    "versions",
+    "confirmation",
+    "confirmed_on",
+}  # the columns of text; all others have numbers, or True and False
 _NEEDED = tuple(column for column in COLUMNS if column not in _LATER)
 
 
@@ -186,17 +201,15 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """A leaderboard from its CSV, indexed by rank. Columns that an older version did not write
-    are empty.
+    """A leaderboard from its CSV, or from its study's folder, indexed by rank. Columns that an
+    older version did not write are empty. What a spreadsheet saved is read too: semicolons or tabs
+    between cells, decimal commas, UTF-16.
 
     Raises `ArgumentError` for a file that is missing or is not a leaderboard.
     """
+    path = find_table(check_path("path", path))
     try:
-        # opened here: pandas would follow an address into the network
-        with check_path("path", path).open(encoding="utf-8", newline="") as file:
-            frame = pd.read_csv(file, index_col="rank")
-    except ArgumentError:
-        raise
+        frame = parse_table(*read_table(path), TEXT, {"rank", *COLUMNS} - TEXT)
     except Exception as error:  # pandas raises many kinds on what is no table
         raise ArgumentError(
             f"a leaderboard must be a CSV file with a column rank, but {path} is not: {error}"
@@ -210,8 +223,8 @@ def read(path: str | Path) -> pd.DataFrame:
     older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
     frame = pd.concat([frame, pd.DataFrame(older, index=frame.index)], axis=1)
     frame["warm_start"] = frame["warm_start"].astype(object).fillna("")  # as it was written
-    if Path(path).with_name("study.json").exists():
-        frame.attrs["study"] = str(Path(path).parent)
+    if path.with_name("study.json").exists():
+        frame.attrs["study"] = str(path.parent)
     return frame
 
 

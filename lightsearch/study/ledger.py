@@ -58,7 +58,7 @@ class Ledger:
         Raises `StudyError` where the folder is in use or its family has other terms.
         """
         folder = root / FOLDER / slug(name)
-        with lock(root):
+        with lock(root) as check_held:
             folder.mkdir(parents=True, exist_ok=True)
             known = read_terms(folder)
             if known is None:
@@ -67,7 +67,7 @@ class Ledger:
             else:
                 check_same(folder, known, terms)
             with writing(folder):
-                log = Log(folder / FILE, remedy_of(folder))
+                log = Log(folder / FILE, remedy_of(folder), check_held)
             with contextlib.closing(log):
                 yield cls(folder, terms, log)
 

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,15 @@ class Lines:
 
 class Log(Lines):
     """Lines that this process adds to a file. What it wrote is read from memory, unless somebody
-    else has added lines too (a dashboard's notes).
+    else has added lines too (a dashboard's notes). `check_held` raises if the file is not this
+    process's any more.
     """
 
-    def __init__(self, path: Path, remedy: str) -> None:
+    def __init__(
+        self, path: Path, remedy: str, check_held: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(path, remedy)
+        self._check_held = check_held
         self._file = open(path, "a+b", buffering=0, opener=_regular)
         self._own: deque[bytes] = deque()  # added and not read yet
         self._behind = True  # the file has more to read than those
@@ -100,6 +104,7 @@ class Log(Lines):
         Raises `StudyError` if the path is not the file any more that was opened.
         """
         lines = [json.dumps(value, separators=(",", ":")).encode() + b"\n" for value in values]
+        self._check_held()
         self._look_for_others()
         left = memoryview(b"".join(lines))
         while left:  # on a full disk a part is written before the error

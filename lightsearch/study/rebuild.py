@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,19 @@ import pandas as pd
 
 from lightsearch.checks import check_kind, check_path
 from lightsearch.data import references
+from lightsearch.data.catalogue import images_file
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import holdout_of
 from lightsearch.data.references import DataRef
 from lightsearch.engines.selection import parse_engine, parse_precision
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.study.rows import Row, row_of, study_of_row
 from lightsearch.training.task import Task, hold_out
 
 
 def rebuild(
-    row: Mapping[str, Any] | pd.Series[Any],
+    row: Row | pd.DataFrame,
     *,
     dataset: DataSet | None = None,
     data: str | Path | None = None,
@@ -30,12 +31,15 @@ def rebuild(
         task = rebuild(result.leaderboard.loc[1])
         list(train(task))
 
-    On the same kind of machine, with the same versions, it gives the same accuracies. The data
-    set is found by its name (in `data`, if given), or is the one given.
+    The row may be of all trials, too, or a table of one row. On the same kind of machine, with
+    the same versions, it gives the same accuracies. The data set is the one given, or is found by
+    its name (in `data`, if given). Images of one's own are found in the study that the row comes
+    from, or in the study's folder that is given as `data`.
 
     Raises `NotationError` or `ArgumentError` for a row that says nothing trainable, and
     `DataError` where the data set is not the one that the row was trained on.
     """
+    row = row_of(row)
     try:
         name, checksum = str(row["dataset"]), str(row["checksum"])
         design, recipe = parse(str(row["design"])), parse_recipe(str(row["recipe"]))
@@ -49,11 +53,21 @@ def rebuild(
         raise ArgumentError(
             f"a row must have a whole design, recipe, epochs, seed and data set, but: {error!r}"
         ) from None
-    whole = DataRef(name, checksum, "" if data is None else str(check_path("data", data)))
+    whole = DataRef(name, checksum, _where(name, row, data))
     if dataset is not None:
         check_kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
         whole = references.lend(dataset)
     return hold_out(Task(design, recipe, whole, epochs, seed, engine, device, precision), holdout)
+
+
+def _where(name: str, row: Row, data: str | Path | None) -> str:
+    """Where the images of a row are: a folder, or the file of one's own images in a study."""
+    place = None if data is None else check_path("data", data)
+    if place is None or place.is_dir():
+        study = study_of_row(row) if place is None else place
+        own = None if study is None else images_file(name, study)
+        place = own if own is not None and own.is_file() else place
+    return "" if place is None else str(place)
 
 
 def _whole(value: Any) -> int:

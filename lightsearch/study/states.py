@@ -23,7 +23,12 @@ from lightsearch.training.task import EpochResult
 T = TypeVar("T")
 
 WRITERS = 16  # threads: the system syncs several files in the time of one
+_STATE = re.compile(r"trial-\d+-epoch-\d+\.safetensors")
 _STAGED = re.compile(r"trial-(\d+)-epoch-(\d+)\.part")
+_HALF = re.compile(  # of files that are replaced at once: our own, and safetensors' .tmp*
+    r"(study\.json|warm_start\.json|leaderboard\.csv|holder|data\.safetensors\.\d+|"
+    r"trial-\d+[\w.-]*)\.part|\.tmp\w+"
+)
 
 
 class Files:
@@ -52,21 +57,27 @@ class Files:
         return self.folder / "weights" / f"trial-{number:05d}-epoch-{epoch:04d}.part"
 
     def recover(self, trials: Sequence[Trial]) -> None:
-        """Do what was left by a kill: names that weights have earned, files that no one needs."""
+        """Do what was left by a kill: names that weights have earned, files that no one needs.
+
+        Only files whose names are ours are deleted: the folder may have been somebody's before.
+        """
         self._settle(trials)
         running = {f"trial-{t.number:05d}" for t in trials if t.outcome == "running"}
-        for left in ("*.part", ".tmp*", "weights/.tmp*"):  # half written; .tmp* by safetensors
-            for path in self.folder.glob(left):
-                path.unlink()
+        for place in (self.folder, self.folder / "states", self.folder / "weights"):
+            for path in place.iterdir():
+                if _HALF.fullmatch(path.name):
+                    path.unlink()
         for path in self.folder.glob("states/*"):  # left where a trial's end was the last moment
-            if path.name.partition("-epoch-")[0] not in running:
+            if _STATE.fullmatch(path.name) and path.name.partition("-epoch-")[0] not in running:
                 path.unlink()
 
     def _settle(self, trials: Sequence[Trial]) -> None:
         """Name the weights of committed epochs that are their trial's best; delete the others."""
         for path in self.folder.glob("weights/*.part"):
             found = _STAGED.fullmatch(path.name)
-            number, epoch = (int(part) for part in found.groups()) if found else (-1, 0)
+            if found is None:  # somebody else's
+                continue
+            number, epoch = (int(part) for part in found.groups())
             best = trials[number].best if 0 <= number < len(trials) else None
             if best is not None and best.epoch == epoch:
                 path.replace(self.weights_path(number))

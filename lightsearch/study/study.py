@@ -66,11 +66,11 @@ class Study:
 
         Raises `StudyError` where the folder is in use, not writable, or holds another question.
         """
-        with lock(folder), contextlib.ExitStack() as opened:
+        with lock(folder) as check_held, contextlib.ExitStack() as opened:
             check_identity(folder, identity, kept)
             folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
             with readable(folder), writing(folder):
-                journal = opened.enter_context(contextlib.closing(Journal(folder)))
+                journal = opened.enter_context(contextlib.closing(Journal(folder, check_held)))
                 study = cls(folder, pruner, journal)
             try:
                 yield study

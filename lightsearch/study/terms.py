@@ -33,7 +33,7 @@ def read_terms(folder: Path) -> Terms | None:
     if not path.exists():
         return None
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding="utf-8"))
         if data.get("format", 0) > FORMAT:
             raise StudyError(
                 f"{path} was written by a newer lightsearch (format "

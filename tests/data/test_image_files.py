@@ -129,6 +129,96 @@ def test_arguments_out_of_range(leaves: Path, arguments: dict[str, Any], message
         folder_dataset(leaves, **arguments)
 
 
+# Layouts ----------------------------------------------------------------------------------------
+
+
+def draw_classes(folder: Path, *names: str, count: int = 5) -> None:
+    for label, name in enumerate(names):
+        for number in range(count):
+            draw(folder / name / f"{number}.png", 40 * label + number)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train", "test"),
+        ("training", "testing"),
+        ("Train", "Valid"),
+        ("TRAINING", "validation"),
+        ("train_set", "test-set"),
+        ("trainset", "testset"),
+        ("train_images", "test_images"),
+        ("train", "eval"),
+        ("train", "dev"),
+    ],
+)
+def test_usual_spellings_of_the_parts(tmp_path: Path, train: str, test: str) -> None:
+    draw_classes(tmp_path / train, "x", "y", "z")
+    draw_classes(tmp_path / test, "x", "y", "z", count=2)
+    made = folder_dataset(tmp_path, size=8)
+    assert (made.classes, len(made.train[1]), len(made.test[1])) == (3, 15, 6)
+
+
+def test_a_validation_folder_beside_a_test_folder_is_not_read(tmp_path: Path) -> None:
+    for part, count in (("train", 5), ("validation", 4), ("test", 2)):
+        draw_classes(tmp_path / part, "x", "y", count=count)
+    (tmp_path / "validation" / "x" / "broken.png").write_bytes(b"no image")
+    made = folder_dataset(tmp_path, size=8)
+    assert (len(made.train[1]), len(made.test[1])) == (10, 4)
+
+
+def test_a_class_may_be_called_as_a_part(tmp_path: Path) -> None:
+    draw_classes(tmp_path, "bus", "train", "car")
+    assert folder_dataset(tmp_path, size=8).classes == 3
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("train", "test"), r"a train and a test folder .*, but \S+train has no folders$"),
+        (("train/x", "train/y"), r"but \S+ has train$"),
+        (("test/x", "test/y"), r"but \S+ has test$"),
+        (("train/x", "train/y", "other/x", "other/y"), "has other, train$"),
+        (("train/x", "train/y", "training/x", "test/x"), "has test, train, training$"),
+        (("oak/train", "oak/test", "elm/train", "elm/test"), "has test, train inside of elm"),
+    ],
+)
+def test_layouts_that_cannot_be_made_out(
+    tmp_path: Path, folders: tuple[str, ...], message: str
+) -> None:
+    draw_classes(tmp_path, *folders)
+    with pytest.raises(DataError, match=message):
+        folder_dataset(tmp_path, size=8)
+
+
+def test_a_class_without_images_is_named(tmp_path: Path) -> None:
+    draw_classes(tmp_path, "a", "b")
+    (tmp_path / "c").mkdir()  # the last one: labels alone would not miss it
+    (tmp_path / "c" / "photo.heic").write_bytes(b"of a phone")
+    with pytest.raises(DataError, match=r"must have some, but .*c has none that end in"):
+        folder_dataset(tmp_path, size=8)
+
+
+@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "deep/.thumbs"])
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path, hidden: str) -> None:
+    draw_classes(tmp_path, "a", "b")
+    for label in "ab":
+        draw(tmp_path / label / hidden / "0.png", 9)
+        (tmp_path / label / "._0.png").write_bytes(b"a resource fork")
+    draw_classes(tmp_path, hidden.split("/")[-1])  # beside the classes too
+    made = folder_dataset(tmp_path, size=8)
+    assert (made.classes, len(made.train[1]) + len(made.test[1])) == (2, 10)
+
+
+def test_suffixes_in_capitals_and_folders_named_as_images(tmp_path: Path) -> None:
+    draw_classes(tmp_path, "a", "b")
+    for label in "ab":
+        draw(tmp_path / label / "x.PNG", 9)
+        draw(tmp_path / label / "folder.png" / "y.png", 9)
+    made = folder_dataset(tmp_path, size=8)
+    assert len(made.train[1]) + len(made.test[1]) == 14
+
+
 # Torchvision ------------------------------------------------------------------------------------
 
 

@@ -403,6 +403,41 @@ def test_files_that_are_no_network(studied, tmp_path: Path) -> None:
         export(export(studied, tmp_path / "net.safetensors", fold=True).path, tmp_path / "n.py")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "net.py",
+        "net.safetensors",
+        "NET.PT2",
+        pytest.param("net.onnx", marks=pytest.mark.needs("onnx")),
+    ],
+)
+def test_what_stands_there_is_not_replaced(studied, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("from lightsearch import export  # mine\n")
+    with pytest.raises(ArgumentError, match=rf"`path` must be a new file, but .*{name} is there"):
+        export(studied, path)
+    assert path.read_text() == "from lightsearch import export  # mine\n"
+    export(studied, path, force=True)
+    again = export(studied, path)  # its own file
+    assert again.same == 360
+
+
+def test_weights_beside_a_source_are_not_replaced(studied, tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "net.safetensors")
+    with pytest.raises(ArgumentError, match=r"new file, but .*net\.safetensors is there"):
+        export(studied, tmp_path / "net.py")
+    assert not (tmp_path / "net.py").exists()
+
+
+def test_a_link_is_not_written_through(studied, tmp_path: Path) -> None:
+    (tmp_path / "net.safetensors").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ArgumentError, match="is there"):
+        export(studied, tmp_path / "net.safetensors")
+    export(studied, tmp_path / "net.safetensors", force=True)
+    assert not (tmp_path / "nowhere").exists()
+
+
 # The commands ------------------------------------------------------------------------------------
 
 
@@ -452,6 +487,12 @@ def test_the_command_takes_what_train_saved(tmp_path: Path) -> None:
         str(saved),
     ).stdout
     said = _said(saved)
+    (tmp_path / "mine.safetensors").write_text("mine")
+    line = ["train", "conv(6) gap linear(10)", "--dataset", "digits", "--epochs", "1", "--save"]
+    told = _run(*line, str(tmp_path / "mine.safetensors"), code=2).stderr
+    assert "`save` must be a new file, but" in told and "--force" in told
+    _run(*line, str(tmp_path / "mine.safetensors"), "--force")
+    assert _said(tmp_path / "mine.safetensors")["design"] == "conv(6) gap linear(10)"
     assert "epoch 1 of 1, the last one trained" in said["protocol"]
     assert said["protocol"].split("%")[0] in printed
     _run("export", str(tmp_path / "net.py"), "--weights", str(saved))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from torch.nn import functional
 
-from lightsearch import DataSet, make_dataset, parse, parse_recipe, run_epoch
+from lightsearch import DataSet, folder_dataset, make_dataset, parse, parse_recipe, run_epoch
 from lightsearch.cli import main
 from lightsearch.data.named import load
 from lightsearch.data.references import lend
@@ -197,3 +198,34 @@ def test_the_command(net: Path, tmp_path: Path) -> None:
     assert told["inverted"] is False and sum(told["probabilities"]) == pytest.approx(1)
     result = CliRunner().invoke(main, ["predict", str(net), "none.png"])
     assert result.exit_code == 2 and "`images` must be" in result.stderr
+
+
+def _bright(image: Image.Image) -> Image.Image:
+    return Image.fromarray(255 - np.asarray(image) // 4)
+
+
+@pytest.mark.parametrize("form", [_upright, _see_through, _in_16_bits, _in_colours, _bright])
+def test_files_that_a_network_was_trained_on_are_seen_as_in_training(form, tmp_path: Path) -> None:
+    """Folders of one's own: also where one class is bright at its border and the other dark."""
+    for index, pixels in enumerate(_digits()):
+        path = tmp_path / "images" / "ab"[index % 2] / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(pixels)
+        (form(image) if index % 2 else image).save(path)
+    shutil.copytree(tmp_path / "images", tmp_path / "data" / "train")
+    shutil.copytree(tmp_path / "images", tmp_path / "data" / "test")
+    data = folder_dataset(tmp_path / "data", size=8, gray=True)
+    opened = open_net(_net(data, tmp_path / "net.safetensors"))
+    mean, std = data.mean_std
+    scores = opened.scores((data.test[0].float() / 255 - mean) / std)
+    found = predict(tmp_path / "net.safetensors", tmp_path / "images")
+    assert not any(one.inverted for one in found)
+    probabilities = torch.tensor([one.probabilities for one in found])
+    torch.testing.assert_close(probabilities, torch.softmax(scores, 1), atol=1e-5, rtol=1e-5)
+
+
+def test_hidden_files_are_not_predicted(net: Path, tmp_path: Path) -> None:
+    for name in ("a.PNG", "._a.png", ".thumbs/a.png", "__MACOSX/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(_digits()[0]).save(tmp_path / name, "PNG")
+    assert [one.path.name for one in predict(net, tmp_path)] == ["a.PNG"]

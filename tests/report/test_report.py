@@ -290,6 +290,30 @@ def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_pat
     assert done.exit_code == 1 and "study.json" in done.output
 
 
+def test_a_file_that_stands_there_is_replaced_only_by_force(study: Path, tmp_path: Path) -> None:
+    runner, out = CliRunner(), tmp_path / "README.md"
+    out.write_text("mine")
+    for more in (["--design", "0"], ["--markdown"], []):
+        done = runner.invoke(main, ["report", str(study), *more, "--out", str(out)])
+        assert done.exit_code == 2 and "`out` must be a new file, but" in done.output
+        assert out.read_text() == "mine"
+    done = runner.invoke(
+        main, ["report", str(study), "--design", "0", "--out", str(out), "--force"]
+    )
+    assert done.exit_code == 0 and out.read_text("utf-8").startswith("# Design 0: ")
+
+
+def test_a_link_in_a_study_is_not_written_through(study: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (study / "report.html").unlink(missing_ok=True)
+    (study / "report.html").symlink_to(target)
+    for _ in range(2):  # in its own place a report is replaced without a word
+        done = CliRunner().invoke(main, ["report", str(study)])
+        assert done.exit_code == 0 and target.read_text() == "mine"
+    assert not (study / "report.html").is_symlink()
+
+
 @pytest.mark.needs("tensorboard")
 def test_event_files_are_read_by_tensorboard_itself(study: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -174,9 +174,12 @@ def test_rows_of_a_table_are_tried_with_their_recipe(other: SearchResult, tmp_pa
     assert result.leaderboard["warm_start"].iloc[0] == "best.csv"
 
 
-def test_the_table_of_all_trials_will_do_too(other: SearchResult, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [{}, {"sep": ";", "encoding": "utf-16"}])  # as spreadsheets save
+def test_the_table_of_all_trials_will_do_too(
+    other: SearchResult, tmp_path: Path, form: dict[str, Any]
+) -> None:
     table = tmp_path / "trials.csv"
-    other.trials.to_csv(table)
+    other.trials.to_csv(table, **form)
     result = _search(tmp_path / "s", budget=1200, warm_start=str(table), trials=1)
     assert result.records[0].candidate.design == other.records[0].candidate.design
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +26,7 @@ from lightsearch.study.leaderboard import (
 )
 from lightsearch.study.orders import ORDERS
 from lightsearch.study.rebuild import rebuild
+from lightsearch.study.rows import row_of
 from lightsearch.study.trial import Trial
 
 
@@ -169,3 +171,74 @@ def test_a_file_that_is_no_leaderboard_is_refused(tmp_path: Path, text: str) -> 
         read(tmp_path / "l.csv")
     with pytest.raises(ArgumentError, match="a leaderboard must"):
         read(tmp_path / "none.csv")
+
+
+# Files as spreadsheets have them ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "checksum", ["993078541e648662", "0012345678901234", "nan", "null", "inf"]
+)
+def test_text_that_looks_like_a_number_stays_text(tmp_path: Path, checksum: str) -> None:
+    board = leaderboard(TRIALS, _identity()).assign(
+        checksum=checksum, dataset=checksum, mine=checksum, plain=0.5, few=[1, None, 3]
+    )
+    write(board, tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")
+    assert found["checksum"].tolist() == found["dataset"].tolist() == [checksum] * 3
+    if checksum[0].isdigit():  # nan in a column of somebody's own may be either
+        assert found["mine"].tolist() == [checksum] * 3
+    assert found["plain"].tolist() == [0.5] * 3 and found["few"].sum() == 4
+    assert rebuild(found.loc[1]).data.checksum == checksum
+
+
+def test_a_gap_does_not_round_the_other_seeds(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity()).assign(seed=[2**62 + 1, None, "007"])
+    write(board, tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")
+    assert rebuild(found.loc[1]).seed == 2**62 + 1 and rebuild(found.loc[3]).seed == 7
+    with pytest.raises(ArgumentError, match="a row must have a whole design"):
+        rebuild(found.loc[2])
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with a mark"])
+def test_what_a_spreadsheet_saved_is_read(tmp_path: Path, separator: str, encoding: str) -> None:
+    board = leaderboard(TRIALS, _identity()).assign(dataset="größe, 8; gray")
+    text = board.to_csv(sep=separator, decimal="," if separator == ";" else ".")
+    marked = "\ufeff" if encoding.endswith("mark") else ""
+    (tmp_path / "l.csv").write_bytes((marked + text).encode(encoding.split()[0]))
+    found = read(tmp_path / "l.csv")
+    pd.testing.assert_frame_equal(found[["trial", "best_accuracy", "seed"]],
+                                  board[["trial", "best_accuracy", "seed"]])  # fmt: skip
+    assert set(found["dataset"]) == {"größe, 8; gray"}
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity()).assign(dataset="größe")
+    (tmp_path / "l.csv").write_bytes(board.to_csv().encode("latin-1"))
+    with pytest.raises(ArgumentError, match=r"but .*l\.csv is not: it must be in UTF-8 or UTF-16"):
+        read(tmp_path / "l.csv")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "l.csv")
+    with pytest.raises(ArgumentError, match="no regular file"):
+        read(tmp_path / "l.csv")
+
+
+# Rows in every form ------------------------------------------------------------------------------
+
+
+def test_rows_in_every_form_are_the_same_task() -> None:
+    board, every = leaderboard(TRIALS, _identity()), trials_table(TRIALS, _identity())
+    expected = rebuild(board.loc[2])
+    assert board.loc[2, "trial"] == 0
+    one = next(board.iloc[1:].itertuples())
+    for row in (board.iloc[1:2], one, board.loc[2].to_dict(), every.loc[0], every.head(1)):
+        assert rebuild(row) == expected
+    assert row_of(every.loc[0])["trial"] == 0 == row_of(next(every.itertuples()))["trial"]
+    with pytest.raises(ArgumentError, match=r"a row must be one row, but got a table of 3: take"):
+        rebuild(board)
+    with pytest.raises(ArgumentError, match="a row must have a whole design, .* but got int"):
+        rebuild(3)  # type: ignore[arg-type]

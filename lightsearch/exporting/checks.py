@@ -1,0 +1,62 @@
+"""What is checked before a file is written, and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from lightsearch.checks import check_free
+from lightsearch.errors import ExportError
+from lightsearch.exporting.trained import TrainedNet
+
+_CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
+WEIGHTS_ARE_IN = "Its weights are in"  # of a source's note
+
+
+def check_target(name: str, path: Path, *, force: bool) -> None:
+    """Raise `ArgumentError` if writing would replace a file that lightsearch did not export.
+
+    A `.py` has its weights beside it.
+    """
+    beside = [path.with_suffix(".safetensors")] if path.suffix.lower() == ".py" else []
+    for file in (path, *beside):
+        if not _is_exported(file):
+            check_free(name, file, force=force)
+
+
+def _is_exported(path: Path) -> bool:
+    """Whether lightsearch exported a file, by what it writes into each of its formats."""
+    try:
+        if path.suffix.lower() == ".safetensors":
+            with safe_open(path, "pt") as file:
+                return {"design", "protocol"} <= (file.metadata() or {}).keys()
+        data = path.read_bytes() if path.is_file() else b""
+    except (OSError, SafetensorError):
+        return False
+    if path.suffix.lower() == ".py":
+        return f"{WEIGHTS_ARE_IN} {path.stem}.safetensors:".encode() in data
+    return b"lightsearch=" in data and b"protocol" in data
+
+
+def check_record(net: TrainedNet, right: int, total: int) -> None:
+    """Raise `ExportError` unless the accuracy is the recorded one; engines round differently."""
+    recorded = round(float(net.record["accuracy"]) * total)
+    if abs(right - recorded) > 2 + total // 1000:
+        raise ExportError(
+            f"the weights must have the accuracy on record, {recorded}/{total} "
+            f"correct images, but PyTorch gets {right}: {net.origin}. Give the "
+            "data set that they were trained on, or train the row again"
+        )
+
+
+def check_scores(path: Path, scores: Tensor, truth: Tensor) -> None:
+    """Raise `ExportError` unless a file gives PyTorch's scores."""
+    apart, largest = float((scores - truth).abs().max()), float(truth.abs().max())
+    if not apart <= _CLOSE * largest:
+        raise ExportError(
+            f"{path} must give PyTorch's scores on the test images, but they are up "
+            f"to {apart:.2g} apart, where the largest is {largest:.2g}: keep the "
+            "file out of use, and tell us of this design"
+        )

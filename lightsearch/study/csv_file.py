@@ -1,0 +1,74 @@
+"""CSV files as this library writes them, and as spreadsheets save them."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from lightsearch.checks import read_regular
+
+SEPARATORS = ",;\t"
+_GAPS = ("", "nan", "NaN", "NA", "N/A", "#N/A", "<NA>", "null")  # in columns of numbers
+
+
+def find_table(path: Path) -> Path:
+    """Return the leaderboard's file of a study's folder; another path as it is."""
+    return path / "leaderboard.csv" if path.is_dir() else path
+
+
+def read_table(path: Path) -> tuple[str, str]:
+    """Return the text of a CSV file, in UTF-8 or UTF-16, and the separator of its cells.
+
+    Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
+    """
+    data = read_regular(path)
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it must be in UTF-8 or UTF-16, but {error.reason}") from None
+    head = text.partition("\n")[0]
+    return text, max(SEPARATORS, key=lambda one: len(_cells(head, one)))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return next(csv.reader([line], delimiter=separator), [])
+
+
+def parse_table(
+    text: str, separator: str, texts: Collection[str], numbers: Collection[str]
+) -> pd.DataFrame:
+    """Return a table by its column `rank`. The columns `texts` are text, whatever they look like.
+
+    `numbers` are numbers if all their cells are. So are unknown columns, unless a cell is like 007
+    or 12e4. Raises what pandas raises on what is no table.
+    """
+    raw = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    texts = {
+        name
+        for name in raw.columns
+        if name in texts or (name not in numbers and raw[name].map(_is_name).any())
+    }
+    has_commas = raw.get("best_accuracy", pd.Series(dtype=str)).str.contains(",").any()
+    frame = pd.read_csv(
+        io.StringIO(text),
+        sep=separator,
+        decimal="," if has_commas else ".",
+        dtype=dict.fromkeys(texts, str),
+        keep_default_na=False,
+        na_values={name: [""] if name in texts else list(_GAPS) for name in raw.columns},
+    )
+    if "seed" in frame and frame["seed"].dtype != "int64":  # a gap would round the others
+        frame["seed"] = raw["seed"]
+    return frame.set_index("rank")
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell of digits would not be the same as a number."""
+    return re.match(r"[+-]?(0\d|\d+[eE]\d)", cell) is not None

@@ -1,0 +1,50 @@
+"""A row of a table in the one form that its readers take, and the study that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from lightsearch.errors import ArgumentError
+
+Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
+
+
+def row_of(given: Any) -> Row:
+    """Return a row of a leaderboard or of all trials, given as a row, a mapping, a table of one
+    row or one of pandas' `itertuples`.
+
+    Raises `ArgumentError` for anything else.
+    """
+    if isinstance(given, pd.DataFrame):
+        if len(given) != 1:
+            raise ArgumentError(
+                f"a row must be one row, but got a table of {len(given)}: take one by "
+                "table.loc[RANK]"
+            )
+        given = given.iloc[0]
+    if isinstance(given, pd.Series):
+        if "trial" not in given and "outcome" in given:  # of all trials, whose index is the trial
+            named = pd.concat([given, pd.Series({"trial": given.name}, dtype=object)])
+            named.attrs = dict(given.attrs)
+            return named
+        return given
+    if isinstance(given, tuple) and hasattr(given, "_asdict"):
+        fields: dict[str, Any] = given._asdict()
+        return fields if "trial" in fields else {**fields, "trial": fields.get("Index")}
+    if isinstance(given, Mapping):
+        return given
+    raise ArgumentError(
+        "a row must have a whole design, recipe, epochs, seed and data set, but got "
+        f"{type(given).__name__}"
+    )
+
+
+def study_of_row(row: Row) -> Path | None:
+    """Return the folder of the study that a row comes from, if the row knows it."""
+    study = row.attrs.get("study") if isinstance(row, pd.Series) else None
+    folder = Path(str(study)) if study else None
+    return folder if folder is not None and (folder / "study.json").exists() else None
