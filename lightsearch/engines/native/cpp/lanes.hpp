@@ -8,6 +8,8 @@
 #include <cstdint>
 #if defined(__FMA__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #define INLINE inline __attribute__((always_inline))
@@ -66,11 +68,23 @@ INLINE Reg spread(real v) {
 
 // a * b + c. Single precision rounds once if the processor can.
 INLINE Reg fma(Reg a, Reg b, Reg c) {
-#if defined(LIGHTSEARCH_DOUBLE) || !defined(__FMA__)
+#if !defined(LIGHTSEARCH_DOUBLE) && defined(__aarch64__)
+    struct Quads {
+        float32x4_t quad[sizeof(Reg) / 16];
+    } x, y, z;  // a register of 32 bytes is two here
+    __builtin_memcpy(&x, &a, sizeof a);
+    __builtin_memcpy(&y, &b, sizeof b);
+    __builtin_memcpy(&z, &c, sizeof c);
+    UNROLL_FOR (int i = 0; i < (int)(sizeof(Reg) / 16); i++)
+        z.quad[i] = vfmaq_f32(z.quad[i], x.quad[i], y.quad[i]);
+    Reg sum;
+    __builtin_memcpy(&sum, &z, sizeof sum);
+    return sum;
+#elif defined(LIGHTSEARCH_DOUBLE) || !defined(__FMA__)
     return a * b + c;
 #elif LIGHTSEARCH_REGISTER == 64 && defined(__AVX512F__)
     return (Reg)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif LIGHTSEARCH_REGISTER == 32
+#elif LIGHTSEARCH_REGISTER == 32 && defined(__FMA__)
     return (Reg)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
     return a * b + c;
