@@ -288,6 +288,27 @@ ONES = (
         "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)",
         "gap linear(3)",
     ]
+    + [  # shared weights
+        f"conv(12) loop([{body}],3{share}) conv(5) gap"
+        for body in (
+            "conv(12,bias)",
+            "conv(12,k=1,act-norm,dropout=0.2)",
+            "conv(12,groups=3,k=5)",
+            "separable(12,inner,bias)",
+            "depthwise",
+            "conv(8,norm=none) se dropout(0.3,channel) gate separable(12)",
+            "residual([conv(7) maxpool(k=3,s=1,p=1) conv(9)],project) conv(12)",
+            "residual([conv(12,p=2,bias)],project) conv(12,p=0)",
+            "loop([conv(12,dropout=0.1) loop([depthwise],2)],2) separable(12)",
+        )
+        for share in ("", ",depthwise")
+    ]
+    + [
+        "loop([conv(2,k=5)],4) gap",
+        "conv(6) gap loop([linear(6,relu)],3) linear(4)",
+        "conv(6) gap loop([linear(6,bias=false)],3,depthwise)",
+        "conv(6) residual([loop([conv(6)],2)]) loop([conv(6)],2) loop([gate],3) gap",
+    ]
 )
 EDGES = "conv(12,k=1) conv(13) residual([conv(13,norm=none,bias=true) conv(13)]) gap"
 SIZES = [
