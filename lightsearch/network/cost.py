@@ -34,7 +34,7 @@ class Row:
 
     The row of a residual is its addition. Those of the layers in a loop have the parameters and
     MACs of all passes, and the receptive field of the first one. The loop's own row has that of
-    the last one.
+    the last one, and the number of `passes`.
     """
 
     place: str
@@ -46,6 +46,7 @@ class Row:
     receptive_field: int
     jump: int
     whole_image: bool
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ def _list_rows(
             field,
             jump,
             step.whole,
+            block.passes if isinstance(block, Iterate) else 1,
         )
 
 
