@@ -189,6 +189,7 @@ FORMER = {"cluster": "workers", "published": "zoo", "slots": "workers"}  # hand 
 
 TORCH = {
     "randomness.py",
+    "network/blocks.py",
     "network/modules.py",
     "data/dataset.py",
     "data/holdout.py",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import fill_fields, find_open_fields, find_open_parts
+from lightsearch.design.fields import is_choice
+from lightsearch.design.layers import Loop
 from lightsearch.design.parts import Design, Fielded, Layer, Part, Repeat, Seq, Space, kind_of
 from lightsearch.errors import DesignError
 
@@ -72,7 +74,9 @@ class _Search:
         place: str,
     ) -> Iterator[tuple[Sequence[Part], Decisions]]:
         for layers, known in ways:
-            if isinstance(part, Layer):
+            if isinstance(part, Loop):
+                yield from self._match_loop(part, layers, place, known)
+            elif isinstance(part, Layer):
                 if layers:
                     found = self.match_fields(part, layers[0], place, known, is_open)
                     yield from ((layers[1:], decisions) for decisions in found)
@@ -96,6 +100,22 @@ class _Search:
                 for way in self.match_sequence(body, left, inside, decisions)
             ]
         yield from ways
+
+    def _match_loop(
+        self, loop: Loop, layers: Sequence[Part], place: str, known: Decisions
+    ) -> Iterator[tuple[Sequence[Part], Decisions]]:
+        """Read a loop: its body alone if it has one pass, or a loop that several make together."""
+        wanted = layers[0] if layers else None
+        for passes, decided in _values(loop.passes, f"{place}.passes", known):
+            for share, decisions in _values(loop.share, f"{place}.share", decided):
+                if passes == 1:
+                    yield from self.match_sequence(loop.body, layers, f"{place}.body", decisions)
+                    continue
+                if not isinstance(wanted, Loop) or wanted.share != share or wanted.passes % passes:
+                    continue
+                body = Seq((replace(wanted, passes=wanted.passes // passes),))
+                whole = self.match_sequence(loop.body, body.parts, f"{place}.body", decisions)
+                yield from ((layers[1:], found) for rest, found in whole if not rest)
 
     def match_fields(
         self, layer: Fielded, wanted: Any, path: str, known: Decisions, is_open: bool = True
@@ -133,6 +153,11 @@ class _Search:
         answers = list(_answers(value, place, known))
         same = [decisions for option, decisions in answers if option == goal]
         yield from same or (decisions for _, decisions in answers)
+
+
+def _values(value: Any, place: str, known: Decisions) -> Iterator[tuple[Any, Decisions]]:
+    """Yield the values that a field may have, with the decisions so far."""
+    return _answers(value, place, known) if is_choice(value) else iter([(value, known)])
 
 
 def _answers(choice: Choice, place: str, known: Decisions) -> Iterator[tuple[Any, Decisions]]:

@@ -24,7 +24,11 @@ Kind = Literal["integer", "real", "word", "flag", "body"]
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What one field accepts. `auto` is a word for a value that other fields determine."""
+    """What one field accepts. `auto` is a word for a value that other fields determine.
+
+    The notation leaves out the name of the first field, if it is required, and those of the `bare`
+    ones that follow it.
+    """
 
     name: str
     kind: Kind
@@ -35,6 +39,7 @@ class Spec:
     below: bool = False  # whether `high` itself is excluded
     options: tuple[str, ...] = ()
     auto: str | None = None
+    bare: bool = False
 
     @property
     def required(self) -> bool:
@@ -95,9 +100,13 @@ def integer(
     low: int = 1,
     high: float = 1_000_000,
     auto: str | None = None,
+    bare: bool = False,
 ) -> Any:
-    """Declare an integer field, `low <= value <= high`. It also accepts the word `auto`."""
-    return _declare("integer", default, short, low=low, high=high, auto=auto)
+    """Declare an integer field, `low <= value <= high`. It also accepts the word `auto`.
+
+    With `bare`, a required field is written without its name where those before it are.
+    """
+    return _declare("integer", default, short, low=low, high=high, auto=auto, bare=bare)
 
 
 def real(

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from lightsearch.design.choice import Choice
 from lightsearch.design.fields import body, flag, integer, is_choice, real, set_fields, word
-from lightsearch.design.parts import Layer, register_kind
+from lightsearch.design.parts import Layer, Part, Seq, register_kind
 from lightsearch.errors import DesignError
 
 ACTIVATIONS = ("relu", "gelu", "silu", "hardswish", "none")
@@ -18,7 +19,9 @@ NORMS = ("batch", "none")
 ORDERS = ("norm-act", "act-norm")
 PER = ("element", "channel")
 SHORTCUTS = ("identity", "project")
+SHARES = ("all", "depthwise")
 MAX_KERNEL = 99
+MAX_PASSES = 100
 
 
 class _ConvolutionLayer(Layer):
@@ -197,6 +200,47 @@ class Residual(Layer):
             raise DesignError("residual: `body` must have at least one layer, but got none")
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Loop(Layer):
+    """A body that is applied `passes` times with the same weights, which count once.
+
+    Each pass has batch norms and dropout masks of its own. The body must keep its shape. With
+    `share="depthwise"`, only the kernels of depthwise convolutions are shared.
+
+    >>> from lightsearch import cost, gap, linear, loop, separable, seq
+    >>> each = [cost(seq(loop(separable(8), n), gap(), linear(10)), (8, 9, 9)) for n in (1, 2)]
+    >>> each[1].params - each[0].params, each[1].receptive_field - each[0].receptive_field
+    (16, 2)
+
+    One pass is the body itself, and a loop of a loop is one loop. The literature speaks of
+    weight sharing, of recursive (Kim et al. 2016) or of looped networks.
+    """
+
+    body: Any = body()
+    passes: int = integer(high=MAX_PASSES, bare=True)
+    share: str = word("all", SHARES)
+
+    def settle(self) -> None:
+        if not self.body.parts:
+            raise DesignError("loop: `body` must have at least one layer, but got none")
+        if self.passes == 1:
+            set_fields(self, share="all")
+        inner = self.body.parts[0]
+        if len(self.body.parts) > 1 or not isinstance(inner, Loop):
+            return
+        if is_choice(self.passes) or is_choice(inner.passes) or inner.share != self.share:
+            return
+        if self.passes * inner.passes <= MAX_PASSES:
+            set_fields(self, body=inner.body, passes=self.passes * inner.passes)
+
+    def unwrap(self) -> tuple[Part, ...]:
+        whole: Seq = self.body
+        return whole.parts if self.passes == 1 else (self,)
+
+    def most_passes(self) -> int:
+        return max(self.passes.options) if isinstance(self.passes, Choice) else self.passes
+
+
 conv = Conv
 depthwise = Depthwise
 separable = Separable
@@ -208,6 +252,7 @@ dropout = Dropout
 gate = Gate
 se = SqueezeExcite
 residual = Residual
+loop = Loop
 
 for _name, _kind in {
     "conv": Conv,
@@ -221,5 +266,6 @@ for _name, _kind in {
     "gate": Gate,
     "se": SqueezeExcite,
     "residual": Residual,
+    "loop": Loop,
 }.items():
     register_kind(_name, _kind)

@@ -8,6 +8,7 @@ flatten nested sequences, expand a repeat whose count is fixed, and drop absent 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -50,6 +51,14 @@ class Layer(Fielded):
 
     __slots__ = ()
 
+    def unwrap(self) -> tuple[Part, ...]:
+        """Return the parts that a sequence holds in place of this layer: most often itself."""
+        return (self,)
+
+    def most_passes(self) -> int:
+        """Return how often the bodies are applied, at most."""
+        return 1
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Seq:
@@ -65,6 +74,11 @@ class Seq:
                 raise DesignError(
                     f"a part must be a layer, a sequence or a choice, but got {part!r}"
                 )
+        unwrapped = [part.unwrap() if isinstance(part, Layer) else (part,) for part in self.parts]
+        if any(len(parts) != 1 for parts in unwrapped) or any(
+            parts[0] is not part for parts, part in zip(unwrapped, self.parts, strict=True)
+        ):
+            object.__setattr__(self, "parts", tuple(itertools.chain(*unwrapped)))
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.parts)
@@ -189,8 +203,17 @@ def _format_arguments(layer: Fielded) -> Iterator[str]:
 
 
 def is_positional(spec: Spec, layer: Fielded) -> bool:
-    """Whether a field is written without its name: the first field, if it is required."""
-    return spec.required and spec is specs(type(layer))[0]
+    """Whether a field is written without its name."""
+    return spec in positional_specs(type(layer))
+
+
+def positional_specs(cls: type[Fielded]) -> tuple[Spec, ...]:
+    """Return the fields that are written without their names: required ones at the start."""
+    return tuple(
+        itertools.takewhile(
+            lambda spec: spec.required and (spec.bare or spec is specs(cls)[0]), specs(cls)
+        )
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -11,7 +11,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from lightsearch.engines.engine import State, below
 from lightsearch.network.cost import Cost
 from lightsearch.network.lowering import made_of
-from lightsearch.network.operations import Add, BatchNorm, Conv2d, Custom, Drop, Op, Step
+from lightsearch.network.operations import (
+    Add,
+    BatchNorm,
+    Conv2d,
+    Custom,
+    Drop,
+    Iterate,
+    Op,
+    PerPass,
+    Step,
+)
 
 EPSILON = 1e-5  # of nn.BatchNorm2d
 
@@ -21,7 +31,9 @@ def fold(costed: Cost, weights: State) -> tuple[Cost, State]:
 
     A batch norm after a convolution is folded into its weights and a bias. One after the
     activation (`order=act-norm`) becomes a depthwise 1x1 convolution with a bias: two values a
-    channel instead of four. Layers of users' own kinds stay as they are.
+    channel instead of four. So does one in a loop, after weights that its passes share: they stay
+    one copy, and each pass takes a multiplication more a value. Layers of users' own kinds stay as
+    they are.
     """
     folded: State = {}
     steps = _fold_steps(costed.steps, weights, "", folded)
@@ -50,15 +62,16 @@ def _fold_step(step: Step, weights: State, prefix: str, folded: State) -> Step:
     ops: list[tuple[str, Op]] = []
     for name, op in step.ops:
         own = below(weights, f"{prefix}{name}.")
-        if isinstance(op, Custom):
+        if isinstance(op, Custom) or (isinstance(op, PerPass) and isinstance(op.op, Custom)):
             folded |= {f"{prefix}{name}.{k}": v for k, v in own.items()}
             return step  # only the kind itself knows its cost
-        if isinstance(op, Drop):
+        inner, passes = (op.op, op.passes) if isinstance(op, PerPass) else (op, None)
+        if isinstance(inner, Drop):
             continue
-        if isinstance(op, BatchNorm):
-            ops.append(_fold_norm(ops, name, op, prefix, own, folded))
+        if isinstance(inner, BatchNorm):
+            ops.append(_fold_norm(ops, name, inner, passes, prefix, own, folded))
             continue
-        if isinstance(op, Add):
+        if isinstance(op, Add | Iterate):
             op = replace(op, body=_fold_steps(op.body, weights, f"{prefix}{name}.body.", folded))
             own = {k: v for k, v in own.items() if k.startswith("project.")}
         folded |= {f"{prefix}{name}.{k}": v for k, v in own.items()}
@@ -67,20 +80,35 @@ def _fold_step(step: Step, weights: State, prefix: str, folded: State) -> Step:
 
 
 def _fold_norm(
-    ops: list[tuple[str, Op]], name: str, norm: BatchNorm, prefix: str, own: State, folded: State
+    ops: list[tuple[str, Op]],
+    name: str,
+    norm: BatchNorm,
+    passes: int | None,
+    prefix: str,
+    own: State,
+    folded: State,
 ) -> tuple[str, Op]:
-    """Return the convolution that replaces a batch norm: the one before it, which is taken off
-    `ops`, or a new one."""
+    """Return the convolution that replaces a batch norm, or one for each of `passes`: the one
+    before it, which is taken off `ops`, or a new one."""
     before = ops[-1][1] if ops else None
+    if passes is not None and isinstance(before, PerPass):
+        before = before.op
+    elif passes is not None:
+        before = None  # its weights are those of all passes
     if isinstance(before, Conv2d):
         name, _ = ops.pop()
         op = replace(before, bias=True)
-        kernel, bias = folded[f"{prefix}{name}.weight"], folded.get(f"{prefix}{name}.bias")
     else:
-        op = Conv2d(norm.channels, norm.channels, 1, 1, 0, norm.channels, True)
-        kernel, bias = torch.ones(norm.channels, 1, 1, 1), None
-    folded[f"{prefix}{name}.weight"], folded[f"{prefix}{name}.bias"] = _fuse(kernel, bias, own)
-    return name, op
+        op, before = Conv2d(norm.channels, norm.channels, 1, 1, 0, norm.channels, True), None
+    for number in [""] if passes is None else [f".{n}" for n in range(passes)]:
+        place = f"{prefix}{name}{number}"
+        kernel, bias = folded.get(f"{place}.weight"), folded.get(f"{place}.bias")
+        if before is None:
+            kernel, bias = torch.ones(norm.channels, 1, 1, 1), None
+        assert kernel is not None
+        fused = _fuse(kernel, bias, below(own, f"{number[1:]}.") if number else own)
+        folded[f"{place}.weight"], folded[f"{place}.bias"] = fused
+    return name, op if passes is None else PerPass(op, passes)
 
 
 def _fuse(kernel: Tensor, bias: Tensor | None, norm: State) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightsearch.errors import ExportError
-from lightsearch.network.modules import ResidualAdd
+from lightsearch.network.blocks import ResidualAdd
 from lightsearch.network.op_costs import nearest
 from lightsearch.randomness import key, permutation
 from lightsearch.shapes import Shape
@@ -152,15 +152,12 @@ class _GatheringAdd(ResidualAdd):
     """A residual that resizes its input by picking pixels by index. ONNX's `Resize` divides by a
     rounded scale, so it picks other pixels than PyTorch, for example from 28 to 16."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        output: Tensor = self.body(input)
+    def resize(self, input: Tensor) -> Tensor:
         for axis, after in enumerate(self.size or (), start=2):
             before = input.shape[axis]
             places = torch.tensor([nearest(i, before, after) for i in range(after)])
             input = input.index_select(axis, places)
-        if self.project is not None:
-            input = self.project(input)
-        return output + input
+        return input
 
 
 def _make_portable(module: nn.Module) -> nn.Module:

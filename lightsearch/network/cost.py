@@ -22,7 +22,7 @@ from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.network.lowering import lower_all
-from lightsearch.network.operations import Add, Step
+from lightsearch.network.operations import Add, Iterate, Step
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
 
 BYTES = 4  # of a float32
@@ -32,7 +32,9 @@ BYTES = 4  # of a float32
 class Row:
     """A layer's row in the table of a design. `shape` is the layer's output.
 
-    The row of a residual is its addition.
+    The row of a residual is its addition. Those of the layers in a loop have the parameters and
+    MACs of all passes, and the receptive field of the first one. The loop's own row has that of
+    the last one, and the number of `passes`.
     """
 
     place: str
@@ -44,6 +46,7 @@ class Row:
     receptive_field: int
     jump: int
     whole_image: bool
+    passes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +149,20 @@ def check_arguments(design: Design, shape: Shape) -> None:
     check_shape(shape)
 
 
-def _list_rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Iterator[Row]:
+def _list_rows(
+    steps: tuple[Step, ...], path: str, field: int, jump: int, passes: int = 1
+) -> Iterator[Row]:
+    """Yield the rows of layers that are applied `passes` times."""
     for index, step in enumerate(steps):
         place = f"{path}[{index}]"
-        params, macs, text = step.params, step.macs, str(step.layer)
-        add = next((op for _, op in step.ops if isinstance(op, Add)), None)
-        if add is not None:
-            yield from _list_rows(add.body, f"{place}.body", field, jump)
-            params -= sum(inner.params for inner in add.body)
-            macs -= sum(inner.macs for inner in add.body)
-            text = "add" if add.project is None else "add, project"
-            text += ", resize" if add.size else ""
+        params, macs, text = step.params, passes * step.macs, str(step.layer)
+        block = next((op for _, op in step.ops if isinstance(op, Add | Iterate)), None)
+        if block is not None:
+            times = passes * (block.passes if isinstance(block, Iterate) else 1)
+            yield from _list_rows(block.body, f"{place}.body", field, jump, times)
+            params -= sum(inner.params for inner in block.body)
+            macs -= times * sum(inner.macs for inner in block.body)
+            text = _describe_block(block)
         field += (step.extent - 1) * jump
         jump *= step.stride
         yield Row(
@@ -169,4 +175,12 @@ def _list_rows(steps: tuple[Step, ...], path: str, field: int, jump: int) -> Ite
             field,
             jump,
             step.whole,
+            block.passes if isinstance(block, Iterate) else 1,
         )
+
+
+def _describe_block(block: Add | Iterate) -> str:
+    if isinstance(block, Iterate):
+        return f"loop, {block.passes} passes"
+    text = "add" if block.project is None else "add, project"
+    return text + (", resize" if block.size else "")

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from lightsearch.design.parts import Design
 from lightsearch.network.cost import check_arguments
 from lightsearch.network.lowering import lower_all
-from lightsearch.network.operations import Add, Conv2d, Dense, Drop, GlobalPool, Op, Pool, Step
+from lightsearch.network.operations import (
+    Add,
+    Conv2d,
+    Dense,
+    Drop,
+    GlobalPool,
+    Iterate,
+    Op,
+    PerPass,
+    Pool,
+    Step,
+)
 from lightsearch.shapes import Shape, slide
 
 
@@ -32,6 +44,7 @@ def _format_operations(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
             text = _format_operation(op, shape)
             if text:
                 yield text
+            op = op.op if isinstance(op, PerPass) else op
             if isinstance(op, Dense):
                 shape = (op.outputs, 1, 1)
             elif isinstance(op, Conv2d | Pool | GlobalPool):
@@ -83,4 +96,20 @@ def _format_operation(op: Op, shape: Shape) -> str:
     if isinstance(op, Add):
         project = op.project and repr(op.project)
         return f"Add({';'.join(_format_operations(op.body, shape))},{op.size},{project})"
+    if isinstance(op, PerPass):
+        return f"PerPass({_format_operation(op.op, shape)},{op.passes})"
+    if isinstance(op, Iterate):
+        return _format_loop(op, shape)
     return repr(op)
+
+
+def _format_loop(op: Iterate, shape: Shape) -> str:
+    """Return the text of a loop: that of one loop for a loop of a loop, that of its passes in a
+    row for a loop without weights."""
+    inner = [one for step in op.body for _, one in step.ops]
+    if len(inner) == 1 and isinstance(inner[0], Iterate):
+        return _format_loop(replace(inner[0], passes=op.passes * inner[0].passes), shape)
+    body = ";".join(_format_operations(op.body, shape))
+    if not any(step.params for step in op.body) and not re.search("Drop|Custom", body):
+        return ";".join([body] * op.passes if body else [])
+    return f"Loop({body},{op.passes})"

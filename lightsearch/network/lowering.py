@@ -21,6 +21,7 @@ from lightsearch.design.layers import (
     Gap,
     Gate,
     Linear,
+    Loop,
     MaxPool,
     Residual,
     Separable,
@@ -39,13 +40,15 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    Iterate,
     Local,
     Ops,
     Pool,
     Squeeze,
     Step,
 )
-from lightsearch.shapes import Shape, elements
+from lightsearch.network.passes import split_passes
+from lightsearch.shapes import Shape, elements, format_shape
 
 L = TypeVar("L", bound=Layer)
 
@@ -257,3 +260,20 @@ def _lower_residual(layer: Residual, source: Shape) -> Ops:
     size = (shape[1], shape[2]) if source[1:] != shape[1:] else None
     act = (("act", Activation(layer.act)),) if layer.act != "none" else ()
     return (("add", Add(body, size, project)), *act)
+
+
+@_register_lowering(Loop)
+def _lower_loop(layer: Loop, source: Shape) -> Ops:
+    body = lower_all(layer.body, source, "body")
+    shape = body[-1].shape
+    check_loop(layer.passes, source, shape)
+    return (("loop", Iterate(split_passes(body, layer.passes, layer.share), layer.passes)),)
+
+
+def check_loop(passes: int, source: Shape, shape: Shape) -> None:
+    """Raise `DesignError` unless a body that makes `shape` from `source` can be repeated."""
+    if passes > 1 and shape != source:
+        raise DesignError(
+            "`body` of a loop must keep the shape of its input, but it makes "
+            f"{format_shape(shape)} of {format_shape(source)}"
+        )

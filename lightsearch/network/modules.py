@@ -2,7 +2,8 @@
 
 The module is an `nn.Sequential` with a child for each layer. Each child is an `nn.Sequential` of
 named operations, which makes the keys of the `state_dict` readable: `0.conv.weight`,
-`0.norm.bias`, `3.add.body.0.conv.weight`, `5.linear.weight`. Inside the module every tensor is
+`0.norm.bias`, `3.add.body.0.conv.weight`, `5.linear.weight`. In a loop each pass has a batch norm
+of its own: `1.loop.body.0.norm.2.weight` for pass 2, from 0 on. Inside the module every tensor is
 `(N, C, H, W)`, the output of a linear layer too. Class scores come out as `(N, classes)`.
 """
 
@@ -17,11 +18,11 @@ from typing import Any, TypeAlias
 import torch
 import torchinfo
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
 from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.network.blocks import Iteration, PassModules, ResidualAdd
 from lightsearch.network.cost import Cost
 from lightsearch.network.cost import cost as cost_of
 from lightsearch.network.lowering import Costing, lower, register_cost
@@ -35,7 +36,9 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    Iterate,
     Op,
+    PerPass,
     Pool,
     Squeeze,
     Step,
@@ -193,29 +196,6 @@ class SqueezeExcitation(nn.Module):
         return input * torch.sigmoid(self.expand(hidden))
 
 
-class ResidualAdd(nn.Module):
-    """The output of `body` plus the input, resized to `size` and projected if these are given."""
-
-    def __init__(
-        self, body: nn.Sequential, size: tuple[int, int] | None, project: nn.Conv2d | None
-    ) -> None:
-        super().__init__()
-        self.body = body
-        self.size = size
-        self.project = project
-
-    def forward(self, input: Tensor) -> Tensor:
-        output: Tensor = self.body(input)
-        if self.size is not None:
-            input = functional.interpolate(input, size=self.size, mode="nearest")
-        if self.project is not None:
-            input = self.project(input)
-        return output + input
-
-    def extra_repr(self) -> str:
-        return "" if self.size is None else f"size={self.size}"
-
-
 def _stack(steps: Iterable[Step]) -> nn.Sequential:
     """Build a child for each layer, which holds its operations by name."""
     layers = (
@@ -246,8 +226,12 @@ def _build_operation(op: Op) -> nn.Module:
     if isinstance(op, Squeeze):
         return SqueezeExcitation(op.channels, op.hidden)
     if isinstance(op, Add):
-        project = _build_conv(op.project) if op.project else None
+        project = _build_operation(op.project) if op.project else None
         return ResidualAdd(_stack(op.body), op.size, project)
+    if isinstance(op, Iterate):
+        return Iteration(_stack(op.body), op.passes)
+    if isinstance(op, PerPass):
+        return PassModules(_build_operation(op.op) for _ in range(op.passes))
     return _build_custom(op)
 
 

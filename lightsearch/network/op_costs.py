@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 from lightsearch.design.parts import Layer
 from lightsearch.network.operations import (
@@ -14,9 +15,11 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    Iterate,
     Local,
     Op,
     Ops,
+    PerPass,
     Pool,
     Squeeze,
     Step,
@@ -91,6 +94,11 @@ def _cost_operation(op: Op, source: Shape) -> Local:
         return Local(
             source, macs + op.channels + op.hidden, macs, whole=True, peak=peak, kept=size + peak
         )
+    if isinstance(op, PerPass):
+        one = _cost_operation(op.op, source)
+        return replace(one, params=op.passes * one.params)
+    if isinstance(op, Iterate):
+        return _cost_loop(op, source)
     assert isinstance(op, Add)
     return _cost_residual(op, source)
 
@@ -99,30 +107,72 @@ def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
     return slide(size, op.kernel, op.stride, op.padding)
 
 
-def _cost_residual(op: Add, source: Shape) -> Local:
-    """Return the cost of a residual addition. Its input stays alive while the body runs."""
-    input_size, extent, stride, padding, peak, past_input = elements(source), 1, 1, 0, 0, False
-    for step in op.body:
-        peak = max(peak, input_size + step.peak if past_input else step.kept)
+def _cost_body(body: tuple[Step, ...], source: Shape) -> Local:
+    """Return the cost of the layers of a block, one after the other."""
+    extent, stride, padding, peak, kept, past_input = 1, 1, 0, 0, 0, False
+    for step in body:
+        peak = max(peak, step.peak)
+        kept = max(kept, elements(source) + step.peak if past_input else step.kept)
         past_input = past_input or bool(step.ops)
         extent += (step.extent - 1) * stride
         padding += step.padding * stride
         stride *= step.stride
-    shape = op.body[-1].shape
+    return Local(
+        body[-1].shape,
+        sum(step.params for step in body),
+        sum(step.macs for step in body),
+        extent,
+        stride,
+        any(step.whole for step in body),
+        peak,
+        padding,
+        kept,
+    )
+
+
+def _cost_loop(op: Iterate, source: Shape) -> Local:
+    """Return the cost of a loop: parameters once, everything else for each pass."""
+    one = _cost_body(op.body, source)
+    extent, stride, padding = 1, 1, 0
+    for _ in range(op.passes):
+        extent += (one.extent - 1) * stride
+        padding += one.padding * stride
+        stride *= one.stride
+    later = op.passes > 1 and any(step.ops for step in op.body)
+    return replace(
+        one,
+        macs=op.passes * one.macs,
+        extent=extent,
+        stride=stride,
+        padding=padding,
+        kept=max(one.kept, elements(source) + one.peak if later else 0),
+    )
+
+
+def _cost_residual(op: Add, source: Shape) -> Local:
+    """Return the cost of a residual addition. Its input stays alive while the body runs."""
+    body = _cost_body(op.body, source)
+    shape, params, macs, input_size = body.shape, body.params, body.macs, elements(source)
     size = elements(shape)
     resized = source[0] * shape[1] * shape[2] if op.size else 0
-    peak = max(peak, input_size + size + resized)
+    peak = max(body.kept, input_size + size + resized)
     kept = max(peak, input_size + size + resized + (size if op.project else 0))
     if op.project:
         peak = max(peak, 2 * size + (resized or input_size))
-    params = sum(step.params for step in op.body)
-    macs = sum(step.macs for step in op.body)
-    if op.project:
         added = _cost_operation(op.project, (source[0], shape[1], shape[2]))
         params, macs = params + added.params, macs + added.macs
-    whole = any(step.whole for step in op.body)
-    low, high = _join_windows(source, shape, extent, stride, padding)
-    return Local(shape, params, macs, high - low + 1, stride, whole, peak, padding - low, kept)
+    low, high = _join_windows(source, shape, body.extent, body.stride, body.padding)
+    return Local(
+        shape,
+        params,
+        macs,
+        high - low + 1,
+        body.stride,
+        body.whole,
+        peak,
+        body.padding - low,
+        kept,
+    )
 
 
 def _join_windows(

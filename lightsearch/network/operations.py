@@ -79,7 +79,23 @@ class Add:
 
     body: tuple[Step, ...]
     size: tuple[int, int] | None
-    project: Conv2d | None
+    project: Conv2d | PerPass | None
+
+
+@dataclass(frozen=True, slots=True)
+class Iterate:
+    """`body` applied `passes` times, each time to the output of the time before."""
+
+    body: tuple[Step, ...]
+    passes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PerPass:
+    """An operation in a loop of which each of `passes` passes has one of its own."""
+
+    op: Op
+    passes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,8 @@ Op: TypeAlias = (
     | ChannelGate
     | Squeeze
     | Add
+    | Iterate
+    | PerPass
     | Custom
 )
 

@@ -25,16 +25,19 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    Iterate,
     Op,
+    PerPass,
     Pool,
     Squeeze,
     Step,
 )
+from lightsearch.network.source_helpers import HELPERS, list_helpers
 from lightsearch.network.source_lines import WIDTH, Call, Expression, make_call, write_lines
 from lightsearch.shapes import Shape, format_shape
 
 _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Hardswish"}
-_RESERVED = ("block", "nn", "Gate", "OrderedDict", "Residual", "SqueezeExcitation", "Tensor")
+_RESERVED = (*HELPERS, "nn", "OrderedDict", "Tensor")
 
 
 def to_source(
@@ -86,7 +89,7 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note:
             f"{', '.join(_RESERVED)}, but got name={name!r}"
         )
     body = "\n".join(_write_blocks(costed))
-    helpers = [text for word, text in _HELPERS.items() if f"{word}(" in body]
+    helpers = list_helpers(body)
     needs = "\n".join(helpers)
     imports = ["from collections import OrderedDict", ""] if "OrderedDict(" in needs else []
     imports.append(f"from torch import {'Tensor, ' if 'Tensor' in needs else ''}nn")
@@ -150,11 +153,12 @@ def _make_block(
     """
     named: list[tuple[str, Expression]] = []
     for name, op in step.ops:
-        if isinstance(op, Dense):
+        inner = op.op if isinstance(op, PerPass) else op
+        if isinstance(inner, Dense):
             named.append(("flatten", "nn.Flatten()"))
         named.append((name, _make_operation(op, place, rows)))
-        if isinstance(op, Dense) and not final:
-            named.append(("unflatten", f"nn.Unflatten(1, ({op.outputs}, 1, 1))"))
+        if isinstance(inner, Dense) and not final:
+            named.append(("unflatten", f"nn.Unflatten(1, ({inner.outputs}, 1, 1))"))
     if len(named) == 1 and not step.params:
         return named[0][1]
     return Call("block", tuple(named), broken=len(named) > 1)
@@ -184,8 +188,11 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
         return "Gate()"
     if isinstance(op, Squeeze):
         return make_call("SqueezeExcitation", op.channels, op.hidden)
-    if isinstance(op, Add):
-        return _make_residual(op, place, rows)
+    if isinstance(op, PerPass):
+        one = _make_operation(op.op, place, rows)
+        return Call("PerPass", (("", one),) * op.passes)
+    if isinstance(op, Add | Iterate):
+        return _make_body(op, place, rows)
     assert isinstance(op, Custom)
     raise DesignError(
         "source can be written for the library's own layer kinds, but got "
@@ -206,68 +213,20 @@ def _make_convolution(op: Conv2d) -> Call:
     )
 
 
-def _make_residual(op: Add, place: str, rows: dict[str, Row]) -> Call:
+def _make_body(op: Add | Iterate, place: str, rows: dict[str, Row]) -> Call:
     places = [f"{place}.body[{index}]" for index in range(len(op.body))]
     arguments: list[tuple[str, Expression]] = [
         ("", _make_block(step, at, rows)) for step, at in zip(op.body, places, strict=True)
     ]
-    if op.size is not None:
+    if isinstance(op, Iterate):
+        arguments.append(("passes", str(op.passes)))
+    elif op.size is not None:
         arguments.append(("size", f"({op.size[0]}, {op.size[1]})"))
-    if op.project is not None:
-        arguments.append(("project", _make_convolution(op.project)))
+    if isinstance(op, Add) and op.project is not None:
+        arguments.append(("project", _make_operation(op.project, place, rows)))
     return Call(
-        "Residual",
+        "Residual" if isinstance(op, Add) else "Loop",
         tuple(arguments),
         tuple(_format_comment(rows[at]) for at in places),
         broken=True,
     )
-
-
-# Definitions that a file needs beside its class -------------------------------------------------
-
-_HELPERS = {
-    "block": '''\
-def block(**parts: nn.Module) -> nn.Sequential:
-    """The parts one after the other, by name."""
-    return nn.Sequential(OrderedDict(parts))''',
-    "Gate": '''\
-class Gate(nn.Module):
-    """Each channel times the sigmoid of its average over the image."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images * images.mean((2, 3), keepdim=True).sigmoid()''',
-    "SqueezeExcitation": '''\
-class SqueezeExcitation(nn.Module):
-    """Channels weighted by two layers on their averages over the image (Hu et al. 2018)."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.reduce = nn.Conv2d(channels, hidden, 1)
-        self.expand = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        hidden = self.reduce(images.mean((2, 3), keepdim=True)).relu()
-        return images * self.expand(hidden).sigmoid()''',
-    "Residual": '''\
-class Residual(nn.Module):
-    """The output of the body plus the input, brought to its size and channels."""
-
-    def __init__(
-        self,
-        *body: nn.Module,
-        size: tuple[int, int] | None = None,
-        project: nn.Module | None = None,
-    ) -> None:
-        super().__init__()
-        self.body = nn.Sequential(*body)
-        self.size = size
-        self.project = project
-
-    def forward(self, images: Tensor) -> Tensor:
-        output = self.body(images)
-        if self.size is not None:
-            images = nn.functional.interpolate(images, size=self.size, mode="nearest")
-        if self.project is not None:
-            images = self.project(images)
-        return output + images''',
-}

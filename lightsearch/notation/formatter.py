@@ -15,6 +15,7 @@ from lightsearch.design.parts import (
     explicit_fields,
     is_positional,
     kind_of,
+    seq,
     set_formatter,
 )
 from lightsearch.errors import ArgumentError
@@ -29,8 +30,8 @@ def format_text(value: Seq | Fielded) -> str:
     >>> format_text(seq(conv(8, padding=0), maybe(conv(16, act="gelu"))))
     'conv(8,p=0) conv(16,gelu)?'
     """
-    if isinstance(value, Seq):
-        return _format_sequence(value, {})
+    if isinstance(value, Seq | Layer):
+        return _format_sequence(seq(value), {})
     if isinstance(value, Fielded):
         return _format_call(value, {})
     raise ArgumentError(

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, specs
-from lightsearch.design.parts import Fielded, Seq, kinds, oneof, repeat, seq
+from lightsearch.design.parts import Fielded, Seq, kinds, oneof, positional_specs, repeat, seq
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.notation.arguments import (
@@ -105,7 +105,9 @@ class Parser:
         layer, bodies = self._parse_arguments(token, self.kinds[token.text])
         height = max((block.height + 1 for block in bodies), default=0)
         self._check_depth(height, token.start)
-        return Block(Seq((layer,)), 1 + sum(block.size for block in bodies), height)
+        size = 1 + layer.most_passes() * sum(block.size for block in bodies)
+        self._check_size(size, token.start)
+        return Block(Seq((layer,)), size, height)
 
     def _parse_brackets(self) -> Block:
         """A sequence, a choice of sequences, or the name of an earlier choice."""
@@ -178,7 +180,7 @@ class Parser:
         if self.tokens.skip("(") and not self.tokens.skip(")"):
             while True:
                 start = self.tokens.peek().start
-                spec, value = self._parse_argument(head, cls, first=not places)
+                spec, value = self._parse_argument(head, cls, len(places))
                 if spec.name in values:
                     self.tokens.fail(
                         f"{head.text}: `{spec.name}` must be given once, but it is given twice",
@@ -208,15 +210,15 @@ class Parser:
             message = str(error).removeprefix(f"{head.text}: ")
             self.tokens.fail(f"{head.text}: {message}", next(named, head.start))
 
-    def _parse_argument(self, head: Token, cls: type[Fielded], *, first: bool) -> tuple[Spec, Any]:
+    def _parse_argument(self, head: Token, cls: type[Fielded], number: int) -> tuple[Spec, Any]:
         token = self.tokens.peek()
-        declared = specs(cls)
+        declared, positional = specs(cls), positional_specs(cls)
         if token.kind == "word" and self.tokens.peek(1).kind == "=":
             spec = find_field(self.tokens, head, token, declared)
             self.tokens.take()
             self.tokens.take()
-        elif first and declared and declared[0].required:
-            spec = declared[0]
+        elif number < len(positional):
+            spec = positional[number]
         elif token.kind == "word":
             return read_bare_word(self.tokens, head, cls)
         else:

@@ -36,8 +36,8 @@ def draw(design: Design, shape: Shape, ax: Axes | None) -> Axes:
     most = max(math.prod(row.shape) ** 0.5 for row in (image, *rows))
     for number, row in enumerate((image, *rows)):
         _row(ax, number, row, shape, most)
-    for start, end, depth in _residuals(rows):
-        _skip(ax, start, end, depth)
+    for start, end, depth in _blocks(rows):
+        _arrow(ax, start, end, depth, back=rows[end - 1].passes > 1)
     whole = " and the whole image" if costs.whole_image else ""
     ax.set_title(
         f"{costs.params:,} parameters, {costs.macs:,} MACs, receptive field "
@@ -93,9 +93,9 @@ def _depth(row: Row) -> int:
     return row.place.count(".body")
 
 
-def _residuals(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
-    """Return (input's row, addition's row, depth) of each residual. Row 0 is the image."""
-    residuals = []
+def _blocks(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
+    """Return (input's row, own row, depth) of each residual and loop. Row 0 is the image."""
+    blocks = []
     for number, row in enumerate(rows):
         inside = [
             n
@@ -103,12 +103,14 @@ def _residuals(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
             if other.place.startswith(f"{row.place}.body")
         ]
         if inside:
-            residuals.append((inside[0], number + 1, _depth(row)))
-    return residuals
+            blocks.append((inside[0], number + 1, _depth(row)))
+    return blocks
 
 
-def _skip(ax: Axes, start: int, end: int, depth: int) -> None:
-    """Draw a line past the layers of a residual's body, from its input to its addition."""
-    x, top, bottom = 6.0 - 0.12 * depth, start + 0.18, end - 0.18  # apart from the next residual
+def _arrow(ax: Axes, start: int, end: int, depth: int, *, back: bool) -> None:
+    """Draw a line past the layers of a block: from its input to its addition, or, for a loop, back
+    to its first layer."""
+    x = 6.0 - 0.12 * depth  # apart from the next block
+    top, bottom = start + (1 if back else 0.18), end - 0.18
     ax.plot([5.75, x, x, 5.75], [top, top, bottom, bottom], color=ink(), linewidth=0.9)
-    ax.plot([5.75], [bottom], marker="<", color=ink(), markersize=4)
+    ax.plot([5.75], [top if back else bottom], marker="<", color=ink(), markersize=4)

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightsearch.shapes import Shape
+from lightsearch.space.outcomes import Decisions, TooLargeError
 from lightsearch.space.program import End, Program
-from lightsearch.space.transitions import Decisions, Explorer, State, TooLargeError
+from lightsearch.space.transitions import Explorer, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.fields import specs
-from lightsearch.design.layers import Conv, Depthwise, Dropout, Linear, Residual, Separable
+from lightsearch.design.layers import Conv, Depthwise, Dropout, Linear, Loop, Residual, Separable
 from lightsearch.design.parts import Layer, Part, Repeat, Seq, Space, is_decided
 
 _CONVOLUTION_FIELDS = frozenset({"act", "order", "dropout", "per"})
@@ -48,7 +48,7 @@ class End(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take(Point):
-    """A layer. With `closes`, it is a residual whose body ends here."""
+    """A layer. With `closes`, it is a residual or a loop whose body ends here."""
 
     layer: Layer
     closes: bool
@@ -57,8 +57,13 @@ class Take(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enter(Point):
-    """The start of a residual's body."""
+    """The start of the body of a residual or a loop.
 
+    The passes of a loop, and what they share, are decided here: the parameters of the layers
+    inside depend on them.
+    """
+
+    layer: Layer
     body: Point
 
 
@@ -129,7 +134,7 @@ def open_bodies(layer: Layer) -> list[tuple[str, Seq]]:
 
 def has_opaque_body(layer: Layer) -> bool:
     """Whether a layer of a user's own kind has a body with choices. It may use it in any way."""
-    return type(layer) is not Residual and bool(open_bodies(layer))
+    return not isinstance(layer, Residual | Loop) and bool(open_bodies(layer))
 
 
 def _add_sequence(program: Program, space: Seq, path: str, after: Point) -> Point:
@@ -175,7 +180,7 @@ def _add_layer(program: Program, layer: Layer, path: str, after: Point) -> Point
     point: Point = Take(*_make_fields(program, used, path, after), layer, bool(bodies), after)
     for name, body in reversed(bodies):
         start = _add_sequence(program, body, f"{path}.{name}", point)
-        point = Enter(*_make_fields(program, set(), path, start), start)
+        point = Enter(*_make_fields(program, set(), path, start), layer, start)
     return point
 
 

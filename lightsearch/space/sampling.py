@@ -27,8 +27,8 @@ from lightsearch.space.numbering import (
     number_assignments,
     smallest_assignment,
 )
+from lightsearch.space.outcomes import TooLargeError
 from lightsearch.space.program import compile_space
-from lightsearch.space.transitions import TooLargeError
 
 LIMIT = 300_000
 """The most edges of a graph by default: about 10 seconds, half a GB (measured)."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
-from lightsearch.design.decoding import decode, enumerate_choices, fill_fields, named_choices
-from lightsearch.design.fields import integer
-from lightsearch.design.parts import Layer, Seq
-from lightsearch.errors import DesignError
-from lightsearch.network.lowering import lower, register_cost
-from lightsearch.network.operations import Local
+from lightsearch.design.decoding import named_choices
+from lightsearch.design.layers import Loop
+from lightsearch.design.parts import Layer
 from lightsearch.shapes import Shape
+from lightsearch.space.outcomes import Bound, Decisions, Outcomes
 from lightsearch.space.program import (
     Enter,
     Fork,
@@ -23,33 +19,17 @@ from lightsearch.space.program import (
     Program,
     Take,
     Turn,
-    field_choices,
-    has_opaque_body,
 )
 
-Decisions: TypeAlias = tuple[tuple[str, int], ...]
-"""Decisions: (name of a choice or the rest of its path, index of the option)."""
 
-Bound: TypeAlias = tuple[tuple[str, int], ...]
-"""The decisions of named choices, sorted by name."""
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A residual or a loop whose body is being decided: its input, what it does with the body."""
 
-_ANY_OPTION = -1  # the choice is made, and its option makes no difference
-
-
-class TooLargeError(Exception):
-    """The graph would have too many edges. Only `lightsearch.space` sees this error."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class _FixedShape(Layer):
-    """A layer without parameters that has a given output shape. It replaces a residual's body."""
-
-    channels: int = integer()
-    height: int = integer()
-    width: int = integer()
-
-
-register_cost(_FixedShape, lambda layer, shape: Local((layer.channels, layer.height, layer.width)))
+    source: Shape
+    empty: bool = True  # whether the body has no layer so far
+    passes: int = 1
+    share: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +39,18 @@ class State:
     point: Point
     shape: Shape
     bound: Bound
-    open: tuple[tuple[Shape, bool], ...]  # each open residual's input; whether its body is empty
+    open: tuple[Block, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """One outcome of a layer, the same wherever in the space it stands."""
-
-    bound: Bound  # the named choices that it decides
-    shape: Shape
-    params: int
-    ways: tuple[Decisions, ...]
-
-
-_Way: TypeAlias = tuple[Decisions, dict[str, int], Shape, int]
 _Moves: TypeAlias = Iterator[tuple[State, int, tuple[Decisions, ...], Decisions]]
 
 
 class Explorer:
-    """Finds the steps from a state. Equal layers on equal inputs share their outcomes."""
+    """Finds the steps from a state."""
 
     def __init__(self, program: Program, limit: int) -> None:
         self.program = program
-        self.tries_left = 4 * limit  # layers to try, which become fewer edges
-        self.known: dict[Any, tuple[list[_Outcome], Decisions]] = {}
+        self.outcomes = Outcomes(program, limit)
         self.names: dict[Layer, frozenset[str]] = {}
 
     def moves(self, state: State) -> _Moves:
@@ -91,14 +59,27 @@ class Explorer:
         if isinstance(point, Take):
             yield from self._take(state, point)
         elif isinstance(point, Enter):
-            residuals = state.open
-            if not self.program.shapeless:
-                residuals = (*residuals, (state.shape, True))
-            yield State(point.body, state.shape, state.bound, residuals), 0, ((),), ()
+            yield from self._enter(state, point)
         elif isinstance(point, Fork):
             yield from self._fork(state, point)
         elif isinstance(point, Turn):
             yield from self._turn(state, point)
+
+    def _enter(self, state: State, point: Enter) -> _Moves:
+        if self.program.shapeless:
+            yield _move_to(state, point.body, state.bound), 0, ((),), ()
+            return
+        decided: list[tuple[dict[str, Any], Decisions, Bound]] = [({}, (), state.bound)]
+        for name in ("passes", "share") if isinstance(point.layer, Loop) else ():
+            value = getattr(point.layer, name)
+            decided = [
+                ({**known, name: option}, (*before, *decisions), after)
+                for known, before, bound in decided
+                for option, decisions, after in _list_values(value, f".{name}", bound)
+            ]
+        for known, decisions, bound in decided:
+            inside = replace(state, open=(*state.open, Block(state.shape, **known)))
+            yield _move_to(inside, point.body, bound), 0, (decisions,), ()
 
     def _fork(self, state: State, point: Fork) -> _Moves:
         for index, decisions, bound in _list_options(point.choice, "", state.bound):
@@ -120,120 +101,40 @@ class Explorer:
             yield _move_to(state, point.body, state.bound), 0, ((),), ()
 
     def _take(self, state: State, point: Take) -> _Moves:
-        residuals, body, source = state.open, None, state.shape
+        blocks, body, source, layer = state.open, None, state.shape, point.layer
         if point.closes and not self.program.shapeless:
-            (source, empty), residuals, body = residuals[-1], residuals[:-1], state.shape
-            if empty:
+            block, blocks, body = blocks[-1], blocks[:-1], state.shape
+            source = block.source
+            if block.empty or (block.passes > 1 and body != source):
                 return
-        if residuals and residuals[-1][1]:
-            residuals = (*residuals[:-1], (residuals[-1][0], False))
-        layer = point.layer
+        if blocks and blocks[-1].empty:
+            blocks = (*blocks[:-1], replace(blocks[-1], empty=False))
+        if body is not None and isinstance(layer, Loop):  # all else was decided at its start
+            yield _move_to(replace(state, open=blocks), point.after, state.bound), 0, ((),), ()
+            return
+        loops = tuple((one.passes, one.share) for one in reversed(blocks) if one.passes > 1)
         if layer not in self.names:
             self.names[layer] = _find_names(layer)
         bound = tuple(pair for pair in state.bound if pair[0] in self.names[layer])
-        key = layer, source, body, bound
-        if key not in self.known:
-            self.known[key] = self._find_outcomes(layer, source, body, dict(bound))
-        outcomes, free = self.known[key]
+        outcomes, free = self.outcomes.find(layer, source, body, bound, loops)
         for outcome in outcomes:
             after = tuple(sorted({**dict(state.bound), **dict(outcome.bound)}.items()))
             bound = _keep_live(after, point.after)
-            following = State(point.after, outcome.shape, bound, residuals)
+            following = State(point.after, outcome.shape, bound, blocks)
             yield following, outcome.params, outcome.ways, free
-
-    def _find_outcomes(
-        self, layer: Layer, source: Shape, body: Shape | None, bound: dict[str, int]
-    ) -> tuple[list[_Outcome], Decisions]:
-        if has_opaque_body(layer) and not self.program.shapeless:
-            return _group_outcomes(self._try_opaque(layer, source, bound)), ()
-        tried, free, free_names = self._sort_choices(layer, bound)
-        ways = self._try_options(layer, source, body, bound, tried)
-        outcomes = _group_outcomes(
-            (decisions, new | free_names, shape, params) for decisions, new, shape, params in ways
-        )
-        return outcomes, tuple(free)
-
-    def _sort_choices(
-        self,
-        layer: Layer,
-        bound: dict[str, int],
-    ) -> tuple[dict[str, Choice], list[tuple[str, int]], dict[str, int]]:
-        """Return the choices to try, the free ones by number of options, and the named free."""
-        tried: dict[str, Choice] = {}
-        free: dict[str, int] = {}
-        free_names: dict[str, int] = {}
-        for name, choice in field_choices(layer):
-            key = choice.name or f".{name}"
-            if choice.name in self.program.decisive or (
-                choice.name is None and name not in self.program.free(layer)
-            ):
-                if key not in bound:
-                    tried[key] = choice
-            elif key not in bound:
-                free[key] = len(choice.options)
-                if choice.name:
-                    free_names[key] = _ANY_OPTION
-        return tried, list(free.items()), free_names
-
-    def _try_options(
-        self,
-        layer: Layer,
-        source: Shape,
-        body: Shape | None,
-        bound: dict[str, int],
-        tried: dict[str, Choice],
-    ) -> Iterator[_Way]:
-        fields = [(choice.name or f".{name}", choice) for name, choice in field_choices(layer)]
-        bodies = () if body is None else (Seq((_FixedShape(*body),)),)
-        self._spend_tries(math.prod(len(choice.options) for choice in tried.values()))
-        for indices in itertools.product(*(range(len(c.options)) for c in tried.values())):
-            indices_by_key = dict(zip(tried, indices, strict=True))
-            new = {key: index for key, index in indices_by_key.items() if key[0] != "."}
-            decisions = tuple(indices_by_key.items())
-            if self.program.shapeless:
-                yield decisions, new, source, 0
-                continue
-            values = tuple(
-                choice.options[max(0, indices_by_key.get(key, bound.get(key, 0)))]
-                for key, choice in fields
-            )
-            try:
-                chosen = (*bodies, *values)
-                step = lower(fill_fields(layer, chosen) if chosen else layer, source)
-            except DesignError:
-                continue
-            yield decisions, new, step.shape, step.params
-
-    def _spend_tries(self, tries: int) -> None:
-        self.tries_left -= tries
-        if self.tries_left < 0:
-            raise TooLargeError
-
-    def _try_opaque(self, layer: Layer, source: Shape, bound: dict[str, int]) -> Iterator[_Way]:
-        """Yield every way to decide a layer that may use its body in any way."""
-
-        def make(choose: Any) -> Any:
-            try:
-                return lower(decode(Seq((layer,)), choose).parts[0], source)
-            except DesignError:
-                return None
-
-        for record, step in enumerate_choices(make):
-            self._spend_tries(1)
-            names = {key: index for key, index in record.items() if key[0] != "["}
-            if step is None or any(bound.get(key, index) != index for key, index in names.items()):
-                continue
-            decisions = tuple(
-                (key.removeprefix("[0]"), index)
-                for key, index in record.items()
-                if key not in bound
-            )
-            new = {key: index for key, index in names.items() if key not in bound}
-            yield decisions, new, step.shape, step.params
 
 
 def _find_names(layer: Layer) -> frozenset[str]:
     return frozenset(named_choices(layer))
+
+
+def _list_values(value: Any, key: str, bound: Bound) -> Iterator[tuple[Any, Decisions, Bound]]:
+    """Yield each possible value of a field, with its decisions and the named choices after it."""
+    if not isinstance(value, Choice):
+        yield value, (), bound
+        return
+    for index, decisions, after in _list_options(value, key, bound):
+        yield value.options[index], decisions, after
 
 
 def _list_options(
@@ -255,10 +156,3 @@ def _keep_live(bound: Bound, point: Point) -> Bound:
 
 def _move_to(state: State, point: Point, bound: Bound) -> State:
     return State(point, state.shape, _keep_live(bound, point), state.open)
-
-
-def _group_outcomes(ways: Iterable[_Way]) -> list[_Outcome]:
-    groups: dict[tuple[Bound, Shape, int], list[Decisions]] = {}
-    for decisions, new, shape, params in ways:
-        groups.setdefault((tuple(sorted(new.items())), shape, params), []).append(decisions)
-    return [_Outcome(*key, tuple(group)) for key, group in groups.items()]

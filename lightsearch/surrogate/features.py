@@ -10,9 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from lightsearch.design.layers import Conv, Depthwise, Gate, Residual, Separable, SqueezeExcite
+from lightsearch.design.layers import (
+    Conv,
+    Depthwise,
+    Gate,
+    Loop,
+    Residual,
+    Separable,
+    SqueezeExcite,
+)
 from lightsearch.network.cost import Cost
-from lightsearch.network.operations import Add, Step
+from lightsearch.network.operations import Add, Iterate, Step
 
 NAMES = (
     "log_params",
@@ -47,28 +55,35 @@ layer's output: 1 for full resolution, 2 for half, 4 for a quarter or less. `par
 are shares of the whole. `depth` counts layers with weights, `log_width` is of their mean channels
 and `log_first` and `log_last` of the first and the last ones before the classes. `pointwise`,
 `separable`, `unpadded` and `act_norm` are shares of the convolutions, `dropout` is their mean
-rate. `residual`, `attention` (gate or squeeze-and-excitation) and `pools` are counts.
+rate. `residual`, `attention` (gate or squeeze-and-excitation) and `pools` are counts. The layers
+of a loop count once for each pass, and their parameters once.
 """
 
 
 def measure(cost: Cost) -> list[float]:
     """Return the features of a design from its cost, in the order of `NAMES`."""
     steps = list(_walk(cost.steps, 1))
-    weighted = [(step, jump) for step, jump in steps if step.params and not _is_residual(step)]
-    convolutions = [
-        step.layer for step, _ in weighted if isinstance(step.layer, Conv | Separable | Depthwise)
+    weighted = [
+        one for one in steps if one[0].params and not isinstance(one[0].layer, Residual | Loop)
     ]
-    widths = [step.shape[0] for step, _ in weighted[:-1]] or [1]
+    convolutions = [
+        step.layer for step, *_ in weighted if isinstance(step.layer, Conv | Separable | Depthwise)
+    ]
+    widths = [step.shape[0] for step, *_ in weighted[:-1]] or [1]
 
     def share(test: list[bool]) -> float:
         return sum(test) / max(1, len(convolutions))
 
     def part(name: str, low: int, high: float) -> float:
-        inside = (getattr(step, name) for step, jump in weighted if low <= jump < high)
+        inside = (
+            getattr(step, name)
+            for step, jump, is_first in weighted
+            if low <= jump < high and (is_first or name != "params")
+        )
         return float(sum(inside) / max(1, getattr(cost, name)))
 
     def layers(low: int, high: float) -> float:
-        return sum(low <= jump < high for _, jump in weighted)
+        return sum(low <= jump < high for _, jump, _ in weighted)
 
     return [
         math.log(max(1, cost.params)),
@@ -89,24 +104,26 @@ def measure(cost: Cost) -> list[float]:
         math.log(widths[-1]),
         share([isinstance(layer, Conv) and layer.kernel == 1 for layer in convolutions]),
         share([isinstance(layer, Separable | Depthwise) for layer in convolutions]),
-        sum(_is_residual(step) for step, _ in steps),
-        sum(isinstance(step.layer, Gate | SqueezeExcite) for step, _ in steps),
-        sum(not step.params and step.stride > 1 for step, _ in steps),
+        sum(isinstance(step.layer, Residual) for step, *_ in steps),
+        sum(isinstance(step.layer, Gate | SqueezeExcite) for step, *_ in steps),
+        sum(not step.params and step.stride > 1 for step, *_ in steps),
         share([layer.padding == 0 and layer.kernel > 1 for layer in convolutions]),
         share([layer.order == "act-norm" for layer in convolutions]),
         sum(layer.dropout for layer in convolutions) / max(1, len(convolutions)),
     ]
 
 
-def _is_residual(step: Step) -> bool:
-    return isinstance(step.layer, Residual)
+def _walk(
+    steps: tuple[Step, ...], jump: int, is_first: bool = True
+) -> Iterator[tuple[Step, int, bool]]:
+    """Each step with the jump of its output, and whether it is the first pass of its loops.
 
-
-def _walk(steps: tuple[Step, ...], jump: int) -> Iterator[tuple[Step, int]]:
-    """Each step with the jump of its output, those in residual bodies before their addition."""
+    Those in the body of a residual or a loop come before its own step.
+    """
     for step in steps:
         for _, op in step.ops:
-            if isinstance(op, Add):
-                yield from _walk(op.body, jump)
+            if isinstance(op, Add | Iterate):
+                for number in range(op.passes if isinstance(op, Iterate) else 1):
+                    yield from _walk(op.body, jump, is_first and number == 0)
         jump *= step.stride
-        yield step, jump
+        yield step, jump, is_first

@@ -376,6 +376,8 @@ DESIGNS = [
     "conv(8,groups=2,act=hardswish,norm=none) gap dropout(0.3) linear(12) linear(10)",
     "conv(6) residual([conv(8,stride=2,dropout=0.1)],project) se maxpool(k=3,stride=1,p=1) "
     "residual(conv(8)) linear(10)",
+    "conv(6) loop([separable(6,dropout=0.1) residual(conv(6,act-norm))],3) maxpool "
+    "loop([depthwise conv(6,k=1)],2,depthwise) gap linear(10)",
 ]
 
 

@@ -41,6 +41,8 @@ DESIGNS = [
     "conv(6,k=5,bias,act-norm) depthwise(act=silu) separable(8,act=gelu) avgpool gate "
     "conv(8,groups=2,act=hardswish) gap linear(12) linear(10)",
     "conv(6) residual([conv(8,stride=2)],project) se residual(conv(8)) linear(10)",
+    "conv(6) loop([separable(6,dropout=0.1) residual(conv(6,act-norm))],3) maxpool "
+    "loop([depthwise conv(6,k=1)],2,depthwise) gap linear(10)",
 ]
 EVERYTHING = (
     "recipe(lr=0.05,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"

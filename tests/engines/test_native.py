@@ -36,7 +36,7 @@ from lightsearch.engines.native.library import (
     path_of,
 )
 from lightsearch.engines.native.plan import Unsupported, plan, supports
-from lightsearch.engines.pytorch import KeyedDropout, _key_dropouts, set_dropout_keys
+from lightsearch.engines.pytorch import Eager, KeyedDropout, _key_dropouts, set_dropout_keys
 from lightsearch.engines.selection import choose_engine, engine_of, parse_engine
 from lightsearch.errors import ArgumentError, EngineError
 from lightsearch.network.modules import build
@@ -288,6 +288,27 @@ ONES = (
         "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)",
         "gap linear(3)",
     ]
+    + [  # shared weights
+        f"conv(12) loop([{body}],3{share}) conv(5) gap"
+        for body in (
+            "conv(12,bias)",
+            "conv(12,k=1,act-norm,dropout=0.2)",
+            "conv(12,groups=3,k=5)",
+            "separable(12,inner,bias)",
+            "depthwise",
+            "conv(8,norm=none) se dropout(0.3,channel) gate separable(12)",
+            "residual([conv(7) maxpool(k=3,s=1,p=1) conv(9)],project) conv(12)",
+            "residual([conv(12,p=2,bias)],project) conv(12,p=0)",
+            "loop([conv(12,dropout=0.1) loop([depthwise],2)],2) separable(12)",
+        )
+        for share in ("", ",depthwise")
+    ]
+    + [
+        "loop([conv(2,k=5)],4) gap",
+        "conv(6) gap loop([linear(6,relu)],3) linear(4)",
+        "conv(6) gap loop([linear(6,bias=false)],3,depthwise)",
+        "conv(6) residual([loop([conv(6)],2)]) loop([conv(6)],2) loop([gate],3) gap",
+    ]
 )
 EDGES = "conv(12,k=1) conv(13) residual([conv(13,norm=none,bias=true) conv(13)]) gap"
 SIZES = [
@@ -433,11 +454,18 @@ OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimize
 
 @needs_compiler
 @pytest.mark.parametrize("recipe", OPTIMIZERS, ids=str)
-def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, recipe: Recipe) -> None:
-    design = parse(
+@pytest.mark.parametrize(
+    "text",
+    [
         "conv(6,act-norm,act=silu) avgpool residual([conv(8,act=gelu)],project) "
-        "separable(9,act=silu,dropout=0.1) gap linear(10)"
-    )
+        "separable(9,act=silu,dropout=0.1) gap linear(10)",
+        "conv(6,act=silu) loop([separable(6,silu,dropout=0.1) residual(conv(6,gelu))],3) "
+        "avgpool loop([depthwise(silu) conv(6,k=1,silu)],2,depthwise) gap linear(10)",
+    ],
+    ids=["layers", "loops"],
+)
+def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, text: str, recipe: Recipe) -> None:
+    design = parse(text)
     data = images((1, 10, 10), 60, 10)
     engine, judge = (
         Native(design, recipe, data, 3, double),
@@ -858,3 +886,31 @@ def test_keyed_dropouts_are_counted_alike() -> None:
     drops = [op for op in plan(design, (1, 8, 8)).ops if op.drop]
     assert [op.drop_index for op in drops] == [0, 1, 2]
     assert [op.threshold / 65536 for op in drops] == pytest.approx(rates, abs=1e-5)
+
+
+@needs_engine
+def test_weights_of_a_loop_are_kept_once_and_its_norms_for_each_pass() -> None:
+    text = "conv(4) loop([separable(4,dropout=0.1) conv(4,dropout=0.2)],3) gap linear(4)"
+    design, data = parse(text), images((1, 8, 8), 12, 4)
+    found, module = plan(design, (1, 8, 8)), build(design, (1, 8, 8))
+    assert [slot.name for slot in found.parameters] == [n for n, _ in module.named_parameters()]
+    assert list(found.names) == list(module.state_dict())
+    assert supports(design, (1, 8, 8)) and found.parameter_count == sum(
+        p.numel() for p in module.parameters()
+    )
+    # Passes take turns; in the module, the dropouts of a layer lie side by side.
+    assert [op.drop_index for op in found.ops if op.drop] == [0, 3, 1, 4, 2, 5]
+    recipe = Recipe(optimizer="adamw", ema=0.9)
+    native, torch_engine = Native(design, recipe, data, 3), Eager(design, recipe, data, 3)
+    assert native.shapes() == torch_engine.shapes()
+    native.begin()
+    native.learn(torch.arange(12), 0.01, 0, 1)
+    torch_engine.load(native.state())
+    assert torch_engine.evaluate(True) == native.evaluate(True)
+    torch_engine.learn(torch.arange(12), 0.01, 1, 2)
+    native.load(torch_engine.state())
+    close(native_tensors(native), below_model(torch_engine), 1e-6)
+
+
+def below_model(engine: Eager) -> dict[str, Tensor]:
+    return {k: v for k, v in engine.model.state_dict().items() if v.is_floating_point()}

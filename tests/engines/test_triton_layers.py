@@ -169,7 +169,10 @@ def test_images_are_those_of_augmentation(normal: bool) -> None:
 
 
 def test_parameters_and_their_names_stay() -> None:
-    design = parse("conv(4,bias) separable(6,act-norm) residual(conv(6),project) se linear(10)")
+    design = parse(
+        "conv(4,bias) separable(6,act-norm) residual(conv(6),project) se "
+        "loop([separable(6) conv(6,act-norm)],3) linear(10)"
+    )
     plain, replaced = build(design), build(design)
     replaced.load_state_dict(plain.state_dict())
     before = list(replaced.parameters())
@@ -178,6 +181,7 @@ def test_parameters_and_their_names_stay() -> None:
     assert all(one is two for one, two in zip(before, replaced.parameters(), strict=True))
     kinds = {type(module) for module in replaced.modules()}
     assert nn.Conv2d not in kinds and nn.BatchNorm2d not in kinds
+    assert nn.ReLU not in kinds  # each is part of a batch norm, also of those in the loop
 
 
 def test_only_a_gpu_in_float32_has_them(monkeypatch: pytest.MonkeyPatch) -> None:

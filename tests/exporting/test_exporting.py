@@ -208,6 +208,25 @@ def test_folded_networks_give_the_same_scores() -> None:
     assert norms > 30
 
 
+def test_the_passes_of_a_loop_keep_their_shared_weights_when_folded() -> None:
+    counts = {}
+    for text in ("loop([separable(8)],3)", "loop([separable(8)],3,depthwise)"):
+        design, shape = parse(f"conv(8) {text} gap linear(10)"), (1, 9, 9)
+        torch.manual_seed(0)
+        weights = dict(build(design, shape).state_dict())
+        costed, folded = fold(cost(design, shape), weights)
+        counts[text] = (count_values(weights), count_values(folded))
+        assert costed.params == counts[text][1]
+    own = 8 * 9 + 8 + 8 * 9 + 90  # the first convolution, the depthwise kernels, the classes
+    # A scale and a shift for each of the three passes instead of four values a channel.
+    assert counts["loop([separable(8)],3)"] == (own + 24 + 64 + 3 * 32, own + 64 + 3 * 16)
+    # Where each pass has a 1x1 convolution of its own, it takes up the norm.
+    assert counts["loop([separable(8)],3,depthwise)"] == (
+        own + 24 + 3 * (64 + 32),
+        own + 3 * (64 + 8),
+    )
+
+
 # Graphs ------------------------------------------------------------------------------------------
 
 
@@ -235,6 +254,22 @@ def _agrees(design: Any, shape: Shape, folded: bool = False) -> None:
 @onnx_needed
 def test_every_kind_as_a_graph() -> None:
     _agrees(parse(EVERY_KIND), (2, 28, 28))
+
+
+@onnx_needed
+@pytest.mark.parametrize("folded", [False, True])
+def test_a_loop_as_a_graph(folded: bool) -> None:
+    import onnx
+
+    text = "conv(8) loop([separable(8) residual(conv(8,p=2)) conv(8,p=0,dropout=0.1)],3) gap"
+    _agrees(parse(text), (1, 12, 12), folded)
+    costed = cost(parse(text), (1, 12, 12))
+    if folded:
+        costed, _ = fold(costed, dict(build(parse(text), (1, 12, 12)).state_dict()))
+    model = graph_of(assemble(costed), (1, 12, 12))
+    kernels = [t for t in model.graph.initializer if list(t.dims) == [8, 8, 3, 3]]
+    assert len(kernels) == 2  # one copy of the weights that the passes share
+    assert isinstance(model, onnx.ModelProto)
 
 
 @pytest.mark.slow

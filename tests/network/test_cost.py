@@ -34,12 +34,12 @@ from lightsearch.design import (
     seq,
 )
 from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.network.blocks import Iteration, PassModules, ResidualAdd
 from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.network.modules import (
     FlatLinear,
     GlobalGate,
-    ResidualAdd,
     SqueezeExcitation,
     build,
 )
@@ -270,19 +270,26 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.bytes -= size
 
 
-def _run(module: nn.Module, cell: list[Tensor], shared: bool) -> bool:
+def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -> bool:
     """Run `module` on the tensor in `cell`, dropping it as soon as nobody needs it.
 
-    `shared` says that somebody else needs the tensor, as it is; so does the result.
+    `shared` says that somebody else needs the tensor, as it is; so does the result. `number` is
+    that of the pass, in a loop.
     """
     if isinstance(module, nn.Sequential):
         for child in module:
-            shared = _run(child, cell, shared)
+            shared = _run(child, cell, shared, number)
         return shared
+    if isinstance(module, Iteration):
+        for inner in range(module.passes):
+            shared = _run(module.body, cell, shared, number * module.passes + inner)
+        return shared
+    if isinstance(module, PassModules):
+        module = module[number]
     if isinstance(module, nn.Flatten):
         return shared
     if isinstance(module, ResidualAdd):
-        return _run_residual(module, cell)
+        return _run_residual(module, cell, number)
     if isinstance(
         module, nn.Conv2d | FlatLinear | nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
     ):
@@ -310,13 +317,13 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool) -> bool:
     return False
 
 
-def _run_residual(module: ResidualAdd, cell: list[Tensor]) -> bool:
+def _run_residual(module: ResidualAdd, cell: list[Tensor], number: int) -> bool:
     shortcut = [cell[0]]
-    kept = _run(module.body, cell, True)
+    kept = _run(module.body, cell, True, number)
     if module.size is not None:
         shortcut[0] = functional.interpolate(shortcut[0], size=module.size, mode="nearest")
     if module.project is not None:
-        shortcut[0] = module.project(shortcut[0])
+        _run(module.project, shortcut, True, number)
     if kept:
         cell[0] = cell[0] + shortcut[0]
     else:

@@ -37,6 +37,9 @@ def _odd_ones() -> list[Drawn]:
         "linear(4,relu) linear(10)",
         "conv(8) dropout(0) gap",
         "linear(6) dropout(0.5,per=channel) conv(3,k=1) se gate linear(2,bias=false)",
+        "conv(8) loop([separable(8,dropout=0.1) gate],3) gap loop([linear(8)],2,depthwise)",
+        "loop([se loop([conv(1) dropout(0.1)],2)],3,depthwise) loop([maxpool(k=3,s=1,p=1)],4)",
+        "loop([residual([conv(1,p=2)],project) conv(1,p=0)],2) loop([residual(gate)],2,depthwise)",
         "residual([maxpool(k=3,s=1,p=1)]) residual([linear(5)],project,gelu)",
         "conv(12345,k=1) residual([depthwise(k=2,p=1,s=1)]) depthwise(k=2,p=1,s=19)",
     )

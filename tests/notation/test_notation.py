@@ -352,7 +352,7 @@ def test_the_two_sides_of_the_table_in_the_docs_are_equal() -> None:
     text = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)`[^|]*\| (?:`|<code>)([^`<]+)", text, re.MULTILINE)
     written = [(python, html.unescape(notation)) for python, notation in rows if "(" in python]
-    assert len(written) == 16
+    assert len(written) == 17
     for python, notation in written:
         value = eval(
             python, vars(lightsearch) | {n: getattr(lightsearch, n) for n in lightsearch.__all__}

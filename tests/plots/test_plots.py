@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from scipy import stats
 
-from lightsearch import cost, default_space, plot_design, zoo
+from lightsearch import cost, default_space, parse, plot_design, zoo
 from lightsearch.errors import DesignError, StudyError
 from lightsearch.plots.plots import Plots
 from lightsearch.plots.space import decision_name
@@ -294,6 +294,17 @@ def test_a_design_is_drawn_with_its_shapes_and_fields(name: str) -> None:
     _check_apart(_texts(ax))
     skips = [line for line in ax.lines if len(line.get_xdata()) == 4]
     assert len(skips) == sum("add" in row.layer for row in spent.rows)
+
+
+def test_a_loop_is_drawn_with_an_arrow_back() -> None:
+    ax = plot_design(parse("conv(8) loop([separable(8) residual(conv(8))],3) gap linear(10)"))
+    said = [t.get_text() for t in ax.texts]
+    assert "loop, 3 passes" in said
+    _check_apart(_texts(ax))
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 4]
+    heads = {line.get_ydata()[0] for line in ax.lines if len(line.get_xdata()) == 1}
+    skip, back = sorted(lines, key=lambda line: line.get_ydata()[2] - line.get_ydata()[0])
+    assert heads == {skip.get_ydata()[2], back.get_ydata()[0]}
 
 
 def test_a_design_that_does_not_fit_is_refused() -> None:

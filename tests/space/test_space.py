@@ -27,6 +27,7 @@ from lightsearch.design import (
     gate,
     integer,
     linear,
+    loop,
     maxpool,
     maybe,
     oneof,
@@ -200,7 +201,15 @@ class Maker:
         if not deep or not self.choices_left or self.random.random() < 0.4:
             return self.layer()
         self.choices_left -= 1
-        kind = self.random.choice(["oneof", "maybe", "repeat", "residual", "residual", "twice"])
+        kind = self.random.choice(
+            ["oneof", "maybe", "repeat", "residual", "residual", "twice", "loop", "loop"]
+        )
+        if kind == "loop":
+            return loop(
+                self.several(1, 2, deep - 1),
+                self.value(1, 2, 3, name="width"),
+                share=self.value("all", "all", "depthwise"),
+            )
         if kind == "residual":
             return residual(
                 self.several(1, 2, deep - 1),

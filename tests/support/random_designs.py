@@ -25,6 +25,7 @@ from lightsearch.design import (
     gap,
     gate,
     linear,
+    loop,
     maxpool,
     residual,
     se,
@@ -94,6 +95,34 @@ def _residual(make: Callable[[Random, Shape, int], Seq]) -> Callable[[Random, Sh
     return drawn
 
 
+def _loop(rng: Random, shape: Shape, depth: int) -> Layer:
+    """Layers that keep the shape, several times."""
+    body = [_keeping(rng, shape, depth - 1) for _ in range(rng.randint(1, 2))]
+    return loop(body, rng.randint(1, 3), share=rng.choice(("all", "all", "depthwise")))
+
+
+def _keeping(rng: Random, shape: Shape, depth: int) -> Layer | Seq:
+    window = {"kernel": rng.choice((1, 3)), "padding": "same"}
+    makers: list[Callable[[], Layer | Seq]] = [
+        lambda: separable(shape[0], inner=rng.random() < 0.5, **window, **_tail(rng)),  # type: ignore[arg-type]
+        lambda: conv(shape[0], **window, **_tail(rng)),  # type: ignore[arg-type]
+        lambda: depthwise(**window, **_tail(rng)),  # type: ignore[arg-type]
+        lambda: rng.choice((maxpool, avgpool))(3, stride=1, padding=1),
+        lambda: rng.choice((gate(), se(rng.randint(1, 8)), dropout(0.1))),
+    ]
+    if depth > 0:
+        shortcut = rng.choice(("identity", "project"))
+        makers += [
+            lambda: _loop(rng, shape, depth),
+            lambda: residual(_keeping(rng, shape, depth - 1), shortcut=shortcut),
+            lambda: seq(  # to another size and back
+                residual(conv(shape[0], padding=2, act="none"), shortcut=shortcut),
+                conv(shape[0], padding=0),
+            ),
+        ]
+    return rng.choice(makers)()
+
+
 def _nasty_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     if rng.random() < 0.1:
         return rng.choice(
@@ -101,6 +130,8 @@ def _nasty_layer(rng: Random, shape: Shape, depth: int) -> Layer:
         )
     if depth > 0 and rng.random() < 0.25:
         return _residual(lambda r, s, d: _chain(r, s, d, 3, _nasty_layer))(rng, shape, depth)
+    if depth > 0 and rng.random() < 0.15:
+        return _loop(rng, shape, depth)
     if rng.random() < 0.25:
         return rng.choice(
             (

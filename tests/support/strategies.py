@@ -64,6 +64,8 @@ def values(spec: Spec) -> st.SearchStrategy[Any]:
             st.sampled_from([0.1, 0.5, 1e-5]).filter(lambda value: spec.low <= value < spec.high),
         )
     low, high = int(spec.low), int(min(spec.high, 10**9))
+    if spec.name == "passes":  # of loops in loops: a text stands for at most 10,000 layers
+        return st.integers(low, 5)
     small = st.integers(low, min(high, 32))
     found = st.one_of(small, small, st.integers(low, high))
     return found if spec.auto is None else st.one_of(found, st.just(spec.auto))

@@ -86,6 +86,15 @@ def test_features_of_a_design_by_hand() -> None:
     assert np.exp([found["log_first"], found["log_last"]]) == pytest.approx([8, 16])
 
 
+def test_the_passes_of_a_loop_are_layers_but_not_parameters() -> None:
+    texts = "conv(8) maxpool loop([separable(8)],3) linear(10)", "conv(8) maxpool separable(8)*3"
+    loop, row = (dict(zip(NAMES, measure(cost(parse(text))), strict=True)) for text in texts)
+    assert loop["depth"] == row["depth"] + 1 == 5 and loop["depth_2"] == 4
+    assert loop["params_1"] + loop["params_2"] + loop["params_4"] == pytest.approx(1)
+    assert loop["macs_1"] + loop["macs_2"] == pytest.approx(1)
+    assert loop["separable"] == row["separable"] == 3 / 4
+
+
 # The model ---------------------------------------------------------------------------------------
 
 

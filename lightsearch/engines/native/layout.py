@@ -5,6 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from lightsearch.network.operations import (
+    Add,
+    BatchNorm,
+    Conv2d,
+    Custom,
+    Dense,
+    Drop,
+    Iterate,
+    Op,
+    PerPass,
+    Squeeze,
+    Step,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -20,34 +34,73 @@ class Slot:
         return math.prod(self.shape)
 
 
+class Unsupported(Exception):
+    """The design has a layer that the native engine does not know: one of the user's own."""
+
+
 class Layout:
     """Lays tensors one behind the other, in the order of the PyTorch module.
 
-    `names` are those of all tensors. `counters` are those of batch norm's counts of batches, which
-    are in no array.
+    That is not the order in which they are used: a loop uses its weights in each pass. `names` are
+    those of all tensors. `counters` are those of batch norm's counts of batches, which are in no
+    array. `drops` are the operations that drop values, in their order.
+
+    Raises `Unsupported` for a user's own layer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steps: tuple[Step, ...]) -> None:
         self.parameters: list[Slot] = []
         self.running: list[Slot] = []
         self.counters: list[str] = []
         self.names: list[str] = []
+        self.drops: list[str] = []
+        self._offsets: dict[str, int] = {}
+        self._add_steps(steps, "")
 
-    def add_parameter(self, name: str, *shape: int) -> int:
-        """Add a parameter, and return its offset in the array of parameters."""
-        return self._add(self.parameters, name, shape)
+    def offset(self, name: str) -> int | None:
+        """Return the offset of a tensor in its array, or None if there is none of that name."""
+        return self._offsets.get(name)
 
-    def add_running(self, name: str, *shape: int) -> int:
-        """Add a running statistic, and return its offset in the array of those."""
-        return self._add(self.running, name, shape)
+    def _add_steps(self, steps: tuple[Step, ...], prefix: str) -> None:
+        for index, step in enumerate(steps):
+            for name, op in step.ops:
+                self._add(op, f"{prefix}{index}.{name}")
 
-    def add_counter(self, name: str) -> None:
-        """Add a count of batches."""
-        self.counters.append(name)
-        self.names.append(name)
+    def _add(self, op: Op, place: str) -> None:
+        """Add the tensors of an operation."""
+        if isinstance(op, Custom):
+            raise Unsupported(f"{op.layer!r}")
+        if isinstance(op, Conv2d):
+            taps = (op.inputs // op.groups, op.kernel, op.kernel)
+            self._add_weights(place, (op.outputs, *taps), op.bias)
+        elif isinstance(op, Dense):
+            self._add_weights(place, (op.outputs, op.inputs), op.bias)
+        elif isinstance(op, BatchNorm):
+            self._add_weights(place, (op.channels,), True)
+            for name in ("running_mean", "running_var"):
+                self._place(self.running, f"{place}.{name}", (op.channels,))
+            self.counters.append(f"{place}.num_batches_tracked")
+            self.names.append(f"{place}.num_batches_tracked")
+        elif isinstance(op, Squeeze):
+            self._add_weights(f"{place}.reduce", (op.hidden, op.channels, 1, 1), True)
+            self._add_weights(f"{place}.expand", (op.channels, op.hidden, 1, 1), True)
+        elif isinstance(op, Drop):
+            self.drops.append(place)
+        elif isinstance(op, PerPass):
+            for number in range(op.passes):
+                self._add(op.op, f"{place}.{number}")
+        elif isinstance(op, Add | Iterate):
+            self._add_steps(op.body, f"{place}.body.")
+            if isinstance(op, Add) and op.project is not None:
+                self._add(op.project, f"{place}.project")
 
-    def _add(self, slots: list[Slot], name: str, shape: tuple[int, ...]) -> int:
+    def _add_weights(self, place: str, shape: tuple[int, ...], bias: bool) -> None:
+        self._place(self.parameters, f"{place}.weight", shape)
+        if bias:
+            self._place(self.parameters, f"{place}.bias", shape[:1])
+
+    def _place(self, slots: list[Slot], name: str, shape: tuple[int, ...]) -> None:
         offset = slots[-1].offset + slots[-1].size if slots else 0
         slots.append(Slot(name, shape, offset))
         self.names.append(name)
-        return offset
+        self._offsets[name] = offset

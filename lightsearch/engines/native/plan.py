@@ -20,7 +20,7 @@ from lightsearch.engines.native.interface import (
     Op,
     Value,
 )
-from lightsearch.engines.native.layout import Layout, Slot
+from lightsearch.engines.native.layout import Layout, Slot, Unsupported
 from lightsearch.engines.native.lifetimes import settle
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import (
@@ -29,10 +29,11 @@ from lightsearch.network.operations import (
     BatchNorm,
     ChannelGate,
     Conv2d,
-    Custom,
     Dense,
     Drop,
     GlobalPool,
+    Iterate,
+    PerPass,
     Pool,
     Squeeze,
     Step,
@@ -74,21 +75,15 @@ class Plan:
         return sum(slot.size for slot in self.running)
 
 
-class Unsupported(Exception):
-    """The design has a layer that the native engine does not know: one of the user's own."""
-
-
 @functools.lru_cache(maxsize=256)
 def plan(design: Design, shape: Shape) -> Plan:
     """Return the plan of `design` for images of `shape`.
 
     Raises `Unsupported` for a user's own layer.
     """
-    writer = _Writer(shape)
-    source = writer.input
-    for index, step in enumerate(lower_all(design, shape)):
-        source = writer.layer(step, f"{index}", source)
-    return writer.finish(source)
+    steps = lower_all(design, shape)
+    writer = _Writer(shape, Layout(steps))
+    return writer.finish(writer.body(steps, "", writer.input))
 
 
 def supports(design: Design, shape: Shape) -> bool:
@@ -103,28 +98,29 @@ def supports(design: Design, shape: Shape) -> bool:
 class _Writer:
     """Writes the ops in the order they run."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, layout: Layout) -> None:
         self.values: list[Value] = []
         self.ops: list[Op] = []
-        self.layout = Layout()
-        self.drops = 0
+        self.layout = layout
+        self.drops = {place: index for index, place in enumerate(layout.drops)}
         self.input = self._value(shape)
 
-    def layer(self, step: Step, path: str, source: int) -> int:
-        ops = list(step.ops)
-        while ops:
-            name, op = ops.pop(0)
-            place = f"{path}.{name}"
-            if isinstance(op, Conv2d | Dense):
-                source = self._convolution(op, place, source)
-                tail = [ops.pop(0) for _ in range(_tail_length(ops))]
-                if tail:
-                    source = self._tail(tail, path, source)
-            else:
-                source = self._single(op, place, source)
+    def body(self, steps: tuple[Step, ...], prefix: str, source: int, number: int = 0) -> int:
+        """Write the layers of a sequence, in pass `number` of the loop around it."""
+        for index, step in enumerate(steps):
+            ops = [_take_pass(op, f"{prefix}{index}.{name}", number) for name, op in step.ops]
+            while ops:
+                place, op = ops.pop(0)
+                if isinstance(op, Conv2d | Dense):
+                    source = self._convolution(op, place, source)
+                    tail = [ops.pop(0) for _ in range(_tail_length(ops))]
+                    if tail:
+                        source = self._tail(tail, source)
+                else:
+                    source = self._single(op, place, source, number)
         return source
 
-    def _single(self, op: Operation, place: str, source: int) -> int:
+    def _single(self, op: Operation, place: str, source: int, number: int) -> int:
         shape = self._shape(source)
         if isinstance(op, Pool):
             size = slide(shape[1:], op.kernel, op.stride, op.padding)
@@ -142,28 +138,27 @@ class _Writer:
         if isinstance(op, Activation):
             return self._op(Kind.POINTWISE, source, shape, before=FUNCTIONS[op.name])
         if isinstance(op, Drop):
-            return self._op(Kind.POINTWISE, source, shape, **self._drop(op))
+            return self._op(Kind.POINTWISE, source, shape, **self._drop(op, place))
         if isinstance(op, ChannelGate):
             return self._op(Kind.GATE, source, shape)
         if isinstance(op, Squeeze):
             return self._squeeze(op, place, source)
-        if isinstance(op, Add):
-            return self._add(op, place, source)
-        assert isinstance(op, Custom)
-        raise Unsupported(f"{op.layer!r}")
+        if isinstance(op, Iterate):
+            for inner in range(op.passes):
+                turn = number * op.passes + inner
+                source = self.body(op.body, f"{place}.body.", source, turn)
+            return source
+        assert isinstance(op, Add)
+        return self._add(op, place, source, number)
 
     def _convolution(self, op: Conv2d | Dense, place: str, source: int) -> int:
         _, height, width = self._shape(source)
         if isinstance(op, Dense):
-            weight = self.layout.add_parameter(f"{place}.weight", op.outputs, op.inputs)
             kernel, stride, padding, groups, size = (height, width), 1, 0, 1, (1, 1)
         else:
-            taps = (op.inputs // op.groups, op.kernel, op.kernel)
-            weight = self.layout.add_parameter(f"{place}.weight", op.outputs, *taps)
             kernel, stride, padding = (op.kernel, op.kernel), op.stride, op.padding
             groups = op.groups
             size = slide((height, width), op.kernel, stride, padding)
-        bias = self.layout.add_parameter(f"{place}.bias", op.outputs) if op.bias else Offset.ABSENT
         return self._op(
             Kind.CONV,
             source,
@@ -173,63 +168,59 @@ class _Writer:
             stride=stride,
             padding=padding,
             groups=groups,
-            weight=weight,
-            bias=bias,
+            weight=self._offset(f"{place}.weight"),
+            bias=self._offset(f"{place}.bias"),
         )
 
-    def _tail(self, tail: list[tuple[str, Operation]], path: str, source: int) -> int:
+    def _tail(self, tail: list[tuple[str, Operation]], source: int) -> int:
         """Write the pointwise op after a convolution: activation, normalisation and dropout."""
         fields: dict[str, int] = {}
-        for name, op in tail:
+        for place, op in tail:
             if isinstance(op, BatchNorm):
-                place, channels = f"{path}.{name}", op.channels
-                fields["gamma"] = self.layout.add_parameter(f"{place}.weight", channels)
-                fields["beta"] = self.layout.add_parameter(f"{place}.bias", channels)
-                fields["running"] = self.layout.add_running(f"{place}.running_mean", channels)
-                self.layout.add_running(f"{place}.running_var", channels)
-                self.layout.add_counter(f"{place}.num_batches_tracked")
+                fields["gamma"] = self._offset(f"{place}.weight")
+                fields["beta"] = self._offset(f"{place}.bias")
+                fields["running"] = self._offset(f"{place}.running_mean")
             elif isinstance(op, Activation):
                 side = "after" if "gamma" in fields else "before"
                 fields[side] = FUNCTIONS[op.name]
             else:
                 assert isinstance(op, Drop)
-                fields |= self._drop(op)
+                fields |= self._drop(op, place)
         convolution = self.ops[-1]
         convolution.tail = len(self.ops)
         convolution.barrier = "gamma" in fields
         return self._op(Kind.POINTWISE, source, self._shape(source), **fields)
 
-    def _drop(self, op: Drop) -> dict[str, int]:
-        self.drops += 1
+    def _drop(self, op: Drop, place: str) -> dict[str, int]:
         mode = DropMode.PER_ELEMENT if op.per == "element" else DropMode.PER_CHANNEL
-        return {"drop": mode, "threshold": threshold(op.rate), "drop_index": self.drops - 1}
+        return {"drop": mode, "threshold": threshold(op.rate), "drop_index": self.drops[place]}
 
     def _squeeze(self, op: Squeeze, place: str, source: int) -> int:
-        weight = self.layout.add_parameter(f"{place}.reduce.weight", op.hidden, op.channels, 1, 1)
-        bias = self.layout.add_parameter(f"{place}.reduce.bias", op.hidden)
-        weight2 = self.layout.add_parameter(f"{place}.expand.weight", op.channels, op.hidden, 1, 1)
-        bias2 = self.layout.add_parameter(f"{place}.expand.bias", op.channels)
         return self._op(
             Kind.SQUEEZE,
             source,
             self._shape(source),
-            weight=weight,
-            bias=bias,
-            weight2=weight2,
-            bias2=bias2,
+            weight=self._offset(f"{place}.reduce.weight"),
+            bias=self._offset(f"{place}.reduce.bias"),
+            weight2=self._offset(f"{place}.expand.weight"),
+            bias2=self._offset(f"{place}.expand.bias"),
             hidden=op.hidden,
         )
 
-    def _add(self, op: Add, place: str, source: int) -> int:
-        body = source
-        for index, step in enumerate(op.body):
-            body = self.layer(step, f"{place}.body.{index}", body)
+    def _add(self, op: Add, place: str, source: int, number: int) -> int:
+        body = self.body(op.body, f"{place}.body.", source, number)
         shortcut = source
         if op.size is not None:
             shortcut = self._op(Kind.RESIZE, shortcut, (self._shape(source)[0], *op.size))
         if op.project is not None:
-            shortcut = self._convolution(op.project, f"{place}.project", shortcut)
+            own, project = _take_pass(op.project, f"{place}.project", number)
+            assert isinstance(project, Conv2d)
+            shortcut = self._convolution(project, own, shortcut)
         return self._op(Kind.ADD, body, self._shape(body), other=shortcut)
+
+    def _offset(self, name: str) -> int:
+        found = self.layout.offset(name)
+        return Offset.ABSENT if found is None else found
 
     def _value(self, shape: Shape) -> int:
         channels, height, width = shape
@@ -273,6 +264,11 @@ class _Writer:
             tuple(self.layout.counters),
             tuple(self.layout.names),
         )
+
+
+def _take_pass(op: Operation, place: str, number: int) -> tuple[str, Operation]:
+    """Return an operation as it is in pass `number`, and its place in the module."""
+    return (f"{place}.{number}", op.op) if isinstance(op, PerPass) else (place, op)
 
 
 def _tail_length(ops: list[tuple[str, Operation]]) -> int:

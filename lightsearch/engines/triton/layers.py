@@ -14,6 +14,7 @@ from torch import nn
 from lightsearch.engines.triton.convolution import TritonConv2d, TritonFlatLinear
 from lightsearch.engines.triton.norm import TritonBatchNorm2d
 from lightsearch.engines.triton.pool import TritonMaxPool2d
+from lightsearch.network.blocks import PassModules
 from lightsearch.network.modules import FlatLinear
 
 _KINDS: dict[type[nn.Module], type[nn.Module]] = {
@@ -33,8 +34,9 @@ def replace_layers(module: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if type(child) in _KINDS:
                 setattr(parent, name, _with_class(child, _KINDS[type(child)]))
-        if type(parent) is nn.Sequential:
-            _take_relu(parent)
+    for stack in list(module.modules()):
+        if type(stack) is nn.Sequential:
+            _take_relu(stack)
 
 
 def try_out(device: str) -> None:
@@ -54,9 +56,18 @@ def _take_relu(stack: nn.Sequential) -> None:
     names = list(stack._modules)
     for name, following in itertools.pairwise(names):
         one, two = stack._modules[name], stack._modules[following]
-        if isinstance(two, TritonBatchNorm2d) and type(one) is nn.ReLU:
-            two.before = True
+        if type(one) is nn.ReLU and _norms(two):
+            for norm in _norms(two):
+                norm.before = True
             stack._modules[name] = nn.Identity()
-        elif isinstance(one, TritonBatchNorm2d) and not one.before and type(two) is nn.ReLU:
-            one.after = True
+        elif type(two) is nn.ReLU and _norms(one) and not any(n.before for n in _norms(one)):
+            for norm in _norms(one):
+                norm.after = True
             stack._modules[following] = nn.Identity()
+
+
+def _norms(module: nn.Module | None) -> list[TritonBatchNorm2d]:
+    """Return a batch norm of ours, or those of the passes of a loop."""
+    parts = list(module) if isinstance(module, PassModules) else [module]
+    norms = [part for part in parts if isinstance(part, TritonBatchNorm2d)]
+    return norms if len(norms) == len(parts) else []

@@ -206,14 +206,15 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     }
 }
 
-// After the last block, computes the gradients of the weights from their sums.
+// After the last block, computes the gradients of the weights from their sums. Several convolutions
+// may have the same weights, in a loop: their gradients add up.
 inline void settle_weights(const Net &net, const Op &op, const Work &work) {
     const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
     const Reg *sums = (const Reg *)work.sums.at();
     real *to = net.gradients + op.weight;
     for (int g = 0; g < groups.count; g++) {
         if (!work.together)
-            for (long w = 0; w < groups.weights(); w++) to[w] = sum(sums[w]);
+            for (long w = 0; w < groups.weights(); w++) to[w] += sum(sums[w]);
         else
             with_m(work.together, [&](auto m) {
                 RowGradient<m()>::settle(sums, (long)groups.outputs * groups.inputs, to);

@@ -112,7 +112,7 @@ template <int M> struct RowGradient {
         }
     }
 
-    // Computes the weights' gradients from the sums of the products.
+    // Adds to the weights' gradients what follows from the sums of the products.
     static void settle(const Reg *sums, long pairs, real *gradients) {
         const auto &G = POINTS_OF<M>.g;
         for (long i = 0; i < 3 * pairs; i++, gradients += 3) {
@@ -121,7 +121,7 @@ template <int M> struct RowGradient {
                 const double product = sum(sums[3 * n * pairs + i]);
                 for (int tap = 0; tap < 3; tap++) total[tap] += G[n][tap] * product;
             }
-            for (int tap = 0; tap < 3; tap++) gradients[tap] = (real)total[tap];
+            for (int tap = 0; tap < 3; tap++) gradients[tap] += (real)total[tap];
         }
     }
 };
