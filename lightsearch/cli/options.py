@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lightsearch.checks import to_count
 from lightsearch.cli.completion import complete_names
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.errors import (
@@ -129,29 +130,41 @@ def cap(context: click.Context, parameter: click.Parameter, value: str | None) -
     """A callback: a count, or `none` for no cap."""
     if value is None or value == "none":
         return value
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter(f"it must be an integer or none, but got {value}") from None
+    count = to_count(value)
+    if isinstance(count, str):
+        raise click.BadParameter(f"it must be an integer or none, but got {value}")
+    return int(count)
+
+
+class Count(click.ParamType[int]):
+    """A count in any of its spellings: 8000, 8e3, 8k, 8,000."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        count = to_count(value)
+        if not isinstance(count, int):
+            self.fail(f"{value!r} is not a valid integer.", param, ctx)
+        return count
 
 
 def budget_options(function: F) -> F:
     """`--budget` and the caps beside it; `budget_of` makes a `Budget` of them."""
     function = click.option(
         "--budget-activation-bytes-int8",
-        type=int,
+        type=Count(),
         metavar="BYTES",
         help=("The same where the network will run in int8: a byte a value."),
     )(function)
     function = click.option(
         "--budget-activation-bytes",
-        type=int,
+        type=Count(),
         metavar="BYTES",
         help=("Most bytes of activations alive at once for one image, in float32."),
     )(function)
     function = click.option(
         "--budget-macs",
-        type=int,
+        type=Count(),
         metavar="COUNT",
         help=("Most multiply-accumulates for one image."),
     )(function)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lightsearch.checks import check_integer, check_kind, check_path
+from lightsearch.checks import check_integer, check_kind, check_path, to_number
 from lightsearch.data.catalogue import NAMES, TORCHVISION
 from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.folder_layout import find_parts, list_classes
@@ -133,7 +133,8 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
     check_integer("size", size, 4, 96)
     check_integer("seed", seed, 0, 2**32 - 1)
     check_kind("gray", gray, bool, "True or False")
-    if not isinstance(test, int | float) or not 0 < test < 1:
+    share = to_number(test)
+    if share is None or not 0 < share < 1:
         raise ArgumentError(f"`test` must be above 0 and below 1, but got test={test!r}")
 
 

@@ -51,7 +51,7 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
     state, and `DesignError` for a design that does not fit the images or their classes.
     """
     check_kind("task", task, Task, "a Task, as `rebuild` makes")
-    check_integer("epoch", epoch, 1, task.epochs)
+    epoch = check_integer("epoch", epoch, 1, task.epochs)
     if (state is None) != (epoch == 1):
         raise ArgumentError(
             f"`state` must be None at epoch 1 and only there, but got epoch={epoch}"

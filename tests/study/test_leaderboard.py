@@ -240,5 +240,5 @@ def test_rows_in_every_form_are_the_same_task() -> None:
     assert row_of(every.loc[0])["trial"] == 0 == row_of(next(every.itertuples()))["trial"]
     with pytest.raises(ArgumentError, match=r"a row must be one row, but got a table of 3: take"):
         rebuild(board)
-    with pytest.raises(ArgumentError, match="a row must have a whole design, .* but got int"):
+    with pytest.raises(ArgumentError, match=r"a row must have a whole design, .* but got int"):
         rebuild(3)  # type: ignore[arg-type]
