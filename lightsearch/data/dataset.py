@@ -15,6 +15,7 @@ from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.catalogue import NAMES
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.shapes import Shape, has_channels_last
+from lightsearch.torch_modes import plain_thread
 
 Split: TypeAlias = tuple[Tensor, Tensor]
 MAX_CLASSES = 200
@@ -69,6 +70,7 @@ class DataSet:
         return (channels, height, width)
 
     @functools.cached_property
+    @plain_thread()
     def mean_std(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training images, by channel, on a scale of 0 to 1."""
         counts = torch.zeros(self.shape[0], 256, dtype=torch.int64)
@@ -109,6 +111,7 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
     return assemble(train, test, name)
 
 
+@plain_thread()
 def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
     """Make a data set as `make_dataset` does, under any name."""
     pairs = [

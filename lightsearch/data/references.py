@@ -20,6 +20,7 @@ from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import Holdout, make_holdout_mask
 from lightsearch.errors import ArgumentError, DataError
+from lightsearch.torch_modes import plain_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ def share_in_process(dataset: DataSet) -> Iterator[None]:
             del _LENT[dataset.checksum]
 
 
+@plain_thread()
 def fetch(ref: DataRef) -> DataSet:
     """Return the data set of a reference, after a check of its checksum.
 
@@ -142,6 +144,7 @@ def _fetch(ref: DataRef) -> DataSet:
 # Evaluation on other images ---------------------------------------------------------------------
 
 
+@plain_thread()
 def split_holdout(dataset: DataSet, holdout: Holdout) -> DataSet:
     """Return the data set with the held-out training images as its test images.
 

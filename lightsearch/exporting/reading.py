@@ -21,6 +21,7 @@ from lightsearch.network.cost import cost
 from lightsearch.network.modules import assemble
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape
+from lightsearch.torch_modes import plain_modes
 
 NOTE = "lightsearch.json"  # the metadata inside a .pt2
 
@@ -41,12 +42,17 @@ class ExportedNet:
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return pixels from 0 to 1, of (N, C, H, W), normalised as in training."""
         mean, std = (
-            torch.tensor([float(value) for value in self.metadata[name].split(",")])
+            torch.tensor(
+                [float(value) for value in self.metadata[name].split(",")],
+                dtype=torch.float32,
+                device=pixels.device,
+            )
             for name in ("mean", "std")
         )
         return (pixels - mean[:, None, None]) / std[:, None, None]
 
 
+@plain_modes()
 def open_net(path: str | Path) -> ExportedNet:
     """Load the network from a `.onnx`, `.pt2` or `.safetensors` that lightsearch wrote.
 

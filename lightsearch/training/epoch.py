@@ -34,6 +34,7 @@ from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.surrogate.answers import answer, check_surrogate
+from lightsearch.torch_modes import plain_modes, plain_thread
 from lightsearch.training.schedule import Plateau, decay, learning_rate
 from lightsearch.training.task import EpochResult, Task
 
@@ -56,13 +57,19 @@ def run_epoch(task: Task, state: State | None, epoch: int) -> tuple[State, Epoch
         raise ArgumentError(
             f"`state` must be None at epoch 1 and only there, but got epoch={epoch}"
         )
-    data = fetch(task.data)
-    cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
-    engine = engine_of(task.engine, task.design, data.shape, task.device)
-    if engine == "surrogate":
-        return _answer_epoch(task, data, epoch)
-    with _one_thread(engine, task.device):
-        return _run_epoch(task, data, engine, state, epoch)
+    with plain_thread():
+        data = fetch(task.data)
+        cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
+        engine = engine_of(task.engine, task.design, data.shape, task.device)
+        if engine == "surrogate":
+            return _answer_epoch(task, data, epoch)
+        with _plain_torch(engine), _one_thread(engine, task.device):
+            return _run_epoch(task, data, engine, state, epoch)
+
+
+def _plain_torch(engine: str) -> contextlib.AbstractContextManager[None]:
+    """Hold PyTorch to its own modes if it trains; the native engine depends on none."""
+    return plain_modes() if engine == "torch" else contextlib.nullcontext()
 
 
 def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochResult]:
@@ -265,7 +272,7 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
     data = fetch(task.data)
     name = engine_of(task.engine, task.design, data.shape, task.device)
-    with _one_thread(name):
+    with plain_thread(), _plain_torch(name), _one_thread(name, task.device):
         images, tests = len(data.train[1]), len(data.test[1])
         size = task.recipe.batch_size
         few = DataSet(
