@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import re
@@ -114,6 +115,25 @@ def check_free(name: str, path: Path, *, force: bool) -> None:
             f"`{name}` must be a new file, but {path} is there: move it, give another, or replace "
             "it with --force (force=True in Python)"
         )
+
+
+def check_regular(path: Path) -> None:
+    """Raise `OSError` if a path is there and no regular file: to open a pipe would wait."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_text_file(path: Path) -> str:
+    """Return the text of a file in UTF-8 or UTF-16, without a byte-order mark.
+
+    Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
+    """
+    data = read_regular(path)
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it must be in UTF-8 or UTF-16, but {error.reason}") from None
 
 
 def read_regular(path: Path) -> bytes:

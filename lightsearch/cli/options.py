@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from lightsearch.checks import to_count
+from lightsearch.checks import check_path, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
-from lightsearch.data.catalogue import IMAGES
+from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.errors import (
     ArgumentError,
     BudgetError,
@@ -107,12 +107,13 @@ def force_option(function: F) -> F:
 
 
 def notation(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A callback: text in the notation, or `@FILE` to read it from a file."""
+    """A callback: text in the notation, or `@FILE` to read it from a file with `#` comments."""
     if value is None or not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text_file(check_path("FILE", value[1:]))
+        return "\n".join(line.partition("#")[0] for line in text.splitlines()).strip()
+    except (OSError, ValueError) as error:
         raise click.BadParameter(f"{value[1:]} cannot be read: {error}") from None
 
 
@@ -210,11 +211,11 @@ def images_of(
     Raises `ArgumentError` for a name that is none.
     """
     name = dataset or str(DEFAULTS.dataset)
-    if name not in IMAGES:
+    known = IMAGES.get(find_name(name) or "")
+    if known is None:
         raise ArgumentError(
             f"`dataset` must be one of {', '.join(IMAGES)}, but got "
             f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
             "--shape"
         )
-    known = IMAGES[name]
     return shape or known[0], classes or known[1]

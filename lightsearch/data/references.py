@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lightsearch.checks import check_regular
 from lightsearch.data import named
 from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet
@@ -73,6 +74,7 @@ def _get_shared_path(name: str, checksum: str) -> Path:
 def _map_file(name: str, path: Path) -> DataSet:
     """Map a data set from a file, in memory that processes share. The caller checks its sum."""
     try:
+        check_regular(path)
         tensors = load_file(path)
         train, test = (
             (tensors[f"{part}.images"], tensors[f"{part}.labels"]) for part in ("train", "test")

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lightsearch.checks import check_path
+from lightsearch.checks import check_path, check_regular
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
@@ -118,6 +118,7 @@ def read_weights(path: Path) -> tuple[State, dict[str, str]]:
     Raises `ExportError` for any other file.
     """
     try:
+        check_regular(path)
         with safe_open(path, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}

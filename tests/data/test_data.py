@@ -324,7 +324,7 @@ def test_half_a_data_set_is_not_found(tmp_path: Path) -> None:
         load("mnist", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "MNIST", "", "emnist-byclass"])
+@pytest.mark.parametrize("name", ["cifar10", "EMNIST", "", "emnist-byclass"])
 def test_an_unknown_name(name: str) -> None:
     with pytest.raises(
         ArgumentError,
