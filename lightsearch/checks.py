@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
+import re
 import stat
-from numbers import Integral
+from decimal import Decimal
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from lightsearch.errors import ArgumentError
+
+_COUNT = re.compile(
+    r"(\d{1,3}(?:[,_]\d{3})+|\d{1,18}(?:\.\d{1,9})?)"  # 8,000 or 8000 or 1.5
+    r"(?:\s?([kKmM])|[eE]\+?(\d))?"
+)
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
@@ -21,13 +29,60 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
-def check_number(name: str, value: Any, above: float, high: float) -> None:
-    """Raise `ArgumentError` unless `value` is a number with `above < value <= high`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not above < value <= high:
+def check_number(name: str, value: Any, above: float, high: float) -> float:
+    """Return `value`, perhaps of NumPy, as a Python number with `above < value <= high`."""
+    number = to_number(value)
+    if number is None or not above < number <= high:
+        hint = ""
+        if number is not None and above == 0 and high == 1 and 1 < number <= 100:
+            share = Decimal(str(number)) / 100  # as floats, 99.4 / 100 is not 0.994
+            hint = f": {share.normalize():f}?"
         raise ArgumentError(
             f"`{name}` must be a number above {above:g} and at most {high:g}, "
-            f"but got {name}={value!r}"
+            f"but got {name}={value!r}{hint}"
         )
+    return number
+
+
+def to_number(value: Any) -> int | float | None:
+    """Return a number, perhaps of NumPy, as an `int` or `float` of Python; None if it is none.
+
+    Of a float32 it is the decimal number that it shows: 0.994, not 0.9940000176.
+    """
+    if isinstance(value, int | float) and type(value) in (int, float):
+        return value
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    if isinstance(value, Integral):
+        return int(value)
+    try:
+        return float(str(value))
+    except ValueError:  # a fraction
+        return float(value)
+
+
+def to_count(value: Any) -> Any:
+    """Return what stands for a count as an `int`: 8e3, "8k", "8,000"; anything else as it is.
+
+    >>> [to_count(one) for one in (8e3, "8k", "8,000", "8_000", "1.5M", "8e3", "8.000", "many")]
+    [8000, 8000, 8000, 8000, 1500000, 8000, '8.000', 'many']
+    """
+    if isinstance(value, str):
+        found = _COUNT.fullmatch(value.strip())
+        if found is None:
+            return value
+        digits, unit, power = found.groups()
+        count = Decimal(re.sub("[,_]", "", digits))
+        count *= {"": 1, "k": 1000, "m": 10**6}[(unit or "").lower()]
+        count *= 10 ** int(power or 0)
+        is_whole = count == int(count) and ("." not in digits or bool(unit or power))
+        return int(count) if is_whole else value
+    number = None if isinstance(value, bool) else to_number(value)
+    return (
+        int(number)
+        if isinstance(number, float) and number.is_integer()
+        else (value if number is None else number)
+    )
 
 
 def check_kind(name: str, value: Any, types: Any, noun: str) -> None:
@@ -47,9 +102,9 @@ def check_path(name: str, value: Any) -> Path:
         raise ArgumentError(f"`{name}` must be a path, but got {name}={value!r}")
     try:
         return Path(value).expanduser()
-    except RuntimeError as error:  # of a user who is not there
+    except RuntimeError:  # of ~somebody who is no user here
         raise ArgumentError(
-            f"`{name}` must be a path, but got {name}={value!r}: {error}"
+            f"`{name}` must be a path in a home that exists, but got {name}={value!r}"
         ) from None
 
 
@@ -60,6 +115,25 @@ def check_free(name: str, path: Path, *, force: bool) -> None:
             f"`{name}` must be a new file, but {path} is there: move it, give another, or replace "
             "it with --force (force=True in Python)"
         )
+
+
+def check_regular(path: Path) -> None:
+    """Raise `OSError` if a path is there and no regular file: to open a pipe would wait."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+
+
+def read_text_file(path: Path) -> str:
+    """Return the text of a file in UTF-8 or UTF-16, without a byte-order mark.
+
+    Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
+    """
+    data = read_regular(path)
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it must be in UTF-8 or UTF-16, but {error.reason}") from None
 
 
 def read_regular(path: Path) -> bytes:

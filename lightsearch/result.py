@@ -140,7 +140,7 @@ def load_weights(study: str | Path, trial: int) -> State:
 
     The file is safetensors, so reading it runs no code. Raises `StudyError` if it is missing.
     """
-    check_integer("trial", trial, 0, 10**9)
+    trial = check_integer("trial", trial, 0, 10**9)
     file = find_study(study) / "weights" / f"trial-{trial:05d}.safetensors"
     weights = load_state(file)
     if weights is None:

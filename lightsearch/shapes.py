@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, TypeAlias
 
 from lightsearch.errors import ArgumentError
@@ -33,14 +34,35 @@ def slide(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tupl
     return height, width
 
 
-def check_shape(shape: Any) -> None:
-    """Raise `ArgumentError` unless `shape` is (channels, height, width)."""
+def check_shape(shape: Any) -> Shape:
+    """Return `shape`, perhaps of NumPy's integers, as (channels, height, width).
+
+    Raises `ArgumentError` for anything else, and for a shape that has its channels last.
+    """
     if not (
         isinstance(shape, tuple)
         and len(shape) == 3
-        and all(type(n) is int and n >= 1 for n in shape)
+        and all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1 for n in shape)
     ):
         raise ArgumentError(
             "`shape` must be three integers >= 1, (channels, height, width), "
             f"but got shape={shape!r}"
         )
+    first, second, last = (int(n) for n in shape)
+    if has_channels_last((first, second, last)):
+        raise ArgumentError(
+            "`shape` must be (channels, height, width), here "
+            f"shape={(last, first, second)}, but got shape={(first, second, last)}"
+        )
+    return first, second, last
+
+
+def has_channels_last(shape: tuple[int, int, int]) -> bool:
+    """Whether a shape can only be meant as (height, width, channels).
+
+    >>> has_channels_last((28, 28, 1)), has_channels_last((60, 80, 3))
+    (True, True)
+    >>> has_channels_last((3, 32, 32)), has_channels_last((16, 1, 1))
+    (False, False)
+    """
+    return min(shape[:2]) > 4 and shape[2] in (1, 3)

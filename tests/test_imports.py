@@ -41,23 +41,37 @@ HEAVY = {
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "randomness": (set(), set()),
+    "torch_modes": (set(), set()),
     "statistics": (set(), {"scipy"}),
     "checks": ({"errors"}, set()),
     "shapes": ({"errors"}, set()),
     "design": ({"errors", "checks"}, set()),
     "notation": ({"errors", "design"}, set()),
-    "network": ({"errors", "checks", "shapes", "design"}, {"torchinfo"}),
+    "network": ({"errors", "torch_modes", "checks", "shapes", "design"}, {"torchinfo"}),
     "formatting": ({"network"}, set()),
     "space": ({"errors", "checks", "shapes", "design", "network", "formatting"}, set()),
     "zoo": ({"errors", "shapes", "design", "notation"}, set()),
-    "data": ({"errors", "randomness", "checks", "shapes"}, {"torchvision", "sklearn"}),
+    "data": (
+        {"errors", "randomness", "torch_modes", "checks", "shapes"},
+        {"torchvision", "sklearn"},
+    ),
     "surrogate": (
         {"errors", "randomness", "shapes", "design", "notation", "network"},
         {"sklearn", "pandas"},
     ),
     "engines": ({"errors", "randomness", "shapes", "design", "network", "data"}, set()),
     "training": (
-        {"errors", "randomness", "checks", "design", "network", "data", "engines", "surrogate"},
+        {
+            "errors",
+            "randomness",
+            "torch_modes",
+            "checks",
+            "design",
+            "network",
+            "data",
+            "engines",
+            "surrogate",
+        },
         set(),
     ),
     "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
@@ -123,6 +137,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {
             "errors",
             "randomness",
+            "torch_modes",
             "checks",
             "shapes",
             "design",
@@ -189,6 +204,7 @@ FORMER = {"cluster": "workers", "published": "zoo", "slots": "workers"}  # hand 
 
 TORCH = {
     "randomness.py",
+    "torch_modes.py",
     "network/blocks.py",
     "network/modules.py",
     "data/dataset.py",

@@ -259,8 +259,8 @@ GUARDS = (
     Guard(
         "a CSV is a file of this machine",
         "study/csv_file.py",
-        "    data = read_regular(path)\n",
-        '    data = __import__("urllib.request").request.urlopen(str(path)).read()\n',
+        "    text = read_text_file(path)\n",
+        '    text = __import__("urllib.request").request.urlopen(str(path)).read().decode()\n',
         "test_fuzz.py -k network",
     ),
     Guard(

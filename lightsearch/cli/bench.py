@@ -24,7 +24,7 @@ from lightsearch.engines.native.library import (
 from lightsearch.engines.selection import device_kind, engine_label, start
 from lightsearch.network.cost import cost
 from lightsearch.notation.parser import parse
-from lightsearch.training.epoch import one_thread
+from lightsearch.training.epoch import plain_torch
 from lightsearch.training.task import Task
 from lightsearch.training.timing import take_few, time_engine
 
@@ -69,7 +69,7 @@ def time_engines() -> Iterator[Speed]:
         seconds = []
         for text in DESIGNS:
             task = Task(parse(text), DEFAULT_RECIPE, DataRef(few.name, ""), 15, 0, device=device)
-            with one_thread("torch", device):
+            with plain_torch("torch", device):
                 runs = [time_engine(make(task, few), task, few, whole) for _ in range(ROUNDS)]
             seconds.append(round(statistics.median(runs), 2))
         yield Speed(label, device_kind(device), tuple(seconds))

@@ -14,7 +14,7 @@ import click
 
 from lightsearch.cli.options import FAILED, data_option, dataset_option, json_option
 from lightsearch.cli.output import print_json
-from lightsearch.data.catalogue import IMAGES
+from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.errors import ArgumentError, DataError, suggestion
 from lightsearch.formatting import plural
 from lightsearch.searching.settings import DEFAULTS
@@ -62,13 +62,14 @@ def doctor(
         _show_speed(as_json)
         return
     name = dataset or str(DEFAULTS.dataset)
-    if name not in IMAGES:
+    known = find_name(name)
+    if known not in IMAGES:
         raise ArgumentError(
             f"`dataset` must be one of {', '.join(IMAGES)}, "
             f"but got {name!r}{suggestion(name, IMAGES)}"
         )
     checks = []
-    for check in _checks(name, data):
+    for check in _checks(known, data):
         checks.append(check)
         if not as_json:
             click.echo(f"{check.what:<12} {check.state:<8} {check.found}")

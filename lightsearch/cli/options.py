@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from lightsearch.checks import check_path, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
-from lightsearch.data.catalogue import IMAGES
+from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.errors import (
     ArgumentError,
     BudgetError,
@@ -106,12 +107,13 @@ def force_option(function: F) -> F:
 
 
 def notation(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """A callback: text in the notation, or `@FILE` to read it from a file."""
+    """A callback: text in the notation, or `@FILE` to read it from a file with `#` comments."""
     if value is None or not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text_file(check_path("FILE", value[1:]))
+        return "\n".join(line.partition("#")[0] for line in text.splitlines()).strip()
+    except (OSError, ValueError) as error:
         raise click.BadParameter(f"{value[1:]} cannot be read: {error}") from None
 
 
@@ -129,29 +131,41 @@ def cap(context: click.Context, parameter: click.Parameter, value: str | None) -
     """A callback: a count, or `none` for no cap."""
     if value is None or value == "none":
         return value
-    try:
-        return int(value)
-    except ValueError:
-        raise click.BadParameter(f"it must be an integer or none, but got {value}") from None
+    count = to_count(value)
+    if isinstance(count, str):
+        raise click.BadParameter(f"it must be an integer or none, but got {value}")
+    return int(count)
+
+
+class Count(click.ParamType[int]):
+    """A count in any of its spellings: 8000, 8e3, 8k, 8,000."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        count = to_count(value)
+        if not isinstance(count, int):
+            self.fail(f"{value!r} is not a valid integer.", param, ctx)
+        return count
 
 
 def budget_options(function: F) -> F:
     """`--budget` and the caps beside it; `budget_of` makes a `Budget` of them."""
     function = click.option(
         "--budget-activation-bytes-int8",
-        type=int,
+        type=Count(),
         metavar="BYTES",
         help=("The same where the network will run in int8: a byte a value."),
     )(function)
     function = click.option(
         "--budget-activation-bytes",
-        type=int,
+        type=Count(),
         metavar="BYTES",
         help=("Most bytes of activations alive at once for one image, in float32."),
     )(function)
     function = click.option(
         "--budget-macs",
-        type=int,
+        type=Count(),
         metavar="COUNT",
         help=("Most multiply-accumulates for one image."),
     )(function)
@@ -197,11 +211,11 @@ def images_of(
     Raises `ArgumentError` for a name that is none.
     """
     name = dataset or str(DEFAULTS.dataset)
-    if name not in IMAGES:
+    known = IMAGES.get(find_name(name) or "")
+    if known is None:
         raise ArgumentError(
             f"`dataset` must be one of {', '.join(IMAGES)}, but got "
             f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
             "--shape"
         )
-    known = IMAGES[name]
     return shape or known[0], classes or known[1]

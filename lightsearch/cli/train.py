@@ -133,7 +133,8 @@ def _task(
         task = _task_of_row(picked, data)
     else:
         found = named.load(dataset or str(DEFAULTS.dataset), data)
-        reference = DataRef(found.name, found.checksum, data or "")
+        where = "" if data is None else str(check_path("data", data))
+        reference = DataRef(found.name, found.checksum, where)
         task = Task(
             picked.design,
             DEFAULT_RECIPE,

@@ -110,16 +110,17 @@ def confirm(
     rows = rows_of(designs)
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
-    check_integer("seeds", seeds, 2, 1000)
+    seeds = check_integer("seeds", seeds, 2, 1000)
     check_kind("halving", halving, bool, "True or False")
-    for name, value in (
-        ("target", target),
-        ("epochs", epochs),
-        ("workers", workers),
-        ("study", study),
-    ):
-        if value is not None:
-            check_setting(name, value)
+    target, epochs, workers, study = (
+        None if value is None else check_setting(name, value)
+        for name, value in (
+            ("target", target),
+            ("epochs", epochs),
+            ("workers", workers),
+            ("study", study),
+        )
+    )
     for name, images in (("dataset", dataset), ("on", on)):
         if images is not None:
             check_kind(

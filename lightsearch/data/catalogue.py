@@ -2,61 +2,82 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from lightsearch.shapes import Shape
 
-IMAGES: dict[str, tuple[Shape, int]] = {
-    "mnist": ((1, 28, 28), 10),
-    "fashion-mnist": ((1, 28, 28), 10),
-    "kmnist": ((1, 28, 28), 10),
-    "qmnist": ((1, 28, 28), 10),
-    "qmnist-test50k": ((1, 28, 28), 10),
-    "emnist-balanced": ((1, 28, 28), 47),
-    "emnist-digits": ((1, 28, 28), 10),
-    "emnist-letters": ((1, 28, 28), 26),
-    "digits": ((1, 8, 8), 10),
-}
-"""Image shape and number of classes, by name."""
 
-LAYOUT = {
-    "mnist": "MNIST",
-    "fashion-mnist": "FashionMNIST",
-    "kmnist": "KMNIST",
-    "qmnist": "QMNIST",
-    "qmnist-test50k": "QMNIST",
-    "emnist-balanced": "EMNIST",
-    "emnist-digits": "EMNIST",
-    "emnist-letters": "EMNIST",
-}
-NAMES = (*LAYOUT, "digits")
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A data set by its name: the class of torchvision that reads it, if any, and the image shape
+    and number of classes if it is read at its own size."""
 
-TORCHVISION = {
-    name.lower(): name
-    for name in (
-        "CIFAR10",
-        "CIFAR100",
-        "SVHN",
-        "STL10",
-        "USPS",
-        "GTSRB",
-        "EuroSAT",
-        "FER2013",
-        "Flowers102",
-        "Food101",
-        "DTD",
-        "FGVCAircraft",
-        "OxfordIIITPet",
-        "PCAM",
-        "RenderedSST2",
-        "StanfordCars",
-        "Imagenette",
-        "SEMEION",
-        "Caltech101",
-        "CLEVRClassification",
-    )
+    reader: str
+    images: tuple[Shape, int] | None = None
+
+
+_TABLE = {
+    "mnist": Known("MNIST", ((1, 28, 28), 10)),
+    "fashion-mnist": Known("FashionMNIST", ((1, 28, 28), 10)),
+    "kmnist": Known("KMNIST", ((1, 28, 28), 10)),
+    "qmnist": Known("QMNIST", ((1, 28, 28), 10)),
+    "qmnist-test50k": Known("QMNIST", ((1, 28, 28), 10)),
+    "emnist-balanced": Known("EMNIST", ((1, 28, 28), 47)),
+    "emnist-digits": Known("EMNIST", ((1, 28, 28), 10)),
+    "emnist-letters": Known("EMNIST", ((1, 28, 28), 26)),
+    "digits": Known("", ((1, 8, 8), 10)),  # of scikit-learn
+    "cifar10": Known("CIFAR10"),
+    "cifar100": Known("CIFAR100"),
+    "svhn": Known("SVHN"),
+    "stl10": Known("STL10"),
+    "usps": Known("USPS"),
+    "gtsrb": Known("GTSRB"),
+    "eurosat": Known("EuroSAT"),
+    "fer2013": Known("FER2013"),
+    "flowers102": Known("Flowers102"),
+    "food101": Known("Food101"),
+    "dtd": Known("DTD"),
+    "fgvcaircraft": Known("FGVCAircraft"),
+    "oxfordiiitpet": Known("OxfordIIITPet"),
+    "pcam": Known("PCAM"),
+    "renderedsst2": Known("RenderedSST2"),
+    "stanfordcars": Known("StanfordCars"),
+    "imagenette": Known("Imagenette"),
+    "semeion": Known("SEMEION"),
+    "caltech101": Known("Caltech101"),
+    "clevrclassification": Known("CLEVRClassification"),
 }
-"""Classification sets of at most 200 classes, beside those of `NAMES`, by lower-case name."""
+"""All classification sets of at most 200 classes that have a name here."""
+
+IMAGES = {name: known.images for name, known in _TABLE.items() if known.images is not None}
+"""Image shape and number of classes of those that are read at their own size."""
+
+NAMES = tuple(IMAGES)
+LAYOUT = {name: _TABLE[name].reader for name in NAMES if _TABLE[name].reader}
+TORCHVISION = {name: known.reader for name, known in _TABLE.items() if name not in IMAGES}
+"""The others: cut to a square and resized, as folders of images are."""
+
+
+def find_name(given: object) -> str | None:
+    """Return the name that a spelling stands for, or None if it stands for none.
+
+    >>> [find_name(one) for one in ("MNIST", "FashionMNIST", "CIFAR-10", "emnist_letters")]
+    ['mnist', 'fashion-mnist', 'cifar10', 'emnist-letters']
+    >>> [find_name(one) for one in ("./mnist", "EMNIST", 3)]
+    [None, None, None]
+    """
+    if not isinstance(given, str | PurePath) or re.search(r"[^\w -]", str(given)):
+        return None
+    return _SPELLINGS.get(_spell(str(given)))
+
+
+def _spell(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+_SPELLINGS = {_spell(name): name for name in _TABLE}
 
 
 def images_file(dataset: str, study: Path) -> Path | None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.catalogue import NAMES
 from lightsearch.errors import ArgumentError, DataError
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, has_channels_last
+from lightsearch.torch_modes import plain_thread
 
 Split: TypeAlias = tuple[Tensor, Tensor]
 MAX_CLASSES = 200
@@ -30,7 +31,8 @@ class DataSet:
     classes: int
 
     def __post_init__(self) -> None:
-        check_integer("classes", self.classes, 1, MAX_CLASSES)
+        classes = check_integer("classes", self.classes, 1, MAX_CLASSES)
+        object.__setattr__(self, "classes", classes)
         for part, pair in (("train", self.train), ("test", self.test)):
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
                 raise ArgumentError(
@@ -68,6 +70,7 @@ class DataSet:
         return (channels, height, width)
 
     @functools.cached_property
+    @plain_thread()
     def mean_std(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the training images, by channel, on a scale of 0 to 1."""
         counts = torch.zeros(self.shape[0], 256, dtype=torch.int64)
@@ -108,6 +111,7 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
     return assemble(train, test, name)
 
 
+@plain_thread()
 def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
     """Make a data set as `make_dataset` does, under any name."""
     pairs = [
@@ -157,9 +161,12 @@ def _check_split(part: str, images: Any, labels: Any) -> Split:
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     if pixels.ndim != 4 or pixels.shape[1] not in (1, 3) or max(pixels.shape[2:]) > 96:
+        count, *form = pixels.shape
+        is_last = len(form) == 3 and has_channels_last((form[0], form[1], form[2]))
+        here = f", here {(count, form[2], *form[:2])}" if is_last else ""
         raise DataError(
             f"{part} images must be (N, H, W) or (N, C, H, W) with C of 1 or 3 and at "
-            f"most 96x96 pixels, but got {tuple(pixels.shape)}"
+            f"most 96x96 pixels{here}, but got {tuple(pixels.shape)}"
         )
     if len(pixels) == 0 or 0 in pixels.shape:
         raise DataError(f"{part} images must not be empty, but got {tuple(pixels.shape)}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lightsearch.checks import check_integer, check_kind, check_path
-from lightsearch.data.catalogue import NAMES, TORCHVISION
+from lightsearch.checks import check_integer, check_kind, check_path, to_number
+from lightsearch.data.catalogue import NAMES, TORCHVISION, find_name
 from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.folder_layout import find_parts, list_classes
 from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
@@ -28,14 +29,20 @@ def open_dataset(
     `data` is the folder of a named set, or the folder to download it to. `size` and `gray` are
     for folders and torchvision's sets, as in `folder_dataset`.
 
+    Names may be spelled as torchvision does, in capitals and with other dashes. A name stands for
+    the data set, also if there is a folder of that name: for the folder give `./mnist`, or a
+    `Path`.
+
     Raises `ArgumentError` for an unknown name, and `DataError` as the readers do.
     """
-    if what in NAMES:
-        return load(str(what), data)
-    if str(what).lower() in TORCHVISION:
-        return torchvision_dataset(str(what), data, size=size, gray=gray)
-    if Path(what).is_dir():
-        return folder_dataset(what, size=size, gray=gray)
+    path = check_path("dataset", what)
+    name = None if isinstance(what, os.PathLike) and path.is_dir() else find_name(what)
+    if name in NAMES:
+        return load(name, data)
+    if name is not None:
+        return torchvision_dataset(name, data, size=size, gray=gray)
+    if path.is_dir():
+        return folder_dataset(path, size=size, gray=gray)
     known = (*NAMES, *TORCHVISION)
     raise ArgumentError(
         f"`dataset` must be one of {', '.join(known)}, a folder of images, or a "
@@ -111,18 +118,19 @@ def torchvision_dataset(
     """
     _check(size, gray, test, seed)
     check_kind("name", name, str, "a name")
-    if name.lower() not in TORCHVISION:
+    known = find_name(name)
+    if known not in TORCHVISION:
         raise ArgumentError(
             f"`name` must be one of {', '.join(TORCHVISION)}, "
             f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}"
         )
     from torchvision import datasets  # here, since this import takes a second
 
-    maker = getattr(datasets, TORCHVISION[name.lower()])
-    title = f"{name.lower()}-{size}{'-gray' if gray else ''}"
+    maker = getattr(datasets, TORCHVISION[known])
+    title = f"{known}-{size}{'-gray' if gray else ''}"
+    root = check_path("folder", folder or cache_folder())
     parts = [
-        _read_set(maker, part, Path(folder or cache_folder()), download, size, gray)
-        for part in _list_part_arguments(maker)
+        _read_set(maker, part, root, download, size, gray) for part in _list_part_arguments(maker)
     ]
     if len(parts) == 1:
         return _split(parts[0], test, seed, title)
@@ -133,7 +141,8 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
     check_integer("size", size, 4, 96)
     check_integer("seed", seed, 0, 2**32 - 1)
     check_kind("gray", gray, bool, "True or False")
-    if not isinstance(test, int | float) or not 0 < test < 1:
+    share = to_number(test)
+    if share is None or not 0 < share < 1:
         raise ArgumentError(f"`test` must be above 0 and below 1, but got test={test!r}")
 
 

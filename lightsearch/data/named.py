@@ -18,7 +18,7 @@ import platformdirs
 import torch
 
 from lightsearch.checks import check_path
-from lightsearch.data.catalogue import LAYOUT, NAMES
+from lightsearch.data.catalogue import LAYOUT, NAMES, find_name
 from lightsearch.data.dataset import DataSet, Split, assemble
 from lightsearch.errors import ArgumentError, DataError, suggestion
 
@@ -33,13 +33,14 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
     Raises `ArgumentError` for an unknown name, and `DataError` if the files can be neither found
     nor downloaded.
     """
-    if name not in NAMES:
+    known = find_name(name)
+    if known not in NAMES:
         raise ArgumentError(
             f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
             f"but got {name!r}{suggestion(name, NAMES)}"
         )
     return _load(
-        name,
+        known,
         None if folder is None else str(check_path("folder", folder).resolve()),
         os.environ.get("LIGHTSEARCH_DATA"),
     )
@@ -67,7 +68,7 @@ def find(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, s
         return load(name), "scikit-learn"
     return _find(
         name,
-        None if folder is None else str(Path(folder).resolve()),
+        None if folder is None else str(check_path("folder", folder).resolve()),
         os.environ.get("LIGHTSEARCH_DATA"),
     )
 
@@ -81,7 +82,7 @@ def _find(name: str, folder: str | None, environment: str | None) -> tuple[DataS
 
 
 def _list_folders(folder: str | None, environment: str | None) -> list[Path]:
-    return [Path(f) for f in (folder, environment, cache_folder()) if f]
+    return [check_path("LIGHTSEARCH_DATA", f) for f in (folder, environment, cache_folder()) if f]
 
 
 def cache_folder() -> str:

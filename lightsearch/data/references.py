@@ -15,11 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lightsearch.checks import check_regular
 from lightsearch.data import named
 from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import Holdout, make_holdout_mask
 from lightsearch.errors import ArgumentError, DataError
+from lightsearch.torch_modes import plain_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def _get_shared_path(name: str, checksum: str) -> Path:
 def _map_file(name: str, path: Path) -> DataSet:
     """Map a data set from a file, in memory that processes share. The caller checks its sum."""
     try:
+        check_regular(path)
         tensors = load_file(path)
         train, test = (
             (tensors[f"{part}.images"], tensors[f"{part}.labels"]) for part in ("train", "test")
@@ -104,6 +107,7 @@ def share_in_process(dataset: DataSet) -> Iterator[None]:
             del _LENT[dataset.checksum]
 
 
+@plain_thread()
 def fetch(ref: DataRef) -> DataSet:
     """Return the data set of a reference, after a check of its checksum.
 
@@ -142,6 +146,7 @@ def _fetch(ref: DataRef) -> DataSet:
 # Evaluation on other images ---------------------------------------------------------------------
 
 
+@plain_thread()
 def split_holdout(dataset: DataSet, holdout: Holdout) -> DataSet:
     """Return the data set with the held-out training images as its test images.
 

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from lightsearch.design.choice import Choice
@@ -70,10 +71,10 @@ class Spec:
             return self.options[self.options.index(value)]
         if self.kind == "flag" and isinstance(value, bool):
             return value
-        if self.kind == "integer" and isinstance(value, int) and not isinstance(value, bool):
-            if self.low <= value <= self.high:
+        if self.kind == "integer" and isinstance(value, Integral) and not isinstance(value, bool):
+            if self.low <= int(value) <= self.high:
                 return int(value)
-        elif self.kind == "real" and isinstance(value, int | float):
+        elif self.kind == "real" and isinstance(value, Real):
             number = math.nan if isinstance(value, bool) else _as_float(value)
             inside = number < self.high if self.below else number <= self.high
             if self.low <= number and inside and math.isfinite(number):
@@ -81,9 +82,9 @@ class Spec:
         raise DesignError(f"`{self.name}` {self.rule()}, but got {self.name}={value!r}")
 
 
-def _as_float(value: int | float) -> float:
+def _as_float(value: Real) -> float:
     try:
-        return float(value)
+        return float(value if isinstance(value, int | float) else str(value))
     except OverflowError:  # an integer beyond all floats
         return math.inf
 

@@ -45,7 +45,7 @@ def initial_weights(design: Design, shape: Shape, seed: int) -> dict[str, Tensor
     """
     with torch.device("meta"):
         module: nn.Module = build(design, shape)
-    module.to_empty(device="cpu")
+    module.to_empty(device="cpu").float()  # else of the process's default type
     initialise(module, seed)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):

@@ -27,6 +27,7 @@ from lightsearch.data.image_reader import SUFFIXES, list_images, read_image
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting.reading import ExportedNet, open_net
 from lightsearch.shapes import Shape
+from lightsearch.torch_modes import plain_modes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,6 +50,7 @@ class Prediction:
         return self.probabilities[self.label]
 
 
+@plain_modes()
 def predict(
     net: str | Path, images: str | Path, *, invert: bool | None = None
 ) -> list[Prediction]:

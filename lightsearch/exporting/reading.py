@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lightsearch.checks import check_path
+from lightsearch.checks import check_path, check_regular
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
@@ -21,6 +21,7 @@ from lightsearch.network.cost import cost
 from lightsearch.network.modules import assemble
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape
+from lightsearch.torch_modes import plain_modes
 
 NOTE = "lightsearch.json"  # the metadata inside a .pt2
 
@@ -41,12 +42,17 @@ class ExportedNet:
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return pixels from 0 to 1, of (N, C, H, W), normalised as in training."""
         mean, std = (
-            torch.tensor([float(value) for value in self.metadata[name].split(",")])
+            torch.tensor(
+                [float(value) for value in self.metadata[name].split(",")],
+                dtype=torch.float32,
+                device=pixels.device,
+            )
             for name in ("mean", "std")
         )
         return (pixels - mean[:, None, None]) / std[:, None, None]
 
 
+@plain_modes()
 def open_net(path: str | Path) -> ExportedNet:
     """Load the network from a `.onnx`, `.pt2` or `.safetensors` that lightsearch wrote.
 
@@ -112,6 +118,7 @@ def read_weights(path: Path) -> tuple[State, dict[str, str]]:
     Raises `ExportError` for any other file.
     """
     try:
+        check_regular(path)
         with safe_open(path, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata() or {}

@@ -29,6 +29,7 @@ from lightsearch.network.modules import assemble
 from lightsearch.network.source import source_of
 from lightsearch.network.source_lines import WIDTH
 from lightsearch.study.disk import save_state
+from lightsearch.torch_modes import plain_modes
 
 BATCH = 500
 _FOLDED = "\n\nBatch norm is folded into the weights, for inference."  # of a source's note
@@ -71,6 +72,7 @@ class Exported:
         )
 
 
+@plain_modes()
 def export(
     source: Source,
     path: str | Path,

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lightsearch.checks import check_integer, check_kind
+from lightsearch.checks import check_integer, check_kind, to_count
 from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.network.lowering import lower_all
@@ -93,7 +93,8 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            value = getattr(self, name)
+            value = to_count(getattr(self, name))
+            object.__setattr__(self, name, value)
             if value is not None and (
                 isinstance(value, bool) or not isinstance(value, int) or value < 1
             ):
@@ -122,9 +123,9 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
     Raises `DesignError`, with the place, for a layer that does not fit its input, and
     `ArgumentError` for a wrong shape.
     """
-    check_arguments(design, shape)
+    shape = check_arguments(design, shape)
     if classes is not None:
-        check_integer("classes", classes, 1, 10**9)
+        classes = check_integer("classes", classes, 1, 10**9)
     steps = lower_all(design, shape)
     field, jump, params, macs, peak, whole = 1, 1, 0, 0, elements(shape), False
     for step in steps:
@@ -144,9 +145,9 @@ def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None)
     return Cost(steps, output, params, macs, BYTES * peak, field, jump, whole)
 
 
-def check_arguments(design: Design, shape: Shape) -> None:
+def check_arguments(design: Design, shape: Shape) -> Shape:
     check_kind("design", design, Seq, "a sequence of layers (`parse` reads notation)")
-    check_shape(shape)
+    return check_shape(shape)
 
 
 def _list_rows(

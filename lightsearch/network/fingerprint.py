@@ -33,7 +33,7 @@ def fingerprint(design: Design, shape: Shape) -> str:
     `separable`, and so on. Equal networks draw equal initial weights, so equal keys mean equal
     training too.
     """
-    check_arguments(design, shape)
+    shape = check_arguments(design, shape)
     text = ";".join(_format_operations(lower_all(design, shape), shape))
     return hashlib.sha256(f"{shape}:{text}".encode()).hexdigest()[:16]
 

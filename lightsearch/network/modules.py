@@ -44,6 +44,7 @@ from lightsearch.network.operations import (
     Step,
 )
 from lightsearch.shapes import Shape
+from lightsearch.torch_modes import plain_modes
 
 ModuleMaker: TypeAlias = Callable[[Any, Shape], nn.Module]
 _MAKERS: dict[type[Layer], ModuleMaker] = {}
@@ -83,6 +84,7 @@ def assemble(costed: Cost) -> nn.Sequential:
     return module
 
 
+@plain_modes()
 def summary(design: Seq, shape: Shape = (1, 28, 28)) -> str:
     """Return the torchinfo table of the built module, for one image.
 

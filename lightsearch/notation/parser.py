@@ -222,8 +222,11 @@ class Parser:
         elif token.kind == "word":
             return read_bare_word(self.tokens, head, cls)
         else:
+            example = "name=value"
+            if declared and not declared[0].required and token.kind == "number":
+                example = f"{declared[0].short}={token.text}"
             self.tokens.refuse(
-                "a field, such as name=value" if declared else f"`)`, as {head.text} has no fields"
+                f"a field, such as {example}" if declared else f"`)`, as {head.text} has no fields"
             )
         if spec.kind == "body":
             return spec, self._parse_body()

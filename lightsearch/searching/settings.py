@@ -336,7 +336,7 @@ class Setting:
         if self.kinds[0] is int and self.about.high < inf:
             return check_integer(self.name, value, self.about.low, int(self.about.high))
         if self.kinds[0] is float:
-            check_number(self.name, value, self.about.low, self.about.high)
+            return check_number(self.name, value, self.about.low, self.about.high)
         if self.kinds[0] is bool:
             check_kind(self.name, value, bool, "True or False")
         if Path in self.kinds:

@@ -105,7 +105,7 @@ class Survey:
 
         The designs `beyond` the counts are in none of them.
         """
-        check_integer("bins", bins, 1, 10**6)
+        bins = check_integer("bins", bins, 1, 10**6)
         low, high = self.counts[0][0], self.counts[-1][0]
         width = max(1, math.ceil((high - low + 1) / bins))
         sums = [0] * math.ceil((high - low + 1) / width)
@@ -143,13 +143,13 @@ def survey(
     Raises `DesignError` if no design of the space is valid, and `BudgetError` if none is within
     the budget.
     """
-    for name, value, least in (("limit", limit, 0), ("draws", draws, 1)):
-        check_integer(name, value, least, 10**12)
-    check_integer("seed", seed, -(2**63), 2**63 - 1)
+    limit = check_integer("limit", limit, 0, 10**12)
+    draws = check_integer("draws", draws, 1, 10**12)
+    seed = check_integer("seed", seed, -(2**63), 2**63 - 1)
     check_kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
-    check_shape(shape)
+    shape = check_shape(shape)
     if classes is not None:
-        check_integer("classes", classes, 1, 10**9)
+        classes = check_integer("classes", classes, 1, 10**9)
     check_kind("budget", budget, Budget | None, "a Budget")
     caps = budget or Budget()
     graph = try_graph(space, shape, classes, limit)

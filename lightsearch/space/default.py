@@ -46,8 +46,8 @@ def default_space(
     least 2.4 times the cap. Twice as wide, a third stage follows (a pooling, one or two blocks),
     and four times as wide a fourth, as far as the last stage keeps 4 pixels.
     """
-    check_shape(shape)
-    check_integer("classes", classes, 1, 10**6)
+    shape = check_shape(shape)
+    classes = check_integer("classes", classes, 1, 10**6)
     check_kind("budget", budget, Budget | None, "a Budget")
     cap = budget.params if budget and budget.params else 1
     plans = [_Plan(shape, classes, halves) for halves in _HALVES]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightsearch.checks import read_regular
+from lightsearch.checks import read_text_file
 
 SEPARATORS = ",;\t"
 _GAPS = ("", "nan", "NaN", "NA", "N/A", "#N/A", "<NA>", "null")  # in columns of numbers
@@ -27,12 +26,7 @@ def read_table(path: Path) -> tuple[str, str]:
 
     Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
     """
-    data = read_regular(path)
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"it must be in UTF-8 or UTF-16, but {error.reason}") from None
+    text = read_text_file(path)
     head = text.partition("\n")[0]
     return text, max(SEPARATORS, key=lambda one: len(_cells(head, one)))
 

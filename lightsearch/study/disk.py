@@ -13,6 +13,7 @@ import filelock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from lightsearch.checks import check_regular, read_regular
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
 
@@ -105,7 +106,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return read_regular(path).decode().strip()
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -158,6 +159,7 @@ def save_state(path: Path, state: State, metadata: dict[str, str] | None = None)
 def load_state(path: Path) -> State | None:
     """A state as written; None where there is none, or it is damaged."""
     try:
+        check_regular(path)
         return load_file(path)
     except (OSError, SafetensorError):
         return None

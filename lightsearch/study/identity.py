@@ -12,10 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lightsearch.checks import read_regular
 from lightsearch.errors import StudyError
 from lightsearch.network.cost import Budget
 from lightsearch.study.disk import write_text, writing
-from lightsearch.study.trial import HitRule, check_types
+from lightsearch.study.trial import HitRule, check_types, parse_fraction
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
 WARM_START = ("warm_start", "warm_start_digest")
@@ -116,7 +117,7 @@ def check_identity(
 def read_identity(folder: Path) -> Identity | None:
     """The identity of the study in a folder; None where there is no study yet."""
     try:
-        text = (folder / "study.json").read_bytes()
+        text = read_regular(folder / "study.json")
     except (FileNotFoundError, NotADirectoryError):
         if (folder / "journal.log").exists():
             raise StudyError(
@@ -149,7 +150,7 @@ def read_identity(folder: Path) -> Identity | None:
         return dataclasses.replace(
             identity,
             budget=Budget(**data["budget"]),
-            target=Fraction(data["target"]),
+            target=parse_fraction(data["target"]),
             warm_start=tuple(sources),
         )
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from fractions import Fraction
 from pathlib import Path
 
+from lightsearch.checks import read_regular
 from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import FORMAT, Terms
+from lightsearch.study.trial import check_types, parse_fraction
 
 FOLDER = "confirmations"  # within a study's
 
@@ -33,17 +34,24 @@ def read_terms(folder: Path) -> Terms | None:
     if not path.exists():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_regular(path))
         if data.get("format", 0) > FORMAT:
             raise StudyError(
                 f"{path} was written by a newer lightsearch (format "
                 f"{data['format']}, this one reads up to {FORMAT}): update this one"
             )
-        terms = Terms(**data)
-        if not 0 < Fraction(terms.target) <= 1 or int(terms.epochs) < 1:
+        terms = check_types(Terms(**data))
+        if not 0 < parse_fraction(terms.target) <= 1 or terms.epochs < 1:
             raise ValueError(f"target={terms.target!r}, epochs={terms.epochs!r}")
         return terms
-    except (OSError, ArithmeticError, ValueError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise StudyError(
             f"{path} must hold the terms of a confirmation, but it does not: "
             f"{error}. {remedy_of(folder)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -131,6 +132,14 @@ def reaches(result: EpochResult, target: Fraction) -> bool:
 def to_fraction(target: float) -> Fraction:
     """The decimal number that was written, as a fraction: 0.994 is 497/500."""
     return Fraction(str(target))
+
+
+def parse_fraction(text: str) -> Fraction:
+    """A fraction from a file. Raises `ValueError` for one that takes long to compute, such as
+    1e999999999."""
+    if not re.fullmatch(r"\d{1,400}(/\d{1,400})?|\d{0,30}\.\d{1,30}(e-?\d{1,2})?", text):
+        raise ValueError(f"{text!r:.60} is no fraction")
+    return Fraction(text)
 
 
 OUTCOMES = get_args(Outcome)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from lightsearch.checks import read_regular
 from lightsearch.errors import StudyError
 
 FILE = "warm_start.json"
@@ -84,7 +85,7 @@ def read_warm_start(folder: Path, digest: str) -> WarmStart:
         return NOTHING
     path = folder / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular(path).decode()
         if _digest(text) != digest:
             raise ValueError(f"its digest is {_digest(text) or 'none'}")
         return _parse(json.loads(text))

@@ -34,6 +34,7 @@ from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.surrogate.answers import answer, check_surrogate
+from lightsearch.torch_modes import plain_modes, plain_thread
 from lightsearch.training.schedule import Plateau, decay, learning_rate
 from lightsearch.training.task import EpochResult, Task
 
@@ -54,18 +55,27 @@ def run_epoch(
     state, and `DesignError` for a design that does not fit the images or their classes.
     """
     check_kind("task", task, Task, "a Task, as `rebuild` makes")
-    check_integer("epoch", epoch, 1, task.epochs)
+    epoch = check_integer("epoch", epoch, 1, task.epochs)
     if (state is None) != (epoch == 1):
         raise ArgumentError(
             f"`state` must be None at epoch 1 and only there, but got epoch={epoch}"
         )
-    data = fetch(task.data)
-    cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
-    engine = engine_of(task.engine, task.design, data.shape, task.device)
-    if engine == "surrogate":
-        return _answer_epoch(task, data, epoch)
-    with one_thread(engine, task.device):
-        return _run_epoch(task, data, engine, state, epoch, raw)
+    with plain_thread():
+        data = fetch(task.data)
+        cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
+        engine = engine_of(task.engine, task.design, data.shape, task.device)
+        if engine == "surrogate":
+            return _answer_epoch(task, data, epoch)
+        with plain_torch(engine, task.device):
+            return _run_epoch(task, data, engine, state, epoch, raw)
+
+
+@contextlib.contextmanager
+def plain_torch(engine: str, device: str) -> Iterator[None]:
+    """Hold PyTorch to its own modes and to one thread if it trains; see `_one_thread`."""
+    modes = plain_modes() if engine == "torch" else contextlib.nullcontext()
+    with modes, _one_thread(engine, device):
+        yield
 
 
 def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochResult]:
@@ -92,7 +102,7 @@ def _answer_epoch(task: Task, data: DataSet, epoch: int) -> tuple[State, EpochRe
 
 
 @contextlib.contextmanager
-def one_thread(engine: str, device: str) -> Iterator[None]:
+def _one_thread(engine: str, device: str) -> Iterator[None]:
     """Hold PyTorch to one thread if it trains on the processor.
 
     The number of threads belongs to the process. Epochs of the native engine, and those on a GPU,

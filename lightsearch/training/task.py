@@ -45,8 +45,8 @@ class Task:
             if not is_decided(value):
                 raise ArgumentError(f"`{name}` must have no choices left, but got {name}={value}")
         check_kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
-        check_integer("epochs", self.epochs, 1, 10_000)
-        check_integer("seed", self.seed, -(2**63), 2**63 - 1)
+        for name, low, high in (("epochs", 1, 10_000), ("seed", -(2**63), 2**63 - 1)):
+            object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
             raise ArgumentError(f"`device` must be cpu or cuda, but got device={self.device!r}")
         if self.engine not in ENGINES:

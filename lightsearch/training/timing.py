@@ -8,7 +8,8 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch
 from lightsearch.engines.engine import Engine
 from lightsearch.engines.selection import engine_of, start
-from lightsearch.training.epoch import one_thread, train_epoch
+from lightsearch.torch_modes import plain_thread
+from lightsearch.training.epoch import plain_torch, train_epoch
 from lightsearch.training.task import Task
 
 
@@ -17,7 +18,7 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     data = fetch(task.data)
     name = engine_of(task.engine, task.design, data.shape, task.device)
     few = take_few(data, task.recipe.batch_size, steps)
-    with one_thread(name, task.device):
+    with plain_thread(), plain_torch(name, task.device):
         engine = start(name, task.design, task.recipe, few, task.seed, task.device, task.precision)
         return time_engine(engine, task, few, data)
 

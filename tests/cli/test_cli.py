@@ -516,6 +516,25 @@ def test_show_follows_the_data_set_and_the_shape() -> None:
     assert output() == [8, 28, 28]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_may_have_a_mark_lines_of_windows_and_comments(
+    tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "# größere Netze\r\nconv(8)  # the stem\r\ngap linear(10)\r\n"
+    (tmp_path / "design.txt").write_bytes(text.encode(encoding))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for file in (tmp_path / "design.txt", "~/design.txt"):
+        found = json.loads(_run("show", f"@{file}", "--dataset", "digits", "--json").stdout)
+        assert found["design"] == "conv(8) gap linear(10)"
+
+
+def test_a_file_of_notation_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes("größe".encode("latin-1"))
+    os.mkfifo(tmp_path / "pipe")
+    for name, said in (("latin", "UTF-8 or UTF-16"), ("pipe", "no regular file")):
+        assert said in _run("show", f"@{tmp_path / name}", code=2).stderr
+
+
 def test_show_takes_notation_a_file_a_name_and_a_row(studied, tmp_path: Path) -> None:
     folder, printed = studied
     assert json.loads(_run("show", "s1-final", "--json").stdout)["params"] == 8546

@@ -324,7 +324,7 @@ def test_half_a_data_set_is_not_found(tmp_path: Path) -> None:
         load("mnist", tmp_path)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "MNIST", "", "emnist-byclass"])
+@pytest.mark.parametrize("name", ["cifar10", "EMNIST", "", "emnist-byclass"])
 def test_an_unknown_name(name: str) -> None:
     with pytest.raises(
         ArgumentError,
@@ -472,7 +472,11 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     ),
     "too many": ((torch.zeros(4, 1, 1, 5, 5), LABELS[:4]), None, r"but got \(4, 1, 1, 5, 5\)$"),
     "two channels": ((IMAGES[:, :2], LABELS), None, r"C of 1 or 3 .*but got \(12, 2, 5, 7\)$"),
-    "channels last": ((IMAGES.movedim(1, 3), LABELS), None, r"but got \(12, 5, 7, 3\)$"),
+    "channels last": (
+        (IMAGES.movedim(1, 3), LABELS),
+        None,
+        r"here \(12, 3, 5, 7\), but got \(12, 5, 7, 3\)$",
+    ),
     "too tall": ((torch.zeros(2, 97, 4), LABELS[:2]), None, r"but got \(2, 1, 97, 4\)$"),
     "too wide": ((torch.zeros(2, 4, 97), LABELS[:2]), None, r"at most 96x96"),
     "no images": (

@@ -389,6 +389,8 @@ ERRORS = [
     ("conv(8,stride)\n       ^", "'stride' must be given a value: stride="),
     ("conv(8,bias=1)\n            ^", "`bias` must be True or False, but got bias=1"),
     ("conv(8,3)\n       ^", "expected a field, such as name=value, but got '3'"),
+    ("maxpool(3)\n        ^", "expected a field, such as k=3, but got '3'"),
+    ("se(2|4)\n   ^", "expected a field, such as reduction=2, but got '2'"),
     ("conv(k=4,8)\n         ^", "expected a field"),
     ("gap conv(8,s=2,k=4)\n               ^", "conv: `kernel` must be odd where padding='same'"),
     ("conv(8,s=2,k=4,p=same)\n           ^", "`kernel` must be odd"),
