@@ -37,6 +37,7 @@ from lightsearch import DEFAULT_RECIPE, Budget, api, default_space, parse
 from lightsearch.design.parts import Design
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.gate import Gate, Proposal, draw_near_cap, follow
+from lightsearch.searching.pruning import RungPruner
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import Settings
 from lightsearch.searching.variation import mutate
@@ -50,13 +51,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "uniform": {"sampler": "uniform", "pruner": "none"},
     "near cap": {"sampler": "near-cap", "pruner": "none"},
     "TPE": {"sampler": "tpe", "pruner": "none"},
-    "TPE, target pruner": {"sampler": "tpe", "pruner": "target"},  # the earlier default
     "evolution": {"sampler": "evolution", "pruner": "none"},
     "near cap, rungs": {"sampler": "near-cap", "pruner": "rungs"},
     "evolution, rungs": {"sampler": "evolution", "pruner": "rungs"},
     "model": {"sampler": "model", "pruner": "none"},
     "model, predicted": {"sampler": "model", "pruner": "predicted"},
     "model, rungs": {"sampler": "model", "pruner": "rungs"},
+    "model, rungs, one whole": {"sampler": "model", "pruner": RungPruner(EPOCHS, first=1)},
 }
 LOOKS = (45, 90, 150, 225, 300, 450)  # epochs spent, at which the regret is taken
 TARGET = 0.994
