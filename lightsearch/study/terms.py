@@ -12,6 +12,8 @@ from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import FORMAT, Terms
 
 FOLDER = "confirmations"  # within a study's
+SHORTER = "epochs-*"  # studies of fewer epochs, within that of a study for the fewest
+LOOKS_FOLDER = "looks"  # within that of a study whose goal needs fresh seeds: those on the way
 
 
 def slug(name: str) -> str:
