@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
+import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Protocol
 
 from lightsearch.confirming.confirm import confirm as confirm_designs
 from lightsearch.data import catalogue, references
 from lightsearch.errors import ArgumentError
+from lightsearch.goals.fastest import find_fastest
+from lightsearch.goals.rounds import run_rounds
 from lightsearch.progress.display import show_progress
 from lightsearch.result import SearchResult, load_result
-from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Stopped
+from lightsearch.searching.events import Ended, EpochDone, Event, Judged, Planned, Stopped
 from lightsearch.searching.interrupts import stop_on_interrupt
-from lightsearch.searching.loop import run_loop
 from lightsearch.searching.question import Question, resolve
+from lightsearch.searching.run import run_loop
 from lightsearch.searching.settings import SearchSettings, Settings
 from lightsearch.searching.signature import takes
 from lightsearch.study import leaderboard as tables
@@ -27,6 +33,7 @@ from lightsearch.study.terms import check_terms
 from lightsearch.study.trial import Trial
 from lightsearch.workers.devices import worker_environments
 from lightsearch.workers.local import local_slots, trains_in_threads
+from lightsearch.workers.slot import Slot
 
 
 @takes(SearchSettings)
@@ -74,9 +81,27 @@ def iter_search(settings: Settings) -> Generator[Trial, None, None]:
 Show = Callable[[Iterator[Event], Question], Iterator[Event]]
 
 
+class Runner(Protocol):
+    """Runs a question's study in slots and yields its events, until the end or `stop`."""
+
+    def __call__(
+        self,
+        question: Question,
+        slots: Sequence[Slot],
+        stop: threading.Event,
+        *,
+        timed: bool = False,
+    ) -> Generator[Event, None, None]: ...
+
+
 def run_to_end(question: Question, settings: SearchSettings, show: Show | None) -> Stopped:
     """Run a question to its end, confirm the best designs if asked to, return the last event."""
     if settings.confirm is not None:
+        if settings.goal != "best":
+            raise ArgumentError(
+                f"`confirm` must not be given with goal={settings.goal!r}, which gives fresh "
+                f"seeds itself, but got confirm={settings.confirm}"
+            )
         _check_terms(question, settings.confirm)
     last = Stopped("")
     for event in run(question, show):
@@ -121,43 +146,75 @@ def run(question: Question, show: Show | None = None) -> Generator[Event, None, 
     Raises `ArgumentError` unless there are as many `slots` as the question has workers, if any
     are given.
     """
+    slots = _open_slots(question)
+    try:
+        if question.identity.goal == "fastest":
+            yield from _run_stages(question, slots, show)
+        elif question.identity.goal == "smallest":
+            yield from _run_one(question, slots, show, run_rounds)
+        else:
+            yield from _run_one(question, slots, show, run_loop)
+    finally:
+        for slot in slots:
+            slot.close()
+
+
+def _open_slots(question: Question) -> Sequence[Slot]:
     identity, slots = question.identity, question.settings.slots
-    workers = identity.workers
-    if slots is not None and len(slots) != workers:
-        raise ArgumentError(
-            f"`slots` must be as many as the study's workers, {workers}, but got {len(slots)}"
-        )
+    if slots is not None:
+        if len(slots) != identity.workers:
+            raise ArgumentError(
+                f"`slots` must be as many as the study's workers, {identity.workers}, but got "
+                f"{len(slots)}"
+            )
+        return slots
+    in_threads = trains_in_threads(identity.engine, identity.device, [question.space])
+    if not in_threads:
+        references.share(question.data)
+    return local_slots(
+        identity.workers,
+        in_threads=in_threads,
+        environments=worker_environments(identity.workers, identity.device),
+    )
+
+
+def _run_stages(
+    question: Question, slots: Sequence[Slot], show: Show | None
+) -> Generator[Event, None, None]:
+    """Run the studies of a search for the fewest epochs, each shown like a search."""
+    timeout = question.settings.timeout
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    for stage in find_fastest(question, lambda: time.monotonic() > deadline):
+        one = stage.question
+        if timeout is not None:
+            left = max(1e-3, deadline - time.monotonic())
+            settings = dataclasses.replace(one.settings, timeout=left)
+            one = dataclasses.replace(one, settings=settings)
+        runner = functools.partial(run_rounds, last_test=stage.last, others=stage.others)
+        for event in _run_one(one, slots, show, runner):
+            yield event
+            if isinstance(event, Stopped) and event.asked:
+                return
+
+
+def _run_one(
+    question: Question, slots: Sequence[Slot], show: Show | None, runner: Runner
+) -> Generator[Event, None, None]:
+    """Run one study."""
     images = catalogue.images_file(question.data.name, question.folder)
     if images is not None and not images.exists():
         with writing(question.folder):
             question.folder.mkdir(parents=True, exist_ok=True)
             references.save(question.data, images)  # never over another study's images
-    in_threads = slots is None and trains_in_threads(
-        identity.engine, identity.device, [question.space]
-    )
-    if not in_threads:
-        references.share(question.data)
-    if slots is None:
-        slots = local_slots(
-            workers,
-            in_threads=in_threads,
-            environments=worker_environments(workers, identity.device),
-        )
     stop = threading.Event()
-    try:
-        loop = run_loop(question, slots, stop, timed=show is not None)
-        events = _written(loop, question)
-        # Images of one's own are read from the study's folder, so that damage there is noticed.
-        own = question.data.name not in catalogue.NAMES
-        lending = contextlib.nullcontext() if own else references.share_in_process(question.data)
-        # The loop too: Ctrl-C while the leaderboard is written is not raised in it.
-        with lending, contextlib.closing(loop), contextlib.closing(events):
-            yield from stop_on_interrupt(
-                show(events, question) if show is not None else events, stop
-            )
-    finally:
-        for slot in slots:
-            slot.close()
+    loop = runner(question, slots, stop, timed=show is not None)
+    events = _written(loop, question)
+    # Images of one's own are read from the study's folder, so that damage there is noticed.
+    own = question.data.name not in catalogue.NAMES
+    lending = contextlib.nullcontext() if own else references.share_in_process(question.data)
+    # The loop too: Ctrl-C while the leaderboard is written is not raised in it.
+    with lending, contextlib.closing(loop), contextlib.closing(events):
+        yield from stop_on_interrupt(show(events, question) if show is not None else events, stop)
 
 
 def _written(events: Iterator[Event], question: Question) -> Generator[Event, None, None]:
@@ -178,6 +235,8 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
             if hit or event.trial.number in hits:
                 hits[event.trial.number] = event.trial
                 stale = stale or hit or isinstance(event, Ended)
+        if isinstance(event, Judged) and event.last:
+            confirmed, stale = read_confirmations(question.folder), True
         begin = time.monotonic()
         if isinstance(event, Stopped) or (stale and begin >= due):
             frame = tables.leaderboard(hits.values(), question.identity, confirmed=confirmed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,6 +23,8 @@ from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.means import Run, gather_runs, tabulate_means
+from lightsearch.study.pareto import find_front
+from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
 
 
@@ -54,6 +57,43 @@ class SearchResult:
         )
         frame.attrs["study"] = str(self.folder)  # `confirm` stores its runs there
         return frame
+
+    @property
+    def best(self) -> pd.Series[Any] | None:
+        """The design that the search was for, as a row of the leaderboard; None if none is known.
+
+        - `goal="best"`: the hit with the highest shrunken mean over all its runs (`means`). If
+          there are no fresh seeds yet (`confirm`), it is the first of the leaderboard.
+        - `goal="smallest"`: the confirmed one with the fewest parameters.
+        - `goal="fastest"`: the confirmed one with the fewest epochs, which may be of one of the
+          shorter studies in the study's folder.
+        """
+        board = self.leaderboard
+        if self.identity.goal == "fastest":
+            for folder in sorted(self.folder.glob(SHORTER)):
+                found = load_result(folder).best
+                if found is not None:
+                    return found
+        if self.identity.goal != "best":
+            board = board[board["confirmed"].astype(bool)].sort_values("params", kind="stable")
+        elif self.runs:
+            order = self.means()["trial"]
+            board = board.set_index("trial", drop=False).reindex(
+                [trial for trial in order if trial in set(board["trial"])]
+            )
+        return board.iloc[0] if len(board) else None
+
+    def pareto(self, *by: str) -> pd.DataFrame:
+        """Return the Pareto front of the trials that are complete, hits or not.
+
+            result.pareto("accuracy", "macs")
+
+        `by` are two of the orders of `ranked` or more; by default `"accuracy"` and `"params"`. A
+        row is a trial that no other is at least as good as in all of them and better in one.
+        """
+        orders = [tables.check_order(one) for one in by or ("accuracy", "params")]
+        trials = self.trials
+        return find_front(trials[trials["outcome"] == "complete"], orders)
 
     def means(self) -> pd.DataFrame:
         """Return the mean accuracy of each design over all its runs, by shrunken mean.
@@ -125,7 +165,7 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
         tuple(read_trials(folder)),
         reason,
         gather_confirmations(families),
-        gather_runs(families, identity),
+        gather_runs([*families, *read_families(folder / LOOKS_FOLDER)], identity),
     )
 
 

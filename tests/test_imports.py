@@ -132,6 +132,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         {"pandas"},
     ),
+    "goals": (
+        {"notation", "engines", "statistics", "searching", "confirming", "study", "workers"},
+        set(),
+    ),
     "progress": ({"formatting", "study", "searching"}, {"rich", "IPython"}),
     "exporting": (
         {
@@ -168,7 +172,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"jinja2", "matplotlib", "pandas"},
     ),
     "api": (
-        {"errors", "data", "workers", "study", "result", "searching", "confirming", "progress"},
+        {
+            "errors",
+            "data",
+            "workers",
+            "study",
+            "result",
+            "searching",
+            "confirming",
+            "goals",
+            "progress",
+        },
         set(),
     ),
     "cli": (
@@ -254,6 +268,7 @@ OPTUNA = {
     "searching/optuna_sampler.py",
     "searching/proposals.py",
     "searching/pruning.py",
+    "searching/run.py",
     "searching/settings.py",  # for type checkers alone
 }
 

@@ -157,7 +157,7 @@ GUARDS = (
     ),
     Guard(
         "the folder is absolute",
-        "searching/settings.py",
+        "searching/setting.py",
         "path(self.name, value).absolute()",
         "path(self.name, value)",
         "searching/test_faults.py -k working_directory",

@@ -88,6 +88,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     lightsearch search --space 'conv(8|16) maxpool separable(16|32)*(1|2|3) gap linear(10)'
     lightsearch search --space @space.txt --recipe 'recipe(lr=0.1|0.3,ema=0.998)' --json
     lightsearch search --select-on val --confirm 10
+    lightsearch search --goal smallest --trials 1000 --timeout 36000
     lightsearch search --dataset ./leaves --size 32 --keep-orientation --target 0.9
 
     With --json, standard output has the result alone, and the progress goes to standard error.
@@ -176,5 +177,6 @@ def _result(result: SearchResult, board: pd.DataFrame) -> dict[str, Any]:
         "hits": len(board),
         "trials": {name: outcomes.count(name) for name in sorted(set(outcomes))},
         "counts": dataclasses.asdict(result.counts),
+        "best": None if (best := result.best) is None else str(best["design"]),
         "leaderboard": records(board),
     }

@@ -142,14 +142,14 @@ def _task(
             DEFAULTS.epochs,
             DEFAULTS.seed,
             "auto",
-            choose_device("auto"),
+            choose_device("auto", engine or "auto"),
         )
     task = dataclasses.replace(
         task,
         recipe=how or task.recipe,
         epochs=epochs or whole or task.epochs,
         seed=task.seed if seed is None else seed,
-        device=task.device if device is None else choose_device(device),
+        device=task.device if device is None else choose_device(device, engine or "auto"),
     )
     elsewhere = device is not None and engine is None  # the row's engine may not run there
     trainer = choose_engine(engine or ("auto" if elsewhere else task.engine), task.device)

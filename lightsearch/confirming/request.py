@@ -120,7 +120,7 @@ class Arguments:
         design = parse(row) if isinstance(row, str) else row
         recipe = self.recipe or DEFAULT_RECIPE
         recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
-        device = choose_device(self.device or DEFAULTS.device)
+        device = choose_device(self.device or DEFAULTS.device, self.engine or DEFAULTS.engine)
         engine = choose_engine(self.engine or DEFAULTS.engine, device)
         epochs = DEFAULTS.epochs if self.epochs is None else self.epochs
         return self._make_pick(
@@ -153,7 +153,11 @@ class Arguments:
                     f"checksum {task.data.checksum}, but got "
                     f"{reference.name!r} with {reference.checksum}"
                 )
-        device = task.device if self.device is None else choose_device(self.device)
+        device = (
+            task.device
+            if self.device is None
+            else choose_device(self.device, self.engine or "auto")
+        )
         engine = (
             task.engine
             if self.engine is None and self.device is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -43,28 +43,41 @@ def left_of(task: Task, ledger: Ledger, count: int | None = None) -> list[Job]:
     return [Job(key, dataclasses.replace(task, seed=s)) for s in seeds if s not in over]
 
 
+def never() -> bool:
+    """A `halt` that asks for nothing."""
+    return False
+
+
 def retrain_all(
-    batches: Iterable[Sequence[Job]], ledger: Ledger, slots: Sequence[Slot]
+    batches: Iterable[Sequence[Job]],
+    ledger: Ledger,
+    slots: Sequence[Slot],
+    halt: Callable[[], bool] = never,
 ) -> Iterator[Over]:
     """Train the jobs of each batch in their order; yields the runs that are over.
 
-    The next batch is asked for when all of one is over.
+    The next batch is asked for when all of one is over. Once `halt` says so, the epochs that run
+    are the last ones.
     """
     try:
         for jobs in batches:
-            yield from _retrain(jobs, ledger, slots)
+            yield from _retrain(jobs, ledger, slots, halt)
+            if halt():
+                return
     finally:
         kill_all(slots)
 
 
-def _retrain(jobs: Sequence[Job], ledger: Ledger, slots: Sequence[Slot]) -> Iterator[Over]:
+def _retrain(
+    jobs: Sequence[Job], ledger: Ledger, slots: Sequence[Slot], halt: Callable[[], bool]
+) -> Iterator[Over]:
     waiting = list(jobs)
     free = list(slots)
     running: dict[Future[tuple[State, EpochResult]], tuple[Job, Slot]] = {}
     try:
         while True:
             waiting = [job for job in waiting if not ledger.futile(job.key)]
-            while free and waiting:
+            while free and waiting and not halt():
                 job, slot = waiting.pop(0), free.pop(0)
                 running[_submit(job, ledger, slot)] = job, slot
             if not running:
@@ -75,7 +88,7 @@ def _retrain(jobs: Sequence[Job], ledger: Ledger, slots: Sequence[Slot]) -> Iter
                 futile = ledger.futile(job.key)
                 if futile:
                     ledger.drop_states(job.key)
-                if over is not None or futile:
+                if over is not None or futile or halt():
                     free.append(slot)
                 else:
                     running[_submit(job, ledger, slot)] = job, slot

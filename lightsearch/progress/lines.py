@@ -16,7 +16,7 @@ from lightsearch.formatting import (
     shorten,
 )
 from lightsearch.progress.status import Status
-from lightsearch.searching.events import Ended, EpochDone, Event, Retried, Stopping
+from lightsearch.searching.events import Ended, EpochDone, Event, Judged, Retried, Stopping
 from lightsearch.searching.question import Question
 from lightsearch.study import leaderboard as tables
 from lightsearch.study.journal import read_trials
@@ -141,6 +141,8 @@ def event_line(event: Event, images: str) -> tuple[str, str]:
         ), STYLES["hit"]
     if isinstance(event, Retried):
         return f"retried   #{event.trial.number:<4} {one_line(event.reason)}", "yellow"
+    if isinstance(event, Judged):
+        return _judged_line(event), STYLES["hit"] if event.passed else "yellow"
     if isinstance(event, Stopping):
         return (
             f"stopping  {plural(event.running, 'running epoch')} first; Ctrl-C again stops at once"
@@ -153,6 +155,13 @@ def event_line(event: Event, images: str) -> tuple[str, str]:
     return _trial_line(
         trial.outcome, trial, f"best of {epochs}{why}", best.accuracy if best else None, images
     ), STYLES.get(trial.outcome, "")
+
+
+def _judged_line(event: Judged) -> str:
+    last = "confirmed" if event.passed else "not held"
+    word = last if event.last else "passed" if event.passed else "failed"
+    when = f"mean of {plural(event.seeds, 'fresh seed')}"
+    return _trial_line(word, event.trial, when, event.mean, "test")
 
 
 def _trial_line(word: str, trial: Trial, when: str, accuracy: float | None, images: str) -> str:

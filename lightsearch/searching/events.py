@@ -62,6 +62,17 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A hit was trained again with fresh seeds; `last`: with those that decide at the end."""
+
+    trial: Trial
+    seeds: int
+    mean: float
+    passed: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The search was asked to stop: it finishes the epochs that run, and `Stopped` follows."""
 
@@ -76,4 +87,4 @@ class Stopped:
     asked: bool = False  # to stop, as by Ctrl-C
 
 
-Event: TypeAlias = Planned | Started | EpochDone | Ended | Retried | Stopping | Stopped
+Event: TypeAlias = Planned | Started | EpochDone | Ended | Retried | Judged | Stopping | Stopped

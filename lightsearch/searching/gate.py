@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
 
 NEAR = (0.88, 0.75, 0.5, 0.25)  # shares of the cap on parameters: the first that a space reaches
+NEAR_SMALLEST = (0.75, 0.5, 0.25)  # where the fewest parameters are looked for
 NEAR_TRIES = 2000  # draws, where another cap rejects some
 
 
@@ -95,14 +96,14 @@ class Gate:
         return dataclasses.replace(proposal, fingerprint=fingerprint(proposal.design, self.shape))
 
 
-def draw_near_cap(uniform: Sampler) -> tuple[Sampler, int]:
+def draw_near_cap(uniform: Sampler, shares: Sequence[float] = NEAR) -> tuple[Sampler, int]:
     """Return a sampler of designs near the cap on parameters, and the fewest that they have.
 
-    That is 0.88 times the cap, or less where a space has no such designs, or few that are within
-    the other caps. Without a cap on parameters it is `uniform` and 0.
+    That is the first of `shares` of the cap, or the next where a space has no such designs, or few
+    that are within the other caps. Without a cap on parameters it is `uniform` and 0.
     """
     cap = uniform.budget.params or 0
-    for share in NEAR if cap else ():
+    for share in shares if cap else ():
         least = -int(-share * cap // 1)
         try:
             near = Sampler(

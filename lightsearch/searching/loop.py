@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lightsearch.engines.engine import State
@@ -30,63 +30,15 @@ from lightsearch.searching.events import (
 )
 from lightsearch.searching.planning import make_plan
 from lightsearch.searching.proposals import Exhausted, Proposer
-from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
 from lightsearch.study.study import Study
 from lightsearch.study.trial import Counts, HitRule, Trial
-from lightsearch.study.warm_start import FILE
 from lightsearch.training.task import EpochResult, Task
-from lightsearch.workers.slot import Slot, WorkerDied, kill_all
+from lightsearch.workers.slot import Slot, WorkerDied
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up
 FAILURES = 5  # of trials in a row, before the search is given up
-
-
-def run_loop(
-    question: Question,
-    slots: Sequence[Slot],
-    stop: threading.Event | None = None,
-    *,
-    timed: bool = False,
-) -> Generator[Event, None, None]:
-    """Run a search, or continue it, and yield its events. Closing the generator stops it.
-
-    Once `stop` is set, the loop finishes the epochs that run. It begins others only if they end
-    before those on the virtual clock. The caller closes the slots. If `timed`, the plan says how
-    long all of it takes.
-
-    Raises `StudyError` for a folder that cannot be used, `BudgetError` for a budget that nothing
-    meets, `WorkerError` if workers cannot work.
-    """
-    settings, identity = question.settings, question.identity
-    images = len(question.data.test[1]) if question.holdout is None else question.holdout.size
-    pruner = make_pruner(
-        settings.pruner or identity.pruner,
-        identity.target,
-        identity.epochs,
-        identity.consistent,
-        images,
-    )
-    proposer = Proposer(
-        question.space,
-        question.recipe,
-        shape=question.data.shape,
-        classes=question.data.classes,
-        budget=identity.budget,
-        sampler=settings.sampler or identity.sampler,
-        seed=identity.seed,
-        epochs=identity.epochs,
-        workers=identity.workers,
-        warm_start=question.warm_start,
-    )
-    text = question.warm_start.to_text()
-    kept = {FILE: text} if text else {}
-    with Study.open(question.folder, identity, pruner, kept) as study:
-        loop = SearchLoop(question, proposer, study, slots, stop or threading.Event(), timed)
-        try:
-            yield from loop.run()
-        finally:
-            kill_all(slots)
+OVER_CAP = "the cap on parameters came down"
 
 
 @dataclass(slots=True)
@@ -124,6 +76,7 @@ class SearchLoop:
             self.deadline = started + timeout
         for trial in resumed:
             yield Started(trial)
+        yield from self._end_over_cap()
         yield from self._decide_again()
         for slot in self.clock.busy():
             self._suspend_if_enough(slot)
@@ -131,6 +84,8 @@ class SearchLoop:
             self._submit(slot)
         while True:
             yield from self._heed_stop()
+            if self._is_over():
+                break
             yield from self._fill()
             following = self._next_slot()
             if following is None or not self.clock.allows(following):
@@ -183,6 +138,13 @@ class SearchLoop:
         self.clock = self.clock.begin(slot, trial.candidate.work)
         self.epochs.assign(slot, trial.number, task)
 
+    def _end_over_cap(self) -> Iterator[Event]:
+        """End the trials over the question's cap, if it has come down since they began."""
+        cap = math.inf if self.question.cap is None else self.question.cap
+        for slot in self.clock.busy():
+            if self._trial(slot).candidate.params > cap:
+                yield from self._end(slot, "pruned", OVER_CAP)
+
     def _decide_again(self) -> Iterator[Event]:
         """Decide again about the latest epoch: the process may have died before it had.
 
@@ -221,6 +183,15 @@ class SearchLoop:
             self._occupy(slot, trial, task)
             yield Started(trial)
             self._submit(slot)
+
+    def _is_over(self) -> bool:
+        """Whether there is a trial that the question waits for. Epochs that run then are dropped:
+        a search that was killed here would not know of them."""
+        until = self.question.until
+        if until is None or not any(map(until, self.study.trials)):
+            return False
+        self.finished = "a design is to be tested"
+        return True
 
     def _check_finished(self) -> None:
         settings = self.question.settings

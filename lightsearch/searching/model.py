@@ -68,8 +68,8 @@ class LevelModel:
     """The regression, fitted to features (a row a trial) and their observations.
 
     Of several `groups`, such as studies with other numbers of epochs, only differences within each
-    one count: features and levels are taken from the group's means (fixed effects). Levels are
-    then relative, which changes no order.
+    one count: features and levels are taken from the group's means (fixed effects). What is
+    predicted is the level in the last group.
     """
 
     def __init__(
@@ -78,13 +78,18 @@ class LevelModel:
         from sklearn.linear_model import BayesianRidge
 
         rows, levels = features, seen.levels
+        self._home: tuple[Array | float, float] = 0.0, 0.0
         if groups is not None:
             rows, levels = rows.copy(), levels.copy()
             for group in np.unique(groups):
                 here = groups == group
                 weights = seen.weights[here]
-                rows[here] -= np.average(rows[here], axis=0, weights=weights)
-                levels[here] -= np.average(levels[here], weights=weights)
+                self._home = (
+                    np.average(rows[here], axis=0, weights=weights),
+                    float(np.average(levels[here], weights=weights)),
+                )
+                rows[here] -= self._home[0]
+                levels[here] -= self._home[1]
         self._center = rows.mean(axis=0)
         spread = rows.std(axis=0)
         self._scale = np.where(spread > 1e-9, spread, 1.0)
@@ -97,8 +102,8 @@ class LevelModel:
 
     def predict(self, features: Array) -> Array:
         """Return the expected level of each row; lower is better."""
-        expected: Array = self._ridge.predict(self._scaled(features))
-        return expected
+        expected: Array = self._ridge.predict(self._scaled(features - self._home[0]))
+        return expected + self._home[1]
 
     @functools.cached_property
     def _root(self) -> Array:
@@ -112,5 +117,5 @@ class LevelModel:
         generator = np.random.Generator(np.random.PCG64(seed))
         normal = generator.standard_normal(len(self._root))
         weights = self._ridge.coef_ + self._root @ normal
-        drawn: Array = self._scaled(features) @ weights + self._ridge.intercept_
-        return drawn
+        drawn: Array = self._scaled(features - self._home[0]) @ weights + self._ridge.intercept_
+        return drawn + self._home[1]

@@ -9,12 +9,14 @@ recent designs (regularised evolution, Real et al. 2019).
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lightsearch.design.decoding import decode
 from lightsearch.design.parts import is_decided
@@ -26,7 +28,7 @@ from lightsearch.searching.model import Array, LevelModel, Observations, observe
 from lightsearch.searching.variation import cross, mutate
 from lightsearch.study.trial import Candidate, Trial
 from lightsearch.study.warm_start import Lesson
-from lightsearch.surrogate.features import measure
+from lightsearch.surrogate.features import NAMES, measure
 
 PARENTS = 8  # designs that are mutated and crossed
 MUTATIONS, CROSSINGS = 0.5, 0.2  # shares of the pool; fresh draws are the rest
@@ -34,6 +36,8 @@ POOL, BUSY_POOL, BUSY = 60, 16, 17  # its size, and from so many trials at once 
 BLOCK = 50  # trials between two models, with so many at once
 RECENT, BEST = 400, 100  # trials that the model sees: the latest, and the best before them
 POPULATION, RIVALS = 20, 5  # of evolution
+LOG_PARAMS = NAMES.index("log_params")
+LEAST_ERROR = 1e-6  # of an accuracy to reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,16 @@ class Learner:
     """
 
     def __init__(
-        self, gate: Gate, epochs: int, lessons: Sequence[Lesson] = (), workers: int = 1
+        self,
+        gate: Gate,
+        epochs: int,
+        lessons: Sequence[Lesson] = (),
+        workers: int = 1,
+        reach: float | None = None,
     ) -> None:
         self.gate, self.epochs, self._busy = gate, epochs, workers >= BUSY
         self._kept: tuple[Trial, LevelModel, list[Parent]] | None = None
+        self._reach = None if reach is None else math.log(max(1 - reach, LEAST_ERROR))
         self._options: dict[str, int] = {}  # of the recipe's own decisions
         self._seen = Seen()
         self._features: dict[int, tuple[Candidate, list[float]]] = {}  # by number
@@ -134,8 +144,16 @@ class Learner:
                 parents.append(parent)
         if not parents:
             return []
-        order = np.argsort(model.predict(np.array(rows)), kind="stable")
+        order = self._order(np.array(rows), model.predict(np.array(rows)))
         return [parents[index] for index in order[:PARENTS]]
+
+    def _order(self, rows: Array, levels: Array) -> NDArray[np.intp]:
+        """Return the order of designs by their guessed levels, best first; if they are to reach
+        one, by parameters among those that do."""
+        if self._reach is None:
+            return np.argsort(levels, kind="stable")
+        enough = levels <= self._reach
+        return np.lexsort((np.where(enough, rows[:, LOG_PARAMS], levels), ~enough))
 
     def choose_parents(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials of designs of the space: those tried first may be of none."""
@@ -159,7 +177,7 @@ class Learner:
     def rank(self, model: LevelModel, made: Sequence[Proposal], seed: int) -> list[int]:
         """Return the order of some proposals, by one guess of the model, best first."""
         rows = np.array([self._measure(one.cost, one.decisions) for one in made])
-        return [int(index) for index in np.argsort(model.sample(rows, seed), kind="stable")]
+        return [int(index) for index in self._order(rows, model.sample(rows, seed))]
 
     def _matrix(self, trials: Sequence[Trial]) -> Array:
         return np.array([self._measure_trial(trial.candidate) for trial in trials])

@@ -14,6 +14,9 @@ Optuna or scikit-learn that is asked. These samplers make them:
   tight budget nearly every proposal failed.) With the proposal that is forgotten, so rejects and
   duplicates cost no trial and leave no trace.
 
+With an accuracy to `reach`, the fewest parameters are looked for that reach it: `"model"` takes
+the smallest of those in its pool that a draw of its weights holds for good enough.
+
 Designs of a warm start come before all others (`study.warm_start`). If it has lessons, `"model"`
 learns from them too, and is asked from the first proposal on.
 
@@ -39,6 +42,8 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import pool
 from lightsearch.searching.gate import (
+    NEAR,
+    NEAR_SMALLEST,
     Gate,
     Proposal,
     Rejected,
@@ -46,7 +51,7 @@ from lightsearch.searching.gate import (
     follow,
 )
 from lightsearch.searching.optuna_sampler import OptunaSampler, Seen, seen_trial, tpe_sampler
-from lightsearch.searching.settings import SAMPLERS
+from lightsearch.searching.words import SAMPLERS
 from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
 from lightsearch.study.identity import name_of
@@ -84,6 +89,7 @@ class Proposer:
         epochs: int,
         workers: int = 1,
         warm_start: WarmStart = NOTHING,
+        reach: float | None = None,
     ) -> None:
         if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
             raise ArgumentError(
@@ -95,8 +101,9 @@ class Proposer:
         self._uniform = Sampler(space, shape, classes, budget)
         self._near, self._least = self._uniform, 0
         if sampler in NEAR_CAP:
-            self._near, self._least = draw_near_cap(self._uniform)
-        self._learner = pool.Learner(self.gate, epochs, warm_start.lessons, workers)
+            shares = NEAR if reach is None else NEAR_SMALLEST
+            self._near, self._least = draw_near_cap(self._uniform, shares)
+        self._learner = pool.Learner(self.gate, epochs, warm_start.lessons, workers, reach)
         self._startup = 0 if warm_start.lessons else STARTUP
         self._first = [self._read(one, n) for n, one in enumerate(warm_start.first)]
         self._pool_size = pool.size_for(workers)

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from lightsearch.checks import check_number
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.searching.forecast import Line, fit_line
-from lightsearch.searching.settings import PRUNERS
+from lightsearch.searching.words import PRUNERS
 from lightsearch.surrogate.table import IMAGES
 
 FIRST_WHOLE = 3  # trials that `rungs` trains whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,22 +19,23 @@ from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.native.library import trouble
 from lightsearch.engines.selection import check_precision, choose_engine
-from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.errors import ArgumentError, StudyError, suggestion
+from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.searching.settings import (
+from lightsearch.searching.settings import Settings, check_setting
+from lightsearch.searching.sources import list_sources, open_warm_start
+from lightsearch.searching.words import (
     DEFAULT_PRUNER,
     DEFAULT_SAMPLER,
+    GOALS,
     PRUNERS,
     SAMPLERS,
     SELECTIONS,
-    Settings,
-    check_setting,
 )
-from lightsearch.searching.sources import list_sources, open_warm_start
 from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
 from lightsearch.study.identity import Identity, default_folder, name_of, read_identity
-from lightsearch.study.trial import to_fraction
+from lightsearch.study.trial import Trial, to_fraction
 from lightsearch.study.warm_start import WarmStart
 from lightsearch.surrogate.answers import check_surrogate
 from lightsearch.training.task import Task, hold_out
@@ -46,6 +48,8 @@ class Question:
 
     `settings` are as they were given. `identity` has those that make the study, in the exact form
     that `study.json` keeps. The other fields are the values that an identity has by name only.
+    With a `cap`, designs are proposed within that many parameters, whatever the budget allows. The
+    search stops at once, resumable, with a trial of which `until` holds.
     """
 
     settings: Settings
@@ -57,6 +61,14 @@ class Question:
     survey: Survey
     folder: Path
     warm_start: WarmStart
+    cap: int | None = None
+    until: Callable[[Trial], bool] | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What designs are proposed within."""
+        budget = self.identity.budget
+        return budget if self.cap is None else dataclasses.replace(budget, params=self.cap)
 
     def task(self, design: Design, recipe: Recipe, seed: int) -> Task:
         """The training of one candidate."""
@@ -96,7 +108,8 @@ def resolve(settings: Settings) -> Question:
             f"`consistent` must be at most `epochs`, {settings.epochs}, but got "
             f"consistent={settings.consistent}"
         )
-    device = choose_device(settings.device)
+    _check_goal(settings)
+    device = choose_device(settings.device, settings.engine)
     workers, engine = count_workers(settings, device), choose_engine(settings.engine, device)
     whole = survey(space, data.shape, data.classes, settings.caps)
     identity = Identity(
@@ -118,6 +131,7 @@ def resolve(settings: Settings) -> Question:
         precision=settings.precision,
         consistent=settings.consistent,
         warm_start=list_sources(settings.warm_start),
+        goal=settings.goal,
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)
@@ -135,6 +149,29 @@ def resolve(settings: Settings) -> Question:
 
 
 # Subject by subject ------------------------------------------------------------------------------
+
+
+def _check_goal(settings: Settings) -> None:
+    goal = settings.goal
+    if goal not in GOALS:
+        raise ArgumentError(
+            f"`goal` must be one of {', '.join(GOALS)}, but got {goal!r}{suggestion(goal, GOALS)}"
+        )
+    if goal != "best" and settings.stop_after_hits is not None:
+        raise ArgumentError(
+            f"`stop_after_hits` must not be given with goal={goal!r}, which tests each hit with "
+            f"fresh seeds, but got stop_after_hits={settings.stop_after_hits}"
+        )
+    if goal == "fastest" and settings.engine == "surrogate":
+        raise ArgumentError(
+            "`goal` must be best or smallest with engine='surrogate', whose curves are all of one "
+            "number of epochs, but got goal='fastest'"
+        )
+    if goal == "smallest" and settings.caps.params is None:
+        raise ArgumentError(
+            "`budget` must have a cap on parameters with goal='smallest', which starts there, "
+            f"but got {settings.caps}"
+        )
 
 
 def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:

@@ -5,21 +5,28 @@ makes its options of them, and `searching.question` resolves them. A check reads
 Nothing here loads torch, so that the help of the command line comes at once.
 """
 
-import dataclasses
-import functools
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from math import inf
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any
 
-from lightsearch.checks import check_integer, check_kind, check_number, check_path
+from lightsearch.checks import check_kind
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.names import ENGINES, PRECISIONS, EngineName, PrecisionName
 from lightsearch.network.cost import Budget
+from lightsearch.searching.setting import free, growable, identity, settings_of
+from lightsearch.searching.words import (
+    GOALS,
+    PRUNERS,
+    SAMPLERS,
+    SELECTIONS,
+    Goal,
+    PrunerName,
+    SamplerName,
+    Selection,
+)
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -27,40 +34,6 @@ if TYPE_CHECKING:
 
     from lightsearch.data.dataset import DataSet
     from lightsearch.workers.slot import Slot
-
-Role: TypeAlias = Literal["identity", "growable", "free"]
-SamplerName: TypeAlias = Literal["model", "near-cap", "uniform", "evolution", "tpe", "random"]
-PrunerName: TypeAlias = Literal["predicted", "rungs", "target", "median", "halving", "none"]
-Selection: TypeAlias = Literal["test", "val"]
-
-SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
-PRUNERS: tuple[PrunerName, ...] = get_args(PrunerName)
-SELECTIONS: tuple[Selection, ...] = get_args(Selection)
-DEFAULT_SAMPLER: SamplerName = "model"
-DEFAULT_PRUNER: PrunerName = "predicted"
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What is said of a setting beside its type and default, and the range of a number.
-
-    `help` is a sentence for Python and the command line, `more` what Python's help adds, `none`
-    what None stands for. Integers lie from `low` to `high`, other numbers above `low`. `words` are
-    values that a shell completes.
-    """
-
-    role: Role
-    help: str
-    more: str = ""
-    none: str = ""
-    low: int = 0
-    high: float = inf
-    words: Sequence[str] = ()
-
-
-identity = functools.partial(About, "identity")
-growable = functools.partial(About, "growable")
-free = functools.partial(About, "free")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +197,15 @@ class Settings:
             words=PRECISIONS,
         ),
     ] = "float32"
+    goal: Annotated[
+        Goal,
+        identity(
+            "What is looked for: best, the highest accuracy; smallest, the fewest parameters, or "
+            "fastest, the fewest epochs, whose mean over fresh seeds is at the target.",
+            "`budget` is where smallest starts, and `epochs` where fastest does (docs/goals.md).",
+            words=GOALS,
+        ),
+    ] = "best"
     seed: Annotated[int, identity("Seed of everything random.", low=-(2**63), high=2**63 - 1)] = 0
     repeatable: Annotated[
         bool,
@@ -309,48 +291,6 @@ class SearchSettings(Settings):
         ),
     ] = False
     quiet: Annotated[bool, free("No progress display.")] = False
-
-
-# What is known of a setting ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A field of the settings: its name, the kinds of its values, its default, what is said."""
-
-    name: str
-    annotation: Any
-    default: Any
-    about: About
-
-    @property
-    def kinds(self) -> tuple[Any, ...]:
-        """The types that a value may have; of a type that is not loaded, its name."""
-        union = get_origin(self.annotation) in (Union, UnionType)
-        return get_args(self.annotation) if union else (self.annotation,)
-
-    def check(self, value: Any) -> Any:
-        """`value` in its one form. Raises `ArgumentError` for what its type and range exclude."""
-        if value is None and NoneType in self.kinds:
-            return None
-        if self.kinds[0] is int and self.about.high < inf:
-            return check_integer(self.name, value, self.about.low, int(self.about.high))
-        if self.kinds[0] is float:
-            return check_number(self.name, value, self.about.low, self.about.high)
-        if self.kinds[0] is bool:
-            check_kind(self.name, value, bool, "True or False")
-        if Path in self.kinds:
-            return check_path(self.name, value).absolute()  # chdir must not move it
-        return value
-
-
-def settings_of(owner: type[Settings]) -> dict[str, Setting]:
-    """The settings by name, in their order."""
-    found = {}
-    for field in dataclasses.fields(owner):
-        annotation, about = get_args(field.type)
-        found[field.name] = Setting(field.name, annotation, field.default, about)
-    return found
 
 
 DEFAULTS = SearchSettings()

@@ -13,7 +13,8 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import ForwardRef, ParamSpec, TypeVar
 
-from lightsearch.searching.settings import Role, Setting, Settings, settings_of
+from lightsearch.searching.setting import Role, Setting, settings_of
+from lightsearch.searching.settings import Settings
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Settings)

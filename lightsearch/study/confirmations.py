@@ -42,7 +42,8 @@ class Confirmation:
     """What retraining one design with `planned` fresh seeds showed.
 
     `sample` has the last epoch's right images of the seeds that count, in the seeds' order.
-    `error` is the level that Holm's correction gives the design within its family. `outcome` is
+    `error` is the level that Holm's correction gives the design within its family, or the `level`
+    that was settled for it before its first run. `outcome` is
     `running`, `confirmed` (the bound is at the target after all seeds), `not confirmed`, `futile`
     (given up early, since the mean is below the target), or `dropped` (given up early, since
     others were better: see `confirming.halving`).
@@ -56,6 +57,7 @@ class Confirmation:
     on: str
     outcome: str
     error: float = ERROR
+    level: float | None = None
 
     @property
     def planned(self) -> int:
@@ -128,20 +130,19 @@ def judge(family: Sequence[Confirmation]) -> list[Confirmation]:
     """All designs that were confirmed together, with Holm's correction.
 
     Only a design with all its seeds can be confirmed; the others have their part in the
-    correction all the same.
+    correction all the same. Those with a level of their own have none.
     """
-    whole = [len(one.sample) == one.planned for one in family]
-    levels = holm(
-        [
-            one.sample.p_value(one.target) if all_seeds else 1.0
-            for one, all_seeds in zip(family, whole, strict=True)
-        ]
-    )
+    corrected = iter(holm([_p_value(one) for one in family if one.level is None]))
     found = []
-    for one, all_seeds, level in zip(family, whole, levels, strict=True):
+    for one in family:
+        level = next(corrected) if one.level is None else one.level
         outcome = one.outcome
-        if all_seeds:
+        if len(one.sample) == one.planned:
             reached = one.sample.above(one.target, level)
             outcome = "confirmed" if reached else "not confirmed"
         found.append(dataclasses.replace(one, outcome=outcome, error=level))
     return found
+
+
+def _p_value(one: Confirmation) -> float:
+    return one.sample.p_value(one.target) if len(one.sample) == one.planned else 1.0

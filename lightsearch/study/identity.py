@@ -19,7 +19,14 @@ from lightsearch.study.disk import write_text, writing
 from lightsearch.study.trial import HitRule, check_types, parse_fraction
 
 FORMAT = 1  # of the folder; a reader refuses a newer one
-WARM_START = ("warm_start", "warm_start_digest")
+# Fields of later versions that a study.json has only if they are not as here: so studies without
+# them have the file that they had before there were any.
+LATER: dict[str, Any] = {
+    "consistent": None,
+    "warm_start": [],
+    "warm_start_digest": "",
+    "goal": "best",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Identity:
     consistent: int | None = None
     warm_start: tuple[str, ...] = ()  # the sources, as they were given
     warm_start_digest: str = ""  # of what was read from them
+    goal: str = "best"
 
     @property
     def rule(self) -> HitRule:
@@ -53,13 +61,10 @@ class Identity:
         return HitRule(self.target, self.epochs, self.consistent)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields as they stand in study.json. Studies without `consistent` and without a warm
-        start have the file that they had before there was any."""
+        """The fields as they stand in study.json."""
         fields = {**dataclasses.asdict(self), "target": str(self.target)}
         fields["warm_start"] = list(self.warm_start)
-        if self.consistent is None:
-            del fields["consistent"]
-        return {k: v for k, v in fields.items() if v or k not in WARM_START}
+        return {k: v for k, v in fields.items() if k not in LATER or v != LATER[k]}
 
     def digest(self) -> str:
         """Six hexadecimal digits that tell questions apart. Workers and engine are left out: a

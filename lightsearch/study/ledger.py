@@ -32,6 +32,7 @@ class Runs:
 
     seeds: tuple[int, ...]
     on: str
+    level: float | None = None  # of its test, if that was settled before its first run
     epochs: dict[int, list[EpochResult]] = dataclasses.field(default_factory=dict)
     dropped: int = 0  # whole runs as others were preferred
 
@@ -98,7 +99,9 @@ class Ledger:
     def _take(self, line: dict[str, Any]) -> None:
         key = (str(line["design"]), str(line["recipe"]))
         if "seeds" in line:
-            self.runs.setdefault(key, Runs(tuple(line["seeds"]), str(line["on"])))
+            level = line.get("level")
+            runs = Runs(tuple(line["seeds"]), str(line["on"]), level and float(level))
+            self.runs.setdefault(key, runs)
             return
         if "dropped" in line:
             self.runs[key].dropped = int(line["dropped"])
@@ -111,7 +114,8 @@ class Ledger:
         done.append(result)
 
     def plan(self, key: Key, seeds: tuple[int, ...], on: str, **about: Any) -> None:
-        """Settle a design's seeds, once; `about` is kept beside them."""
+        """Settle a design's seeds, once; `about` is kept beside them. A `level` in it is that of
+        the design's own test, in place of Holm's correction."""
         if key not in self.runs:
             self._write([{"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about}])
 
@@ -214,6 +218,7 @@ class Ledger:
             Fraction(self.terms.target),
             runs.on,
         )
+        found = dataclasses.replace(found, level=runs.level)
         if found.outcome == "running" and 0 < runs.dropped == len(found.sample):
             return dataclasses.replace(found, outcome="dropped")
         return found

@@ -106,10 +106,15 @@ def tabulate_means(trials: Iterable[Trial], identity: Identity, runs: Runs) -> p
     return frame
 
 
+def assume_seed_sd(share: float, total: int) -> float:
+    """The standard deviation over seeds near a mean accuracy, before two seeds are known."""
+    return BINOMIAL_PART * math.sqrt(share * (1 - share) / total)
+
+
 def fit_runs(groups: Sequence[Sequence[float]], total: int) -> Shrinkage:
     """What the accuracies of several designs' runs, of `total` images, have in common."""
     share = fmean(map(fmean, groups)) if groups else 0.0
-    return fit_shrinkage(groups, BINOMIAL_PART * math.sqrt(share * (1 - share) / total))
+    return fit_shrinkage(groups, assume_seed_sd(share, total))
 
 
 def describe(shrinkage: Shrinkage) -> str:

@@ -13,6 +13,8 @@ from lightsearch.study.confirmations import FORMAT, Terms
 from lightsearch.study.trial import check_types, parse_fraction
 
 FOLDER = "confirmations"  # within a study's
+SHORTER = "epochs-*"  # studies of fewer epochs, within that of a study for the fewest
+LOOKS_FOLDER = "looks"  # within that of a study whose goal needs fresh seeds: those on the way
 
 
 def slug(name: str) -> str:

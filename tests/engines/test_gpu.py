@@ -204,6 +204,7 @@ def test_epochs_repeat_to_the_bit_and_the_kept_graph_is_only_a_cache() -> None:
     assert same(first, again) and shown == repeated
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("record", [True, False])
 def test_nothing_inside_an_epoch_waits_for_the_device(record: bool) -> None:
     one = engine(record=record)
@@ -211,8 +212,8 @@ def test_nothing_inside_an_epoch_waits_for_the_device(record: bool) -> None:
     one.train(batches())
     with use_stream(one.stream, "float32"):
         one.tables.tell(batches())
-        torch.cuda.set_sync_debug_mode("error")  # PyTorch raises where it would wait
         try:
+            torch.cuda.set_sync_debug_mode("error")  # PyTorch raises where it would wait
             for _ in range(3):
                 one.replay() if one.replay is not None else one._step(256)
             one._step(100)  # the last, smaller batch

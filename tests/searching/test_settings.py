@@ -18,13 +18,8 @@ from lightsearch import Budget, DataSet, default_space, iter_search, load, parse
 from lightsearch.engines.native.library import available
 from lightsearch.errors import ArgumentError
 from lightsearch.searching.question import Question, choose_space, resolve
-from lightsearch.searching.settings import (
-    DEFAULTS,
-    SETTINGS,
-    SearchSettings,
-    Settings,
-    settings_of,
-)
+from lightsearch.searching.setting import settings_of
+from lightsearch.searching.settings import DEFAULTS, SETTINGS, SearchSettings, Settings
 from lightsearch.study.identity import check_identity, read_identity
 from lightsearch.study.trial import to_fraction
 from lightsearch.workers.slot import InlineSlot
@@ -165,6 +160,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "device": ("cuda", {"engine": "torch"}),
     "engine": ("torch", {}),
     "precision": ("bf16", {"engine": "torch"}),
+    "goal": ("smallest", {}),
     "seed": (4, {}),
     "repeatable": (False, {}),
     "trials": (9, {}),

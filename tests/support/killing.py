@@ -40,6 +40,8 @@ TRACED = (
     str(PACKAGE / "searching" / "proposals.py"),
     str(PACKAGE / "searching" / "pruning.py"),
     str(PACKAGE / "api.py"),
+    str(PACKAGE / "goals"),
+    str(PACKAGE / "confirming"),
     str(Path(optuna.__file__).parent / "storages" / "journal"),
 )
 

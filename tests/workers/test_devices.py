@@ -15,7 +15,7 @@ from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SETTINGS, SearchSettings
 from lightsearch.study.rebuild import rebuild
 from lightsearch.workers import devices
-from lightsearch.workers.devices import gpus, trials_at_once, worker_environments
+from lightsearch.workers.devices import choose_device, gpus, trials_at_once, worker_environments
 
 
 @pytest.fixture
@@ -91,6 +91,13 @@ def test_what_a_processor_does_not_have(
 ) -> None:
     with pytest.raises(ArgumentError, match=f"^{message}$"):
         question(study=tmp_path, device="cpu", **given)
+
+
+@pytest.mark.parametrize("engine", ["surrogate", "native"])
+def test_what_needs_no_gpu_takes_none_by_itself(two_gpus: None, engine: str) -> None:
+    assert choose_device("auto", engine) == "cpu"
+    assert choose_device("auto") == choose_device("auto", "torch") == "cuda"
+    assert choose_device("cuda", engine) == "cuda"  # which the engine then refuses
 
 
 def test_both_numbers_of_trials(two_gpus: None, tmp_path: Path) -> None:

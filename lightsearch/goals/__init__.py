@@ -1,0 +1,1 @@
+"""The goals of a search: studies and fresh seeds, one after the other, until they are met."""
