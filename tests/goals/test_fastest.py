@@ -54,6 +54,6 @@ def test_a_search_for_the_fewest_epochs(tmp_path: Path) -> None:
     assert again.records == result.records
 
 
-def test_the_surrogate_knows_one_number_of_epochs(tmp_path: Path) -> None:
+def test_the_surrogate_knows_one_number_of_epochs(tmp_path: Path, blank_mnist: Path) -> None:
     with pytest.raises(ArgumentError, match="`goal` must be best or smallest with engine='surr"):
-        search(goal="fastest", engine="surrogate", study=tmp_path / "s", quiet=True)
+        search(goal="fastest", engine="surrogate", study=tmp_path / "s", data=blank_mnist)

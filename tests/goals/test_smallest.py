@@ -36,6 +36,14 @@ TARGET = Fraction("0.994")
 TOTAL = 10_000
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_downloads(blank_mnist: Path) -> Iterator[None]:
+    """The surrogate needs the form of MNIST's images, not what is on them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTSEARCH_DATA", str(blank_mnist))
+        yield
+
+
 # The sequential test -----------------------------------------------------------------------------
 
 
