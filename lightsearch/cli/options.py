@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lightsearch.checks import check_path, read_text_file, to_count
+from lightsearch.checks import check_path, escape_controls, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
 from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.errors import (
@@ -44,7 +44,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except LightsearchError as error:
-            click.echo(f"lightsearch: {error}", err=True)
+            click.echo(f"lightsearch: {escape_controls(str(error))}", err=True)
             if isinstance(error, _WRONG):
                 click.echo(
                     f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.", err=True

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lightsearch.checks import check_path, check_regular
+from lightsearch.checks import check_path, check_regular, has_controls
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
@@ -160,6 +160,8 @@ def read_weights(path: Path) -> tuple[State, dict[str, str]]:
         raise ExportError(
             f"a safetensors file must be readable, but {path} is not: {error}"
         ) from None
+    if any(map(has_controls, metadata.values())):
+        raise ExportError(f"the metadata of {path} must have no control characters")
     if "design" not in metadata:
         raise ExportError(
             f"a file of weights must say what network they are of, but {path} has "
