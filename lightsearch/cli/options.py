@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lightsearch.checks import check_path, read_text_file, to_count
+from lightsearch.checks import check_path, escape_controls, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
 from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.errors import (
@@ -44,7 +44,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except LightsearchError as error:
-            click.echo(f"lightsearch: {error}", err=True)
+            click.echo(f"lightsearch: {escape_controls(str(error))}", err=True)
             if isinstance(error, _WRONG):
                 click.echo(
                     f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.", err=True
@@ -131,10 +131,19 @@ def cap(context: click.Context, parameter: click.Parameter, value: str | None) -
     """A callback: a count, or `none` for no cap."""
     if value is None or value == "none":
         return value
-    count = to_count(value)
-    if isinstance(count, str):
+    count = _to_integer(value)
+    if count is None:
         raise click.BadParameter(f"it must be an integer or none, but got {value}")
-    return int(count)
+    return count
+
+
+def _to_integer(value: Any) -> int | None:
+    """Return a count in any spelling, or an integer that is none, which `Budget` refuses."""
+    try:
+        return int(value)
+    except ValueError:
+        count = to_count(value)
+        return count if isinstance(count, int) else None
 
 
 class Count(click.ParamType[int]):
@@ -143,8 +152,8 @@ class Count(click.ParamType[int]):
     name = "integer"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        count = to_count(value)
-        if not isinstance(count, int):
+        count = _to_integer(value)
+        if count is None:
             self.fail(f"{value!r} is not a valid integer.", param, ctx)
         return count
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightsearch.checks import escape_controls
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
@@ -47,7 +49,7 @@ def table_of(
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(escape_controls(str(cell))) for cell in row))
     return table
 
 

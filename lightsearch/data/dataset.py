@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightsearch.checks import check_integer, check_kind
+from lightsearch.checks import check_integer, check_kind, has_controls
 from lightsearch.data.catalogue import NAMES
 from lightsearch.errors import ArgumentError, DataError
 from lightsearch.shapes import Shape, has_channels_last
@@ -19,6 +19,7 @@ from lightsearch.torch_modes import plain_thread
 
 Split: TypeAlias = tuple[Tensor, Tensor]
 MAX_CLASSES = 200
+FORMULAS = tuple("=+-@")  # at the start of a cell
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +107,11 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
     `ArgumentError` for a `name` that `load` knows.
     """
     check_kind("name", name, str, "a string")
+    if has_controls(name) or name[:1] in FORMULAS:
+        raise ArgumentError(
+            "`name` must have no control characters, and no sign at its start that a spreadsheet "
+            f"would take for a formula, but got name={name!r}"
+        )
     if name in NAMES:  # a worker would load the public data set instead
         raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
     return assemble(train, test, name)

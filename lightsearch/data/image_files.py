@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lightsearch.checks import check_integer, check_kind, check_path, to_number
+from lightsearch.checks import check_integer, check_kind, check_path, escape_controls, to_number
 from lightsearch.data.catalogue import NAMES, TORCHVISION, find_name
-from lightsearch.data.dataset import DataSet, make_dataset
+from lightsearch.data.dataset import FORMULAS, DataSet, make_dataset
 from lightsearch.data.folder_layout import find_parts, list_classes
 from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
 from lightsearch.data.named import cache_folder, load
@@ -79,7 +79,7 @@ def folder_dataset(
     root = check_path("folder", folder)
     if not root.is_dir():
         raise DataError(f"a folder of images must exist, but {root} does not")
-    title = name or f"{root.resolve().name}-{size}{'-gray' if gray else ''}"
+    title = name or f"{_name(root.resolve())}-{size}{'-gray' if gray else ''}"
     parts = find_parts(root)
     if parts is None:
         return _split(_read_classes(root, list_classes(root), size, gray), test, seed, title)
@@ -135,6 +135,11 @@ def torchvision_dataset(
     if len(parts) == 1:
         return _split(parts[0], test, seed, title)
     return make_dataset(parts[0], parts[1], name=title)
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a folder without what a data set's must not have."""
+    return escape_controls(folder.name).lstrip("".join(FORMULAS))
 
 
 def _check(size: int, gray: bool, test: float, seed: int) -> None:

@@ -33,6 +33,19 @@ from lightsearch.training.epoch import run_epoch
 from lightsearch.training.task import EpochResult, Task
 
 Source: TypeAlias = "SearchResult | Row | pd.DataFrame | str | Path"
+_RECORD = (
+    "recipe",
+    "epochs",
+    "seed",
+    "epoch",
+    "weights",
+    "accuracy",
+    "selected_on",
+    "engine",
+    "versions",
+    "protocol",
+    "origin",
+)
 Told: TypeAlias = Callable[[EpochResult], None]
 
 
@@ -176,22 +189,16 @@ def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> 
         reference = lend(dataset)
     else:
         reference = DataRef(
-            metadata["dataset"], metadata["checksum"], "" if data is None else str(data)
+            metadata.get("dataset", ""),
+            metadata.get("checksum", ""),
+            "" if data is None else str(check_path("data", data)),
         )
-    record = {
-        name: metadata[name]
-        for name in (
-            "recipe",
-            "epochs",
-            "seed",
-            "epoch",
-            "weights",
-            "accuracy",
-            "selected_on",
-            "engine",
-            "versions",
-            "protocol",
-            "origin",
-        )
-    }
+    try:
+        record = {name: metadata[name] for name in _RECORD}
+        float(record["accuracy"])
+    except (KeyError, ValueError) as error:
+        raise ExportError(
+            f"weights to export must have their record, but in the metadata of {path} it is "
+            f"{error!r:.80}: were they written by lightsearch?"
+        ) from None
     return TrainedNet(parse(metadata["design"]), fetch(reference), weights, record)

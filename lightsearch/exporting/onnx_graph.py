@@ -142,8 +142,17 @@ def session(model: bytes | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, 
         ) from None
 
     def scores(images: Tensor) -> Tensor:
-        name = inference.get_inputs()[0].name
-        return torch.from_numpy(inference.run(None, {name: images.numpy()})[0])
+        try:
+            name = inference.get_inputs()[0].name
+            found = torch.from_numpy(inference.run(None, {name: images.numpy()})[0])
+            if found.ndim != 2 or len(found) != len(images) or not found.is_floating_point():
+                raise ValueError(f"its output is {found.dtype} of {tuple(found.shape)}")
+        except Exception as error:
+            raise ExportError(
+                "an ONNX file must map images to (N, classes) scores, but onnxruntime says: "
+                f"{error!s:.300}"
+            ) from None
+        return found
 
     return scores, dict(inference.get_modelmeta().custom_metadata_map)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lightsearch.checks import check_path, check_regular
+from lightsearch.checks import check_path, check_regular, has_controls
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
@@ -23,6 +25,7 @@ from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape
 from lightsearch.torch_modes import plain_modes
 
+MAX_INPUT = 2**22  # values of an image
 NOTE = "lightsearch.json"  # the metadata inside a .pt2
 
 
@@ -68,14 +71,42 @@ def open_net(path: str | Path) -> ExportedNet:
     if not path.is_file():
         raise ArgumentError(f"a network must be a file, but there is no {path}")
     network = readers[path.suffix.lower()](path)
-    missing = {"input", "mean", "std", "background", "dataset"} - network.metadata.keys()
+    _check_metadata(path, network.metadata)
+    return network
+
+
+def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
+    """Raise `ExportError` unless the metadata say how images are prepared."""
+    missing = {"input", "mean", "std", "background", "dataset"} - metadata.keys()
     if missing:
         raise ExportError(
             f"a network must say how its images are normalised, but {path} has no "
             f"{', '.join(sorted(missing))} in its metadata: was it written by "
             "lightsearch?"
         )
-    return network
+    shape = re.fullmatch(r"(\d{1,4})x(\d{1,4})x(\d{1,4})", metadata["input"])
+    sides = [int(side) for side in shape.groups()] if shape else [0]
+    rules = {
+        "input": min(sides) > 0 and math.prod(sides) <= MAX_INPUT,
+        "mean": _count_numbers(metadata["mean"], -math.inf) == sides[0],
+        "std": _count_numbers(metadata["std"], 0) == sides[0],
+        "background": _count_numbers(metadata["background"], -1) == 1,
+    }
+    for name, holds in rules.items():
+        if not holds:
+            raise ExportError(
+                "a network must say how its images are normalised, but in the metadata of "
+                f"{path} it is {name}={metadata[name]!r:.80}: was it written by lightsearch?"
+            )
+
+
+def _count_numbers(text: str, above: float) -> int:
+    """Return how many finite numbers a text has, or -1 if it has anything else."""
+    try:
+        numbers = [float(value) for value in text[:10_000].split(",")]
+    except ValueError:
+        return -1
+    return len(numbers) if all(above < n < math.inf for n in numbers) else -1
 
 
 def _onnx(path: Path) -> ExportedNet:
@@ -100,9 +131,12 @@ def _pt2(path: Path) -> ExportedNet:
 
 def _safetensors(path: Path) -> ExportedNet:
     weights, metadata = read_weights(path)
+    _check_metadata(path, metadata)
     shape = ExportedNet(lambda images: images, metadata).shape
     costed = cost(parse(metadata["design"]), shape)
-    if metadata["batch_norm"] == "folded":
+    if costed.params > sum(tensor.numel() for tensor in weights.values()):
+        raise ExportError(f"the weights in {path} must be of its design, but are fewer")
+    if metadata.get("batch_norm") == "folded":
         costed, _ = fold(costed, dict(assemble(costed).state_dict()))
     module = assemble(costed)
     try:
@@ -126,6 +160,8 @@ def read_weights(path: Path) -> tuple[State, dict[str, str]]:
         raise ExportError(
             f"a safetensors file must be readable, but {path} is not: {error}"
         ) from None
+    if any(map(has_controls, metadata.values())):
+        raise ExportError(f"the metadata of {path} must have no control characters")
     if "design" not in metadata:
         raise ExportError(
             f"a file of weights must say what network they are of, but {path} has "

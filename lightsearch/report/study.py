@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import jinja2
@@ -76,6 +77,8 @@ def template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
+    environment.filters["text"] = lambda text: html.escape(str(text), quote=False)
+    environment.filters["code"] = lambda text: str(text).replace("`", "'")
     return environment.get_template(name)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lightsearch.checks import read_text_file
+from lightsearch.checks import has_controls, read_text_file
 
 SEPARATORS = ",;\t"
 _GAPS = ("", "nan", "NaN", "NA", "N/A", "#N/A", "<NA>", "null")  # in columns of numbers
@@ -27,6 +27,8 @@ def read_table(path: Path) -> tuple[str, str]:
     Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
     """
     text = read_text_file(path)
+    if has_controls(text.replace("\r", "")):
+        raise ValueError("it has control characters")
     head = text.partition("\n")[0]
     return text, max(SEPARATORS, key=lambda one: len(_cells(head, one)))
 

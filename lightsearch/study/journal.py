@@ -12,6 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
 
+from lightsearch.checks import escape_controls
 from lightsearch.errors import StudyError
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.trial import OUTCOMES, Trial, candidate_from, epoch_from
@@ -92,9 +93,11 @@ def read_trial(frozen: FrozenTrial) -> Trial:
     outcome, reason = attributes.get(OUTCOME, ["running", ""])
     if not frozen.state.is_finished():
         outcome, reason = "running", ""  # died before it was told: it is decided again
+    if frozen.state.is_finished() and outcome == "running":
+        raise ValueError(f"trial {frozen.number} is over, but has no outcome")
     if outcome not in OUTCOMES or not isinstance(reason, str):
         raise ValueError(f"{outcome!r} with the reason {reason!r} is no outcome")
-    return Trial(candidate_from(attributes[CANDIDATE]), epochs, outcome, reason)
+    return Trial(candidate_from(attributes[CANDIDATE]), epochs, outcome, escape_controls(reason))
 
 
 def read_trials(folder: Path) -> list[Trial]:

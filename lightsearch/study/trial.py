@@ -13,6 +13,7 @@ from importlib import metadata
 from types import NoneType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
+from lightsearch.checks import has_controls
 from lightsearch.training.task import EpochResult
 
 Outcome: TypeAlias = Literal["running", "complete", "pruned", "diverged", "failed"]
@@ -171,6 +172,7 @@ _KINDS: dict[str, Any] = {
     "dict[str, int]": dict,
     "dict[str, str]": dict,
 }
+_INSIDE = {"dict[str, int]": int, "dict[str, str]": str}
 V = TypeVar("V")
 
 
@@ -183,6 +185,14 @@ def check_types(record: V) -> V:
         value = getattr(record, item.name)
         if not isinstance(value, _KINDS.get(str(item.type), object)):
             raise TypeError(f"{item.name} must be {item.type}, but is {value!r:.60}")
+        inside = _INSIDE.get(str(item.type))
+        texts = [value] if isinstance(value, str) else list(value) if inside else []
+        if inside is not None:
+            if not all(isinstance(one, inside) for one in value.values()):
+                raise TypeError(f"{item.name} must be {item.type}, but is {value!r:.60}")
+            texts += [one for one in value.values() if isinstance(one, str)]
+        if any(has_controls(text) for text in texts):
+            raise TypeError(f"{item.name} must have no control characters, but is {value!r:.60}")
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -9,16 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import made
+import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 from test_disk import TERMS
 from test_study import _candidate, _identity, _nop
 
-from lightsearch import load_result, load_weights
-from lightsearch.errors import LightsearchError, StudyError
+from lightsearch import folder_dataset, load_result, load_weights, make_dataset, read
+from lightsearch.cli import main
+from lightsearch.errors import ArgumentError, LightsearchError, StudyError
 from lightsearch.exporting import open_net
 from lightsearch.exporting.reading import read_weights
+from lightsearch.report.study import write_markdown
 from lightsearch.study.disk import load_state
 from lightsearch.study.identity import read_identity
+from lightsearch.study.leaderboard import leaderboard
 from lightsearch.study.ledger import Ledger
 from lightsearch.study.study import Study
 from lightsearch.study.terms import read_terms
@@ -94,3 +102,93 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: Path, name: str
 def test_a_state_that_is_a_pipe_is_no_state(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "state.safetensors")
     assert load_state(tmp_path / "state.safetensors") is None
+
+
+# What a terminal, a browser or a spreadsheet would run -------------------------------------------
+
+ESCAPES = ["\x1b[2J", "\x07", "\x9b", "\u202e", "\r", "\udcff"]
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, json.dumps(new)[1:-1]))
+
+
+@pytest.mark.parametrize("text", ESCAPES, ids=repr)
+def test_control_characters_in_a_studys_records_are_refused(folder: Path, text: str) -> None:
+    whole = (folder / "study.json").read_text()
+    _edit(folder / "study.json", "digits", f"digits{text}")
+    with pytest.raises(StudyError, match="dataset must have no control characters"):
+        load_result(folder)
+    (folder / "study.json").write_text(whole)
+    _edit(folder / "journal.log", "conv(1) gap linear(10)", f"conv(1){text}")
+    with pytest.raises(StudyError, match="must have no control characters"):
+        load_result(folder)
+
+
+def test_a_reason_is_shown_without_its_control_characters(folder: Path) -> None:
+    with Study.open(folder, _identity(), _nop()) as study:
+        study.end(0, "failed", "\x1b[31mred\x1b[0m\nand more")
+    result = load_result(folder)
+    assert result.records[0].reason == "\\x1b[31mred\\x1b[0m\nand more"
+
+
+@pytest.mark.parametrize("text", ESCAPES[:4], ids=repr)
+def test_control_characters_in_tables_and_names_are_refused(tmp_path: Path, text: str) -> None:
+    board = leaderboard([], _identity())
+    board.loc[1] = dict.fromkeys(board.columns, f"x{text}")
+    board.to_csv(tmp_path / "l.csv", index_label="rank")
+    with pytest.raises(ArgumentError, match="it has control characters"):
+        read(tmp_path / "l.csv")
+    done = CliRunner().invoke(main, ["leaderboard", str(tmp_path / f"x{text}")])
+    assert done.exit_code == 1 and text not in done.stderr and repr(text)[1:-1] in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a\x1b[2J", "=1+1", "@SUM(A1)", "+1", "-1"])
+def test_names_of_data_sets_are_no_formulas(name: str, tmp_path: Path) -> None:
+    pair = (np.zeros((4, 8, 8), dtype="uint8"), np.arange(4) % 2)
+    with pytest.raises(ArgumentError, match="no sign at its start that a spreadsheet"):
+        make_dataset(pair, pair, name=name)
+    root = tmp_path / name
+    for label in "ab":
+        (root / label).mkdir(parents=True)
+        for number in range(5):
+            Image.new("L", (8, 8), number).save(root / label / f"{number}.png")
+    found = folder_dataset(root, size=8)
+    assert found.name[0] not in "=+-@" and found.name.isprintable()
+
+
+def test_a_script_does_not_reach_markdown(tmp_path: Path) -> None:
+    few = made.result(5)
+    nasty = "<script>alert(1)</script>"
+    identity = dataclasses.replace(few.identity, sampler=nasty, space=f"```{nasty}")
+    result = dataclasses.replace(few, identity=identity)
+    text = write_markdown(result, tmp_path / "r.md").read_text("utf-8")
+    assert "&lt;script&gt;" in text
+    fences = text.split("```")
+    assert len(fences) % 2 == 1
+    assert not any(nasty in prose for prose in fences[::2])  # in code it is only shown
+
+
+@pytest.mark.parametrize("change", [{"decisions": {"a": "b"}}, {"versions": {"a": 1}}])
+def test_decisions_of_another_kind_are_refused(folder: Path, change: dict[str, Any]) -> None:
+    name, value = next(iter(change.items()))
+    lines = [json.loads(line) for line in (folder / "journal.log").read_text().splitlines()]
+    for line in lines:
+        if "candidate" in line.get("user_attrs", {}):
+            line["user_attrs"]["candidate"][name] = value
+    (folder / "journal.log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(StudyError, match=f"{name} must be dict"):
+        load_result(folder)
+
+
+def test_a_trial_that_is_over_without_an_outcome_is_refused(folder: Path) -> None:
+    with Study.open(folder, _identity(), _nop()) as study:
+        study.end(0, "failed", "why")
+    lines = (folder / "journal.log").read_text().splitlines(keepends=True)
+    left = [line for line in lines if '"outcome"' not in line]
+    assert len(left) == len(lines) - 1
+    (folder / "journal.log").write_text("".join(left))
+    with pytest.raises(StudyError, match="trial 0 is over, but has no outcome"):
+        load_result(folder)
