@@ -49,15 +49,15 @@ class ResidualAdd(nn.Module):
 
 
 class PassModules(nn.ModuleList):
-    """Modules of which each pass of a loop uses its own."""
+    """Modules of which each pass of a loop uses its own, `each` times."""
 
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
+    def __init__(self, modules: Iterable[nn.Module], each: int = 1) -> None:
         super().__init__(modules)
+        self.each = each
 
     def run_pass(self, input: Tensor, number: int) -> Tensor:
         """Return the output of the module of one pass."""
-        output: Tensor = self[number](input)
-        return output
+        return run_pass(self[number // self.each % len(self)], input, number)
 
 
 class Iteration(nn.Module):

@@ -304,6 +304,13 @@ ONES = (
         for share in ("", ",depthwise")
     ]
     + [
+        f"conv(6) loop([loop([loop([separable(6) dropout(0.2)],2{a}) depthwise],2{b}) "
+        f"conv(6)],2{c}) gap"
+        for a in ("", ",depthwise")
+        for b in ("", ",depthwise")
+        for c in ("", ",depthwise")
+    ]
+    + [
         "loop([conv(2,k=5)],4) gap",
         "conv(6) gap loop([linear(6,relu)],3) linear(4)",
         "conv(6) gap loop([linear(6,bias=false)],3,depthwise)",
