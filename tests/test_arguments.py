@@ -394,6 +394,8 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.avgpool("x"), "Design", "`kernel` must be an integer from 1"),
     (lambda: ls.se(0), "Design", "se: `"),
     (lambda: ls.residual(3), "Design", "but got"),
+    (lambda: ls.loop([], 2), "Design", "`body` must have at least one layer, but got none"),
+    (lambda: ls.loop(ls.gap(), 0), "Design", "`passes` must be an integer from 1 to 100"),
     (lambda: ls.seq(3), "Design", "but got 3"),
     (lambda: ls.oneof(), "Design", "a choice must have at least 2 options, but got none"),
     (lambda: ls.oneof({}, []), "Design", "options of a choice must be"),

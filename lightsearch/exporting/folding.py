@@ -62,14 +62,15 @@ def _fold_step(step: Step, weights: State, prefix: str, folded: State) -> Step:
     ops: list[tuple[str, Op]] = []
     for name, op in step.ops:
         own = below(weights, f"{prefix}{name}.")
-        if isinstance(op, Custom) or (isinstance(op, PerPass) and isinstance(op.op, Custom)):
+        if isinstance(op, Custom) or (isinstance(op, PerPass) and isinstance(op.core, Custom)):
             folded |= {f"{prefix}{name}.{k}": v for k, v in own.items()}
             return step  # only the kind itself knows its cost
-        inner, passes = (op.op, op.passes) if isinstance(op, PerPass) else (op, None)
-        if isinstance(inner, Drop):
+        core = op.core if isinstance(op, PerPass) else op
+        if isinstance(core, Drop):
             continue
-        if isinstance(inner, BatchNorm):
-            ops.append(_fold_norm(ops, name, inner, passes, prefix, own, folded))
+        if isinstance(core, BatchNorm):
+            passes = op.passes if isinstance(op, PerPass) else None
+            ops.append(_fold_norm(ops, name, core, passes, prefix, own, folded))
             continue
         if isinstance(op, Add | Iterate):
             op = replace(op, body=_fold_steps(op.body, weights, f"{prefix}{name}.body.", folded))
@@ -91,10 +92,9 @@ def _fold_norm(
     """Return the convolution that replaces a batch norm, or one for each of `passes`: the one
     before it, which is taken off `ops`, or a new one."""
     before = ops[-1][1] if ops else None
-    if passes is not None and isinstance(before, PerPass):
-        before = before.op
-    elif passes is not None:
-        before = None  # its weights are those of all passes
+    if passes is not None:  # a convolution that is as often there, or several passes share it
+        is_own = isinstance(before, PerPass) and before.passes == passes
+        before = before.op if isinstance(before, PerPass) and is_own else None
     if isinstance(before, Conv2d):
         name, _ = ops.pop()
         op = replace(before, bias=True)

@@ -25,18 +25,19 @@ class ResidualAdd(nn.Module):
         self.project = project
 
     def forward(self, input: Tensor) -> Tensor:
+        output: Tensor = self.body(input)
         shortcut = self.resize(input)
         if self.project is not None:
             shortcut = self.project(shortcut)
-        output: Tensor = self.body(input) + shortcut
-        return output
+        return output + shortcut
 
     def run_pass(self, input: Tensor, number: int) -> Tensor:
         """Return the output in one pass of the loop around it."""
+        output = run_pass(self.body, input, number)
         shortcut = self.resize(input)
         if self.project is not None:
             shortcut = run_pass(self.project, shortcut, number)
-        return run_pass(self.body, input, number) + shortcut
+        return output + shortcut
 
     def resize(self, input: Tensor) -> Tensor:
         """Return the input in the size of the body's output."""
@@ -49,15 +50,15 @@ class ResidualAdd(nn.Module):
 
 
 class PassModules(nn.ModuleList):
-    """Modules of which each pass of a loop uses its own."""
+    """Modules of which each pass of a loop uses its own, `each` times."""
 
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
+    def __init__(self, modules: Iterable[nn.Module], each: int = 1) -> None:
         super().__init__(modules)
+        self.each = each
 
     def run_pass(self, input: Tensor, number: int) -> Tensor:
         """Return the output of the module of one pass."""
-        output: Tensor = self[number](input)
-        return output
+        return run_pass(self[number // self.each % len(self)], input, number)
 
 
 class Iteration(nn.Module):

@@ -44,7 +44,7 @@ def _format_operations(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
             text = _format_operation(op, shape)
             if text:
                 yield text
-            op = op.op if isinstance(op, PerPass) else op
+            op = op.core if isinstance(op, PerPass) else op
             if isinstance(op, Dense):
                 shape = (op.outputs, 1, 1)
             elif isinstance(op, Conv2d | Pool | GlobalPool):
@@ -97,7 +97,7 @@ def _format_operation(op: Op, shape: Shape) -> str:
         project = op.project and repr(op.project)
         return f"Add({';'.join(_format_operations(op.body, shape))},{op.size},{project})"
     if isinstance(op, PerPass):
-        return f"PerPass({_format_operation(op.op, shape)},{op.passes})"
+        return f"PerPass({_format_operation(op.op, shape)},{op.passes},{op.each})"
     if isinstance(op, Iterate):
         return _format_loop(op, shape)
     return repr(op)

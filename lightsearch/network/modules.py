@@ -233,7 +233,7 @@ def _build_operation(op: Op) -> nn.Module:
     if isinstance(op, Iterate):
         return Iteration(_stack(op.body), op.passes)
     if isinstance(op, PerPass):
-        return PassModules(_build_operation(op.op) for _ in range(op.passes))
+        return PassModules((_build_operation(op.op) for _ in range(op.passes)), op.each)
     return _build_custom(op)
 
 

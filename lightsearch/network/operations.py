@@ -92,10 +92,24 @@ class Iterate:
 
 @dataclass(frozen=True, slots=True)
 class PerPass:
-    """An operation in a loop of which each of `passes` passes has one of its own."""
+    """An operation in a loop of which each of `passes` passes has one of its own.
+
+    It may be in loops inside of that one, which share it and apply it `each` times a pass. Turns
+    are counted over all these loops.
+    """
 
     op: Op
     passes: int
+    each: int = 1
+
+    @property
+    def core(self) -> Op:
+        """The operation itself, which passes of several loops may have of their own."""
+        return self.op.core if isinstance(self.op, PerPass) else self.op
+
+    def index(self, turn: int) -> int:
+        """Return whose turn it is."""
+        return turn // self.each % self.passes
 
 
 @dataclass(frozen=True, slots=True)

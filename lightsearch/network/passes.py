@@ -24,44 +24,44 @@ from lightsearch.network.operations import (
 _STATELESS = (Activation, Pool, GlobalPool, ChannelGate)
 
 
-def split_passes(steps: tuple[Step, ...], passes: int, share: str) -> tuple[Step, ...]:
+def split_passes(
+    steps: tuple[Step, ...], passes: int, share: str, each: int = 1
+) -> tuple[Step, ...]:
     """Return the body of a loop, in which each pass has some operations of its own.
 
     Those are batch norm, whose statistics differ, and dropout, which draws a mask each time. With
-    `share="depthwise"` they are all but depthwise convolutions.
+    `share="depthwise"` they are all but depthwise convolutions. `each` is the number of times that
+    loops inside of this one apply the steps.
     """
     if passes == 1:
         return steps
-    return tuple(_split_step(step, passes, share) for step in steps)
+    return tuple(_split_step(step, passes, share, each) for step in steps)
 
 
-def _split_step(step: Step, passes: int, share: str) -> Step:
-    ops = tuple((name, _split(op, passes, share)) for name, op in step.ops)
+def _split_step(step: Step, passes: int, share: str, each: int) -> Step:
+    ops = tuple((name, _split(op, passes, share, each)) for name, op in step.ops)
     if ops == step.ops:
         return step
-    if any(isinstance(op, PerPass) and isinstance(op.op, Custom) for _, op in ops):
+    if any(isinstance(op, PerPass) and isinstance(op.core, Custom) for _, op in ops):
         return replace(step, ops=ops, params=passes * step.params)  # only the kind knows its cost
     return sum_costs(step.layer, ops, step.source)
 
 
-def _split(op: Op, passes: int, share: str) -> Op:
-    if isinstance(op, _STATELESS):
-        return op
-    if isinstance(op, PerPass):
-        return PerPass(op.op, op.passes * passes)
+def _split(op: Op, passes: int, share: str, each: int) -> Op:
     if isinstance(op, Iterate):
-        return replace(op, body=split_passes(op.body, passes, share))
+        return replace(op, body=split_passes(op.body, passes, share, each * op.passes))
     if isinstance(op, Add):
-        project = op.project
-        if project is not None:
-            assert isinstance(project, Conv2d | PerPass)
-            split = _split(project, passes, share)
-            assert isinstance(split, Conv2d | PerPass)
-            project = split
-        return replace(op, body=split_passes(op.body, passes, share), project=project)
-    if isinstance(op, BatchNorm | Drop) or (share == "depthwise" and not is_depthwise(op)):
-        return PerPass(op, passes)
-    return op
+        project = None if op.project is None else _split(op.project, passes, share, each)
+        assert project is None or isinstance(project, Conv2d | PerPass)
+        return replace(op, body=split_passes(op.body, passes, share, each), project=project)
+    core = op.core if isinstance(op, PerPass) else op
+    if isinstance(core, _STATELESS):
+        return op
+    if not isinstance(core, BatchNorm | Drop) and (share == "all" or is_depthwise(core)):
+        return op
+    if isinstance(op, PerPass) and op.each * op.passes == each:  # one list for both loops
+        return replace(op, passes=op.passes * passes)
+    return PerPass(op, passes, each)
 
 
 def is_depthwise(op: Op) -> bool:

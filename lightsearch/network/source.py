@@ -153,7 +153,7 @@ def _make_block(
     """
     named: list[tuple[str, Expression]] = []
     for name, op in step.ops:
-        inner = op.op if isinstance(op, PerPass) else op
+        inner = op.core if isinstance(op, PerPass) else op
         if isinstance(inner, Dense):
             named.append(("flatten", "nn.Flatten()"))
         named.append((name, _make_operation(op, place, rows)))
@@ -190,7 +190,8 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
         return make_call("SqueezeExcitation", op.channels, op.hidden)
     if isinstance(op, PerPass):
         one = _make_operation(op.op, place, rows)
-        return Call("PerPass", (("", one),) * op.passes)
+        each = (("each", str(op.each)),) if op.each > 1 else ()
+        return Call("PerPass", ((("", one),) * op.passes) + each)
     if isinstance(op, Add | Iterate):
         return _make_body(op, place, rows)
     assert isinstance(op, Custom)

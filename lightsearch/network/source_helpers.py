@@ -49,10 +49,11 @@ class Residual(nn.Module):
         return output + images''',
     "PerPass": '''\
 class PerPass(nn.ModuleList):
-    """Modules of which each pass of a loop uses its own."""
+    """Modules of which each pass of a loop uses its own, `each` times."""
 
-    def __init__(self, *modules: nn.Module) -> None:
-        super().__init__(modules)''',
+    def __init__(self, *modules: nn.Module, each: int = 1) -> None:
+        super().__init__(modules)
+        self.each = each''',
     "Loop": '''\
 class Loop(nn.Module):
     """A body applied several times with the same weights, but for its `PerPass` modules."""
@@ -75,11 +76,13 @@ def run_pass(module: nn.Module, images: Tensor, number: int) -> Tensor:
         for inner in range(module.passes):
             images = run_pass(module.body, images, number * module.passes + inner)
         return images
-    return (module[number] if isinstance(module, PerPass) else module)(images)''',
+    if isinstance(module, PerPass):
+        return run_pass(module[number // module.each % len(module)], images, number)
+    return module(images)''',
 }
 
 _LOOP = ("PerPass", "Loop", "run_pass")
-_MARK = "    return (module[number]"
+_MARK = "    if isinstance(module, PerPass)"
 _RESIDUAL_PASS = """\
     if isinstance(module, Residual):
         output = run_pass(module.body, images, number)

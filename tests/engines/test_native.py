@@ -24,7 +24,7 @@ import lightsearch.engines.native
 from lightsearch.data.dataset import DataSet
 from lightsearch.design import Seq, gap, seq
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.engine import Batch
+from lightsearch.engines.engine import STEP, Batch
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native import library as native_library
 from lightsearch.engines.native.engine import Native
@@ -302,6 +302,13 @@ ONES = (
             "loop([conv(12,dropout=0.1) loop([depthwise],2)],2) separable(12)",
         )
         for share in ("", ",depthwise")
+    ]
+    + [
+        f"conv(6) loop([loop([loop([separable(6) dropout(0.2)],2{a}) depthwise],2{b}) "
+        f"conv(6)],2{c}) gap"
+        for a in ("", ",depthwise")
+        for b in ("", ",depthwise")
+        for c in ("", ",depthwise")
     ]
     + [
         "loop([conv(2,k=5)],4) gap",
@@ -908,7 +915,7 @@ def test_weights_of_a_loop_are_kept_once_and_its_norms_for_each_pass() -> None:
     torch_engine.load(native.state())
     assert torch_engine.evaluate(True) == native.evaluate(True)
     torch_engine.learn(torch.arange(12), 0.01, 1, 2)
-    native.load(torch_engine.state())
+    native.load(torch_engine.state() | {STEP: torch.tensor(2)})
     close(native_tensors(native), below_model(torch_engine), 1e-6)
 
 

@@ -166,6 +166,36 @@ def test_other_passes_and_other_sharing_are_other_networks() -> None:
     assert len({fingerprint(parse(text), SHAPE) for text in texts}) == len(texts)
 
 
+@pytest.mark.parametrize(
+    ("inner", "middle", "outer", "used"),
+    [
+        ("all", "all", "all", [0] * 8),
+        ("all", "all", "depthwise", [0, 0, 0, 0, 1, 1, 1, 1]),
+        ("all", "depthwise", "all", [0, 0, 1, 1, 0, 0, 1, 1]),
+        ("depthwise", "all", "all", [0, 1, 0, 1, 0, 1, 0, 1]),
+        ("depthwise", "all", "depthwise", [0, 1, 0, 1, 2, 3, 2, 3]),
+        ("all", "depthwise", "depthwise", [0, 0, 1, 1, 2, 2, 3, 3]),
+        ("depthwise", "depthwise", "all", [0, 1, 2, 3, 0, 1, 2, 3]),
+        ("depthwise", "depthwise", "depthwise", [0, 1, 2, 3, 4, 5, 6, 7]),
+    ],
+)
+def test_each_loop_says_what_its_own_passes_share(
+    inner: str, middle: str, outer: str, used: list[int]
+) -> None:
+    """A pool that does nothing keeps the loops apart. The convolution is applied eight times."""
+    text = "conv(2,k=1,norm=none,act=none)"
+    for share in (inner, middle, outer):
+        text = f"loop([{text} maxpool(k=1)],2,{share})"
+    module = build(parse(text), (2, 1, 1))
+    convolutions = [m for m in module.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == cost(parse(text), (2, 1, 1)).params / 4 == len(set(used))
+    met: list[int] = []
+    for index, convolution in enumerate(convolutions):
+        convolution.register_forward_hook(lambda *_, index=index: met.append(index))  # type: ignore[misc]
+    module(torch.zeros(1, 2, 1, 1))
+    assert met == used
+
+
 def test_every_pass_drops_other_values() -> None:
     module = build(parse("loop(dropout(0.5),2)"), SHAPE)
     assert sum(isinstance(m, nn.Dropout) for m in module.modules()) == 2

@@ -43,7 +43,8 @@ class Layout:
 
     That is not the order in which they are used: a loop uses its weights in each pass. `names` are
     those of all tensors. `counters` are those of batch norm's counts of batches, which are in no
-    array. `drops` are the operations that drop values, in their order.
+    array. `drops` are the operations that drop values, in their order. `offsets` says where in its
+    array the tensor of a name begins.
 
     Raises `Unsupported` for a user's own layer.
     """
@@ -54,12 +55,8 @@ class Layout:
         self.counters: list[str] = []
         self.names: list[str] = []
         self.drops: list[str] = []
-        self._offsets: dict[str, int] = {}
+        self.offsets: dict[str, int] = {}
         self._add_steps(steps, "")
-
-    def offset(self, name: str) -> int | None:
-        """Return the offset of a tensor in its array, or None if there is none of that name."""
-        return self._offsets.get(name)
 
     def _add_steps(self, steps: tuple[Step, ...], prefix: str) -> None:
         for index, step in enumerate(steps):
@@ -103,4 +100,4 @@ class Layout:
         offset = slots[-1].offset + slots[-1].size if slots else 0
         slots.append(Slot(name, shape, offset))
         self.names.append(name)
-        self._offsets[name] = offset
+        self.offsets[name] = offset

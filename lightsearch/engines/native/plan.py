@@ -169,7 +169,7 @@ class _Writer:
             padding=padding,
             groups=groups,
             weight=self._offset(f"{place}.weight"),
-            bias=self._offset(f"{place}.bias"),
+            bias=self._offset(f"{place}.bias") if op.bias else Offset.ABSENT,
         )
 
     def _tail(self, tail: list[tuple[str, Operation]], source: int) -> int:
@@ -219,8 +219,7 @@ class _Writer:
         return self._op(Kind.ADD, body, self._shape(body), other=shortcut)
 
     def _offset(self, name: str) -> int:
-        found = self.layout.offset(name)
-        return Offset.ABSENT if found is None else found
+        return self.layout.offsets[name]
 
     def _value(self, shape: Shape) -> int:
         channels, height, width = shape
@@ -268,7 +267,9 @@ class _Writer:
 
 def _take_pass(op: Operation, place: str, number: int) -> tuple[str, Operation]:
     """Return an operation as it is in pass `number`, and its place in the module."""
-    return (f"{place}.{number}", op.op) if isinstance(op, PerPass) else (place, op)
+    while isinstance(op, PerPass):
+        place, op = f"{place}.{op.index(number)}", op.op
+    return place, op
 
 
 def _tail_length(ops: list[tuple[str, Operation]]) -> int:
