@@ -151,8 +151,8 @@ GUARDS = (
     Guard(
         "states of trials that are over are removed",
         "study/states.py",
-        'if path.name.partition("-epoch-")[0] not in running:',
-        "if False:",
+        ' and path.name.partition("-epoch-")[0] not in running:',
+        " and False:",
         "study/test_study.py -k cleared_away",
     ),
     Guard(
