@@ -4,7 +4,9 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +21,9 @@ if shutil.which("nvidia-smi") is None:
 
 # One thread, so that the machine's other cores do not change a sum.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Figures need no screen.
+os.environ.setdefault("MPLBACKEND", "agg")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start too:
 # the tests of Ctrl-C would wait for ever.
@@ -65,3 +70,11 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         owner = import_module(f"lightsearch.{room}")
         monkeypatch.setattr(owner, name, dict(getattr(owner, name)))
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    """A test leaves no figure open: matplotlib warns of the twenty-first."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -185,20 +185,18 @@ def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> 
             f"weights to export must be as they were trained, but those of {path} "
             "have their batch norm folded: export the row, or its unfolded file"
         )
-    if dataset is not None:
-        reference = lend(dataset)
-    else:
-        reference = DataRef(
-            metadata.get("dataset", ""),
-            metadata.get("checksum", ""),
-            "" if data is None else str(check_path("data", data)),
-        )
     try:
         record = {name: metadata[name] for name in _RECORD}
         float(record["accuracy"])
+        trained_on, checksum = metadata["dataset"], metadata["checksum"]
     except (KeyError, ValueError) as error:
         raise ExportError(
             f"weights to export must have their record, but in the metadata of {path} it is "
             f"{error!r:.80}: were they written by lightsearch?"
         ) from None
+    if dataset is not None:
+        reference = lend(dataset)
+    else:
+        where = "" if data is None else str(check_path("data", data))
+        reference = DataRef(trained_on, checksum, where)
     return TrainedNet(parse(metadata["design"]), fetch(reference), weights, record)

@@ -504,6 +504,8 @@ def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
         design, shape = make(Random(seed))
         data = images(shape, 40, classes_of(design, shape))
         engine = Native(design, PLAIN, data, 3, built)
+        if not len(engine.parameters):  # pools alone
+            continue
         exact, single = (Judge(design, data, PLAIN, t) for t in (torch.float64, torch.float32))
         engine.begin()
         batch = torch.arange(40)
