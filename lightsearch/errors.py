@@ -67,8 +67,9 @@ def suggestion(value: object, known: Iterable[str]) -> str:
     >>> suggestion("mnits", ["mnist", "digits"])
     "; did you mean 'mnist'?"
     """
-    near = difflib.get_close_matches(str(value)[:40], known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(str(value)[:40].casefold(), folded, 1)
+    return f"; did you mean {folded[near[0]]!r}?" if near else ""
 
 
 _WINDOW = 60

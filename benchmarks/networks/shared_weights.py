@@ -16,11 +16,9 @@ from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import add_line, lines
+from common import lines, reference, train_missing
 
-from lightsearch import DEFAULT_RECIPE, Task, cost, parse, train
-from lightsearch.data.named import load
-from lightsearch.data.references import DataRef
+from lightsearch import DEFAULT_RECIPE, Task, cost, parse
 
 CHAIN = "conv(12) separable({width}) maxpool {body} gap linear(10)"
 DESIGNS = tuple(
@@ -55,26 +53,19 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    data = load("mnist", options.data)
-    reference = DataRef(data.name, data.checksum, options.data or "")
-    known = {(line["design"], line["seed"], len(line["correct"])) for line in lines(options.out)}
-    for seed in options.seeds:
-        for text in DESIGNS:
-            design = parse(text)
-            if (str(design), seed, options.epochs) in known:
-                continue
-            task = Task(
-                design, DEFAULT_RECIPE, reference, options.epochs, seed, engine=options.engine
-            )
-            results = list(train(task))
-            add_line(
-                options.out,
-                design=str(design),
-                seed=seed,
-                correct=[r.correct for r in results],
-                raw=[r.raw_correct for r in results],
-                seconds=sum(r.seconds for r in results),
-            )
+    data = reference(options.data)
+    tasks = (
+        Task(parse(text), DEFAULT_RECIPE, data, options.epochs, seed, engine=options.engine)
+        for seed in options.seeds
+        for text in DESIGNS
+    )
+    train_missing(
+        options.out,
+        (
+            ({"design": str(task.design), "seed": task.seed, "epochs": task.epochs}, task)
+            for task in tasks
+        ),
+    )
 
 
 def print_table(path: Path) -> None:
