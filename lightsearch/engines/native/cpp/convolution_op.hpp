@@ -206,8 +206,8 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     }
 }
 
-// After the last block, computes the gradients of the weights from their sums. Several convolutions
-// may have the same weights, in a loop: their gradients add up.
+// After the last block, computes the gradients of the weights from their sums. Several
+// convolutions may have the same weights, in a loop: their gradients add up.
 inline void settle_weights(const Net &net, const Op &op, const Work &work) {
     const Groups groups(op, net.values[op.source].channels, net.values[op.target].channels);
     const Reg *sums = (const Reg *)work.sums.at();
