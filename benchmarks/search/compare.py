@@ -52,12 +52,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "near cap": {"sampler": "near-cap", "pruner": "none"},
     "TPE": {"sampler": "tpe", "pruner": "none"},
     "evolution": {"sampler": "evolution", "pruner": "none"},
-    "near cap, rungs": {"sampler": "near-cap", "pruner": "rungs"},
-    "evolution, rungs": {"sampler": "evolution", "pruner": "rungs"},
+    "near cap, rungs, three whole": {"sampler": "near-cap", "pruner": RungPruner(EPOCHS, first=3)},
     "model": {"sampler": "model", "pruner": "none"},
     "model, predicted": {"sampler": "model", "pruner": "predicted"},
     "model, rungs": {"sampler": "model", "pruner": "rungs"},
-    "model, rungs, one whole": {"sampler": "model", "pruner": RungPruner(EPOCHS, first=1)},
+    "model, rungs, three whole": {"sampler": "model", "pruner": RungPruner(EPOCHS, first=3)},
 }
 LOOKS = (45, 90, 150, 225, 300, 450)  # epochs spent, at which the regret is taken
 TARGET = 0.994

@@ -16,7 +16,7 @@ from lightsearch.searching.forecast import Line, fit_line
 from lightsearch.searching.words import PRUNERS
 from lightsearch.surrogate.table import IMAGES
 
-FIRST_WHOLE = 3  # trials that `rungs` trains whole
+FIRST_WHOLE = 1  # trials that `rungs` trains whole
 LEAST_ERROR = 5e-5  # that has a logarithm of its own: half an image of 10,000
 
 

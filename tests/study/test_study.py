@@ -254,7 +254,9 @@ def test_the_best_third_goes_on_after_each_rung() -> None:
     assert not _is_pruned(study, [0.56, 0.7, 0.97])
     assert not _is_pruned(study, [0.56, 0.1])  # between
     assert not _is_pruned(study, [0.56, 0.7, 0.97, 0.1])  # and after
-    assert not _is_pruned(_study_of(curves[:2], RungPruner(15)), [0.1])
+    assert not _is_pruned(_study_of([], RungPruner(15)), [0.1])  # the first trial
+    assert _is_pruned(_study_of(curves[:1], RungPruner(15)), [0.1])
+    assert not _is_pruned(_study_of(curves[:2], RungPruner(15, first=3)), [0.1])
     assert RungPruner(30).rungs == {2, 6} and RungPruner(4).rungs == {1}
 
 
