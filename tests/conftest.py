@@ -22,9 +22,6 @@ if shutil.which("nvidia-smi") is None:
 # One thread, so that the machine's other cores do not change a sum.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Figures need no screen.
-os.environ.setdefault("MPLBACKEND", "agg")
-
 # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start too:
 # the tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -70,7 +70,9 @@ class Ledger:
             with writing(folder):
                 log = Log(folder / FILE, remedy_of(folder), check_held)
             with contextlib.closing(log):
-                yield cls(folder, terms, log)
+                ledger = cls(folder, terms, log)
+                ledger._clear()
+                yield ledger
 
     @classmethod
     def read(cls, folder: Path) -> Ledger | None:
@@ -143,6 +145,13 @@ class Ledger:
                     path.unlink()
                 taken += 1
         return taken
+
+    def _clear(self) -> None:
+        """Delete the states of runs that are over, left where a run's end was the last moment."""
+        for key in self.runs:
+            for seed in self.whole(key):
+                for path in self._states(key, seed):
+                    path.unlink()
 
     def _trains_as(self, other: Ledger) -> bool:
         """Whether another family's runs are trained alike, and their accuracy is known here."""

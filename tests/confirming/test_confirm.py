@@ -279,6 +279,18 @@ def test_runs_that_are_replaced_meanwhile_end_the_confirmation(tmp_path: Path) -
         ledger.plan((WEAK, RECIPE), (3, 4), "test")
 
 
+def test_a_state_left_by_a_kill_at_the_end_of_its_run_is_cleared_away(tmp_path: Path) -> None:
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    family = Ledger.read(tmp_path / "confirmations/test")
+    assert family is not None
+    ((key, runs),) = family.runs.items()
+    left, other = family._state_path(key, runs.seeds[0], 1), tmp_path / "mine.safetensors"
+    for path in (left, other):
+        path.write_bytes(b"left")
+    confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
+    assert other.exists() and not left.exists()
+
+
 def test_runs_that_the_disk_does_not_take_are_a_study_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -285,7 +285,7 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -
             shared = _run(module.body, cell, shared, number * module.passes + inner)
         return shared
     if isinstance(module, PassModules):
-        module = module[number]
+        module = module[number // module.each % len(module)]
     if isinstance(module, nn.Flatten):
         return shared
     if isinstance(module, ResidualAdd):

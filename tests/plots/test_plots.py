@@ -32,6 +32,7 @@ PICTURES = ("pareto", "curves", "progress", "choices", "space")
 
 @pytest.fixture(autouse=True)
 def _plain_matplotlib() -> Iterator[None]:
+    mpl.use("agg")
     with mpl.rc_context():
         yield
 

@@ -126,7 +126,8 @@ def same(folder: Path, undisturbed: Path) -> None:
     one, other = load_result(folder), load_result(undisturbed)
     assert outcome(one) == outcome(other)
     assert _board(folder) == _board(undisturbed)
-    assert _files(folder) == _files(undisturbed)
+    differing = sorted(_files(folder) ^ _files(undisturbed))
+    assert not differing, differing
     for path in (undisturbed / "weights").iterdir():
         tensors, found = load_file(path), load_file(folder / "weights" / path.name)
         assert tensors.keys() == found.keys()
