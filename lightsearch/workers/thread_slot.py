@@ -1,6 +1,7 @@
-"""A slot that is a thread of this process: for epochs of the native engine.
+"""A slot that is a thread of this process: for the native engine, and for PyTorch on one GPU.
 
-The native engine trains outside of Python's lock, so threads use as many cores as processes do.
+The native engine trains outside of Python's lock, so threads use as many cores as processes do. On
+a GPU threads replay graphs side by side, where processes would take turns.
 They have nothing to start, and share the images and the libraries in memory. A thread cannot be
 killed, so `kill` sets the flag that engines look at (`lightsearch.engines.stopping`).
 """
