@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 from lightsearch.checks import check_kind
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import specs
+from lightsearch.design.identity_cache import cache_by_identity
 from lightsearch.design.parts import (
     Design,
     Fielded,
@@ -127,7 +128,7 @@ def fill_fields(layer: F, values: tuple[Any, ...]) -> F:
     return type(layer)(**(fields | chosen))
 
 
-@functools.lru_cache(maxsize=4096)
+@cache_by_identity(4096)
 def find_open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
     """Return the fields of `layer` that hold a choice, by name."""
     fields = []
@@ -140,7 +141,7 @@ def find_open_fields(layer: Fielded) -> tuple[tuple[str, Any], ...]:
     return tuple(fields)
 
 
-@functools.lru_cache(maxsize=4096)
+@cache_by_identity(4096)
 def find_open_parts(space: Seq) -> tuple[tuple[Part, bool], ...]:
     """Return each part of a sequence, and whether it holds a choice."""
     return tuple(
@@ -149,7 +150,7 @@ def find_open_parts(space: Seq) -> tuple[tuple[Part, bool], ...]:
     )
 
 
-@functools.lru_cache(maxsize=256)
+@cache_by_identity(256)
 def named_choices(space: Space | Fielded) -> dict[str, Choice]:
     """The named choices of a space, in the order of their first occurrence.
 
