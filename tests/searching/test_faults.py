@@ -168,6 +168,9 @@ def test_what_was_committed_is_synced_before_the_search_waits(
     """The first of two slots is done, the second is not; the first one's epoch is not synced at
     once, as if a third one's were done, which may be synced with it."""
     monkeypatch.setattr(Epochs, "others_done", lambda *_: True)
+    monkeypatch.setattr(
+        "lightsearch.study.study.UNSYNCED", 1e9
+    )  # nor because the last sync was long ago
     journal, shown, found = tmp_path / "s" / "journal.log", threading.Event(), []
 
     def late(function: Callable[..., Any], *args: Any) -> Any:
