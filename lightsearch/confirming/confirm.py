@@ -34,8 +34,10 @@ from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import Ledger, read_families
 from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
+from lightsearch.training.task import Task
 from lightsearch.workers.devices import trials_at_once
 from lightsearch.workers.local import local_slots, trains_in_threads
+from lightsearch.workers.slot import Slot
 
 COLUMNS = (
     "design",
@@ -138,26 +140,13 @@ def confirm(
         goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
         terms, label = terms_of(picks, seeds, goal, on, data)
         picks = [test_on(pick, on, data, folder / FOLDER / slug(terms.on)) for pick in picks]
-        tasks = [pick.task for pick in picks]
-        count = min(trials_at_once(workers, None, task.device) for task in tasks)
-        # Trials in threads of one process must have one precision on a GPU.
-        in_threads = len({task.precision for task in tasks}) == 1 and all(
-            trains_in_threads(task.engine, task.device, [task.design]) for task in tasks
-        )
-        used = local_slots(min(count, seeds * len(picks)), in_threads=in_threads)
+        used = _make_slots([pick.task for pick in picks], workers, seeds * len(picks))
         for slot in used:
             stack.callback(slot.close)
         ledger = stack.enter_context(Ledger.open(folder, terms.on, terms))
         others = [one for one in read_families(folder) if one.folder != ledger.folder]
         for pick in picks:
-            ledger.plan(
-                pick.key,
-                fresh_seeds(pick, seeds),
-                label(pick),
-                versions=versions(),
-                device=pick.task.device,
-            )
-            ledger.take_up(pick.key, others)
+            _plan(pick, seeds, label(pick), ledger, others)
         batches = (
             halve(picks, ledger)
             if halving
@@ -169,6 +158,28 @@ def confirm(
                 print(line, flush=True)
         refresh(folder)
         return _table(picks, ledger)
+
+
+def _make_slots(tasks: Sequence[Task], workers: int | None, runs: int) -> list[Slot]:
+    """The slots that train `runs` runs, as many at once as every task allows."""
+    count = min(trials_at_once(workers, None, task.device) for task in tasks)
+    # Trials in threads of one process must have one precision on a GPU.
+    in_threads = len({task.precision for task in tasks}) == 1 and all(
+        trains_in_threads(task.engine, task.device, [task.design]) for task in tasks
+    )
+    return local_slots(min(count, runs), in_threads=in_threads)
+
+
+def _plan(pick: Pick, seeds: int, on: str, ledger: Ledger, others: Sequence[Ledger]) -> None:
+    """Note a design and its seeds in the ledger, with the runs of them that others have."""
+    ledger.plan(
+        pick.key,
+        fresh_seeds(pick, seeds),
+        on,
+        versions=versions(),
+        device=pick.task.device,
+    )
+    ledger.take_up(pick.key, others)
 
 
 # What is said -----------------------------------------------------------------------------------
