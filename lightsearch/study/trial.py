@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 import re
 from collections.abc import Sequence
@@ -197,15 +198,16 @@ def check_types(record: V) -> V:
 
 
 @cache
+@functools.cache
 def versions() -> dict[str, str]:
-    """The versions that a result depends on."""
+    """The versions that a result depends on: training on torch, proposals on the others."""
     try:
         own = metadata.version("lightsearch")
     except metadata.PackageNotFoundError:  # run from the source tree
         own = "source"
     return {
         "lightsearch": own,
-        "torch": metadata.version("torch"),
+        **{name: metadata.version(name) for name in ("torch", "optuna", "scikit-learn", "numpy")},
         "python": platform.python_version(),
         "machine": platform.machine(),
     }

@@ -381,7 +381,15 @@ def test_a_trials_record_has_all_that_it_takes_to_run_it_again(held) -> None:
     backend = optuna.storages.journal.JournalFileBackend(str(path))
     study = optuna.load_study(study_name=NAME, storage=optuna.storages.JournalStorage(backend))
     record = study.trials[0].user_attrs["candidate"]
-    assert record["decisions"] and record["versions"].keys() >= {"lightsearch", "torch", "python"}
+    assert record["decisions"] and record["versions"].keys() >= {
+        "lightsearch",
+        "torch",
+        "optuna",
+        "scikit-learn",
+        "numpy",
+        "python",
+        "machine",
+    }
     last = study.trials[0].user_attrs["epoch-0004"]
     assert last["threads"] == 1 and last["device_kind"] and last["engine"]
     data = DataRef(
