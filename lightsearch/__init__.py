@@ -48,6 +48,7 @@ from lightsearch.zoo.networks import zoo
 
 if TYPE_CHECKING:
     from lightsearch.api import iter_search, search
+    from lightsearch.comparing import Comparison, compare
     from lightsearch.confirming.confirm import confirm
     from lightsearch.data.dataset import DataSet, make_dataset
     from lightsearch.data.image_files import folder_dataset, torchvision_dataset
@@ -71,6 +72,8 @@ _LAZY = {
     "load_weights": "result",
     "iter_search": "api",
     "search": "api",
+    "Comparison": "comparing",
+    "compare": "comparing",
     "confirm": "confirming.confirm",
     "DataSet": "data.dataset",
     "make_dataset": "data.dataset",
@@ -109,6 +112,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "DEFAULT_RECIPE",
     "Budget",
+    "Comparison",
     "DataSet",
     "Layer",
     "LightsearchError",
@@ -118,6 +122,7 @@ __all__ = [
     "Task",
     "avgpool",
     "build",
+    "compare",
     "confirm",
     "conv",
     "cost",

@@ -185,3 +185,40 @@ def fit_shrinkage(groups: Sequence[Sequence[float]], seed_sd: float) -> Shrinkag
 
 def _weighted_mean(values: Sequence[float], weights: Sequence[float]) -> float:
     return math.fsum(w * v for w, v in zip(weights, values, strict=True)) / math.fsum(weights)
+
+
+@dataclass(frozen=True, slots=True)
+class MeanInterval:
+    """The mean of `count` values with its two-sided t interval from `low` to `high`.
+
+    `p_value` is that of the two-sided t test that the mean is 0. The interval is NaN where t says
+    nothing: for a single value, and for values that are all the same.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    count: int
+    p_value: float
+
+
+def find_mean(values: Sequence[float], error: float = ERROR) -> MeanInterval:
+    """Return the mean of values with its t interval of confidence `1 - error`.
+
+    >>> from lightsearch.statistics import find_mean
+    >>> found = find_mean([0.1, 0.2, 0.4, 0.3])
+    >>> [round(one, 4) for one in (found.mean, found.low, found.high, found.p_value)]
+    [0.25, 0.0446, 0.4554, 0.0305]
+    """
+    count = len(values)
+    mean = math.fsum(values) / count
+    if count < 2:
+        return MeanInterval(mean, math.nan, math.nan, math.nan, count, math.nan)
+    if min(values) == max(values):
+        sure = math.nan if mean else 1.0
+        return MeanInterval(mean, 0.0, math.nan, math.nan, count, sure)
+    sd = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (count - 1))
+    half = float(stdtrit(count - 1, 1 - error / 2)) * sd / math.sqrt(count)
+    p_value = 2 * float(stdtr(count - 1, -abs(mean) / sd * math.sqrt(count)))
+    return MeanInterval(mean, sd, mean - half, mean + half, count, p_value)

@@ -94,6 +94,20 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"matplotlib", "pandas", "scipy"},
     ),
     "result": ({"errors", "checks", "shapes", "data", "engines", "study", "plots"}, {"pandas"}),
+    "comparing": (
+        {
+            "errors",
+            "statistics",
+            "checks",
+            "notation",
+            "formatting",
+            "surrogate",
+            "study",
+            "plots",
+            "result",
+        },
+        {"pandas", "matplotlib"},
+    ),
     "searching": (
         {
             "errors",
@@ -206,6 +220,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "confirming",
             "progress",
             "exporting",
+            "comparing",
             "report",
             "api",
         },

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lightsearch.statistics import ERROR, Sample, fit_shrinkage, holm, share_bound
+from lightsearch.statistics import ERROR, Sample, find_mean, fit_shrinkage, holm, share_bound
 from lightsearch.study.confirmations import Confirmation, gather, judge
 
 TARGET = Fraction(994, 1000)
@@ -214,3 +214,20 @@ def test_shrunken_means_are_nearer_to_the_truth_and_intervals_cover_it() -> None
             covered, count = covered + (low <= mean <= high), count + 1
     assert shrunken < 0.75 * raw
     assert 0.93 < covered / count < 0.97
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=9).filter(lambda v: np.ptp(v) > 1e-6))
+def test_the_mean_and_its_interval_are_scipys(values: list[float]) -> None:
+    found, test = find_mean(values), stats.ttest_1samp(values, 0)
+    assert (found.mean, found.sd) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert (found.low, found.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+    assert found.p_value == pytest.approx(test.pvalue) and found.count == len(values)
+    wide = find_mean(values, 0.01)
+    assert (wide.low, wide.high) == pytest.approx(tuple(test.confidence_interval(0.99)))
+
+
+def test_a_mean_of_one_value_or_of_equal_ones_has_no_interval() -> None:
+    for values, p_value in (([0.2], math.nan), ([0.2, 0.2], math.nan), ([0.0, 0.0], 1.0)):
+        found = find_mean(values)
+        assert found.mean == values[0] and math.isnan(found.low) and math.isnan(found.high)
+        assert found.p_value == pytest.approx(p_value, nan_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lightsearch.cli.compare import compare
 from lightsearch.cli.completion import completion
 from lightsearch.cli.confirm import confirm
 from lightsearch.cli.doctor import doctor
@@ -52,6 +53,7 @@ def main(context: click.Context, /) -> None:
     lightsearch leaderboard STUDY                       what a study has found
     lightsearch report STUDY                            the same as a page, with pictures
     lightsearch confirm --study STUDY                   whether its best hold with other seeds
+    lightsearch compare STUDY STUDY                     which way of searching is better
     lightsearch zoo                                     published networks to compare with
     lightsearch doctor                                  what is installed and found here
 
@@ -67,6 +69,7 @@ for _command in (
     leaderboard,
     report,
     confirm,
+    compare,
     show,
     train,
     export,

@@ -11,6 +11,7 @@ from lightsearch.formatting import plural
 from lightsearch.plots.result import Result
 from lightsearch.plots.style import HIT, accuracy_axis, axes, ink, legend, ticks, title
 from lightsearch.plots.trials import Trials, draw_target, name_axis, sort_trials
+from lightsearch.study.history import order_epochs
 from lightsearch.study.trial import HitRule
 
 
@@ -42,17 +43,10 @@ def progress(result: Result, ax: Axes | None) -> Axes:
 def _follow_clock(trials: Trials, rule: HitRule) -> tuple[list[float], list[int]]:
     """Return the best accuracy after each epoch, and the epochs (counted from 1) with a first hit.
 
-    Epochs have the order of the study's virtual clock (see `searching.loop`).
+    Epochs have the order of the study's virtual clock (see `study.history`).
     """
-    order = sorted(
-        (t.candidate.start + e.epoch * t.candidate.work, t.candidate.slot, t.number, n)
-        for t in trials.every
-        for n, e in enumerate(t.epochs)
-    )
-    by_number = {t.number: t for t in trials.every}
     best, so_far, hits = -math.inf, [], []
-    for spent, (_, _, number, index) in enumerate(order, 1):
-        trial = by_number[number]
+    for spent, (trial, index) in enumerate(order_epochs(trials.every), 1):
         best = max(best, trials.accuracy(trial, index))
         so_far.append(best)
         if rule.hit_epoch(trial.epochs) == trial.epochs[index].epoch:

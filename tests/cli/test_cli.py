@@ -41,6 +41,7 @@ COMMANDS = (
     "leaderboard",
     "report",
     "confirm",
+    "compare",
     "show",
     "train",
     "export",
