@@ -30,7 +30,10 @@ def draw(curves: pd.DataFrame, axis: str, name: str, total: int, ax: Axes | None
     ax = axes(ax)
     own = curves[curves["axis"] == axis]
     seeds, shown = set(), []
-    for index, (label, frame) in enumerate(own.groupby("group", sort=False)):
+    for index, label in enumerate(curves["group"].unique()):
+        frame = own[own["group"] == label]
+        if frame.empty:  # by seconds, one study may end before another has its first epoch
+            continue
         mean, low, high = (
             [axis_percent(one, total) for one in frame[column].clip(lower=0)]
             for column in ("mean", "low", "high")
@@ -51,9 +54,10 @@ def draw(curves: pd.DataFrame, axis: str, name: str, total: int, ax: Axes | None
         )
         shown += [one for one in (*mean, *low, *high) if one == one]
         seeds |= set(frame["seeds"])
-    accuracy_axis(ax, shown, total, f"{name} (%)")
+    if shown:
+        accuracy_axis(ax, shown, total, f"{name} (%)")
     ax.set_xlabel(SPENT[axis])
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     ax.xaxis.set_major_locator(ticks(ax))
     counts = " or ".join(map(str, sorted(seeds)))
     title(ax, f"Mean over {counts} seeds, with its 95% interval")

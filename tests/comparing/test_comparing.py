@@ -190,6 +190,23 @@ def test_the_picture_shows_the_curves(pairs: list[SearchResult], tmp_path: Path)
         found.plot("hours")
 
 
+def test_groups_have_the_same_look_in_both_panels_where_one_has_no_curve() -> None:
+    mpl.use("agg")
+    slow = _study(1)
+    records = tuple(
+        dataclasses.replace(t, epochs=tuple(dataclasses.replace(e, seconds=1e6) for e in t.epochs))
+        for t in slow.records
+    )
+    slow = dataclasses.replace(slow, records=records)
+    found = compare([slow, _study(0), _study(0, "tpe"), _study(1, "tpe")])
+    looks = [
+        {line.get_label(): (line.get_color(), line.get_linestyle()) for line in ax.get_lines()}
+        for ax in (found.plot(), found.plot("seconds"))
+    ]
+    assert list(looks[0]) == ["model", "tpe"] and list(looks[1]) == ["tpe"]
+    assert looks[0]["tpe"] == looks[1]["tpe"]
+
+
 def test_a_single_seed_is_drawn_without_a_band() -> None:
     mpl.use("agg")
     ax = compare([_study(1)]).plot()
