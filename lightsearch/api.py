@@ -18,6 +18,7 @@ from lightsearch.goals.fastest import find_fastest
 from lightsearch.goals.rounds import run_rounds
 from lightsearch.progress.display import show_progress
 from lightsearch.result import SearchResult, load_result
+from lightsearch.searching.callbacks import tell
 from lightsearch.searching.events import Ended, EpochDone, Event, Judged, Planned, Stopped
 from lightsearch.searching.interrupts import stop_on_interrupt
 from lightsearch.searching.question import Question, resolve
@@ -208,7 +209,7 @@ def _run_one(
             references.save(question.data, images)  # never over another study's images
     stop = threading.Event()
     loop = runner(question, slots, stop, timed=show is not None)
-    events = _written(loop, question)
+    events = tell(_written(loop, question), question, stop)
     # Images of one's own are read from the study's folder, so that damage there is noticed.
     own = question.data.name not in catalogue.NAMES
     lending = contextlib.nullcontext() if own else references.share_in_process(question.data)

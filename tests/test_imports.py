@@ -94,6 +94,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"matplotlib", "pandas", "scipy"},
     ),
     "result": ({"errors", "checks", "shapes", "data", "engines", "study", "plots"}, {"pandas"}),
+    "tracking": ({"errors", "study", "training"}, set()),
     "comparing": (
         {
             "errors",

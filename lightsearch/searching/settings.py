@@ -5,7 +5,7 @@ makes its options of them, and `searching.question` resolves them. A check reads
 Nothing here loads torch, so that the help of the command line comes at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from lightsearch.data.dataset import DataSet
+    from lightsearch.study.trial import Trial
     from lightsearch.workers.slot import Slot
 
 
@@ -255,6 +256,22 @@ class Settings:
             "As many as `workers`; they are closed in the end.",
         ),
     ] = None
+    on_epoch: Annotated[
+        "Callable[[Trial], object] | None",
+        free(
+            "Function that is called with a trial after each of its epochs.",
+            "The epoch is `trial.epochs[-1]`. It is called here, one at a time, in the order in "
+            "which the study takes epochs, once they are on disk. An error in it ends the search, "
+            "resumable, when the epochs that run are done.",
+        ),
+    ] = None
+    on_trial: Annotated[
+        "Callable[[Trial], object] | None",
+        free(
+            "The same for trials that are over.",
+            "It is called after `on_epoch` of the last epoch, with the outcome.",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         for name, setting in settings_of(type(self)).items():
@@ -262,6 +279,9 @@ class Settings:
             object.__setattr__(self, name, setting.check(getattr(self, name)))
         if self.slots is not None:
             check_kind("slots", self.slots, Sequence, "a sequence of slots")
+        for name in ("on_epoch", "on_trial"):
+            if getattr(self, name) is not None:
+                check_kind(name, getattr(self, name), Callable, "a function of a trial")
 
     @property
     def caps(self) -> Budget:

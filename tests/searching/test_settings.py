@@ -170,6 +170,8 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "epoch_timeout": (60, {}),
     "stop_after_hits": (1, {}),
     "slots": ([InlineSlot()], {}),
+    "on_epoch": (print, {}),
+    "on_trial": (print, {}),
     "confirm": (2, {}),
     "confirm_top": (1, {}),
     "confirm_halving": (True, {}),
