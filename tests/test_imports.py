@@ -76,7 +76,17 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
     "study": (
-        {"errors", "statistics", "checks", "notation", "network", "data", "engines", "training"},
+        {
+            "errors",
+            "statistics",
+            "checks",
+            "notation",
+            "network",
+            "formatting",
+            "data",
+            "engines",
+            "training",
+        },
         {"pandas"},
     ),
     "plots": (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightsearch.cli.design_argument import design_options, pick
+from lightsearch.cli.design_argument import choose_study, design_options, pick
 from lightsearch.cli.options import (
     NO_HIT,
     data_option,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help=(
         "The study whose best hits are confirmed; with DESIGN or --row, the folder that keeps the "
-        "runs.  [default: the row's study]"
+        "runs.  [default: the latest study here; with --row, the row's]"
     ),
 )
 @click.option(
@@ -85,13 +85,14 @@ def confirm(
 ) -> None:
     """Train designs again with fresh seeds, unpruned: is the mean of the last epoch at the target?
 
-    Either the best hits of a --study, a row of a --leaderboard, or a DESIGN (notation, @FILE, or a
-    name of the zoo). Confirmed means that the one-sided lower 95% t bound of the mean is at or
-    above the target after all seeds; several designs of one study are corrected for their number
-    (Holm). A design whose upper bound is below the target is given up early. Interrupted, the same
-    line continues.
+    Either the best hits of a --study (by default the latest here), a row of a --leaderboard, or a
+    DESIGN (notation, @FILE, or a name of the zoo). Confirmed means that the one-sided lower 95% t
+    bound of the mean is at or above the target after all seeds; several designs of one study are
+    corrected for their number (Holm). A design whose upper bound is below the target is given up
+    early. Interrupted, the same line continues.
 
     \b
+    lightsearch confirm
     lightsearch confirm --study small
     lightsearch confirm --study small --top 9 --halving
     lightsearch confirm --study small --top 1 --seeds 20 --on qmnist-test50k
@@ -102,15 +103,15 @@ def confirm(
     arguments.
     """
     if design is None and row is None:
-        if study is None or leaderboard is not None:
-            raise click.UsageError(
-                "a design must be given, or --row RANK of a --leaderboard, or "
-                "the --study whose best hits are meant"
-            )
+        if leaderboard is not None:
+            raise click.UsageError("--leaderboard must be given with --row RANK")
+        study = study or str(choose_study())
         designs: Any = _hits(study, DEFAULTS.confirm_top if top is None else top)
     else:
         if top is not None:
             raise click.UsageError("--top must be given with --study alone")
+        if row is not None and study is not None and leaderboard is None:
+            leaderboard = _table_of(study)
         picked = pick(design, row, leaderboard)
         designs = picked.design if picked.row is None else picked.row
     from lightsearch.confirming.confirm import confirm as confirm_designs
@@ -121,6 +122,12 @@ def confirm(
     if as_json:
         print_json(records(table))
     context.exit(0 if table["confirmed"].any() else NO_HIT)
+
+
+def _table_of(study: str) -> str | None:
+    """Return the study whose runs are kept, if --row must be of its leaderboard."""
+    here, there = Path("leaderboard.csv"), Path(study) / "leaderboard.csv"
+    return study if there.is_file() and not here.is_file() else None
 
 
 def _hits(study: str, top: int) -> pd.DataFrame:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DEFAULT_TABLE = "leaderboard.csv here, else that of the latest study here"
 _ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
 
 
@@ -41,7 +42,7 @@ def design_options(function: F) -> F:
         "--leaderboard",
         metavar="CSV",
         type=click.Path(),
-        help=("The file of --row, or the folder of its study.  [default: leaderboard.csv]"),
+        help=f"The file of --row, or the folder of its study.  [default: {DEFAULT_TABLE}]",
     )(function)
     function = click.option(
         "--row",
@@ -64,13 +65,35 @@ def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked
             "a design must be given, or --row RANK of a --leaderboard, and not both"
         )
     if row is not None:
-        return _from_row(row, Path(leaderboard or "leaderboard.csv"))
+        return _from_row(row, _find_table() if leaderboard is None else Path(leaderboard))
     if leaderboard is not None:
         raise click.UsageError("--leaderboard must be given with --row")
     assert design is not None
     if design in zoo or _ZOO_LIKE.fullmatch(design):
         return Picked(zoo[design].design, entry=zoo[design])
     return Picked(parse(design))
+
+
+def choose_study() -> Path:
+    """Return the folder of the latest study here, and say which it is.
+
+    Raises `ArgumentError` if there is none.
+    """
+    from lightsearch.study.listing import find_latest
+
+    folder = find_latest(Path())
+    name = folder if folder.name else folder.absolute()  # "." says nothing
+    click.echo(f"the latest study here: {name}", err=True)
+    return folder
+
+
+def _find_table() -> Path:
+    """Return the leaderboard that is meant if none is given, and say which it is."""
+    table = Path("leaderboard.csv")
+    if not table.is_file():
+        return choose_study()
+    click.echo(f"the leaderboard here: {table}", err=True)
+    return table
 
 
 def _from_row(rank: int, path: Path) -> Picked:

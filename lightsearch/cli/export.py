@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightsearch.cli.design_argument import pick
+from lightsearch.cli.design_argument import DEFAULT_TABLE, pick
 from lightsearch.cli.options import data_option, json_option
 from lightsearch.cli.output import print_json, print_table, table_of
 from lightsearch.formatting import percent
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--leaderboard",
     metavar="CSV",
     type=click.Path(),
-    help=("The file of --row, or the folder of its study.  [default: leaderboard.csv]"),
+    help=f"The file of --row, or the folder of its study.  [default: {DEFAULT_TABLE}]",
 )
 @click.option(
     "--weights",
@@ -59,6 +59,7 @@ def export(
     of `pip install 'lightsearch[export]'`.
 
     \b
+    lightsearch export net.onnx
     lightsearch export net.onnx --row 1 --leaderboard small/leaderboard.csv
     lightsearch export net.py --leaderboard small/leaderboard.csv
     lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
 from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
@@ -61,16 +62,17 @@ def leaderboard(
 ) -> None:
     """Show what a study has found, also while it runs.
 
-    STUDY is its folder. A row's design, recipe and seed are all that it takes to train it again:
-    see `lightsearch train --help`.
+    STUDY is its folder; without it, the latest study here is taken. A row's design, recipe and
+    seed are all that it takes to train it again: see `lightsearch train --help`.
 
     \b
+    lightsearch leaderboard
     lightsearch leaderboard small
     lightsearch leaderboard small --by params
     lightsearch leaderboard small --means
     lightsearch leaderboard small --all --csv > trials.csv
     """
-    if (folder is None) == (study is None):
+    if folder is not None and study is not None:
         raise click.UsageError("the study's folder must be given once, as STUDY or as --study")
     if as_csv and as_json:
         raise click.UsageError("--csv and --json must not be given together")
@@ -80,7 +82,7 @@ def leaderboard(
         )
     from lightsearch.result import load_result
 
-    result = load_result(folder or study or "")
+    result = load_result(folder or study or choose_study())
     if means:
         frame = result.means()
     else:

@@ -15,6 +15,7 @@ from lightsearch.cli.report import report
 from lightsearch.cli.search import search
 from lightsearch.cli.show import show, zoo
 from lightsearch.cli.space import space
+from lightsearch.cli.studies import studies
 from lightsearch.cli.train import train
 
 
@@ -50,9 +51,10 @@ def main(context: click.Context, /) -> None:
     \b
     lightsearch search --dataset digits --target 0.95   a search of minutes, no download
     lightsearch search                                  at most 8,000 parameters, on MNIST
-    lightsearch leaderboard STUDY                       what a study has found
-    lightsearch report STUDY                            the same as a page, with pictures
-    lightsearch confirm --study STUDY                   whether its best hold with other seeds
+    lightsearch studies                                 the studies here, the latest first
+    lightsearch leaderboard [STUDY]                     what a study has found, or the latest
+    lightsearch report [STUDY]                          the same as a page, with pictures
+    lightsearch confirm [--study STUDY]                 whether its best hold with other seeds
     lightsearch compare STUDY STUDY                     which way of searching is better
     lightsearch zoo                                     published networks to compare with
     lightsearch doctor                                  what is installed and found here
@@ -66,6 +68,7 @@ def main(context: click.Context, /) -> None:
 
 for _command in (
     search,
+    studies,
     leaderboard,
     report,
     confirm,

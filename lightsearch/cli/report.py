@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from lightsearch.checks import check_free, check_path
+from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import force_option
 
 
 @click.command(short_help="Write a study's report: one HTML page, or Markdown.")
-@click.argument("study", type=click.Path())
+@click.argument("study", required=False, type=click.Path())
 @click.option("--markdown", is_flag=True, help="Markdown with PNGs instead of an HTML page.")
 @click.option(
     "--design",
@@ -41,7 +42,7 @@ from lightsearch.cli.options import force_option
 )
 @force_option
 def report(
-    study: str,
+    study: str | None,
     markdown: bool,
     trial: int | None,
     tensorboard: str | None,
@@ -50,11 +51,12 @@ def report(
 ) -> None:
     """Write a study's report, also while it runs.
 
-    STUDY is its folder. The page is one file that needs no network: what was asked, what was
-    drawn, rejected, pruned and hit, the leaderboard, pictures, how to run a row again, and how the
-    numbers came about.
+    STUDY is its folder; without it, the latest study here is taken. The page is one file that
+    needs no network: what was asked, what was drawn, rejected, pruned and hit, the leaderboard,
+    pictures, how to run a row again, and how the numbers came about.
 
     \b
+    lightsearch report
     lightsearch report small
     lightsearch report small --markdown --out docs/small.md
     lightsearch report small --design 1 --out README.md
@@ -69,7 +71,7 @@ def report(
     path = None if out is None else check_path("out", out)
     if path is not None:
         check_free("out", path, force=force)
-    result = load_result(study)
+    result = load_result(study or choose_study())
     if tensorboard is not None:
         from lightsearch.formatting import plural
         from lightsearch.report.tensorboard import write_events

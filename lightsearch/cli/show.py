@@ -46,6 +46,7 @@ def show(
     lightsearch show 'conv(8) maxpool separable(16) gap linear(10)'
     lightsearch show s1-final
     lightsearch show s1-final --torchinfo
+    lightsearch show --row 1
     lightsearch show --row 1 --leaderboard small/leaderboard.csv
     """
     if torchinfo and as_json:

@@ -80,6 +80,7 @@ def train(
     \b
     lightsearch train s1-final --recipe published
     lightsearch train 'conv(8) maxpool conv(12) gap linear(10)' --dataset digits --epochs 3
+    lightsearch train --row 1
     lightsearch train --row 1 --leaderboard small/leaderboard.csv --save best.safetensors
 
     Exit codes: 0 done, 4 if a row's accuracies came out different, 1 if something failed, 2 for

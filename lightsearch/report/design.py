@@ -19,10 +19,11 @@ from lightsearch.network.cost import Row, cost
 from lightsearch.network.modules import summary
 from lightsearch.network.source import to_source
 from lightsearch.notation.parser import parse
-from lightsearch.report.facts import OUTCOMES, protocol, question_line
+from lightsearch.report.facts import OUTCOMES, protocol
 from lightsearch.report.study import template, write_text
 from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
+from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial, reaches
 from lightsearch.training.task import EpochResult
 
@@ -53,7 +54,7 @@ def design_text(result: SearchResult, number: int) -> str:
     best, on = _best(trial), result.identity.selected_on
     return template("design.md").render(
         trial=trial,
-        target=question_line(result),
+        target=describe_question(result.identity),
         results=tuple(_results(trial, on)),
         analysis=tuple(_analysis(trial, result)),
         summary=summary(design, shape).strip(),

@@ -112,18 +112,6 @@ def _path(result: SearchResult) -> str:
     return shlex.quote(str(result.folder / "leaderboard.csv"))
 
 
-def question_line(result: SearchResult) -> str:
-    """Return the question of a study as one phrase."""
-    identity = result.identity
-    caps = caps_text(identity.budget)
-    return (
-        f"{percent(identity.target)} of the {identity.selected_on} images of "
-        f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
-        + (f", {identity.rule}" if identity.consistent else "")
-        + (f", with at most {caps}" if caps else "")
-    )
-
-
 def _summary(result: SearchResult, board: pd.DataFrame) -> str:
     if result.identity.engine == "surrogate":
         return f"{SURROGATE_NOTE} {_results(result, board)}"

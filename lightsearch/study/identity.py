@@ -18,6 +18,7 @@ from lightsearch.network.cost import Budget
 from lightsearch.study.disk import write_text, writing
 from lightsearch.study.trial import HitRule, check_types, parse_fraction
 
+STUDIES = "lightsearch-studies"  # where studies go unless told otherwise
 FORMAT = 1  # of the folder; a reader refuses a newer one
 # Fields of later versions that a study.json has only if they are not as here: so studies without
 # them have the file that they had before there were any.
@@ -85,7 +86,7 @@ def default_folder(identity: Identity) -> Path:
     budget = dataclasses.asdict(identity.budget)
     caps = "-".join(f"{name[0]}{cap}" for name, cap in budget.items() if cap)
     name = f"{identity.dataset}-{caps}-e{identity.epochs}-{identity.digest()}"
-    return Path("lightsearch-studies") / name
+    return Path(STUDIES) / name
 
 
 def check_identity(
