@@ -12,7 +12,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 
 _COUNT = re.compile(
     r"(\d{1,3}(?:[,_]\d{3})+|\d{1,18}(?:\.\d{1,9})?)"  # 8,000 or 8000 or 1.5
@@ -24,7 +24,7 @@ def check_integer(name: str, value: Any, low: int, high: int) -> int:
     """Return `value`, perhaps a NumPy integer, as an `int` from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
         raise ArgumentError(
-            f"`{name}` must be an integer from {low} to {high}, but got {name}={value!r}"
+            f"`{name}` must be an integer from {low} to {high}, but got {name}={quote(value)}"
         )
     return int(value)
 
@@ -39,7 +39,7 @@ def check_number(name: str, value: Any, above: float, high: float) -> float:
             hint = f": {share.normalize():f}?"
         raise ArgumentError(
             f"`{name}` must be a number above {above:g} and at most {high:g}, "
-            f"but got {name}={value!r}{hint}"
+            f"but got {name}={quote(value)}{hint}"
         )
     return number
 
@@ -88,7 +88,7 @@ def to_count(value: Any) -> Any:
 def check_kind(name: str, value: Any, types: Any, noun: str) -> None:
     """Raise `ArgumentError` unless `value` has one of the `types`; `noun` names them in words."""
     if not isinstance(value, types):
-        raise ArgumentError(f"`{name}` must be {noun}, but got {name}={value!r}")
+        raise ArgumentError(f"`{name}` must be {noun}, but got {name}={quote(value)}")
 
 
 def check_path(name: str, value: Any) -> Path:
@@ -99,12 +99,12 @@ def check_path(name: str, value: Any) -> Path:
         or "\0" in str(value)
         or isinstance(os.fspath(value), bytes)
     ):
-        raise ArgumentError(f"`{name}` must be a path, but got {name}={value!r}")
+        raise ArgumentError(f"`{name}` must be a path, but got {name}={quote(value)}")
     try:
         return Path(value).expanduser()
     except RuntimeError:  # of ~somebody who is no user here
         raise ArgumentError(
-            f"`{name}` must be a path in a home that exists, but got {name}={value!r}"
+            f"`{name}` must be a path in a home that exists, but got {name}={quote(value)}"
         ) from None
 
 

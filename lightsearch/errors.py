@@ -72,6 +72,30 @@ def suggestion(value: object, known: Iterable[str]) -> str:
     return f"; did you mean {folded[near[0]]!r}?" if near else ""
 
 
+_LONGEST = 200
+
+
+def quote(value: object) -> str:
+    """Return a value for a message: on one line, and of a tensor or a table only its shape.
+
+    >>> from lightsearch.errors import quote
+    >>> quote((8, 8, 1)), quote("x" * 10**6)[-5:]
+    ('(8, 8, 1)', 'xx...')
+    """
+    if isinstance(value, tuple | list) and any(map(_is_array, value)):
+        return f"{type(value).__name__} of {', '.join(map(quote, value[:4]))}"
+    if _is_array(value):
+        return f"{type(value).__name__} of shape {tuple(getattr(value, 'shape', ()))}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _is_array(value: object) -> bool:
+    """Whether a value is a tensor, an array or a table with any axis."""
+    has_type = hasattr(value, "dtype") or hasattr(value, "dtypes")
+    return has_type and not isinstance(value, type) and bool(getattr(value, "shape", ()))
+
+
 _WINDOW = 60
 
 

@@ -14,7 +14,9 @@ from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.references import DataRef
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
+from lightsearch.formatting import percent, plural
 from lightsearch.plots.plots import Plots
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
 from lightsearch.study import leaderboard as tables
 from lightsearch.study.confirmations import Confirmation, Key
@@ -24,12 +26,15 @@ from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.means import Run, gather_runs, tabulate_means
 from lightsearch.study.pareto import find_front
+from lightsearch.study.question import describe_question
 from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
 
+SHOWN = 5  # rows of the leaderboard in a notebook
 
-@dataclass(frozen=True, slots=True)
-class SearchResult:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SearchResult(Presented):
     """The result of a study: the leaderboard, all trials, and the counts of rejected designs."""
 
     folder: Path
@@ -128,6 +133,35 @@ class SearchResult:
     def counts(self) -> Counts:
         """The numbers of candidates, rejects and duplicates up to the latest trial."""
         return self.records[-1].candidate.counts if self.records else Counts()
+
+    def _sheet(self) -> Sheet:
+        board = self.leaderboard
+        outcomes = [trial.outcome for trial in self.records]
+        ends = ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
+        lines = [("question", describe_question(self.identity)), ("trials", ends or "none yet")]
+        figures = [
+            (
+                str(rank),
+                percent(row["best_accuracy"]),
+                str(row["best_epoch"]),
+                f"{row['params']:,}",
+                f"{row['macs']:,}",
+                str(row["design"]),
+            )
+            for rank, row in board.head(SHOWN).iterrows()
+        ]
+        if figures:
+            _, accuracy, epoch, params, _, design = figures[0]
+            lines.append(("first", f"{accuracy} at epoch {epoch}, {params} parameters: {design}"))
+        if self.reason:
+            lines.append(("ended", self.reason))
+        return Sheet(
+            f"Study {self.folder}: {plural(len(board), 'hit')} of "
+            f"{plural(len(self.records), 'trial')}",
+            tuple(lines),
+            ("rank", "best", "epoch", "params", "MACs", "design"),
+            tuple(figures),
+        )
 
     @property
     def images(self) -> tuple[Shape, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any, TypeAlias
 
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 
 Shape: TypeAlias = tuple[int, int, int]
 
@@ -46,7 +46,7 @@ def check_shape(shape: Any) -> Shape:
     ):
         raise ArgumentError(
             "`shape` must be three integers >= 1, (channels, height, width), "
-            f"but got shape={shape!r}"
+            f"but got shape={quote(shape)}"
         )
     first, second, last = (int(n) for n in shape)
     if has_channels_last((first, second, last)):

@@ -40,6 +40,7 @@ HEAVY = {
 # the heavy packages. Torch and Optuna are kept by file, below.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
+    "presentation": (set(), set()),
     "randomness": (set(), set()),
     "torch_modes": (set(), set()),
     "statistics": (set(), {"scipy"}),
@@ -47,12 +48,18 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "shapes": ({"errors"}, set()),
     "design": ({"errors", "checks"}, set()),
     "notation": ({"errors", "design"}, set()),
-    "network": ({"errors", "torch_modes", "checks", "shapes", "design"}, {"torchinfo"}),
+    "network": (
+        {"errors", "torch_modes", "checks", "shapes", "design", "presentation"},
+        {"torchinfo"},
+    ),
     "formatting": ({"network"}, set()),
-    "space": ({"errors", "checks", "shapes", "design", "network", "formatting"}, set()),
-    "zoo": ({"errors", "shapes", "design", "notation"}, set()),
+    "space": (
+        {"errors", "checks", "shapes", "design", "network", "formatting", "presentation"},
+        set(),
+    ),
+    "zoo": ({"errors", "shapes", "design", "notation", "presentation"}, set()),
     "data": (
-        {"errors", "randomness", "torch_modes", "checks", "shapes"},
+        {"errors", "randomness", "torch_modes", "checks", "shapes", "presentation"},
         {"torchvision", "sklearn"},
     ),
     "surrogate": (
@@ -74,7 +81,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
+    "workers": ({"errors", "design", "network", "engines", "presentation"}, {"distributed"}),
     "study": (
         {
             "errors",
@@ -86,6 +93,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "data",
             "engines",
             "training",
+            "presentation",
         },
         {"pandas"},
     ),
@@ -100,10 +108,24 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "space",
             "zoo",
             "study",
+            "presentation",
         },
         {"matplotlib", "pandas", "scipy"},
     ),
-    "result": ({"errors", "checks", "shapes", "data", "engines", "study", "plots"}, {"pandas"}),
+    "result": (
+        {
+            "errors",
+            "checks",
+            "shapes",
+            "data",
+            "engines",
+            "study",
+            "plots",
+            "presentation",
+            "formatting",
+        },
+        {"pandas"},
+    ),
     "tracking": ({"errors", "study", "training"}, set()),
     "comparing": (
         {

@@ -20,7 +20,7 @@ from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.selection import choose_engine
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.notation.parser import parse, parse_recipe
@@ -115,7 +115,7 @@ class Arguments:
         if not isinstance(row, str | Space):
             raise ArgumentError(
                 "`designs` must be designs, their notation, or rows of a "
-                f"leaderboard, but got {row!r}"
+                f"leaderboard, but got {quote(row)}"
             )
         design = parse(row) if isinstance(row, str) else row
         recipe = self.recipe or DEFAULT_RECIPE

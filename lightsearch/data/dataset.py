@@ -13,8 +13,9 @@ from torch import Tensor
 
 from lightsearch.checks import check_integer, check_kind, has_controls
 from lightsearch.data.catalogue import NAMES
-from lightsearch.errors import ArgumentError, DataError
-from lightsearch.shapes import Shape, has_channels_last
+from lightsearch.errors import ArgumentError, DataError, quote
+from lightsearch.presentation import Presented, Sheet
+from lightsearch.shapes import Shape, format_shape, has_channels_last
 from lightsearch.torch_modes import plain_thread
 
 Split: TypeAlias = tuple[Tensor, Tensor]
@@ -22,8 +23,8 @@ MAX_CLASSES = 200
 FORMULAS = tuple("=+-@")  # at the start of a cell
 
 
-@dataclass(frozen=True, eq=False)
-class DataSet:
+@dataclass(frozen=True, eq=False, repr=False)
+class DataSet(Presented):
     """Images and labels: uint8 of shape (N, C, H, W), and int64 of shape (N,) below `classes`."""
 
     name: str
@@ -38,7 +39,7 @@ class DataSet:
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
                 raise ArgumentError(
                     f"`{part}` must be a tensor of images and one of labels, but "
-                    f"got {_abbreviate(pair)}: see make_dataset"
+                    f"got {quote(pair)}: see make_dataset"
                 )
             images, labels = pair
             if (
@@ -69,6 +70,13 @@ class DataSet:
         """(channels, height, width) of an image."""
         channels, height, width = self.train[0].shape[1:]
         return (channels, height, width)
+
+    def _sheet(self) -> Sheet:
+        train, test = len(self.train[1]), len(self.test[1])
+        return Sheet(
+            f"DataSet {self.name}: {train:,} training and {test:,} test images of "
+            f"{format_shape(self.shape)}, {self.classes} classes"
+        )
 
     @functools.cached_property
     @plain_thread()
@@ -151,15 +159,8 @@ def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSe
 
 def _check_pair(part: str, given: Any) -> tuple[Any, Any]:
     if not isinstance(given, tuple | list) or len(given) != 2:
-        raise DataError(
-            f"`{part}` must be a pair of images and labels, but got {_abbreviate(given)}"
-        )
+        raise DataError(f"`{part}` must be a pair of images and labels, but got {quote(given)}")
     return given[0], given[1]
-
-
-def _abbreviate(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _check_split(part: str, images: Any, labels: Any) -> Split:

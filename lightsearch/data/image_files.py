@@ -16,7 +16,7 @@ from lightsearch.data.dataset import FORMULAS, DataSet, make_dataset
 from lightsearch.data.folder_layout import find_parts, list_classes
 from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
 from lightsearch.data.named import cache_folder, load
-from lightsearch.errors import ArgumentError, DataError, suggestion
+from lightsearch.errors import ArgumentError, DataError, quote, suggestion
 
 Array = np.ndarray[Any, Any]
 
@@ -148,7 +148,7 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
     check_kind("gray", gray, bool, "True or False")
     share = to_number(test)
     if share is None or not 0 < share < 1:
-        raise ArgumentError(f"`test` must be above 0 and below 1, but got test={test!r}")
+        raise ArgumentError(f"`test` must be above 0 and below 1, but got test={quote(test)}")
 
 
 # Folders ----------------------------------------------------------------------------------------

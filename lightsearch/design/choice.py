@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from lightsearch.errors import DesignError
+from lightsearch.errors import DesignError, quote
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -22,17 +22,20 @@ class Choice:
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
-            raise DesignError(f"a choice must have at least 2 options, but got {self.options!r}")
+            raise DesignError(
+                f"a choice must have at least 2 options, but got {quote(self.options)}"
+            )
         if any(isinstance(option, Choice) for option in self.options):
             raise DesignError(
                 "a choice of values must not hold another choice: list the values "
-                f"of both, but got {self.options!r}"
+                f"of both, but got {quote(self.options)}"
             )
         seen: set[tuple[type, Any]] = set()
         for option in self.options:
             if not isinstance(option, Hashable):
                 raise DesignError(
-                    f"the options of a choice must be plain values or layers, but got {option!r}"
+                    f"the options of a choice must be plain values or layers, but got "
+                    f"{quote(option)}"
                 )
             key = (bool if isinstance(option, bool) else type(option), option)
             if key in seen:

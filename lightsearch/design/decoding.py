@@ -32,7 +32,7 @@ from lightsearch.design.parts import (
     Space,
     kind_of,
 )
-from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.errors import ArgumentError, DesignError, quote
 
 Choose: TypeAlias = Callable[[str, tuple[Any, ...]], int]
 """`choose(path, options)` returns the index of the option to take."""
@@ -58,7 +58,7 @@ def decode(space: Any, choose: Choose) -> Any:
     """
     check_kind("space", space, (Seq, Fielded), "a sequence of layers or a recipe")
     if not callable(choose):
-        raise ArgumentError(f"`choose` must be a function, but got choose={choose!r}")
+        raise ArgumentError(f"`choose` must be a function, but got choose={quote(choose)}")
     named_choices(space)
     if isinstance(space, Fielded):
         return _decode_fields(space, kind_of(type(space)), _ask_once(choose))

@@ -17,7 +17,7 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 from lightsearch.design.choice import Choice
-from lightsearch.errors import DesignError
+from lightsearch.errors import DesignError, quote
 
 _WORD = re.compile(r"[^\W\d_][\w-]*")
 Kind = Literal["integer", "real", "word", "flag", "body"]
@@ -79,7 +79,7 @@ class Spec:
             inside = number < self.high if self.below else number <= self.high
             if self.low <= number and inside and math.isfinite(number):
                 return number + 0.0  # -0.0 becomes 0.0
-        raise DesignError(f"`{self.name}` {self.rule()}, but got {self.name}={value!r}")
+        raise DesignError(f"`{self.name}` {self.rule()}, but got {self.name}={quote(value)}")
 
 
 def _as_float(value: Real) -> float:

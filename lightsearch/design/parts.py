@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, body, check_fields, is_choice, specs
-from lightsearch.errors import DesignError
+from lightsearch.errors import DesignError, quote
 
 
 class Fielded:
@@ -72,7 +72,7 @@ class Seq:
                 isinstance(part, Choice) and not has_layer_options(part)
             ):
                 raise DesignError(
-                    f"a part must be a layer, a sequence or a choice, but got {part!r}"
+                    f"a part must be a layer, a sequence or a choice, but got {quote(part)}"
                 )
         unwrapped = [part.unwrap() if isinstance(part, Layer) else (part,) for part in self.parts]
         if any(len(parts) != 1 for parts in unwrapped) or any(

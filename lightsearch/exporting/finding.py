@@ -17,7 +17,7 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef, fetch, lend
 from lightsearch.engines.engine import State
 from lightsearch.engines.native.library import available
-from lightsearch.errors import ArgumentError, ExportError, StudyError
+from lightsearch.errors import ArgumentError, ExportError, StudyError, quote
 from lightsearch.exporting.reading import read_weights
 from lightsearch.exporting.trained import (
     TrainedNet,
@@ -90,7 +90,7 @@ def _row(result: SearchResult, rank: int) -> Row:
     frame = result.leaderboard
     if rank not in frame.index:
         rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and there is none"
-        raise ArgumentError(f"`rank` must be {rows}, but got rank={rank!r}")
+        raise ArgumentError(f"`rank` must be {rows}, but got rank={quote(rank)}")
     row: pd.Series[Any] = frame.iloc[list(frame.index).index(rank)]
     return row
 

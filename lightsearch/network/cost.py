@@ -20,9 +20,10 @@ from dataclasses import dataclass
 
 from lightsearch.checks import check_integer, check_kind, to_count
 from lightsearch.design.parts import Design, Seq
-from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import Add, Iterate, Step
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
 
 BYTES = 4  # of a float32
@@ -49,8 +50,8 @@ class Row:
     passes: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+@dataclass(frozen=True, slots=True, repr=False)
+class Cost(Presented):
     """The totals of a design. `rows` has the figures of each layer."""
 
     steps: tuple[Step, ...]
@@ -71,6 +72,27 @@ class Cost:
     def rows(self) -> tuple[Row, ...]:
         """The table of the design: a row for each layer, those in a residual's body included."""
         return tuple(_list_rows(self.steps, "", 1, 1))
+
+    def _sheet(self) -> Sheet:
+        size = f"{self.activation_bytes:,} bytes of activations ({self.activation_bytes_int8:,}"
+        whole = " and the whole image" if self.whole_image else ""
+        return Sheet(
+            f"Cost: {self.params:,} parameters, {self.macs:,} MACs, {size} in int8), receptive "
+            f"field {self.receptive_field}{whole}, output {format_shape(self.shape)}",
+            heads=("place", "layer", "output", "params", "MACs", "field", "jump"),
+            rows=tuple(
+                (
+                    row.place,
+                    row.layer,
+                    format_shape(row.shape),
+                    f"{row.params:,}",
+                    f"{row.macs:,}",
+                    f"{row.receptive_field}{'+' if row.whole_image else ''}",
+                    str(row.jump),
+                )
+                for row in self.rows
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +121,8 @@ class Budget:
                 isinstance(value, bool) or not isinstance(value, int) or value < 1
             ):
                 raise ArgumentError(
-                    f"`budget.{name}` must be an integer >= 1 or None, but got {name}={value!r}"
+                    f"`budget.{name}` must be an integer >= 1 or None, but got "
+                    f"{name}={quote(value)}"
                 )
 
     def exceeded(self, cost: Cost) -> str | None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
-from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.network.blocks import Iteration, PassModules, ResidualAdd
 from lightsearch.network.cost import Cost
 from lightsearch.network.cost import cost as cost_of
@@ -141,10 +141,10 @@ def register(name: str, cls: type[Layer], *, cost: Costing, module: ModuleMaker)
     `Layer`. `build` raises `DesignError` if a module has other parameters than its cost states.
     """
     if not (isinstance(cls, type) and issubclass(cls, Layer)):
-        raise ArgumentError(f"`cls` must be a class derived from Layer, but got cls={cls!r}")
+        raise ArgumentError(f"`cls` must be a class derived from Layer, but got cls={quote(cls)}")
     for label, value in (("cost", cost), ("module", module)):
         if not callable(value):
-            raise ArgumentError(f"`{label}` must be callable, but got {label}={value!r}")
+            raise ArgumentError(f"`{label}` must be callable, but got {label}={quote(value)}")
     register_kind(name, cls)
     register_cost(cls, cost)
     register_module(cls, module)

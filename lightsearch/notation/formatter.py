@@ -18,7 +18,7 @@ from lightsearch.design.parts import (
     seq,
     set_formatter,
 )
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 from lightsearch.notation.tokens import format_scalar, meanings
 
 
@@ -35,7 +35,7 @@ def format_text(value: Seq | Fielded) -> str:
     if isinstance(value, Fielded):
         return _format_call(value, {})
     raise ArgumentError(
-        f"`value` must be a design, space, layer or recipe, but got value={value!r}"
+        f"`value` must be a design, space, layer or recipe, but got value={quote(value)}"
     )
 
 

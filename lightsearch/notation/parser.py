@@ -14,7 +14,7 @@ from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, specs
 from lightsearch.design.parts import Fielded, Seq, kinds, oneof, positional_specs, repeat, seq
 from lightsearch.design.recipe import Recipe
-from lightsearch.errors import ArgumentError, DesignError
+from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.notation.arguments import (
     accept_scalar,
     describe_unknown,
@@ -285,7 +285,7 @@ def parse_recipe(text: str) -> Recipe:
 
 def _check_text(text: object) -> str:
     if not isinstance(text, str):
-        raise ArgumentError(f"`text` must be a string, but got text={text!r}")
+        raise ArgumentError(f"`text` must be a string, but got text={quote(text)}")
     return text
 
 

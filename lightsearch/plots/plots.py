@@ -15,20 +15,28 @@ from typing import TYPE_CHECKING
 
 from lightsearch.design.parts import Design
 from lightsearch.plots.result import Result
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, slots=True)
-class Plots:
+PICTURES = ("pareto", "curves", "progress", "choices", "space")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plots(Presented):
     """The plots of one study, as `result.plot`.
 
     All but `space` raise `StudyError` if no trial has an epoch yet.
     """
 
     result: Result
+
+    def _sheet(self) -> Sheet:
+        calls = (f".{name}()" for name in PICTURES)
+        return Sheet(f"Plots of {self.result.folder}: {', '.join(calls)}")
 
     def pareto(self, ax: Axes | None = None) -> Axes:
         """Plot parameters against the best accuracy: of hits, misses and, faintly, pruned trials.

@@ -36,7 +36,7 @@ import optuna
 
 from lightsearch.design.parts import Space
 from lightsearch.design.recipe import Recipe
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
@@ -94,7 +94,7 @@ class Proposer:
         if not isinstance(sampler, optuna.samplers.BaseSampler) and sampler not in SAMPLERS:
             raise ArgumentError(
                 f"`sampler` must be one of {', '.join(SAMPLERS)}, or an Optuna "
-                f"sampler, but got {sampler!r}{suggestion(sampler, SAMPLERS)}"
+                f"sampler, but got {quote(sampler)}{suggestion(sampler, SAMPLERS)}"
             )
         self.gate = Gate(space, recipe, shape, classes, budget)
         self.sampler, self.seed = sampler, seed

@@ -11,7 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.checks import check_number
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.searching.forecast import Line, fit_line
 from lightsearch.searching.words import PRUNERS
 from lightsearch.surrogate.table import IMAGES
@@ -45,7 +45,7 @@ class TargetPruner(optuna.pruners.BasePruner):
         check_number("target", target, 0.0, 1.0)
         for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
             if not isinstance(value, int | float) or not value >= 0:
-                raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
+                raise ArgumentError(f"`{name}` must be >= 0, but got {name}={quote(value)}")
         self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
         self.consistent = consistent
         self._known: tuple[Any, ...] | None = None
@@ -100,7 +100,7 @@ class PredictedPruner(optuna.pruners.BasePruner):
     ) -> None:
         check_number("target", target, 0.0, 1.0)
         if not isinstance(errors, int | float) or not errors >= 0:
-            raise ArgumentError(f"`errors` must be >= 0, but got errors={errors!r}")
+            raise ArgumentError(f"`errors` must be >= 0, but got errors={quote(errors)}")
         self.target, self.epochs, self.errors = target, epochs, errors
         self.consistent = consistent
         self._share = max(0.0, 1 / images - 1 / IMAGES)
@@ -229,5 +229,5 @@ def make_pruner(
         return optuna.pruners.NopPruner()
     raise ArgumentError(
         f"`pruner` must be one of {', '.join(PRUNERS)}, or an Optuna pruner, "
-        f"but got {pruner!r}{suggestion(pruner, PRUNERS)}"
+        f"but got {quote(pruner)}{suggestion(pruner, PRUNERS)}"
     )

@@ -19,7 +19,7 @@ from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.native.library import trouble
 from lightsearch.engines.selection import check_precision, choose_engine
-from lightsearch.errors import ArgumentError, StudyError, suggestion
+from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.settings import Settings, check_setting
@@ -155,7 +155,8 @@ def _check_goal(settings: Settings) -> None:
     goal = settings.goal
     if goal not in GOALS:
         raise ArgumentError(
-            f"`goal` must be one of {', '.join(GOALS)}, but got {goal!r}{suggestion(goal, GOALS)}"
+            f"`goal` must be one of {', '.join(GOALS)}, but got {quote(goal)}"
+            f"{suggestion(goal, GOALS)}"
         )
     if goal != "best" and settings.stop_after_hits is not None:
         raise ArgumentError(
@@ -191,7 +192,7 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
     size = settings.val_size
     if settings.select_on not in SELECTIONS:
         raise ArgumentError(
-            f"`select_on` must be {' or '.join(SELECTIONS)}, but got {settings.select_on!r}"
+            f"`select_on` must be {' or '.join(SELECTIONS)}, but got {quote(settings.select_on)}"
         )
     if settings.select_on == "test":
         if size is not None:
@@ -219,7 +220,7 @@ def choose_space(settings: Settings, data: DataSet) -> Space:
     )
     if not isinstance(space, Space) or isinstance(space, Fielded):
         raise ArgumentError(
-            f"`space` must be a sequence of layers or its notation, but got {space!r}"
+            f"`space` must be a sequence of layers or its notation, but got {quote(space)}"
         )
     return space
 
@@ -240,7 +241,7 @@ def choose_recipe(settings: Settings) -> Recipe:
         )
     recipe = parse_recipe(given) if isinstance(given, str) else given
     if not isinstance(recipe, Recipe):
-        raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {recipe!r}")
+        raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {quote(recipe)}")
     return recipe
 
 

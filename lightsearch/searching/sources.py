@@ -14,7 +14,7 @@ from typing import Any
 from lightsearch.checks import check_path
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design, Seq, is_decided
-from lightsearch.errors import ArgumentError, DesignError, NotationError
+from lightsearch.errors import ArgumentError, DesignError, NotationError, quote
 from lightsearch.network.cost import cost
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.pool import Seen
@@ -48,7 +48,7 @@ def list_sources(given: Any) -> tuple[str, ...]:
         return ()
     several = [given] if isinstance(given, str | os.PathLike | Seq) else given
     if not isinstance(several, list | tuple):
-        raise ArgumentError(f"{RULE}, but got {given!r}")
+        raise ArgumentError(f"{RULE}, but got {quote(given)}")
     return tuple(dict.fromkeys(_name_source(one) for one in several))
 
 
@@ -60,7 +60,7 @@ def _name_source(one: Any) -> str:
         # a file of this name that looks like a word or like notation is still a path
         return path if kind_of_source(path) in ("csv", "study") else f".{os.sep}{path}"
     if not isinstance(one, str) or not one.strip():
-        raise ArgumentError(f"{RULE}, but got {one!r}")
+        raise ArgumentError(f"{RULE}, but got {quote(one)}")
     return str(parse(one)) if kind_of_source(one) == "design" else one
 
 

@@ -12,6 +12,7 @@ from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
 from lightsearch.formatting import caps_text, format_large
 from lightsearch.network.cost import Budget
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.estimating import draw_weighted, estimate_total, scale_share
 from lightsearch.space.graph import Graph
@@ -34,8 +35,8 @@ On MNIST at 8,000 parameters none of six designs with less than half of them rea
 of 22 with more did (docs/benchmarks/search.md): there a larger space is what helps most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+@dataclass(frozen=True, slots=True, repr=False)
+class Survey(Presented):
     """The number of designs of a space. A design counts as an assignment of active decisions.
 
     - `designs`: the number of valid designs: every layer fits, the output has one value a class.
@@ -79,6 +80,21 @@ class Survey:
             and self.largest_params is not None
             and self.largest_params < SHORT * cap
         )
+
+    def _sheet(self) -> Sheet:
+        about = "" if self.exact else "about "
+        caps = caps_text(self.budget)
+        lines = [
+            ("designs", f"{about}{format_large(self.designs)}"),
+            ("within", self.describe_within() + (f", of at most {caps}" if caps else "")),
+            ("smallest", f"{self.smallest_params:,} parameters: {self.smallest}"),
+        ]
+        if self.largest is not None:
+            lines.append(("largest", f"{self.largest_params:,} parameters: {self.largest}"))
+        if not self.exact:
+            lines.append(("method", self.method))
+        classes = ((f"{a:,} - {b:,}", format_large(n)) for a, b, n in self.histogram(10))
+        return Sheet("Survey of a space", tuple(lines), ("parameters", "designs"), tuple(classes))
 
     def describe_within(self) -> str:
         """Return the number of designs within the budget for people, or its interval if guided."""

@@ -14,7 +14,9 @@ from typing import Any
 
 from lightsearch.checks import read_regular
 from lightsearch.errors import StudyError
+from lightsearch.formatting import shorten
 from lightsearch.network.cost import Budget
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.study.disk import write_text, writing
 from lightsearch.study.trial import HitRule, check_types, parse_fraction
 
@@ -30,8 +32,8 @@ LATER: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+@dataclass(frozen=True, slots=True, repr=False)
+class Identity(Presented):
     """The question that a study answers. Going on with it needs the same in every field."""
 
     budget: Budget
@@ -60,6 +62,10 @@ class Identity:
     def rule(self) -> HitRule:
         """What counts as a hit."""
         return HitRule(self.target, self.epochs, self.consistent)
+
+    def _sheet(self) -> Sheet:
+        fields = ((name, shorten(str(value), 90)) for name, value in self.to_json().items())
+        return Sheet("Identity of a study", tuple(fields))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as they stand in study.json."""

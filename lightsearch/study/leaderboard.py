@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from lightsearch.checks import check_path
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.study.confirmations import FIGURES, Confirmation, Key
 from lightsearch.study.csv_file import find_table, parse_table, read_table
 from lightsearch.study.disk import write_text
@@ -122,7 +122,8 @@ def check_order(by: str) -> Order:
     """The order of a name. Raises `ArgumentError` if there is none."""
     if by not in ORDERS:
         raise ArgumentError(
-            f"`by` must be one of {', '.join(ORDERS)}, but got by={by!r}{suggestion(by, ORDERS)}"
+            f"`by` must be one of {', '.join(ORDERS)}, but got by={quote(by)}"
+            f"{suggestion(by, ORDERS)}"
         )
     return ORDERS[by]
 

@@ -15,6 +15,8 @@ from types import NoneType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 from lightsearch.checks import has_controls
+from lightsearch.formatting import percent, plural
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.training.task import EpochResult
 
 Outcome: TypeAlias = Literal["running", "complete", "pruned", "diverged", "failed"]
@@ -33,8 +35,8 @@ class Candidate:
     number: int
     design: str
     recipe: str
-    decisions: dict[str, int]
-    options: dict[str, int]
+    decisions: dict[str, int] = dataclasses.field(repr=False)
+    options: dict[str, int] = dataclasses.field(repr=False)
     seed: int
     fingerprint: str
     params: int
@@ -45,7 +47,7 @@ class Candidate:
     start: int
     work: int
     counts: Counts
-    versions: dict[str, str]
+    versions: dict[str, str] = dataclasses.field(repr=False)
     dataset: str = ""
     checksum: str = ""
     selected_on: str = "test"
@@ -69,8 +71,8 @@ class Counts:
         return dataclasses.replace(self, **{k: getattr(self, k) + v for k, v in more.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+@dataclass(frozen=True, slots=True, repr=False)
+class Trial(Presented):
     """One trial: its candidate, its epochs so far, and how it ended."""
 
     candidate: Candidate
@@ -86,6 +88,28 @@ class Trial:
     def best(self) -> EpochResult | None:
         """The epoch with the most correct test images; the first of equals."""
         return max(self.epochs, key=lambda e: e.correct, default=None)
+
+    def _sheet(self) -> Sheet:
+        best, one = self.best, self.candidate
+        found = "no epoch yet"
+        if best is not None:
+            epochs = plural(len(self.epochs), "epoch")
+            found = f"best {percent(best.accuracy)} at epoch {best.epoch} of {epochs}"
+        return Sheet(
+            f"Trial {self.number}: {self.outcome}, {found}, {one.params:,} parameters: "
+            f"{one.design}",
+            heads=("epoch", "accuracy", "training loss", "training accuracy", "seconds"),
+            rows=tuple(
+                (
+                    str(epoch.epoch),
+                    percent(epoch.accuracy),
+                    f"{epoch.train_loss:.4f}",
+                    percent(epoch.train_correct / epoch.train_total),
+                    f"{epoch.seconds:.1f}",
+                )
+                for epoch in self.epochs
+            ),
+        )
 
     def first_hit(self, target: Fraction) -> int | None:
         """The first epoch whose test accuracy is at least `target`, compared as fractions."""

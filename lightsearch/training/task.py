@@ -12,7 +12,7 @@ from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Seq, is_decided
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import ENGINES
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
@@ -48,10 +48,13 @@ class Task:
         for name, low, high in (("epochs", 1, 10_000), ("seed", -(2**63), 2**63 - 1)):
             object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
-            raise ArgumentError(f"`device` must be cpu or cuda, but got device={self.device!r}")
+            raise ArgumentError(
+                f"`device` must be cpu or cuda, but got device={quote(self.device)}"
+            )
         if self.engine not in ENGINES:
             raise ArgumentError(
-                f"`engine` must be one of {', '.join(ENGINES)}, but got engine={self.engine!r}"
+                f"`engine` must be one of {', '.join(ENGINES)}, but got "
+                f"engine={quote(self.engine)}"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from lightsearch.design.parts import Space
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.lowering import has_own_layers
 from lightsearch.workers.devices import gpus
 from lightsearch.workers.process_slot import ProcessSlot
@@ -46,7 +46,7 @@ def local_slots(
     [ThreadSlot(name='worker-0')]
     """
     if not isinstance(workers, int) or workers < 0:
-        raise ArgumentError(f"`workers` must be an integer >= 0, but got workers={workers!r}")
+        raise ArgumentError(f"`workers` must be an integer >= 0, but got workers={quote(workers)}")
     if workers == 0:
         return [InlineSlot()]
     names = [f"worker-{index}" for index in range(workers)]

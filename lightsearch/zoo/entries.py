@@ -10,6 +10,7 @@ from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.notation.parser import parse
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
 
 _AUGMENTATION = ("rotation", "shift", "scale", "shear", "erasing", "brightness", "contrast")
@@ -35,8 +36,8 @@ class PublishedLayer:
     shape: Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+@dataclass(frozen=True, slots=True, repr=False)
+class Entry(Presented):
     """A network of the zoo and the figures that its document publishes.
 
     - `published`: the document's layer table, with a row for each row of `cost(design).rows`.
@@ -58,6 +59,14 @@ class Entry:
     recipe: Recipe
     assumed: tuple[str, ...]
     note: str
+
+    def _sheet(self) -> Sheet:
+        lines = (
+            ("published", f"{self.best:.2f}% at best within {self.epochs} epochs"),
+            ("design", str(self.design)),
+            ("recipe", str(self.recipe)),
+        )
+        return Sheet(f"{self.name}, {self.source}: {self.params:,} parameters", lines)
 
 
 class Zoo(Mapping[str, Entry]):
