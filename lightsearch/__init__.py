@@ -36,14 +36,27 @@ from lightsearch.design import (
     seq,
     word,
 )
+from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
-from lightsearch.errors import LightsearchError
-from lightsearch.network.cost import Budget, cost
+from lightsearch.errors import (
+    ArgumentError,
+    BudgetError,
+    DataError,
+    DesignError,
+    EngineError,
+    ExportError,
+    LightsearchError,
+    NotationError,
+    StudyError,
+    WorkerError,
+)
+from lightsearch.network.cost import Budget, Cost, Row, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.network.operations import Local
 from lightsearch.network.source import to_source
 from lightsearch.notation.formatter import format_text
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.zoo.entries import Entry
 from lightsearch.zoo.networks import zoo
 
 if TYPE_CHECKING:
@@ -53,18 +66,23 @@ if TYPE_CHECKING:
     from lightsearch.data.dataset import DataSet, make_dataset
     from lightsearch.data.image_files import folder_dataset, torchvision_dataset
     from lightsearch.data.named import load
+    from lightsearch.data.references import DataRef
     from lightsearch.exporting import export
-    from lightsearch.exporting.predicting import predict
+    from lightsearch.exporting.predicting import Prediction, predict
+    from lightsearch.exporting.writing import Exported
     from lightsearch.network.modules import build, register, summary
-    from lightsearch.plots.plots import plot_design
+    from lightsearch.plots.plots import Plots, plot_design
+    from lightsearch.report.writing import write_report
     from lightsearch.result import SearchResult, load_result, load_weights
-    from lightsearch.space import survey
+    from lightsearch.space import Survey, survey
     from lightsearch.space.default import default_space
     from lightsearch.study.leaderboard import read
     from lightsearch.study.rebuild import rebuild
+    from lightsearch.study.trial import Candidate, Trial
     from lightsearch.surrogate.table import curves
     from lightsearch.training.epoch import run_epoch, train
-    from lightsearch.training.task import Task
+    from lightsearch.training.task import EpochResult, Task
+    from lightsearch.workers.dask import dask_slots
 
 _LAZY = {
     "SearchResult": "result",
@@ -94,6 +112,16 @@ _LAZY = {
     "Task": "training.task",
     "run_epoch": "training.epoch",
     "train": "training.epoch",
+    "Candidate": "study.trial",
+    "DataRef": "data.references",
+    "EpochResult": "training.task",
+    "Exported": "exporting.writing",
+    "Plots": "plots.plots",
+    "Prediction": "exporting.predicting",
+    "Survey": "space.counting",
+    "Trial": "study.trial",
+    "dask_slots": "workers.dask",
+    "write_report": "report.writing",
 }
 
 
@@ -111,15 +139,37 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "DEFAULT_RECIPE",
+    "ArgumentError",
     "Budget",
+    "BudgetError",
+    "Candidate",
     "Comparison",
+    "Cost",
+    "DataError",
+    "DataRef",
     "DataSet",
+    "Design",
+    "DesignError",
+    "EngineError",
+    "Entry",
+    "EpochResult",
+    "ExportError",
+    "Exported",
     "Layer",
     "LightsearchError",
     "Local",
+    "NotationError",
+    "Plots",
+    "Prediction",
     "Recipe",
+    "Row",
     "SearchResult",
+    "Space",
+    "StudyError",
+    "Survey",
     "Task",
+    "Trial",
+    "WorkerError",
     "avgpool",
     "build",
     "compare",
@@ -127,6 +177,7 @@ __all__ = [
     "conv",
     "cost",
     "curves",
+    "dask_slots",
     "decode",
     "default_space",
     "depthwise",
@@ -170,5 +221,6 @@ __all__ = [
     "torchvision_dataset",
     "train",
     "word",
+    "write_report",
     "zoo",
 ]

@@ -49,12 +49,21 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "design": ({"errors", "checks"}, set()),
     "notation": ({"errors", "design"}, set()),
     "network": (
-        {"errors", "torch_modes", "checks", "shapes", "design", "presentation"},
+        {"errors", "torch_modes", "checks", "shapes", "design", "notation", "presentation"},
         {"torchinfo"},
     ),
     "formatting": ({"network"}, set()),
     "space": (
-        {"errors", "checks", "shapes", "design", "network", "formatting", "presentation"},
+        {
+            "errors",
+            "checks",
+            "shapes",
+            "design",
+            "notation",
+            "network",
+            "formatting",
+            "presentation",
+        },
         set(),
     ),
     "zoo": ({"errors", "shapes", "design", "notation", "presentation"}, set()),
@@ -74,6 +83,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "torch_modes",
             "checks",
             "design",
+            "notation",
             "network",
             "data",
             "engines",
@@ -81,7 +91,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "workers": ({"errors", "design", "network", "engines", "presentation"}, {"distributed"}),
+    "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
     "study": (
         {
             "errors",
@@ -206,6 +216,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "report": (
         {
             "errors",
+            "checks",
             "shapes",
             "notation",
             "network",

@@ -123,9 +123,8 @@ def _task(
 ) -> Task:
     from lightsearch.data import named
     from lightsearch.data.references import DataRef
-    from lightsearch.engines.selection import check_precision, choose_engine
+    from lightsearch.engines.selection import check_precision, choose_device, choose_engine
     from lightsearch.training.task import Task
-    from lightsearch.workers.devices import choose_device
 
     if epochs is not None:
         check_setting("epochs", epochs)

@@ -19,7 +19,7 @@ from lightsearch.data.image_files import open_dataset
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
-from lightsearch.engines.selection import choose_engine
+from lightsearch.engines.selection import choose_device, choose_engine
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
@@ -31,7 +31,6 @@ from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of
 from lightsearch.study.trial import to_fraction
 from lightsearch.training.task import Task
-from lightsearch.workers.devices import choose_device
 
 
 class Found(Protocol):

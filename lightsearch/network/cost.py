@@ -23,6 +23,7 @@ from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import Add, Iterate, Step
+from lightsearch.notation.parser import read_design
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
 
@@ -134,18 +135,19 @@ class Budget:
         return None
 
 
-def cost(design: Design, shape: Shape = (1, 28, 28), classes: int | None = None) -> Cost:
+def cost(design: Design | str, shape: Shape = (1, 28, 28), classes: int | None = None) -> Cost:
     """Return the cost of `design` on one image of `shape` (channels, height, width).
 
     >>> from lightsearch import conv, cost, gap, linear, seq
-    >>> cost(seq(conv(8), gap(), linear(10))).params
-    178
+    >>> cost(seq(conv(8), gap(), linear(10))).params, cost("conv(8) gap linear(10)").params
+    (178, 178)
 
     With `classes`, the output must be one pixel of that many values.
 
     Raises `DesignError`, with the place, for a layer that does not fit its input, and
     `ArgumentError` for a wrong shape.
     """
+    design = read_design(design)
     shape = check_arguments(design, shape)
     if classes is not None:
         classes = check_integer("classes", classes, 1, 10**9)

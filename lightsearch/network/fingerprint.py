@@ -22,10 +22,11 @@ from lightsearch.network.operations import (
     Pool,
     Step,
 )
+from lightsearch.notation.parser import read_design
 from lightsearch.shapes import Shape, slide
 
 
-def fingerprint(design: Design, shape: Shape) -> str:
+def fingerprint(design: Design | str, shape: Shape) -> str:
     """Return a key that two designs share if they are the same network on inputs of `shape`.
 
     The key has 16 hexadecimal digits of a SHA-256. It depends on the operations, not on the text:
@@ -33,6 +34,7 @@ def fingerprint(design: Design, shape: Shape) -> str:
     `separable`, and so on. Equal networks draw equal initial weights, so equal keys mean equal
     training too.
     """
+    design = read_design(design)
     shape = check_arguments(design, shape)
     text = ";".join(_format_operations(lower_all(design, shape), shape))
     return hashlib.sha256(f"{shape}:{text}".encode()).hexdigest()[:16]

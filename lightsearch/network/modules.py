@@ -56,7 +56,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def build(design: Seq, shape: Shape = (1, 28, 28)) -> nn.Sequential:
+def build(design: Seq | str, shape: Shape = (1, 28, 28)) -> nn.Sequential:
     """Build the PyTorch module of `design` for images of `shape` (channels, height, width).
 
     >>> import torch
@@ -85,7 +85,7 @@ def assemble(costed: Cost) -> nn.Sequential:
 
 
 @plain_modes()
-def summary(design: Seq, shape: Shape = (1, 28, 28)) -> str:
+def summary(design: Seq | str, shape: Shape = (1, 28, 28)) -> str:
     """Return the torchinfo table of the built module, for one image.
 
     >>> from lightsearch import conv, gap, linear, seq

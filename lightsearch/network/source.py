@@ -34,6 +34,7 @@ from lightsearch.network.operations import (
 )
 from lightsearch.network.source_helpers import HELPERS, list_helpers
 from lightsearch.network.source_lines import WIDTH, Call, Expression, make_call, write_lines
+from lightsearch.notation.parser import read_design
 from lightsearch.shapes import Shape, format_shape
 
 _ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Hardswish"}
@@ -41,7 +42,7 @@ _RESERVED = (*HELPERS, "nn", "OrderedDict", "Tensor")
 
 
 def to_source(
-    design: Design, name: str = "Net", shape: Shape = (1, 28, 28), note: str = ""
+    design: Design | str, name: str = "Net", shape: Shape = (1, 28, 28), note: str = ""
 ) -> str:
     """Return Python source of `design` as a class, for images of (channels, height, width).
 
@@ -78,6 +79,7 @@ def to_source(
     own layer kind, whose code lightsearch does not have. Raises `ArgumentError` for a `name` that
     this class cannot have.
     """
+    design = read_design(design)
     return source_of(cost(design, shape), str(design), name, shape=shape, note=note)
 
 

@@ -271,6 +271,11 @@ def parse(text: str) -> Seq:
     return Parser(_check_text(text)).parse_space()
 
 
+def read_design(given: Seq | str) -> Seq:
+    """Return a design that is given as a value or in notation."""
+    return parse(given) if isinstance(given, str) else given
+
+
 def parse_recipe(text: str) -> Recipe:
     """Return the training recipe, perhaps with choices, that `text` stands for.
 
@@ -289,4 +294,4 @@ def _check_text(text: object) -> str:
     return text
 
 
-__all__ = ["MAX_DEPTH", "MAX_LAYERS", "Parser", "parse", "parse_recipe"]
+__all__ = ["MAX_DEPTH", "MAX_LAYERS", "Parser", "parse", "parse_recipe", "read_design"]

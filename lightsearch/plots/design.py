@@ -23,7 +23,7 @@ WIDEST = 1.2  # bar of a receptive field
 NAME = 44  # characters of a layer at most
 
 
-def draw(design: Design, shape: Shape, ax: Axes | None) -> Axes:
+def draw(design: Design | str, shape: Shape, ax: Axes | None) -> Axes:
     """See `lightsearch.plots.plots.plot_design`."""
     costs = cost(design, shape)
     rows = costs.rows

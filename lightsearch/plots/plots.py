@@ -2,7 +2,7 @@
 
     result.plot.pareto()
     result.plot.curves(ax=axes[0])
-    plot_design(parse("conv(8) maxpool separable(16) gap linear(10)"))
+    plot_design("conv(8) maxpool separable(16) gap linear(10)")
 
 Each returns the matplotlib `Axes` that it drew on: `ax`, or new ones of a pyplot figure. The axis
 of accuracies is logarithmic in the error: 90, 99 and 99.9% are equally far apart.
@@ -79,7 +79,7 @@ class Plots(Presented):
         return space(self.result, ax, bins)
 
 
-def plot_design(design: Design, shape: Shape = (1, 28, 28), ax: Axes | None = None) -> Axes:
+def plot_design(design: Design | str, shape: Shape = (1, 28, 28), ax: Axes | None = None) -> Axes:
     """Plot a design layer by layer: output shapes, parameters and receptive fields.
 
     `shape` is the image's, as for `cost`, `build` and `summary`: a design has none.

@@ -18,7 +18,7 @@ from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.native.library import trouble
-from lightsearch.engines.selection import check_precision, choose_engine
+from lightsearch.engines.selection import check_precision, choose_device, choose_engine
 from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
@@ -39,7 +39,7 @@ from lightsearch.study.trial import Trial, to_fraction
 from lightsearch.study.warm_start import WarmStart
 from lightsearch.surrogate.answers import check_surrogate
 from lightsearch.training.task import Task, hold_out
-from lightsearch.workers.devices import choose_device, trials_at_once
+from lightsearch.workers.devices import trials_at_once
 
 
 @dataclass(frozen=True, slots=True)

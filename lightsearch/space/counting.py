@@ -12,6 +12,7 @@ from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
 from lightsearch.formatting import caps_text, format_large
 from lightsearch.network.cost import Budget
+from lightsearch.notation.parser import read_design
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.estimating import draw_weighted, estimate_total, scale_share
@@ -133,7 +134,7 @@ class Survey(Presented):
 
 
 def survey(
-    space: Space,
+    space: Space | str,
     shape: Shape = (1, 28, 28),
     classes: int | None = 10,
     budget: Budget | None = None,
@@ -162,6 +163,7 @@ def survey(
     limit = check_integer("limit", limit, 0, 10**12)
     draws = check_integer("draws", draws, 1, 10**12)
     seed = check_integer("seed", seed, -(2**63), 2**63 - 1)
+    space = read_design(space)
     check_kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
     shape = check_shape(shape)
     if classes is not None:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ from torch import Tensor
 from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch, tested_on
+from lightsearch.design.parts import Design, Seq
+from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import (
     AVERAGE,
     MODEL,
@@ -29,12 +33,14 @@ from lightsearch.engines.engine import (
     State,
     below,
 )
+from lightsearch.engines.names import EngineName, PrecisionName
 from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.surrogate.answers import answer, check_surrogate
 from lightsearch.torch_modes import plain_modes, plain_thread
+from lightsearch.training.one_line import make_task
 from lightsearch.training.schedule import Plateau, decay, learning_rate
 from lightsearch.training.task import EpochResult, Task
 
@@ -131,12 +137,55 @@ def run_epochs(
     return state, result
 
 
-def train(task: Task, *, raw: bool = False) -> Iterator[EpochResult]:
-    """Train a task from its first epoch to its last. Yield the result of each epoch.
+def train(
+    task: Task | Design | str,
+    *,
+    dataset: str | Path | DataSet | None = None,
+    data: str | Path | None = None,
+    recipe: Recipe | str | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    engine: EngineName | None = None,
+    precision: PrecisionName | None = None,
+    raw: bool = False,
+) -> Iterator[EpochResult]:
+    """Train a design from its first epoch to its last. Yield the result of each epoch.
+
+        for epoch in train("conv(8) maxpool separable(16) gap linear(10)", dataset="digits"):
+            print(epoch.epoch, epoch.accuracy)
+
+    `task` is a design, as a value or in notation, with `dataset`, `data`, `recipe`, `epochs`,
+    `seed`, `device`, `engine` and `precision` as `search` has them, and with its defaults. Or it
+    is a `Task`, such as `rebuild` makes, which has all of these itself.
 
     `raw`: also evaluate the weights that are not averaged after each epoch, not the last alone.
     """
-    check_kind("task", task, Task, "a Task, as `rebuild` makes")
+    how: dict[str, Any] = {
+        name: value
+        for name, value in {
+            "dataset": dataset,
+            "data": data,
+            "recipe": recipe,
+            "epochs": epochs,
+            "seed": seed,
+            "device": device,
+            "engine": engine,
+            "precision": precision,
+        }.items()
+        if value is not None
+    }
+    if isinstance(task, Seq | str):
+        task = make_task(task, **how)
+    elif how:
+        raise ArgumentError(
+            f"`{next(iter(how))}` must be given with a design, not with a Task, which has its own"
+        )
+    check_kind("task", task, Task, "a design, its notation, or a Task, as `rebuild` makes")
+    return _train(task, raw)
+
+
+def _train(task: Task, raw: bool) -> Iterator[EpochResult]:
     state: State | None = None
     for epoch in range(1, task.epochs + 1):
         state, result = run_epoch(task, state, epoch, raw=raw)

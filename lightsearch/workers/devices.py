@@ -62,20 +62,3 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
-
-
-ON_PROCESSORS = ("native", "surrogate")  # engines that use no GPU
-
-
-def choose_device(name: str, engine: str = "auto") -> str:
-    """The device of a name: `auto` is CUDA where there is one and `engine` can use it.
-
-    Raises `ArgumentError`.
-    """
-    cuda = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if cuda and engine not in ON_PROCESSORS else "cpu"
-    if not isinstance(name, str) or not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
-        known = "auto, cpu or cuda" if cuda else "auto or cpu (there is no CUDA device here)"
-        raise ArgumentError(f"`device` must be {known}, but got device={name!r}")
-    return name

@@ -10,12 +10,13 @@ import torch
 from tiny import arguments
 
 from lightsearch import Recipe, api, parse
+from lightsearch.engines.selection import choose_device
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SETTINGS, SearchSettings
 from lightsearch.study.rebuild import rebuild
 from lightsearch.workers import devices
-from lightsearch.workers.devices import choose_device, gpus, trials_at_once, worker_environments
+from lightsearch.workers.devices import gpus, trials_at_once, worker_environments
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""One design's task from what a user has: notation, the name of a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightsearch.data.dataset import DataSet
+from lightsearch.data.image_files import open_dataset
+from lightsearch.data.references import DataRef, lend
+from lightsearch.design.parts import Design
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.engines.names import EngineName, PrecisionName
+from lightsearch.engines.selection import check_precision, choose_device, choose_engine
+from lightsearch.notation.parser import parse_recipe, read_design
+from lightsearch.training.task import Task
+
+DATASET, EPOCHS, SEED = "mnist", 15, 0  # those of a search
+
+
+def make_task(
+    design: Design | str,
+    *,
+    dataset: str | Path | DataSet = DATASET,
+    data: str | Path | None = None,
+    recipe: Recipe | str | None = None,
+    epochs: int = EPOCHS,
+    seed: int = SEED,
+    device: str = "auto",
+    engine: EngineName = "auto",
+    precision: PrecisionName = "float32",
+) -> Task:
+    """Return the task of training a design. Each argument is as a search has it.
+
+    Raises what a search raises for a wrong argument.
+    """
+    chosen = choose_device(device, engine)
+    trainer = choose_engine(engine, chosen)
+    return Task(
+        read_design(design),
+        DEFAULT_RECIPE
+        if recipe is None
+        else parse_recipe(recipe)
+        if isinstance(recipe, str)
+        else recipe,
+        _refer_to(dataset, data),
+        epochs,
+        seed,
+        trainer,
+        chosen,
+        check_precision(precision, trainer, chosen),
+    )
+
+
+def _refer_to(dataset: str | Path | DataSet, data: str | Path | None) -> DataRef:
+    whole = dataset if isinstance(dataset, DataSet) else open_dataset(dataset, data)
+    return lend(whole)
