@@ -130,7 +130,7 @@ def torchvision_dataset(
     title = f"{known}-{size}{'-gray' if gray else ''}"
     root = check_path("folder", folder or cache_folder())
     parts = [
-        _read_set(maker, part, root, download, size, gray) for part in _list_part_arguments(maker)
+        _read_set(maker, part, root, download, size, gray) for part in list_part_arguments(maker)
     ]
     if len(parts) == 1:
         return _split(parts[0], test, seed, title)
@@ -183,7 +183,7 @@ def _fit(image: Any, size: int) -> Array:
 # Torchvision ------------------------------------------------------------------------------------
 
 
-def _list_part_arguments(maker: Any) -> list[dict[str, Any]]:
+def list_part_arguments(maker: Any) -> list[dict[str, Any]]:
     """Return the arguments for the training part and the test part, or for the only part."""
     takes = inspect.signature(maker).parameters
     if "train" in takes:

@@ -85,18 +85,23 @@ def to_source(
 
 def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note: str = "") -> str:
     """Return the source of lowered layers. `text` describes them in the class's docstring."""
+    definitions = define_net(costed, text, name, shape=shape)
+    needs = "\n".join(definitions[:-1])
+    imports = ["from collections import OrderedDict", ""] if "OrderedDict(" in needs else []
+    imports.append(f"from torch import {'Tensor, ' if 'Tensor' in needs else ''}nn")
+    title = f"A network of {costed.params:,} parameters, in PyTorch alone."
+    head = f'"""{title}\n\n{note.strip()}\n"""' if note else f'"""{title}"""'
+    return "\n\n\n".join(["\n".join([head, "", *imports]), *definitions])
+
+
+def define_net(costed: Cost, text: str, name: str = "Net", *, shape: Shape) -> list[str]:
+    """Return the definitions of a source: what the class needs, then the class."""
     if not name.isidentifier() or keyword.iskeyword(name) or name in _RESERVED:
         raise ArgumentError(
             "`name` must be a name for a class, and none of "
             f"{', '.join(_RESERVED)}, but got name={name!r}"
         )
     body = "\n".join(_write_blocks(costed))
-    helpers = list_helpers(body)
-    needs = "\n".join(helpers)
-    imports = ["from collections import OrderedDict", ""] if "OrderedDict(" in needs else []
-    imports.append(f"from torch import {'Tensor, ' if 'Tensor' in needs else ''}nn")
-    title = f"A network of {costed.params:,} parameters, in PyTorch alone."
-    head = f'"""{title}\n\n{note.strip()}\n"""' if note else f'"""{title}"""'
     scores = format_shape(costed.shape if costed.shape[1:] != (1, 1) else costed.shape[:1])
     about = (
         f"{costed.params:,} parameters; a {format_shape(shape)} image to {scores} "
@@ -105,7 +110,7 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note:
     notation = textwrap.fill(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
     doc = textwrap.indent(f'"""{about}\n\n{notation}\n"""' if text else f'"""{about}"""', "    ")
     cls = f"class {name}(nn.Sequential):\n{doc}\n\n    def __init__(self) -> None:\n{body}\n"
-    return "\n\n\n".join(["\n".join([head, "", *imports]), *helpers, cls])
+    return [*list_helpers(body), cls]
 
 
 # Blocks ------------------------------------------------------------------------------------------
@@ -114,7 +119,7 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note:
 def _write_blocks(costed: Cost) -> Iterator[str]:
     """Yield the lines of the constructor."""
     rows = {row.place: row for row in costed.rows}
-    names = _name_blocks(costed.steps)
+    names = name_blocks(costed.steps)
     last = len(costed.steps) - 1
     for index, (step, name) in enumerate(zip(costed.steps, names, strict=True)):
         yield f"        # {_format_comment(rows[f'[{index}]'])}"
@@ -126,7 +131,7 @@ def _write_blocks(costed: Cost) -> Iterator[str]:
     yield from write_lines("", call, "", 8)
 
 
-def _name_blocks(steps: Iterable[Step]) -> list[str]:
+def name_blocks(steps: Iterable[Step]) -> list[str]:
     """Return the names of the blocks: their kinds, numbered if a kind occurs several times."""
     kinds = [kind_of(type(step.layer)) for step in steps]
     totals, numbers, names = Counter(kinds), Counter[str](), []

@@ -1,0 +1,109 @@
+"""The part of a script that loads its images: by the name of the data set."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from lightsearch.data.catalogue import LAYOUT, TORCHVISION
+from lightsearch.data.image_files import list_part_arguments
+from lightsearch.network.source_lines import Call, write_lines
+from lightsearch.standalone.job import Job
+
+_RESIZED = re.compile(r"(.+)-(\d+)(-gray)?")  # as `torchvision_dataset` names them
+_AS_THEY_ARE = {"cifar10", "cifar100", "svhn"}  # in colour, of 32 pixels
+_NAMES = {
+    "fashion-mnist": "datasets.FashionMNIST.classes",
+    "kmnist": "datasets.KMNIST.classes",
+    "cifar10": '"plane car bird cat deer dog frog horse ship truck".split()',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a script loads its images.
+
+    `kind` is a case of the template. `maker` is torchvision's class, and `part` the argument that
+    tells its training images from its test images. `names` is an expression for the names of the
+    classes.
+    """
+
+    kind: str
+    names: str
+    maker: str = ""
+    part: str = ""
+    more: tuple[str, ...] = ()  # further arguments
+    size: int = 0  # pixels that images are cut and resized to; 0: they stay as they are
+    mode: str = "RGB"  # of Pillow
+
+    @property
+    def reading(self) -> str:
+        """The line, or the lines, that open the data set of torchvision."""
+        arguments = ("DATA", *([self.part] if self.part else []), *self.more)
+        call = Call(f"datasets.{self.maker}", tuple(("", one) for one in arguments))
+        return "\n".join(write_lines("data = ", call, "", 4))
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the classes have names longer than a number."""
+        return "classes" in self.names or "split" in self.names
+
+
+def find_source(job: Job) -> Source:
+    """Return how the script of a job loads its images.
+
+    A data set of torchvision that was read at another size than its own has both in its name. A
+    set without test images is split as `torchvision_dataset` does by default.
+    """
+    digits = 'list("0123456789")' if job.classes == 10 else ""
+    numbers = digits or f"[str(number) for number in range({job.classes})]"
+    names = _NAMES.get(job.dataset, numbers)
+    if job.dataset == "digits":
+        return Source("digits", names)
+    if job.dataset in LAYOUT:
+        return _named(job.dataset, names)
+    found = _RESIZED.fullmatch(job.dataset)
+    if found is not None and found[1] in TORCHVISION and job.shape[1] == int(found[2]):
+        gray = found[3] is not None
+        return _resized(found[1], _NAMES.get(found[1], numbers), int(found[2]), gray)
+    return Source("file", f"[str(number) for number in range({job.classes})]")
+
+
+def _named(name: str, names: str) -> Source:
+    maker, part, more = LAYOUT[name], "train=train", ("download=True",)
+    if maker == "QMNIST":
+        test = "test10k" if name == "qmnist" else "test50k"
+        part = f'what="train" if train else "{test}"'
+    if maker == "EMNIST":
+        more = (f'split="{name.removeprefix("emnist-")}"', "download=True")
+    kinds = {"QMNIST": "qmnist", "EMNIST": "emnist"}
+    kind = "letters" if name == "emnist-letters" else kinds.get(maker, "mnist")
+    return Source(kind, names, maker, part, more)
+
+
+def _resized(name: str, names: str, size: int, gray: bool) -> Source:
+    from torchvision import datasets  # here, since this import takes a second
+
+    maker = TORCHVISION[name]
+    parts = list_part_arguments(getattr(datasets, maker))
+    as_is = name in _AS_THEY_ARE and size == 32 and not gray
+    takes = inspect.signature(getattr(datasets, maker)).parameters
+    more = ("download=True",) if "download" in takes else ()
+    return Source(
+        "pillow" if len(parts) == 2 else "split",
+        names,
+        maker,
+        _part(parts),
+        more,
+        0 if as_is else size,
+        "L" if gray else "RGB",
+    )
+
+
+def _part(parts: list[dict[str, Any]]) -> str:
+    if len(parts) == 1:
+        return ""
+    (name, train), (_, test) = (next(iter(part.items())) for part in parts)
+    return "train=train" if name == "train" else f'{name}="{train}" if train else "{test}"'
