@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightsearch.design import (
     Layer,
+    act,
     avgpool,
     conv,
     decode,
@@ -27,6 +28,7 @@ from lightsearch.design import (
     loop,
     maxpool,
     maybe,
+    norm,
     oneof,
     real,
     repeat,
@@ -170,6 +172,7 @@ __all__ = [
     "Task",
     "Trial",
     "WorkerError",
+    "act",
     "avgpool",
     "build",
     "compare",
@@ -199,6 +202,7 @@ __all__ = [
     "make_dataset",
     "maxpool",
     "maybe",
+    "norm",
     "oneof",
     "parse",
     "parse_recipe",

@@ -43,6 +43,7 @@ from lightsearch.design.parts import (
     repeat,
     seq,
 )
+from lightsearch.design.pointwise import act, norm
 
 __all__ = [
     "Choice",
@@ -53,6 +54,7 @@ __all__ = [
     "Repeat",
     "Seq",
     "Space",
+    "act",
     "avgpool",
     "chooser",
     "conv",
@@ -73,6 +75,7 @@ __all__ = [
     "maxpool",
     "maybe",
     "named_choices",
+    "norm",
     "oneof",
     "real",
     "record_decisions",

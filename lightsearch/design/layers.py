@@ -14,8 +14,22 @@ from lightsearch.design.fields import body, flag, integer, is_choice, real, set_
 from lightsearch.design.parts import Layer, Part, Seq, register_kind
 from lightsearch.errors import DesignError
 
-ACTIVATIONS = ("relu", "gelu", "silu", "hardswish", "none")
-NORMS = ("batch", "none")
+ACTIVATIONS = (
+    "relu",
+    "gelu",
+    "silu",
+    "hardswish",
+    "relu6",
+    "leakyrelu",
+    "prelu",
+    "tanh",
+    "sigmoid",
+    "hardsigmoid",
+    "none",
+)
+NORMS = ("batch", "group", "layer", "none")
+AFFINES = ("both", "shift", "none")
+GROUPS = 4  # of a group norm, by default
 ORDERS = ("norm-act", "act-norm")
 PER = ("element", "channel")
 SHORTCUTS = ("identity", "project")
@@ -35,17 +49,30 @@ class _ConvolutionLayer(Layer):
 
 def settle_convolution(layer: Layer) -> None:
     kernel, padding = getattr(layer, "kernel"), getattr(layer, "padding")  # noqa: B009
+    if kernel == 1:
+        set_fields(layer, dilation=1)
+    dilation, norm = getattr(layer, "dilation"), getattr(layer, "norm")  # noqa: B009
     if padding == "same" and not is_choice(kernel):
         if kernel % 2 == 0:
             raise DesignError(
                 "`kernel` must be odd where padding='same', "
                 f"but got kernel={kernel}: give the padding as a number"
             )
-        set_fields(layer, padding=kernel // 2)
-    if "none" in (getattr(layer, "act"), getattr(layer, "norm")):  # noqa: B009
+        if not is_choice(dilation):
+            set_fields(layer, padding=dilation * (kernel // 2))
+    if "none" in (getattr(layer, "act"), norm):  # noqa: B009
         set_fields(layer, order="norm-act")
     if getattr(layer, "dropout") == 0.0:  # noqa: B009
         set_fields(layer, per="element")
+    settle_norm(layer, norm, "norm_groups")
+
+
+def settle_norm(layer: Layer, norm: Any, groups: str) -> None:
+    """Reset what makes no difference to a norm that is decided."""
+    if norm == "none":
+        set_fields(layer, affine="both")
+    if norm != "group" and not is_choice(norm):
+        set_fields(layer, **{groups: GROUPS})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -71,6 +98,9 @@ class Conv(_ConvolutionLayer):
     order: str = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
     per: str = word("element", PER)
+    dilation: int = integer(1, short="d", high=MAX_KERNEL)
+    affine: str = word("both", AFFINES)
+    norm_groups: int = integer(GROUPS, short="ng")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -87,6 +117,9 @@ class Depthwise(_ConvolutionLayer):
     order: str = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
     per: str = word("element", PER)
+    dilation: int = integer(1, short="d", high=MAX_KERNEL)
+    affine: str = word("both", AFFINES)
+    norm_groups: int = integer(GROUPS, short="ng")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,7 +127,7 @@ class Separable(_ConvolutionLayer):
     """A depthwise-separable convolution: depthwise, then 1x1 to `out` channels (Chollet 2017).
 
     Normalisation and activation follow the 1x1 convolution. With `inner`, they also follow the
-    depthwise one.
+    depthwise one. With `last_bias`, the 1x1 convolution has a bias and the depthwise one has none.
     """
 
     out: int = integer()
@@ -108,6 +141,15 @@ class Separable(_ConvolutionLayer):
     order: str = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
     per: str = word("element", PER)
+    dilation: int = integer(1, short="d", high=MAX_KERNEL)
+    affine: str = word("both", AFFINES)
+    norm_groups: int = integer(GROUPS, short="ng")
+    last_bias: bool = flag(False)
+
+    def settle(self) -> None:
+        if self.bias is True:
+            set_fields(self, last_bias=False)
+        settle_convolution(self)
 
 
 class _PoolingLayer(Layer):

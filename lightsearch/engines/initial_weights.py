@@ -49,5 +49,11 @@ def initial_weights(design: Design, shape: Shape, seed: int) -> dict[str, Tensor
     initialise(module, seed)
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
-            part.reset_parameters()
+            part.reset_running_stats()
+        if isinstance(part, nn.BatchNorm2d | nn.GroupNorm):
+            for tensor, value in ((part.weight, 1.0), (part.bias, 0.0)):
+                if tensor is not None:
+                    tensor.fill_(value)
+        elif isinstance(part, nn.PReLU):
+            part.weight.fill_(part.init)
     return dict(module.state_dict())

@@ -62,7 +62,7 @@ def choose_engine(name: str, device: str) -> str:
 
 
 def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
-    """The engine that really trains `design`: native does not know users' own layers.
+    """The engine that really trains `design`: native does not know all layers.
 
     Raises `ArgumentError` as `choose_engine` does.
     """

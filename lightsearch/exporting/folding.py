@@ -118,7 +118,7 @@ def _fuse(kernel: Tensor, bias: Tensor | None, norm: State) -> tuple[Tensor, Ten
         norm["running_mean"],
         norm["running_var"],
         EPSILON,
-        norm["weight"],
-        norm["bias"],
+        norm.get("weight"),
+        norm.get("bias"),
     )
     return weight.detach(), shift.detach()

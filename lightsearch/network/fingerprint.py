@@ -58,7 +58,11 @@ def _output_shape(op: Conv2d | Pool | GlobalPool, shape: Shape) -> Shape:
     if isinstance(op, GlobalPool):
         return (shape[0], 1, 1)
     channels = op.outputs if isinstance(op, Conv2d) else shape[0]
-    return (channels, *slide(shape[1:], op.kernel, op.stride, op.padding))
+    return (channels, *slide(shape[1:], _extent(op), op.stride, op.padding))
+
+
+def _extent(op: Conv2d | Pool) -> int:
+    return op.extent if isinstance(op, Conv2d) else op.kernel
 
 
 def _simplify(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
@@ -66,7 +70,7 @@ def _simplify(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
     if isinstance(op, Pool) and op.kernel == 1:
         op = replace(op, by="max")
     if _output_shape(op, shape)[1:] == (1, 1):  # all strides that leave one window are equal
-        op = replace(op, stride=max(shape[1:]) + 2 * op.padding - op.kernel + 1)
+        op = replace(op, stride=max(shape[1:]) + 2 * op.padding - _extent(op) + 1)
     return op
 
 
@@ -90,6 +94,7 @@ def _format_operation(op: Op, shape: Shape) -> str:
         isinstance(op, Conv2d)
         and op.groups == 1
         and op.padding == 0
+        and op.dilation == 1
         and shape[1:] == (op.kernel, op.kernel)
     ):
         return repr(Dense(op.inputs * op.kernel**2, op.outputs, op.bias))

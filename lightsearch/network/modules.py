@@ -36,10 +36,12 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
     Pool,
+    PRelu,
     Squeeze,
     Step,
 )
@@ -53,6 +55,10 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "hardswish": nn.Hardswish,
+    "relu6": nn.ReLU6,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "hardsigmoid": nn.Hardsigmoid,
 }
 
 
@@ -210,10 +216,12 @@ def _stack(steps: Iterable[Step]) -> nn.Sequential:
 def _build_operation(op: Op) -> nn.Module:
     if isinstance(op, Conv2d):
         return _build_conv(op)
-    if isinstance(op, BatchNorm):
-        return nn.BatchNorm2d(op.channels)
+    if isinstance(op, BatchNorm | GroupNorm):
+        return _build_norm(op)
+    if isinstance(op, PRelu):
+        return nn.PReLU(op.channels)
     if isinstance(op, Activation):
-        return _ACTIVATIONS[op.name]()
+        return nn.LeakyReLU(op.slope) if op.name == "leakyrelu" else _ACTIVATIONS[op.name]()
     if isinstance(op, Drop):
         return nn.Dropout(op.rate) if op.per == "element" else nn.Dropout2d(op.rate)
     if isinstance(op, Pool):
@@ -239,8 +247,27 @@ def _build_operation(op: Op) -> nn.Module:
 
 def _build_conv(op: Conv2d) -> nn.Conv2d:
     return nn.Conv2d(
-        op.inputs, op.outputs, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias
+        op.inputs,
+        op.outputs,
+        op.kernel,
+        op.stride,
+        op.padding,
+        dilation=op.dilation,
+        groups=op.groups,
+        bias=op.bias,
     )
+
+
+def _build_norm(op: BatchNorm | GroupNorm) -> nn.Module:
+    affine = op.affine != "none"
+    norm: nn.Module = (
+        nn.BatchNorm2d(op.channels, affine=affine)
+        if isinstance(op, BatchNorm)
+        else nn.GroupNorm(op.groups, op.channels, affine=affine)
+    )
+    if op.affine == "shift":  # PyTorch's norms have both or none
+        norm.register_parameter("weight", None)
+    return norm
 
 
 def _build_custom(op: Custom) -> nn.Module:

@@ -15,16 +15,20 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Local,
     Op,
     Ops,
     PerPass,
     Pool,
+    PRelu,
     Squeeze,
     Step,
 )
 from lightsearch.shapes import Shape, elements, slide
+
+_NORM_VALUES = {"both": 2, "shift": 1, "none": 0}  # parameters a channel
 
 
 def sum_costs(layer: Layer, ops: Ops, source: Shape) -> Step:
@@ -57,14 +61,16 @@ def _cost_operation(op: Op, source: Shape) -> Local:
             shape,
             op.outputs * (taps + op.bias),
             elements(shape) * taps,
-            op.kernel,
+            op.extent,
             op.stride,
             peak=peak,
             padding=op.padding,
             kept=peak,
         )
-    if isinstance(op, BatchNorm):
-        return Local(source, 2 * op.channels, kept=2 * size)
+    if isinstance(op, BatchNorm | GroupNorm):
+        return Local(source, _NORM_VALUES[op.affine] * op.channels, kept=2 * size)
+    if isinstance(op, PRelu):
+        return Local(source, op.channels, kept=2 * size)
     if isinstance(op, Activation | Drop):
         return Local(source, kept=2 * size)
     if isinstance(op, Pool):
@@ -104,7 +110,8 @@ def _cost_operation(op: Op, source: Shape) -> Local:
 
 
 def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
-    return slide(size, op.kernel, op.stride, op.padding)
+    extent = op.extent if isinstance(op, Conv2d) else op.kernel
+    return slide(size, extent, op.stride, op.padding)
 
 
 def _cost_body(body: tuple[Step, ...], source: Shape) -> Local:

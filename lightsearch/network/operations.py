@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TypeAlias
 
 from lightsearch.design.parts import Layer
 from lightsearch.shapes import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Conv2d:
+class _Brief:
+    """Leaves fields at their defaults out of its text: a new one changes no fingerprint."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        values = (
+            f"{one.name}={getattr(self, one.name)!r}"
+            for one in fields(self)  # type: ignore[arg-type]
+            if one.default is MISSING or getattr(self, one.name) != one.default
+        )
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Conv2d(_Brief):
     inputs: int
     outputs: int
     kernel: int
@@ -18,6 +32,12 @@ class Conv2d:
     padding: int
     groups: int
     bias: bool
+    dilation: int = 1
+
+    @property
+    def extent(self) -> int:
+        """The width of its window, in pixels of its input."""
+        return self.dilation * (self.kernel - 1) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +49,36 @@ class Dense:
     bias: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BatchNorm:
+@dataclass(frozen=True, slots=True, repr=False)
+class BatchNorm(_Brief):
+    """`affine` is "both" for a gain and a shift a channel, "shift", or "none"."""
+
     channels: int
+    affine: str = "both"
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
+class GroupNorm:
+    """Normalises each image by groups of its channels. One group is layer norm."""
+
+    channels: int
+    groups: int
+    affine: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Activation(_Brief):
+    """`slope` is that of a leaky ReLU below zero."""
+
     name: str
+    slope: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class PRelu:
+    """A leaky ReLU with a learned slope a channel."""
+
+    channels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +167,9 @@ Op: TypeAlias = (
     Conv2d
     | Dense
     | BatchNorm
+    | GroupNorm
     | Activation
+    | PRelu
     | Drop
     | Pool
     | GlobalPool

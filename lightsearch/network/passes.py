@@ -14,6 +14,7 @@ from lightsearch.network.operations import (
     Custom,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
@@ -29,7 +30,7 @@ def split_passes(
 ) -> tuple[Step, ...]:
     """Return the body of a loop, in which each pass has some operations of its own.
 
-    Those are batch norm, whose statistics differ, and dropout, which draws a mask each time. With
+    Those are norms, whose statistics differ, and dropout, which draws a mask each time. With
     `share="depthwise"` they are all but depthwise convolutions. `each` is the number of times that
     loops inside of this one apply the steps.
     """
@@ -55,9 +56,10 @@ def _split(op: Op, passes: int, share: str, each: int) -> Op:
         assert project is None or isinstance(project, Conv2d | PerPass)
         return replace(op, body=split_passes(op.body, passes, share, each), project=project)
     core = op.core if isinstance(op, PerPass) else op
-    if isinstance(core, _STATELESS):
+    if isinstance(core, _STATELESS) or (isinstance(core, GroupNorm) and core.affine == "none"):
         return op
-    if not isinstance(core, BatchNorm | Drop) and (share == "all" or is_depthwise(core)):
+    is_own = isinstance(core, BatchNorm | GroupNorm | Drop)
+    if not is_own and (share == "all" or is_depthwise(core)):
         return op
     if isinstance(op, PerPass) and op.each * op.passes == each:  # one list for both loops
         return replace(op, passes=op.passes * passes)

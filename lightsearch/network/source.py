@@ -25,10 +25,12 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
     Pool,
+    PRelu,
     Squeeze,
     Step,
 )
@@ -37,7 +39,17 @@ from lightsearch.network.source_lines import WIDTH, Call, Expression, make_call,
 from lightsearch.notation.parser import read_design
 from lightsearch.shapes import Shape, format_shape
 
-_ACTIVATIONS = {"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "hardswish": "Hardswish"}
+_ACTIVATIONS = {
+    "relu": "ReLU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "hardswish": "Hardswish",
+    "relu6": "ReLU6",
+    "leakyrelu": "LeakyReLU",
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "hardsigmoid": "Hardsigmoid",
+}
 _RESERVED = (*HELPERS, "nn", "OrderedDict", "Tensor")
 
 
@@ -153,7 +165,7 @@ def _ends_in_linear(steps: tuple[Step, ...]) -> bool:
 def _make_block(
     step: Step, place: str, rows: dict[str, Row], *, final: bool = False
 ) -> Expression:
-    """Return a layer's operations by name; a single one without weights needs no name.
+    """Return a layer's operations by name; a single one without tensors needs no name.
 
     A linear layer takes and returns vectors. If another layer follows, `Unflatten` makes the
     vector an image again.
@@ -166,7 +178,8 @@ def _make_block(
         named.append((name, _make_operation(op, place, rows)))
         if isinstance(inner, Dense) and not final:
             named.append(("unflatten", f"nn.Unflatten(1, ({inner.outputs}, 1, 1))"))
-    if len(named) == 1 and not step.params:
+    cores = [op.core if isinstance(op, PerPass) else op for _, op in step.ops]
+    if len(named) == 1 and not step.params and not isinstance(cores[0], BatchNorm):
         return named[0][1]
     return Call("block", tuple(named), broken=len(named) > 1)
 
@@ -174,10 +187,12 @@ def _make_block(
 def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
     if isinstance(op, Conv2d):
         return _make_convolution(op)
-    if isinstance(op, BatchNorm):
-        return make_call("nn.BatchNorm2d", op.channels)
+    if isinstance(op, BatchNorm | GroupNorm):
+        return _make_norm(op)
+    if isinstance(op, PRelu):
+        return make_call("nn.PReLU", op.channels)
     if isinstance(op, Activation):
-        return f"nn.{_ACTIVATIONS[op.name]}()"
+        return make_call(f"nn.{_ACTIVATIONS[op.name]}", negative_slope=(op.slope, 0.01))
     if isinstance(op, Drop):
         return make_call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
     if isinstance(op, Pool):
@@ -216,9 +231,17 @@ def _make_convolution(op: Conv2d) -> Call:
         op.kernel,
         stride=(op.stride, 1),
         padding=(op.padding, 0),
+        dilation=(op.dilation, 1),
         groups=(op.groups, 1),
         bias=(op.bias, True),
     )
+
+
+def _make_norm(op: BatchNorm | GroupNorm) -> Call:
+    counts = (op.channels,) if isinstance(op, BatchNorm) else (op.groups, op.channels)
+    head = "nn.BatchNorm2d" if isinstance(op, BatchNorm) else "nn.GroupNorm"
+    norm = make_call(head, *counts, affine=(op.affine != "none", True))
+    return Call("without_gain", (("", norm),)) if op.affine == "shift" else norm
 
 
 def _make_body(op: Add | Iterate, place: str, rows: dict[str, Row]) -> Call:

@@ -7,6 +7,11 @@ HELPERS = {
 def block(**parts: nn.Module) -> nn.Sequential:
     """The parts one after the other, by name."""
     return nn.Sequential(OrderedDict(parts))''',
+    "without_gain": '''\
+def without_gain(norm: nn.Module) -> nn.Module:
+    """The norm with a shift a channel, but no gain."""
+    norm.register_parameter("weight", None)
+    return norm''',
     "Gate": '''\
 class Gate(nn.Module):
     """Each channel times the sigmoid of its average over the image."""

@@ -219,14 +219,13 @@ class Parser:
             self.tokens.take()
         elif number < len(positional):
             spec = positional[number]
+        elif number == 0 and token.kind in ("number", "@") and _takes_number(declared):
+            spec = declared[0]  # maxpool(3), as in Python
         elif token.kind == "word":
             return read_bare_word(self.tokens, head, cls)
         else:
-            example = "name=value"
-            if declared and not declared[0].required and token.kind == "number":
-                example = f"{declared[0].short}={token.text}"
             self.tokens.refuse(
-                f"a field, such as {example}" if declared else f"`)`, as {head.text} has no fields"
+                "a field, such as name=value" if declared else f"`)`, as {head.text} has no fields"
             )
         if spec.kind == "body":
             return spec, self._parse_body()
@@ -252,6 +251,11 @@ class Parser:
     def _check_depth(self, depth: int, start: int) -> None:
         if depth > MAX_DEPTH:
             self.tokens.fail(f"blocks must nest at most {MAX_DEPTH} deep, but got more", start)
+
+
+def _takes_number(declared: tuple[Spec, ...]) -> bool:
+    """Whether the first field may be written without its name where it is given as a number."""
+    return bool(declared) and declared[0].kind in ("integer", "real")
 
 
 def _check_times(scalar: Scalar) -> Scalar:

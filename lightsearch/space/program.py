@@ -14,6 +14,7 @@ from lightsearch.design.decoding import named_choices
 from lightsearch.design.fields import specs
 from lightsearch.design.layers import Conv, Depthwise, Dropout, Linear, Loop, Residual, Separable
 from lightsearch.design.parts import Layer, Part, Repeat, Seq, Space, is_decided
+from lightsearch.design.pointwise import Act
 
 _CONVOLUTION_FIELDS = frozenset({"act", "order", "dropout", "per"})
 FREE: dict[type[Layer], frozenset[str]] = {
@@ -23,6 +24,7 @@ FREE: dict[type[Layer], frozenset[str]] = {
     Linear: frozenset({"act"}),
     Dropout: frozenset({"rate", "per"}),
     Residual: frozenset({"act"}),
+    Act: frozenset({"slope"}),
 }
 """Fields that affect neither the shape nor the parameters of a layer, nor whether it fits. Their
 options are counted without trying each."""
@@ -104,7 +106,10 @@ class Program:
         """Return the fields of `layer` whose options need not be tried one by one."""
         if self.shapeless:
             return frozenset(spec.name for spec in specs(type(layer)))
-        return FREE.get(type(layer), frozenset())
+        free = FREE.get(type(layer), frozenset())
+        act = getattr(layer, "act", None)
+        learns = isinstance(act, Choice) and "prelu" in act.options  # it has parameters
+        return free - {"act"} if learns else free
 
 
 def compile_space(space: Space, *, shapeless: bool = False) -> Program:

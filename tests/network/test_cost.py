@@ -11,7 +11,7 @@ import torch
 import torchinfo
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from random_designs import Drawn, Make, default, drawn, local, loose, nasty, plain, valid
+from random_designs import Drawn, Make, default, drawn, local, loose, nasty, plain, rich, valid
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -87,6 +87,12 @@ def _check_against_torch(design: Seq, shape: tuple[int, int, int]) -> None:
 @few
 @given(drawn(nasty))
 def test_nasty_designs_cost_what_torch_says(one: Drawn) -> None:
+    _check_against_torch(*one)
+
+
+@few
+@given(drawn(rich))
+def test_rich_designs_cost_what_torch_says(one: Drawn) -> None:
     _check_against_torch(*one)
 
 
@@ -311,7 +317,14 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -
             | nn.ReLU
             | nn.GELU
             | nn.SiLU
-            | nn.Hardswish,
+            | nn.Hardswish
+            | nn.GroupNorm
+            | nn.PReLU
+            | nn.ReLU6
+            | nn.LeakyReLU
+            | nn.Tanh
+            | nn.Sigmoid
+            | nn.Hardsigmoid,
         )
         cell[0].mul_(1.0)
     return False
@@ -346,6 +359,13 @@ def test_activation_bytes_are_those_measured(one: Drawn) -> None:
 
 
 @pytest.mark.slow
+@few
+@given(drawn(rich))
+def test_activation_bytes_of_rich_designs_are_those_measured(one: Drawn) -> None:
+    note(f"{one[0]} on {one[1]}")
+    assert cost(*one).activation_bytes == _peak(*one)
+
+
 @many
 @given(drawn(nasty))
 def test_activation_bytes_of_many_designs(one: Drawn) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from random_designs import Drawn, drawn, nasty
+from hypothesis import strategies as st
+from random_designs import Drawn, drawn, nasty, rich
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -192,7 +193,7 @@ def test_output_is_flat_only_from_one_pixel() -> None:
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-@given(drawn(nasty))
+@given(st.one_of(drawn(nasty), drawn(rich)))
 def test_built_modules_train_and_their_state_survives(one: Drawn) -> None:
     design, shape = one
     module = build(design, shape)

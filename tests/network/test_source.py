@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from random_designs import Drawn, default, loose, nasty, plain
+from random_designs import Drawn, default, loose, nasty, plain, rich
 
 from lightsearch import build, cost, parse, zoo
 from lightsearch.design import Layer, conv, dropout, gap, linear, parts, register_kind, seq
@@ -27,7 +27,7 @@ FAULTY: Drawn = (parse("conv(4) gap linear(3)"), (1, 9, 8))
 
 
 def _random_designs(seeds: range) -> list[Drawn]:
-    return [make(Random(seed)) for make in (nasty, plain, default, loose) for seed in seeds]
+    return [make(Random(seed)) for make in (nasty, plain, default, loose, rich) for seed in seeds]
 
 
 def _odd_ones() -> list[Drawn]:

@@ -1,8 +1,9 @@
 """Random designs that fit their input, for tests that judge `cost` and `build`.
 
-`nasty` has everything that a design may hold, in odd combinations; `plain` is stacks and separable
-chains; `default` is drawn from the default space. `local`, `loose` and `valid` have only windows,
-for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts do.
+`nasty` has odd combinations of what the native engine trains, `rich` of all else; `plain` is
+stacks and separable chains; `default` is drawn from the default space. `local`, `loose` and
+`valid` have only windows, for measuring receptive fields; in `local` the bodies of residuals see
+all that their shortcuts do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from lightsearch.design import (
     Layer,
     Seq,
+    act,
     avgpool,
     chooser,
     conv,
@@ -27,11 +29,13 @@ from lightsearch.design import (
     linear,
     loop,
     maxpool,
+    norm,
     residual,
     se,
     separable,
     seq,
 )
+from lightsearch.design.layers import ACTIVATIONS, AFFINES, NORMS
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, lower_all
 from lightsearch.shapes import Shape, elements
@@ -171,6 +175,38 @@ def _valid_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     return conv(rng.randint(1, 3), kernel=kernel, stride=rng.randint(1, 2), padding=0)
 
 
+def _rich_tail(rng: Random, channels: int) -> dict[str, object]:
+    """Any norm and any activation, for a convolution to `channels`."""
+    return _tail(rng) | {
+        "norm": rng.choice(NORMS),
+        "norm_groups": rng.choice([n for n in range(1, channels + 1) if channels % n == 0]),
+        "affine": rng.choice(AFFINES),
+        "act": rng.choice(ACTIVATIONS),
+    }
+
+
+def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    """The layers that `nasty` lacks, and those of `nasty`."""
+    if rng.random() < 0.3:
+        return _nasty_layer(rng, shape, 0)
+    if depth > 0 and rng.random() < 0.2:
+        return _residual(lambda r, s, d: _chain(r, s, d, 3, _rich_layer))(rng, shape, depth)
+    channels, out = shape[0], rng.randint(1, 12)
+    window = {**_window(rng), "dilation": rng.randint(1, 3)}
+    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
+    loose = {"last_bias": rng.random() < 0.5, "inner": rng.random() < 0.5}
+    makers: list[Callable[[], Layer]] = [
+        lambda: conv(out, **window, **_rich_tail(rng, out)),  # type: ignore[arg-type]
+        lambda: depthwise(**window, **_rich_tail(rng, channels)),  # type: ignore[arg-type]
+        lambda: separable(out, **window, **loose, **_rich_tail(rng, out)),  # type: ignore[arg-type]
+        lambda: norm(rng.choice(NORMS), rng.choice(divisors), rng.choice(AFFINES)),
+        lambda: act(rng.choice(ACTIVATIONS), slope=rng.choice((0.01, 0.2))),
+        lambda: linear(out, act=rng.choice(ACTIVATIONS)),
+        lambda: loop(conv(channels, **_rich_tail(rng, channels)), rng.randint(2, 3)),  # type: ignore[arg-type]
+    ]
+    return rng.choice(makers)()
+
+
 def _chain(
     rng: Random,
     shape: Shape,
@@ -195,6 +231,12 @@ def nasty(rng: Random) -> Drawn:
     """Anything: odd windows, groups, biases, nested residuals, linear layers in the middle."""
     shape = (rng.randint(1, 3), rng.randint(3, 24), rng.randint(3, 24))
     return _chain(rng, shape, 2, 6, _nasty_layer), shape
+
+
+def rich(rng: Random) -> Drawn:
+    """Every norm and activation, dilation, and layers that combine branches."""
+    shape = (rng.randint(1, 4), rng.randint(3, 20), rng.randint(3, 20))
+    return _chain(rng, shape, 2, 5, _rich_layer), shape
 
 
 def plain(rng: Random) -> Drawn:

@@ -46,8 +46,8 @@ TOGETHER = 4096  # about as many images are trained on in one call into the libr
 class Native:
     """Trains one design on one thread of a processor; see `lightsearch.engines.engine.Engine`.
 
-    Raises `Unsupported` for a design with a user's own layer, `EngineError` without a compiled
-    library, and `MemoryError` if there is not enough memory.
+    Raises `Unsupported` for a design with a layer that it does not know, `EngineError` without a
+    compiled library, and `MemoryError` if there is not enough memory.
     """
 
     def __init__(

@@ -6,15 +6,18 @@ import math
 from dataclasses import dataclass
 
 from lightsearch.network.operations import (
+    Activation,
     Add,
     BatchNorm,
+    ChannelGate,
     Conv2d,
-    Custom,
     Dense,
     Drop,
+    GlobalPool,
     Iterate,
     Op,
     PerPass,
+    Pool,
     Squeeze,
     Step,
 )
@@ -35,7 +38,35 @@ class Slot:
 
 
 class Unsupported(Exception):
-    """The design has a layer that the native engine does not know: one of the user's own."""
+    """The design has a layer that the native engine does not know. PyTorch trains it."""
+
+
+_FUNCTIONS = ("none", "relu", "gelu", "silu", "hardswish")
+_KNOWN = (
+    Activation,
+    Add,
+    BatchNorm,
+    ChannelGate,
+    Conv2d,
+    Dense,
+    Drop,
+    GlobalPool,
+    Iterate,
+    PerPass,
+    Pool,
+    Squeeze,
+)
+
+
+def is_known(op: Op) -> bool:
+    """Whether the native engine has this operation, apart from those in its body."""
+    if isinstance(op, Activation):
+        return op.name in _FUNCTIONS
+    if isinstance(op, BatchNorm):
+        return op.affine == "both"
+    if isinstance(op, Conv2d):
+        return op.dilation == 1
+    return isinstance(op, _KNOWN)
 
 
 class Layout:
@@ -46,7 +77,7 @@ class Layout:
     array. `drops` are the operations that drop values, in their order. `offsets` says where in its
     array the tensor of a name begins.
 
-    Raises `Unsupported` for a user's own layer.
+    Raises `Unsupported` for an operation that the engine does not have.
     """
 
     def __init__(self, steps: tuple[Step, ...]) -> None:
@@ -65,8 +96,8 @@ class Layout:
 
     def _add(self, op: Op, place: str) -> None:
         """Add the tensors of an operation."""
-        if isinstance(op, Custom):
-            raise Unsupported(f"{op.layer!r}")
+        if not is_known(op):
+            raise Unsupported(f"{op!r}")
         if isinstance(op, Conv2d):
             taps = (op.inputs // op.groups, op.kernel, op.kernel)
             self._add_weights(place, (op.outputs, *taps), op.bias)

@@ -79,7 +79,7 @@ class Plan:
 def plan(design: Design, shape: Shape) -> Plan:
     """Return the plan of `design` for images of `shape`.
 
-    Raises `Unsupported` for a user's own layer.
+    Raises `Unsupported` for an operation that the engine does not have.
     """
     steps = lower_all(design, shape)
     writer = _Writer(shape, Layout(steps))

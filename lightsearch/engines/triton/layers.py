@@ -32,11 +32,20 @@ def replace_layers(module: nn.Module) -> None:
     """
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
-            if type(child) in _KINDS:
+            if type(child) in _KINDS and _is_plain(child):
                 setattr(parent, name, _with_class(child, _KINDS[type(child)]))
     for stack in list(module.modules()):
         if type(stack) is nn.Sequential:
             _take_relu(stack)
+
+
+def _is_plain(child: nn.Module) -> bool:
+    """Whether our kernels compute what a layer does with its fields."""
+    if isinstance(child, nn.Conv2d):
+        return child.dilation == (1, 1)
+    return not isinstance(child, nn.BatchNorm2d) or (
+        child.weight is not None and child.bias is not None
+    )
 
 
 def try_out(device: str) -> None:

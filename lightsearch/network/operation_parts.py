@@ -1,0 +1,29 @@
+"""Operations that several kinds of layers have: norms and activations."""
+
+from __future__ import annotations
+
+from lightsearch.errors import DesignError
+from lightsearch.network.operations import Activation, BatchNorm, GroupNorm, Ops, PRelu
+
+
+def make_norm(by: str, channels: int, groups: int, affine: str, name: str) -> Ops:
+    """Return the norm of a layer as operations: one, or none."""
+    if by == "none":
+        return ()
+    if by == "batch":
+        return ((name, BatchNorm(channels, affine)),)
+    if by == "group" and channels % groups:
+        raise DesignError(
+            "the groups of a group norm must divide its channels, but got "
+            f"{groups} groups of {channels} channels"
+        )
+    return ((name, GroupNorm(channels, groups if by == "group" else 1, affine)),)
+
+
+def make_activation(function: str, channels: int, name: str = "act", slope: float = 0.01) -> Ops:
+    """Return the activation of a layer as operations: one, or none."""
+    if function == "none":
+        return ()
+    if function == "prelu":
+        return ((name, PRelu(channels)),)
+    return ((name, Activation(function, slope)),)

@@ -1,0 +1,189 @@
+"""Layers against modules written by hand, with the same weights: the same output to 1e-6."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lightsearch import build, cost, fingerprint, parse
+from lightsearch.engines.initial_weights import initial_weights
+from lightsearch.engines.native.plan import supports
+from lightsearch.errors import DesignError, NotationError
+from lightsearch.shapes import Shape
+
+torch.set_num_threads(1)
+SHAPE = (4, 9, 7)
+
+
+def no_gain(norm: nn.Module) -> nn.Module:
+    """Take the gain of a norm away."""
+    norm.register_parameter("weight", None)
+    return norm
+
+
+def match(text: str, theirs: nn.Module, shape: Shape = SHAPE) -> None:
+    """Check that a design has the parameters and the outputs of a module, given its weights."""
+    ours, generator = build(parse(text), shape), torch.Generator().manual_seed(0)
+    for tensor in theirs.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.uniform_(0.2, 1.0, generator=generator)
+    mine, hers = ours.state_dict(), theirs.state_dict()
+    assert [value.shape for value in mine.values()] == [value.shape for value in hers.values()]
+    ours.load_state_dict(dict(zip(mine, hers.values(), strict=True)))
+    total = sum(parameter.numel() for parameter in theirs.parameters())
+    assert cost(parse(text), shape).params == total
+    images = torch.randn(3, *shape, generator=generator)
+    for train in (False, True):
+        expected = theirs.train(train)(images)
+        found = ours.train(train)(images)
+        torch.testing.assert_close(found.flatten(1), expected.flatten(1), rtol=1e-6, atol=1e-6)
+
+
+def block(*parts: nn.Module) -> nn.Sequential:
+    return nn.Sequential(*parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "make"),
+    [
+        (
+            "conv(8,d=2)",
+            lambda: block(
+                nn.Conv2d(4, 8, 3, padding=2, dilation=2, bias=False), nn.BatchNorm2d(8), nn.ReLU()
+            ),
+        ),
+        (
+            "depthwise(k=3,d=3,p=1,s=2,norm=none,act=none)",
+            lambda: nn.Conv2d(4, 4, 3, 2, 1, dilation=3, groups=4, bias=False),
+        ),
+        (
+            "separable(6,last_bias,norm=none,d=2)",
+            lambda: block(
+                nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4, bias=False),
+                nn.Conv2d(4, 6, 1),
+                nn.ReLU(),
+            ),
+        ),
+        (
+            "conv(8,group,ng=2)",
+            lambda: block(
+                nn.Conv2d(4, 8, 3, padding=1, bias=False), nn.GroupNorm(2, 8), nn.ReLU()
+            ),
+        ),
+        (
+            "conv(8,layer,affine=none)",
+            lambda: block(
+                nn.Conv2d(4, 8, 3, padding=1, bias=False),
+                nn.GroupNorm(1, 8, affine=False),
+                nn.ReLU(),
+            ),
+        ),
+        (
+            "conv(8,shift,act-norm)",
+            lambda: block(
+                nn.Conv2d(4, 8, 3, padding=1, bias=False), nn.ReLU(), no_gain(nn.BatchNorm2d(8))
+            ),
+        ),
+        ("norm", lambda: nn.BatchNorm2d(4)),
+        ("norm(affine=none)", lambda: nn.BatchNorm2d(4, affine=False)),
+        ("norm(group,g=2,shift)", lambda: no_gain(nn.GroupNorm(2, 4))),
+        ("norm(layer)", lambda: nn.GroupNorm(1, 4)),
+        ("act(prelu)", lambda: nn.PReLU(4)),
+        ("act(leakyrelu,slope=0.2)", lambda: nn.LeakyReLU(0.2)),
+        ("linear(5,prelu)", lambda: block(nn.Flatten(), nn.Linear(252, 5), nn.PReLU(5))),
+    ],
+)
+def test_a_layer_gives_what_pytorch_gives(text: str, make: Callable[[], nn.Module]) -> None:
+    match(text, make())
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("relu6", lambda x: x.clamp(0, 6)),
+        ("leakyrelu", lambda x: torch.where(x > 0, x, 0.01 * x)),
+        ("tanh", torch.tanh),
+        ("sigmoid", lambda x: 1 / (1 + torch.exp(-x))),
+        ("hardsigmoid", lambda x: ((x + 3) / 6).clamp(0, 1)),
+    ],
+)
+def test_activations_by_hand(name: str, function: Callable[[Tensor], Tensor]) -> None:
+    images = 8 * torch.randn(2, *SHAPE)
+    torch.testing.assert_close(build(parse(f"act({name})"), SHAPE)(images), function(images))
+
+
+def test_layer_norm_by_hand() -> None:
+    """Each image has a mean of 0 and a variance of 1 over all its channels and pixels."""
+    images = 3 * torch.randn(2, *SHAPE) + 1
+    flat = images.flatten(1)
+    mean, variance = flat.mean(1, keepdim=True), flat.var(1, correction=0, keepdim=True)
+    expected = ((flat - mean) / (variance + 1e-5).sqrt()).view_as(images)
+    torch.testing.assert_close(build(parse("norm(layer)"), SHAPE)(images), expected)
+    functional_one = functional.group_norm(images, 1)
+    torch.testing.assert_close(expected, functional_one, rtol=1e-4, atol=1e-5)
+
+
+def test_the_receptive_field_of_dilation() -> None:
+    rows = cost(parse("conv(8,d=2) maxpool conv(8,d=4) conv(8,k=1,d=9)"), (1, 64, 64)).rows
+    assert [row.receptive_field for row in rows] == [5, 6, 6 + 2 * 8, 6 + 2 * 8]
+    assert {row.shape[1:] for row in rows[1:]} == {(32, 32)}
+
+
+def test_what_makes_no_difference_is_one_design() -> None:
+    assert parse("conv(8,k=1,d=2)") == parse("conv(8,k=1)")
+    assert parse("conv(8,norm=none,affine=none)") == parse("conv(8,norm=none)")
+    assert parse("conv(8,ng=2)") == parse("conv(8)")
+    assert parse("separable(8,bias,last_bias)") == parse("separable(8,bias)")
+    assert parse("act(relu,slope=0.3)") == parse("act(relu)")
+    assert parse("conv(8,d=2,p=2)") == parse("conv(8,d=2)")
+    assert parse("maxpool(3) se(8)") == parse("maxpool(k=3) se(reduction=8)")
+    for one, other in (
+        ("conv(8) norm(by=none)", "conv(8)"),
+        ("conv(8,act=none) act(relu)", "conv(8)"),
+        ("separable(8,last_bias)", "depthwise(norm=none,act=none) conv(8,k=1,bias)"),
+        ("norm(layer)", "norm(group,g=1)"),
+    ):
+        assert fingerprint(parse(one), SHAPE) == fingerprint(parse(other), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("conv(8,group,ng=3)", "the groups of a group norm must divide its channels, but got 3"),
+        ("conv(8,d=4,p=0)", "kernel=3 with padding=0 and dilation=4 on an input of 9x7"),
+    ],
+)
+def test_what_does_not_fit_is_refused(text: str, message: str) -> None:
+    with pytest.raises(DesignError, match=message):
+        cost(parse(text), SHAPE)
+
+
+def test_an_unknown_norm_is_refused() -> None:
+    with pytest.raises(NotationError, match="must be one of batch, group, layer, none"):
+        parse("conv(8,norm=instance)")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["conv(8,d=2)", "conv(8,layer)", "conv(8,shift)", "act(tanh)", "conv(8,prelu)"],
+)
+def test_what_the_native_engine_lacks_goes_to_pytorch(text: str) -> None:
+    assert not supports(parse(f"{text} gap linear(3)"), SHAPE)
+
+
+def test_norms_and_activations_that_the_native_engine_has() -> None:
+    for text in ("norm act(gelu)", "separable(8,last_bias)", "conv(8,k=1,d=2)"):
+        assert supports(parse(f"{text} gap linear(3)"), SHAPE)
+
+
+def test_initial_weights_are_those_of_a_new_module() -> None:
+    design = parse("conv(8,layer,prelu) norm(shift) norm(affine=none) linear(3)")
+    fresh, drawn = build(design, SHAPE).state_dict(), initial_weights(design, SHAPE, 0)
+    assert list(fresh) == list(drawn)
+    for name, tensor in fresh.items():
+        if "conv" not in name and "linear" not in name:
+            assert torch.equal(tensor, drawn[name]), name
