@@ -38,6 +38,7 @@ def initialise(module: nn.Module, seed: int) -> None:
                 tensor.copy_((2 * draw - 1) * bound)
 
 
+@torch.no_grad()
 def initial_weights(design: Design, shape: Shape, seed: int) -> dict[str, Tensor]:
     """The `state_dict` that training starts from, of a design without users' own layers.
 

@@ -148,7 +148,8 @@ class _Writer:
                 turn = number * op.passes + inner
                 source = self.body(op.body, f"{place}.body.", source, turn)
             return source
-        assert isinstance(op, Add)
+        if not isinstance(op, Add):  # a batch norm that follows no convolution
+            raise Unsupported(f"{op!r}")
         return self._add(op, place, source, number)
 
     def _convolution(self, op: Conv2d | Dense, place: str, source: int) -> int:
