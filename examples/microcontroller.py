@@ -9,8 +9,7 @@ quick = {"dataset": "digits", "target": 0.9, "trials": 3} if "--quick" in sys.ar
 if quick:
     RAM = 1024  # 8x8 images are small
 
-# The cap is in float32, four bytes a value; int8 has one.
-board = Budget(params=8000, macs=2_000_000, activation_bytes=4 * RAM)
+board = Budget(params=8000, macs=2_000_000, activation_bytes_int8=RAM)
 result = search(board, epochs=15, study="board", **quick)
 if result.leaderboard.empty:
     sys.exit("No design has reached the target yet: give more trials and run this again.")

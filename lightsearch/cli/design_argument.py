@@ -100,9 +100,14 @@ def _from_row(rank: int, path: Path) -> Picked:
     from lightsearch.study.leaderboard import read
 
     path = path / "leaderboard.csv" if path.is_dir() else path
-    frame = read(path)
+    row = find_row(read(path), rank, path)
+    return Picked(parse(str(row["design"])), row=row, path=path)
+
+
+def find_row(frame: pd.DataFrame, rank: int, place: Path) -> pd.Series[Any]:
+    """Return the row of a rank. Raises `ArgumentError`, with the table's place, if none has it."""
     if rank not in frame.index:
         rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and it has none"
-        raise ArgumentError(f"`row` must be a rank in {path}, {rows}, but got row={rank}")
+        raise ArgumentError(f"`row` must be a rank in {place}, {rows}, but got row={rank}")
     row: pd.Series[Any] = frame.iloc[list(frame.index).index(rank)]
-    return Picked(parse(str(row["design"])), row=row, path=path)
+    return row

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
     "last3": ("last 3", percent),
-    "activation_bytes": ("bytes", "{:,}".format),
 }
 
 
@@ -131,6 +130,8 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
         *(["confirmed", "n", "mean", "bound"] if rerun else []),
         "params",
         "MACs",
+        "act bytes",
+        "in int8",
         "field",
         *([beside[0]] if beside else []),
         *(["outcome"] if all_trials else ["trial"]),
@@ -143,6 +144,7 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
             *(_confirmation(row) if rerun else []),
             f"{row['params']:,}",
             f"{row['macs']:,}",
+            *(f"{row[name]:,}" for name in ("activation_bytes", "activation_bytes_int8")),
             str(row["receptive_field"]),
             *([_cell(row, ORDERS[str(by)].column, beside[1])] if beside else []),
             row["outcome"] if all_trials else row["trial"],

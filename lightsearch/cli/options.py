@@ -20,7 +20,7 @@ from lightsearch.errors import (
     NotationError,
     suggestion,
 )
-from lightsearch.network.cost import BYTES, Budget
+from lightsearch.network.cost import Budget
 from lightsearch.searching.settings import DEFAULTS, SETTINGS
 from lightsearch.shapes import Shape
 
@@ -194,10 +194,10 @@ def budget_of(
                 "--budget-activation-bytes and --budget-activation-bytes-int8 "
                 "must not be given together: they are one cap"
             )
-        size = BYTES * int8
     if params is None:
         params = DEFAULTS.caps.params
-    return Budget(None if isinstance(params, str) else params, macs, size)
+    cap = None if isinstance(params, str) else params
+    return Budget(cap, macs, size, activation_bytes_int8=int8)
 
 
 def shape_option(function: F) -> F:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lightsearch.checks import check_free, check_path
-from lightsearch.cli.design_argument import choose_study
+from lightsearch.cli.design_argument import choose_study, find_row
 from lightsearch.cli.options import force_option
 
 
@@ -21,6 +21,12 @@ from lightsearch.cli.options import force_option
         "One design in full as Markdown, ready for a README: target, results, analysis, summary, "
         "receptive fields, log and code. TRIAL is the number of its trial."
     ),
+)
+@click.option(
+    "--row",
+    type=int,
+    metavar="RANK",
+    help="The same for the design of a row of the leaderboard: its rank, from 1.",
 )
 @click.option(
     "--tensorboard",
@@ -45,6 +51,7 @@ def report(
     study: str | None,
     markdown: bool,
     trial: int | None,
+    row: int | None,
     tensorboard: str | None,
     out: str | None,
     force: bool,
@@ -59,11 +66,15 @@ def report(
     lightsearch report
     lightsearch report small
     lightsearch report small --markdown --out docs/small.md
-    lightsearch report small --design 1 --out README.md
+    lightsearch report small --row 1 --out README.md
+    lightsearch report small --design 7
     lightsearch report small --tensorboard runs
     """
-    if (markdown + (trial is not None) + (tensorboard is not None)) > 1:
-        raise click.UsageError("only one of --markdown, --design and --tensorboard can be given")
+    one_design = (trial is not None) + (row is not None)
+    if (markdown + one_design + (tensorboard is not None)) > 1:
+        raise click.UsageError(
+            "only one of --markdown, --row, --design and --tensorboard can be given"
+        )
     if tensorboard is not None and out is not None:
         raise click.UsageError("--out must not be given with --tensorboard FOLDER")
     from lightsearch.result import load_result
@@ -72,6 +83,8 @@ def report(
     if path is not None:
         check_free("out", path, force=force)
     result = load_result(study or choose_study())
+    if row is not None:
+        trial = int(find_row(result.leaderboard, row, result.folder)["trial"])
     if tensorboard is not None:
         from lightsearch.formatting import plural
         from lightsearch.report.tensorboard import write_events

@@ -90,7 +90,7 @@ def _row(result: SearchResult, rank: int) -> Row:
     frame = result.leaderboard
     if rank not in frame.index:
         rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and there is none"
-        raise ArgumentError(f"`rank` must be {rows}, but got rank={quote(rank)}")
+        raise ArgumentError(f"`row` must be a rank {rows}, but got row={quote(rank)}")
     row: pd.Series[Any] = frame.iloc[list(frame.index).index(rank)]
     return row
 

@@ -77,7 +77,8 @@ def export(
     source: Source,
     path: str | Path,
     *,
-    rank: int = 1,
+    row: int = 1,
+    rank: int | None = None,
     fold: bool = False,
     int8: bool = False,
     study: str | Path | None = None,
@@ -91,10 +92,10 @@ def export(
         result = search(budget=8000, epochs=15)
         print(export(result, "net.onnx"))
 
-    `source` is a search's result or a study's folder, whose row at `rank` is taken; a
-    leaderboard's row; or a `.safetensors` that lightsearch wrote. A row without its `study` is
-    trained again, and `told` is called with each epoch's result. `dataset` or `data` say where
-    the images are, as in `rebuild`.
+    `source` is a search's result or a study's folder, whose `row` of that rank is taken
+    (`rank` is its older name); a leaderboard's row; or a `.safetensors` that lightsearch wrote. A
+    row without its `study` is trained again, and `told` is called with each epoch's result.
+    `dataset` or `data` say where the images are, as in `rebuild`.
 
     - `.onnx` is a graph for onnxruntime and others; `.pt2` a program for `torch.export.load`;
       `.safetensors` the weights, with the names of `build`; `.py` the source, with its weights in
@@ -121,7 +122,14 @@ def export(
     if int8 and path.suffix.lower() != ".onnx":
         raise ArgumentError(f"`int8` must go with a path that ends in .onnx, but got {path}")
     check_target("path", path, force=force)
-    net = find_net(source, rank=rank, study=study, dataset=dataset, data=data, told=told)
+    net = find_net(
+        source,
+        rank=row if rank is None else rank,
+        study=study,
+        dataset=dataset,
+        data=data,
+        told=told,
+    )
     return write(net, path, fold=fold, int8=int8)
 
 

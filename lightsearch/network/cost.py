@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from lightsearch.checks import check_integer, check_kind, to_count
 from lightsearch.design.parts import Design, Seq
@@ -96,15 +97,17 @@ class Cost(Presented):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Budget:
     """Inclusive caps on the cost of a design. None is no cap.
 
-    `activation_bytes` is for float32. For a network that must run in int8 within N bytes,
-    the cap is `4 * N`:
+    `activation_bytes` is for float32. For a network that must run in int8 within N bytes, give
+    `activation_bytes_int8` in its place. They are one cap, and either can be read:
 
     >>> from lightsearch import Budget, cost, parse
-    >>> board = Budget(params=8000, activation_bytes=4 * 7200)
+    >>> board = Budget(params=8000, activation_bytes_int8=7200)
+    >>> board.activation_bytes, board.activation_bytes_int8
+    (28800, 7200)
     >>> spent = cost(parse("conv(8) maxpool conv(16) gap linear(10)"), (1, 28, 28))
     >>> spent.activation_bytes_int8, board.exceeded(spent)
     (7840, 'activation_bytes')
@@ -114,17 +117,29 @@ class Budget:
     macs: int | None = None
     activation_bytes: int | None = None
 
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = to_count(getattr(self, name))
-            object.__setattr__(self, name, value)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int) or value < 1
-            ):
-                raise ArgumentError(
-                    f"`budget.{name}` must be an integer >= 1 or None, but got "
-                    f"{name}={quote(value)}"
-                )
+    def __init__(
+        self,
+        params: int | None = None,
+        macs: int | None = None,
+        activation_bytes: int | None = None,
+        *,
+        activation_bytes_int8: int | None = None,
+    ) -> None:
+        size = _check_cap("activation_bytes_int8", activation_bytes_int8)
+        if size is not None and activation_bytes is not None:
+            raise ArgumentError(
+                "`budget` must have a cap on activation bytes in float32 or in int8, which are "
+                f"one cap, but got activation_bytes={quote(activation_bytes)} and "
+                f"activation_bytes_int8={size}"
+            )
+        caps = (params, macs, activation_bytes if size is None else BYTES * size)
+        for name, value in zip(self.__slots__, caps, strict=True):
+            object.__setattr__(self, name, _check_cap(name, value))
+
+    @property
+    def activation_bytes_int8(self) -> int | None:
+        """The cap on activation bytes for a network in int8: a byte a value."""
+        return None if self.activation_bytes is None else self.activation_bytes // BYTES
 
     def exceeded(self, cost: Cost) -> str | None:
         """Return the name of the first cap that `cost` exceeds, or None."""
@@ -133,6 +148,15 @@ class Budget:
             if cap is not None and getattr(cost, name) > cap:
                 return name
         return None
+
+
+def _check_cap(name: str, given: Any) -> int | None:
+    value = to_count(given)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ArgumentError(
+            f"`budget.{name}` must be an integer >= 1 or None, but got {name}={quote(value)}"
+        )
+    return value
 
 
 def cost(design: Design | str, shape: Shape = (1, 28, 28), classes: int | None = None) -> Cost:

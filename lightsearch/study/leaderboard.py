@@ -16,6 +16,7 @@ import pandas as pd
 
 from lightsearch.checks import check_path
 from lightsearch.errors import ArgumentError, quote, suggestion
+from lightsearch.network.cost import BYTES
 from lightsearch.study.confirmations import FIGURES, Confirmation, Key
 from lightsearch.study.csv_file import find_table, parse_table, read_table
 from lightsearch.study.disk import write_text
@@ -32,6 +33,7 @@ COLUMNS = (
     "params",
     "macs",
     "activation_bytes",
+    "activation_bytes_int8",
     "receptive_field",
     "best_accuracy",
     "best_epoch",
@@ -61,6 +63,7 @@ COLUMNS = (
 # of later versions than the first: an older leaderboard has them empty
 _LATER = {
     "activation_bytes",
+    "activation_bytes_int8",
     "test_accuracy",
     *CONFIRMED,
     "target",
@@ -162,6 +165,7 @@ def _row(
         "params": candidate.params,
         "macs": candidate.macs,
         "activation_bytes": candidate.activation_bytes,
+        "activation_bytes_int8": candidate.activation_bytes // BYTES,
         "receptive_field": candidate.receptive_field,
         "best_accuracy": best.accuracy if best else math.nan,
         "best_epoch": best.epoch if best else pd.NA,

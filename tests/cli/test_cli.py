@@ -492,7 +492,11 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
     assert text.splitlines()[0].split()[:3] == ["rank", "shrunken", "mean"]
     assert f"{len(means)} designs, last epoch, digits test images; standard deviation" in text
     _run("leaderboard", str(folder), "--means", "--by", "params", code=2)
+    for row in every:
+        assert row["activation_bytes"] == 4 * row["activation_bytes_int8"] > 0
     text = _run("leaderboard", str(folder), "--all", "--by", "accuracy").stdout
+    for row in every:
+        assert f"{row['activation_bytes']:,}  {row['activation_bytes_int8']:>7,}" in text
     cells = [line.split()[1] for line in text.splitlines()[1:-1]]
     assert cells == sorted(cells, reverse=True)
     assert text.endswith("2 trials, selected on test, one run each\n")

@@ -120,7 +120,7 @@ def test_weights_are_those_of_the_leaderboard_and_say_so(studied, tmp_path: Path
 
 def test_source_comes_with_its_weights(studied, tmp_path: Path) -> None:
     for folded in (False, True):
-        path = export(studied, tmp_path / "net.py", rank=2, fold=folded).path
+        path = export(studied, tmp_path / "net.py", row=2, fold=folded).path
         written: dict[str, Any] = {}
         exec(path.read_text(), written)
         net = written["Net"]()
@@ -385,7 +385,7 @@ def test_a_kind_of_ones_own_goes_where_its_module_can(
         ),
         ("nowhere/net.py", {}, "`path` must be in a folder that exists"),
         ("net.py", {"int8": True}, "`int8` must go with a path that ends in .onnx"),
-        ("net.py", {"rank": 3}, "`rank` must be from 1 to 2, but got rank=3"),
+        ("net.py", {"row": 3}, "`row` must be a rank from 1 to 2, but got row=3"),
     ],
 )
 def test_what_cannot_be_written(

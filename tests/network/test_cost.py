@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 import weakref
 from functools import partial
 from typing import Any
@@ -658,7 +660,21 @@ def test_budget_caps_are_inclusive_and_named() -> None:
     assert Budget(params=177).exceeded(real) == "params"
 
 
-@pytest.mark.parametrize("name", ["params", "macs", "activation_bytes"])
+def test_a_cap_on_activations_may_be_given_in_int8() -> None:
+    board = Budget(params=8000, activation_bytes_int8=7200)
+    assert board == Budget(params=8000, activation_bytes=28_800)
+    assert board.activation_bytes_int8 == 7200
+    assert Budget(params=8000).activation_bytes_int8 is None
+    assert dataclasses.asdict(board) == {
+        "params": 8000, "macs": None, "activation_bytes": 28_800
+    }  # fmt: skip  # what a study's file has
+    assert dataclasses.replace(board, activation_bytes=400).activation_bytes_int8 == 100
+    assert pickle.loads(pickle.dumps(board)) == board
+    with pytest.raises(ArgumentError, match="in float32 or in int8, which are one cap"):
+        Budget(activation_bytes=4, activation_bytes_int8=1)
+
+
+@pytest.mark.parametrize("name", ["params", "macs", "activation_bytes", "activation_bytes_int8"])
 @pytest.mark.parametrize("value", [0, -1, 8.5, True, "8.000"])
 def test_budget_refuses_invalid_caps(name: str, value: Any) -> None:
     with pytest.raises(

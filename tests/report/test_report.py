@@ -284,6 +284,13 @@ def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_pat
         main, ["report", str(study), "--design", "0", "--out", str(blocked / "README.md")]
     )
     assert done.exit_code == 2 and "`out` must be a file that can be written" in done.output
+    first = load_result(study).leaderboard.loc[1]
+    done = runner.invoke(main, ["report", str(study), "--row", "1"])
+    assert done.output.strip() == str(study / f"design-{first['trial']}.md")
+    done = runner.invoke(main, ["report", str(study), "--row", "99"])
+    assert done.exit_code == 2 and "`row` must be a rank in" in done.output
+    done = runner.invoke(main, ["report", str(study), "--row", "1", "--design", "0"])
+    assert done.exit_code == 2 and "only one of" in done.output
     done = runner.invoke(main, ["report", str(study), "--design", "0", "--markdown"])
     assert done.exit_code == 2 and "only one of" in done.output
     done = runner.invoke(main, ["report", str(tmp_path)])
