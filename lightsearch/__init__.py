@@ -71,11 +71,11 @@ if TYPE_CHECKING:
     from lightsearch.data.references import DataRef
     from lightsearch.exporting import export
     from lightsearch.exporting.predicting import Prediction, predict
+    from lightsearch.exporting.scripts import export_script
     from lightsearch.exporting.writing import Exported
     from lightsearch.network.modules import build, register, summary
     from lightsearch.plots.plots import Plots, plot_design
-    from lightsearch.report.writing import write_report
-    from lightsearch.result import SearchResult, load_result, load_weights
+    from lightsearch.result import SearchResult, load_result, load_weights, write_report
     from lightsearch.space import Survey, survey
     from lightsearch.space.default import default_space
     from lightsearch.study.leaderboard import read
@@ -103,6 +103,7 @@ _LAZY = {
     "default_space": "space.default",
     "survey": "space.counting",
     "export": "exporting.writing",
+    "export_script": "exporting.scripts",
     "predict": "exporting.predicting",
     "read": "study.leaderboard",
     "rebuild": "study.rebuild",
@@ -123,7 +124,7 @@ _LAZY = {
     "Survey": "space.counting",
     "Trial": "study.trial",
     "dask_slots": "workers.dask",
-    "write_report": "report.writing",
+    "write_report": "result",
 }
 
 
@@ -186,6 +187,7 @@ __all__ = [
     "depthwise",
     "dropout",
     "export",
+    "export_script",
     "fingerprint",
     "flag",
     "folder_dataset",

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.checks import check_integer, check_path
+from lightsearch.checks import check_free, check_integer, check_kind, check_path
 from lightsearch.data import references
 from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.references import DataRef
 from lightsearch.engines.engine import State
-from lightsearch.errors import StudyError
+from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.formatting import percent, plural
 from lightsearch.plots.plots import Plots
 from lightsearch.presentation import Presented, Sheet
@@ -27,6 +27,7 @@ from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.means import Run, gather_runs, tabulate_means
 from lightsearch.study.pareto import find_front
 from lightsearch.study.question import describe_question
+from lightsearch.study.rows import Row, row_of
 from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
 
@@ -178,6 +179,42 @@ class SearchResult(Presented):
         """The plots of the study, such as `result.plot.pareto()`. Each returns matplotlib axes."""
         return Plots(self)
 
+    def report(
+        self,
+        row: int | Row | None = None,
+        folder: str | Path | None = None,
+        *,
+        force: bool = False,
+    ) -> Path:
+        """Write a report, and return its path.
+
+            result.report()   # the study: report.html
+            result.report(1)  # the row at rank 1: design-NUMBER.md, its script and its notebook
+
+        Without `row` it is the page of the study, which is written anew each time. `row` is a rank
+        of the leaderboard, or a row of it or of `trials`; see
+        `lightsearch.report.write_design` for its files. `folder` is the study's by default.
+
+        Raises `ArgumentError` for a rank that is not there, and for a file that cannot be written.
+        """
+        from lightsearch.report import write_design, write_html  # here, since it loads Jinja
+
+        place = self.folder if folder is None else check_path("folder", folder)
+        if row is None:
+            return write_html(self, place / "report.html")
+        number = self._find_number(row)
+        return write_design(self, number, place / f"design-{number}.md", force=force)
+
+    def _find_number(self, row: int | Row) -> int:
+        """Return the number of a row's trial."""
+        if not isinstance(row, int):
+            return check_integer("trial", row_of(row)["trial"], 0, 10**9)
+        board = self.leaderboard
+        if row not in board.index:
+            rows = f"from 1 to {len(board)}" if len(board) else "of a row, and there is none"
+            raise ArgumentError(f"`row` must be a rank {rows}, but got row={row}")
+        return int(board["trial"].loc[row])
+
 
 def load_result(study: str | Path, reason: str = "") -> SearchResult:
     """Load the result of the study in a folder, or beside a file such as its leaderboard.
@@ -201,6 +238,32 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
         gather_confirmations(families),
         gather_runs([*families, *read_families(folder / LOOKS_FOLDER)], identity),
     )
+
+
+def write_report(
+    study: SearchResult | str | Path, path: str | Path | None = None, *, force: bool = False
+) -> Path:
+    """Write the report of a study, and return the file's path.
+
+        write_report(result)
+        write_report("small", "docs/small.md")
+
+    `study` is a result or a study's folder. The file is a page that needs no other, or Markdown
+    with PNGs beside it if `path` ends in .md. By default it is report.html in the study's folder,
+    which is written anew each time.
+
+    Raises `ArgumentError` if `path` is there, unless `force` is given, or cannot be written.
+    """
+    from lightsearch.report import write_html, write_markdown  # here, since it loads Jinja
+
+    if isinstance(study, str | Path):
+        study = load_result(study)
+    check_kind("study", study, SearchResult, "a result of a search, or a study's folder")
+    if path is None:
+        return write_html(study, study.folder / "report.html")
+    file = check_path("path", path)
+    check_free("path", file, force=force)
+    return write_markdown(study, file) if file.suffix == ".md" else write_html(study, file)
 
 
 def find_study(study: str | Path) -> Path:

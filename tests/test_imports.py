@@ -122,6 +122,25 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         {"matplotlib", "pandas", "scipy"},
     ),
+    "standalone": (
+        {"errors", "shapes", "design", "network", "data"},
+        {"jinja2", "torchvision"},
+    ),
+    "report": (
+        {
+            "standalone",
+            "errors",
+            "shapes",
+            "notation",
+            "network",
+            "formatting",
+            "data",
+            "training",
+            "study",
+            "plots",
+        },
+        {"jinja2", "matplotlib", "pandas"},
+    ),
     "result": (
         {
             "errors",
@@ -131,6 +150,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "engines",
             "study",
             "plots",
+            "report",
             "presentation",
             "formatting",
         },
@@ -196,6 +216,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "progress": ({"formatting", "study", "searching"}, {"rich", "IPython"}),
     "exporting": (
         {
+            "standalone",
             "errors",
             "randomness",
             "torch_modes",
@@ -212,22 +233,6 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "result",
         },
         {"pandas", "onnx", "onnxruntime"},
-    ),
-    "report": (
-        {
-            "errors",
-            "checks",
-            "shapes",
-            "notation",
-            "network",
-            "formatting",
-            "data",
-            "training",
-            "study",
-            "plots",
-            "result",
-        },
-        {"jinja2", "matplotlib", "pandas"},
     ),
     "api": (
         {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
 )
 @click.option("--fold", is_flag=True, help="Fold batch norm into the weights.")
 @click.option("--int8", is_flag=True, help="Quantise weights and activations (.onnx alone).")
+@click.option(
+    "--script",
+    is_flag=True,
+    help="A program that trains the row's network (.py), not its source. A .ipynb is always one.",
+)
 @data_option
 @click.option(
     "--force", is_flag=True, help="Replace the file, also if lightsearch did not export it."
@@ -47,6 +53,7 @@ def export(
     weights: str | None,
     fold: bool,
     int8: bool,
+    script: bool,
     data: str | None,
     force: bool,
     as_json: bool,
@@ -58,33 +65,59 @@ def export(
     The file is read back and compared with PyTorch on all test images. ONNX needs the packages
     of `pip install 'lightsearch[export]'`.
 
+    A .ipynb, or a .py with --script, is a program that trains the network in plain PyTorch and
+    torchvision, without lightsearch.
+
     \b
     lightsearch export net.onnx
     lightsearch export net.onnx --row 1 --leaderboard small/leaderboard.csv
     lightsearch export net.py --leaderboard small/leaderboard.csv
     lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv
     lightsearch export best.onnx --weights best.safetensors --fold
+    lightsearch export net.ipynb --leaderboard small/leaderboard.csv
+    lightsearch export train_net.py --script --leaderboard small/leaderboard.csv
     """
     from lightsearch.exporting import export as write_network
 
     if weights is not None and (row is not None or leaderboard is not None):
         raise click.UsageError("--weights must not be given with --row or --leaderboard")
+    if script or file.lower().endswith(".ipynb"):
+        if weights is not None or fold or int8 or as_json:
+            raise click.UsageError(
+                "a training program must not be given with --weights, --fold, --int8 or --json"
+            )
+        _write_script(file, row, leaderboard, data, force)
+        return
     options: dict[str, Any] = {"fold": fold, "int8": int8, "data": data, "force": force}
     if weights is not None:
         result = write_network(weights, file, **options)
     else:
-        picked = pick(None, row or 1, leaderboard)
-        assert picked.row is not None and picked.path is not None
-        study = picked.path.parent
-        folder = study if (study / "study.json").exists() else None
-        show = None if as_json else _epoch_printer(picked.row["best_epoch"])
-        result = write_network(picked.row, file, study=folder, told=show, **options)
+        found, folder = _pick_row(row, leaderboard)
+        show = None if as_json else _epoch_printer(found["best_epoch"])
+        result = write_network(found, file, study=folder, told=show, **options)
     if as_json:
         print_json(
             {**dataclasses.asdict(result), "path": str(result.path), "accuracy": result.accuracy}
         )
     else:
         click.echo(str(result))
+
+
+def _pick_row(row: int | None, leaderboard: str | None) -> tuple[Any, Path | None]:
+    """Return the row that is asked for, and the folder of its study if that is here."""
+    picked = pick(None, row or 1, leaderboard)
+    assert picked.row is not None and picked.path is not None
+    study = picked.path.parent
+    return picked.row, study if (study / "study.json").exists() else None
+
+
+def _write_script(
+    file: str, row: int | None, leaderboard: str | None, data: str | None, force: bool
+) -> None:
+    from lightsearch.exporting.scripts import export_script
+
+    found, study = _pick_row(row, leaderboard)
+    click.echo(str(export_script(found, file, study=study, data=data, force=force)))
 
 
 def _epoch_printer(last: int) -> Any:

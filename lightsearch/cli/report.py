@@ -19,7 +19,8 @@ from lightsearch.cli.options import force_option
     metavar="TRIAL",
     help=(
         "One design in full as Markdown, ready for a README: target, results, analysis, summary, "
-        "receptive fields, log and code. TRIAL is the number of its trial."
+        "receptive fields, log and code. TRIAL is the number of its trial. A training script and "
+        "a notebook are written beside it."
     ),
 )
 @click.option(
@@ -98,7 +99,7 @@ def report(
     name = "report.md" if markdown else "report.html" if trial is None else f"design-{trial}.md"
     path = path or result.folder / name
     if trial is not None:
-        write_design(result, trial, path)
+        write_design(result, trial, path, force=force)
     elif markdown:
         write_markdown(result, path)
     else:

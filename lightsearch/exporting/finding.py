@@ -76,14 +76,27 @@ def find_net(
         if path.suffix.lower() == ".safetensors":
             return _from_file(path, dataset, data)
         source = load_result(path)
+    row, folder = find_row(source, rank=rank, study=study)
+    return _net_of_row(row, folder, dataset, data, told)
+
+
+def find_row(
+    source: Source, *, rank: int = 1, study: str | Path | None = None
+) -> tuple[Row, Path | None]:
+    """Return the row of a source, no file of weights, and its study's folder if that is known.
+
+    Raises as `find_net` does.
+    """
+    if isinstance(source, str | os.PathLike):
+        source = load_result(check_path("source", source))
     if isinstance(source, SearchResult):
-        return _net_of_row(_row(source, rank), source.folder, dataset, data, told)
+        return _row(source, rank), source.folder
     row = row_of(source)
     if study is not None:
-        return _net_of_row(row, find_study(study), dataset, data, told)
+        return row, find_study(study)
     folder = study_of_row(row)
     is_known = folder is not None and _is_trial_of(folder, row)
-    return _net_of_row(row, folder if is_known else None, dataset, data, told)
+    return row, folder if is_known else None
 
 
 def _row(result: SearchResult, rank: int) -> Row:

@@ -115,6 +115,8 @@ def export(
     compute what it should (it is removed then).
     """
     path = check_path("path", path)
+    if path.suffix.lower() == ".ipynb":
+        raise ArgumentError(f"`path` must not be a notebook, which `export_script` writes: {path}")
     if path.suffix.lower() not in _WRITERS:
         raise ArgumentError(f"`path` must end in {', '.join(_WRITERS)}, but got {path}")
     if not path.resolve().parent.is_dir():

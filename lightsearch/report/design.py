@@ -20,36 +20,50 @@ from lightsearch.network.modules import summary
 from lightsearch.network.source import to_source
 from lightsearch.notation.parser import parse
 from lightsearch.report.facts import OUTCOMES, protocol
+from lightsearch.report.programs import write_programs
+from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template, write_text
-from lightsearch.result import SearchResult
 from lightsearch.shapes import format_shape
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial, reaches
 from lightsearch.training.task import EpochResult
 
 
-def write_design(result: SearchResult, number: int, path: Path) -> Path:
-    """Write `design_text` to a file, and return `path`.
+def write_design(result: SearchResult, number: int, path: Path, *, force: bool = False) -> Path:
+    """Write `design_text` to a file, and a training script and notebook beside it.
 
-    Raises `ArgumentError` as `design_text` does, and if the file cannot be written.
+    They are `train_design_NUMBER.py` and `.ipynb`, in plain PyTorch and torchvision. Those that
+    are there stay as they are, unless `force` is given. Return `path`.
+
+    Raises `ArgumentError` as `design_text` does, and if a file cannot be written.
     """
-    return write_text(path, design_text(result, number))
+    trial = _find_trial(result, number)
+    best, on = _best(trial), result.identity.selected_on
+    on = on if on == "test" else "held-out"
+    note = (
+        f"Design {number} of the study {result.folder.name}: {percent(best.accuracy)} of the {on} "
+        f"images at its best epoch, {best.epoch} of {result.identity.epochs}. That was one run, "
+        "and the same images picked the epoch."
+    )
+    story = template("story.md").render(
+        target=describe_question(result.identity),
+        results=tuple(_results(trial, on)),
+        analysis=tuple(_analysis(trial, result)),
+    )
+    programs = write_programs(
+        result, trial, path.parent, note=note, story=story.strip(), force=force
+    )
+    return write_text(path, design_text(result, number, programs=programs))
 
 
-def design_text(result: SearchResult, number: int) -> str:
+def design_text(result: SearchResult, number: int, *, programs: tuple[str, ...] = ()) -> str:
     """Return a report of a trial's design as Markdown, ready for a README.
+
+    `programs` are files beside it that train the design; the report names them.
 
     Raises `ArgumentError` if there is no such trial, or if it has no epoch yet.
     """
-    trial = next((t for t in result.records if t.number == number), None)
-    if trial is None or not trial.epochs:
-        numbers = [t.number for t in result.records if t.epochs]
-        rule = (
-            f"a trial with an epoch, from {numbers[0]} to {numbers[-1]}"
-            if numbers
-            else f"a trial with an epoch, and {result.folder} has none"
-        )
-        raise ArgumentError(f"`design` must be the number of {rule}, but got design={number}")
+    trial = _find_trial(result, number)
     design, (shape, _) = parse(trial.candidate.design), result.images
     best, on = _best(trial), result.identity.selected_on
     return template("design.md").render(
@@ -70,8 +84,22 @@ def design_text(result: SearchResult, number: int) -> str:
                 f"{on} images of {result.identity.dataset} at epoch {best.epoch}."
             ),
         ).strip(),
+        programs=programs,
         protocol=tuple(protocol(result)),
     )
+
+
+def _find_trial(result: SearchResult, number: int) -> Trial:
+    trial = next((t for t in result.records if t.number == number), None)
+    if trial is None or not trial.epochs:
+        numbers = [t.number for t in result.records if t.epochs]
+        rule = (
+            f"a trial with an epoch, from {numbers[0]} to {numbers[-1]}"
+            if numbers
+            else f"a trial with an epoch, and {result.folder} has none"
+        )
+        raise ArgumentError(f"`design` must be the number of {rule}, but got design={number}")
+    return trial
 
 
 def _best(trial: Trial) -> EpochResult:

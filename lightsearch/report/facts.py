@@ -19,7 +19,7 @@ from lightsearch.formatting import (
     plural,
 )
 from lightsearch.notation.parser import parse_recipe
-from lightsearch.result import SearchResult
+from lightsearch.report.result import SearchResult
 from lightsearch.shapes import format_shape
 from lightsearch.study.trial import HitRule, Trial, versions
 from lightsearch.study.warm_start import explain_warm_start, label_sources

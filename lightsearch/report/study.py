@@ -11,7 +11,7 @@ from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.formatting import MEAN_HEADS
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
-from lightsearch.result import SearchResult
+from lightsearch.report.result import SearchResult
 from lightsearch.study.disk import write_file
 
 

@@ -71,8 +71,14 @@ def find_source(job: Job) -> Source:
     return Source("file", f"[str(number) for number in range({job.classes})]")
 
 
+def needs_file(job: Job) -> bool:
+    """Whether a job's script reads its images from a file of lightsearch's."""
+    return find_source(job).kind == "file"
+
+
 def _named(name: str, names: str) -> Source:
-    maker, part, more = LAYOUT[name], "train=train", ("download=True",)
+    maker, part = LAYOUT[name], "train=train"
+    more: tuple[str, ...] = ("download=True",)
     if maker == "QMNIST":
         test = "test10k" if name == "qmnist" else "test50k"
         part = f'what="train" if train else "{test}"'

@@ -37,7 +37,8 @@ def script_text(job: Job) -> str:
 def _head(plan: Plan) -> str:
     title = f"Train a network of {plan.costed.params:,} parameters on {plan.job.dataset}."
     packages = ["scikit-learn"] * _needs_sklearn(plan) + ["safetensors"] * _needs_file(plan)
-    needs = f"Written by lightsearch, without which it runs. It needs {', '.join([*PACKAGES, *packages])}."
+    names = ", ".join([*PACKAGES, *packages])
+    needs = f"Written by lightsearch, without which it runs. It needs {names}."
     paragraphs = [f'"""{title}', *_fill(plan.job.note), *_fill(needs)]
     return "\n\n".join(paragraphs) + '\n"""'
 
