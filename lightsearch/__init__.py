@@ -82,6 +82,7 @@ if TYPE_CHECKING:
     from lightsearch.study.rebuild import rebuild
     from lightsearch.study.trial import Candidate, Trial
     from lightsearch.surrogate.table import curves
+    from lightsearch.tracking import log_to_mlflow, log_to_wandb
     from lightsearch.training.epoch import run_epoch, train
     from lightsearch.training.task import EpochResult, Task
     from lightsearch.workers.dask import dask_slots
@@ -92,6 +93,8 @@ _LAZY = {
     "load_weights": "result",
     "iter_search": "api",
     "search": "api",
+    "log_to_mlflow": "tracking",
+    "log_to_wandb": "tracking",
     "Comparison": "comparing",
     "compare": "comparing",
     "confirm": "confirming.confirm",
@@ -200,6 +203,8 @@ __all__ = [
     "load",
     "load_result",
     "load_weights",
+    "log_to_mlflow",
+    "log_to_wandb",
     "loop",
     "make_dataset",
     "maxpool",

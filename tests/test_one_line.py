@@ -19,9 +19,9 @@ TEXT = "conv(8) maxpool separable(16) gap linear(10)"
 DESIGN = ls.parse(TEXT)
 PAGE = (Path(__file__).parents[1] / "docs/reference.md").read_text()
 LAYERS = {
-    "Layer", "avgpool", "conv", "depthwise", "dropout", "flag", "gap", "gate", "integer", "linear",
-    "loop", "maxpool", "maybe", "oneof", "real", "repeat", "residual", "se", "separable", "seq",
-    "word",
+    "Layer", "act", "avgpool", "conv", "depthwise", "dropout", "flag", "gap", "gate", "integer",
+    "linear", "loop", "maxpool", "maybe", "norm", "oneof", "real", "repeat", "residual", "se",
+    "separable", "seq", "word",
 }  # fmt: skip  # these have docs/language.md and docs/own_layer.md
 
 

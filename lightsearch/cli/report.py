@@ -30,6 +30,14 @@ from lightsearch.cli.options import force_option
     help="The same for the design of a row of the leaderboard: its rank, from 1.",
 )
 @click.option(
+    "--steps",
+    is_flag=True,
+    help=(
+        "A first, a better and the best design as Markdown, each with target, results and "
+        "analysis; scripts and notebooks are written beside it."
+    ),
+)
+@click.option(
     "--tensorboard",
     type=click.Path(),
     metavar="FOLDER",
@@ -43,8 +51,8 @@ from lightsearch.cli.options import force_option
     type=click.Path(),
     metavar="FILE",
     help=(
-        "The file to write.  [default: report.html, report.md or design-TRIAL.md in the study's "
-        "folder]"
+        "The file to write.  [default: report.html, report.md, design-TRIAL.md or steps.md in the "
+        "study's folder]"
     ),
 )
 @force_option
@@ -53,6 +61,7 @@ def report(
     markdown: bool,
     trial: int | None,
     row: int | None,
+    steps: bool,
     tensorboard: str | None,
     out: str | None,
     force: bool,
@@ -69,12 +78,13 @@ def report(
     lightsearch report small --markdown --out docs/small.md
     lightsearch report small --row 1 --out README.md
     lightsearch report small --design 7
+    lightsearch report small --steps
     lightsearch report small --tensorboard runs
     """
     one_design = (trial is not None) + (row is not None)
-    if (markdown + one_design + (tensorboard is not None)) > 1:
+    if (markdown + one_design + steps + (tensorboard is not None)) > 1:
         raise click.UsageError(
-            "only one of --markdown, --row, --design and --tensorboard can be given"
+            "only one of --markdown, --row, --design, --steps and --tensorboard can be given"
         )
     if tensorboard is not None and out is not None:
         raise click.UsageError("--out must not be given with --tensorboard FOLDER")
@@ -94,12 +104,15 @@ def report(
         runs = write_events(result.records, folder)
         click.echo(f"{plural(runs, 'run')} in {folder}: tensorboard --logdir {folder}")
         return
-    from lightsearch.report import write_design, write_html, write_markdown
+    from lightsearch.report import write_design, write_html, write_markdown, write_steps
 
     name = "report.md" if markdown else "report.html" if trial is None else f"design-{trial}.md"
+    name = "steps.md" if steps else name
     path = path or result.folder / name
     if trial is not None:
         write_design(result, trial, path, force=force)
+    elif steps:
+        write_steps(result, path, force=force)
     elif markdown:
         write_markdown(result, path)
     else:

@@ -37,23 +37,27 @@ def write_design(result: SearchResult, number: int, path: Path, *, force: bool =
 
     Raises `ArgumentError` as `design_text` does, and if a file cannot be written.
     """
-    trial = _find_trial(result, number)
-    best, on = _best(trial), result.identity.selected_on
+    programs = write_trial_programs(result, _find_trial(result, number), path.parent, force=force)
+    return write_text(path, design_text(result, number, programs=programs))
+
+
+def write_trial_programs(
+    result: SearchResult, trial: Trial, folder: Path, *, force: bool
+) -> tuple[str, ...]:
+    """Write a trial's script and notebook, with its record in their heads; return their names."""
+    best, on = find_best(trial), result.identity.selected_on
     on = on if on == "test" else "held-out"
     note = (
-        f"Design {number} of the study {result.folder.name}: {percent(best.accuracy)} of the {on} "
-        f"images at its best epoch, {best.epoch} of {result.identity.epochs}. That was one run, "
-        "and the same images picked the epoch."
+        f"Design {trial.number} of the study {result.folder.name}: {percent(best.accuracy)} of "
+        f"the {on} images at its best epoch, {best.epoch} of {result.identity.epochs}. That was "
+        "one run, and the same images picked the epoch."
     )
     story = template("story.md").render(
         target=describe_question(result.identity),
-        results=tuple(_results(trial, on)),
-        analysis=tuple(_analysis(trial, result)),
+        results=tuple(list_results(trial, on)),
+        analysis=tuple(analyse(trial, result)),
     )
-    programs = write_programs(
-        result, trial, path.parent, note=note, story=story.strip(), force=force
-    )
-    return write_text(path, design_text(result, number, programs=programs))
+    return write_programs(result, trial, folder, note=note, story=story.strip(), force=force)
 
 
 def design_text(result: SearchResult, number: int, *, programs: tuple[str, ...] = ()) -> str:
@@ -65,12 +69,12 @@ def design_text(result: SearchResult, number: int, *, programs: tuple[str, ...] 
     """
     trial = _find_trial(result, number)
     design, (shape, _) = parse(trial.candidate.design), result.images
-    best, on = _best(trial), result.identity.selected_on
+    best, on = find_best(trial), result.identity.selected_on
     return template("design.md").render(
         trial=trial,
         target=describe_question(result.identity),
-        results=tuple(_results(trial, on)),
-        analysis=tuple(_analysis(trial, result)),
+        results=tuple(list_results(trial, on)),
+        analysis=tuple(analyse(trial, result)),
         summary=summary(design, shape).strip(),
         input=format_shape(shape),
         rows=[_layer(r) for r in cost(design, shape).rows],
@@ -102,7 +106,7 @@ def _find_trial(result: SearchResult, number: int) -> Trial:
     return trial
 
 
-def _best(trial: Trial) -> EpochResult:
+def find_best(trial: Trial) -> EpochResult:
     assert trial.best is not None
     return trial.best
 
@@ -115,8 +119,8 @@ def _points(share: Fraction | float) -> str:
     return f"{100 * float(share):+.2f} points"
 
 
-def _results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
-    best, last = _best(trial), trial.epochs[-1]
+def list_results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
+    best, last = find_best(trial), trial.epochs[-1]
     train = max(trial.epochs, key=_train)
     yield "Parameters", f"{trial.candidate.params:,}"
     yield "Best train accuracy", f"{percent(_train(train))} (epoch {train.epoch})"
@@ -127,8 +131,8 @@ def _results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
     )
 
 
-def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
-    rule, best = result.identity.rule, _best(trial)
+def analyse(trial: Trial, result: SearchResult, other: Trial | None = None) -> Iterable[str]:
+    rule, best = result.identity.rule, find_best(trial)
     first = rule.hit_epoch(trial.epochs)
     reached = sum(reaches(e, rule.target) for e in trial.epochs)
     of = f"in {reached} of {len(trial.epochs)} epochs"
@@ -151,20 +155,24 @@ def _analysis(trial: Trial, result: SearchResult) -> Iterable[str]:
         f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
         "images and with dropout, if the recipe and the design have these.)"
     )
-    yield from _comparison(trial, result)
+    yield from _comparison(trial, result, other)
 
 
-def _comparison(trial: Trial, result: SearchResult) -> Iterable[str]:
-    """Yield the differences from the best of the earlier trials."""
+def _comparison(trial: Trial, result: SearchResult, other: Trial | None) -> Iterable[str]:
+    """Yield the differences from another trial, by default the best of the earlier ones."""
     before = [t for t in result.records if t.number < trial.number and t.epochs]
-    if not before:
+    if other is not None:
+        whom = f"the step before, #{other.number}"
+    elif before:
+        other = max(before, key=lambda t: (find_best(t).correct, -t.number))
+        whom = f"the best of the {len(before)} before it, #{other.number}"
+    else:
         yield "It was the first one: there is nothing to compare it with."
         return
-    other = max(before, key=lambda t: (_best(t).correct, -t.number))
-    gain = Fraction(_best(trial).correct - _best(other).correct, _best(trial).total)
+    gain = Fraction(find_best(trial).correct - find_best(other).correct, find_best(trial).total)
     yield (
-        f"Against the best of the {len(before)} before it, #{other.number} "
-        f"({percent(_best(other).accuracy)}, {other.candidate.params:,} parameters): "
+        f"Against {whom} "
+        f"({percent(find_best(other).accuracy)}, {other.candidate.params:,} parameters): "
         f"{_points(gain)}, {trial.candidate.params - other.candidate.params:+,} parameters."
     )
     removed, added = _layers_changed(other, trial)
