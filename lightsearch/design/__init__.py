@@ -1,5 +1,6 @@
 """Designs and spaces as values: layers, choices, the registry of layer kinds, decoding."""
 
+from lightsearch.design.branches import add, concat
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import (
     Choose,
@@ -27,6 +28,7 @@ from lightsearch.design.layers import (
     se,
     separable,
 )
+from lightsearch.design.moving import pad, shuffle, split, widen
 from lightsearch.design.parts import (
     Design,
     Layer,
@@ -55,8 +57,10 @@ __all__ = [
     "Seq",
     "Space",
     "act",
+    "add",
     "avgpool",
     "chooser",
+    "concat",
     "conv",
     "decode",
     "depthwise",
@@ -77,6 +81,7 @@ __all__ = [
     "named_choices",
     "norm",
     "oneof",
+    "pad",
     "real",
     "record_decisions",
     "recording",
@@ -87,5 +92,8 @@ __all__ = [
     "se",
     "separable",
     "seq",
+    "shuffle",
+    "split",
+    "widen",
     "word",
 ]

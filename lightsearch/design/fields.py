@@ -132,9 +132,9 @@ def flag(default: bool = False, *, short: str | None = None) -> Any:
     return _declare("flag", default, short)
 
 
-def body() -> Any:
-    """Declare a field that holds a sequence of layers."""
-    return _declare("body", dataclasses.MISSING, None)
+def body(*, bare: bool = False) -> Any:
+    """Declare a field that holds a sequence of layers; `bare` is as in `integer`."""
+    return _declare("body", dataclasses.MISSING, None, bare=bare)
 
 
 def _read_specs(cls: type) -> tuple[Spec, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from lightsearch.network.lowering import made_of
 from lightsearch.network.operations import (
     Add,
     BatchNorm,
+    Branches,
     Conv2d,
     Custom,
     Drop,
@@ -21,6 +23,7 @@ from lightsearch.network.operations import (
     Op,
     PerPass,
     Step,
+    list_bodies,
 )
 
 EPSILON = 1e-5  # of nn.BatchNorm2d
@@ -72,8 +75,12 @@ def _fold_step(step: Step, weights: State, prefix: str, folded: State) -> Step:
             passes = op.passes if isinstance(op, PerPass) else None
             ops.append(_fold_norm(ops, name, core, passes, prefix, own, folded))
             continue
-        if isinstance(op, Add | Iterate):
-            op = replace(op, body=_fold_steps(op.body, weights, f"{prefix}{name}.body.", folded))
+        if isinstance(op, Add | Iterate | Branches):
+            bodies: dict[str, Any] = {
+                body: _fold_steps(steps, weights, f"{prefix}{name}.{body}.", folded)
+                for body, steps in list_bodies(op)
+            }
+            op = replace(op, **bodies)
             own = {k: v for k, v in own.items() if k.startswith("project.")}
         folded |= {f"{prefix}{name}.{k}": v for k, v in own.items()}
         ops.append((name, op))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from lightsearch.design.branches import AddBranches, Branching, Concat
 from lightsearch.design.layers import Loop, Residual
 from lightsearch.errors import DesignError
 from lightsearch.network.operation_parts import make_activation
-from lightsearch.network.operations import Add, Conv2d, Iterate, Ops
+from lightsearch.network.operations import Add, Branches, Conv2d, Iterate, Ops, Step
 from lightsearch.network.passes import split_passes
 from lightsearch.network.registry import lower_all, register_lowering
 from lightsearch.shapes import Shape, format_shape
@@ -43,3 +44,35 @@ def check_loop(passes: int, source: Shape, shape: Shape) -> None:
             "`body` of a loop must keep the shape of its input, but it makes "
             f"{format_shape(shape)} of {format_shape(source)}"
         )
+
+
+@register_lowering(AddBranches)
+def _lower_add(layer: AddBranches, source: Shape) -> Ops:
+    first, second = _lower_branches(layer, source)
+    shapes = [body[-1].shape if body else source for body in (first, second)]
+    if shapes[0] != shapes[1]:
+        raise DesignError(
+            "the branches of a sum must have the same shape, but got "
+            f"{format_shape(shapes[0])} and {format_shape(shapes[1])}"
+        )
+    act = make_activation(layer.act, shapes[0][0])
+    if first and second:
+        return (("add", Branches("add", first, second)), *act)
+    return (("add", Add(first or second, None, None)), *act)  # a residual
+
+
+@register_lowering(Concat)
+def _lower_concat(layer: Concat, source: Shape) -> Ops:
+    first, second = _lower_branches(layer, source)
+    shapes = [body[-1].shape if body else source for body in (first, second)]
+    if shapes[0][1:] != shapes[1][1:]:
+        raise DesignError(
+            "the branches of `concat` must have the same height and width, but got "
+            f"{format_shape(shapes[0])} and {format_shape(shapes[1])}"
+        )
+    return (("concat", Branches("concat", first, second)),)
+
+
+def _lower_branches(layer: Branching, source: Shape) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    first, second = (lower_all(getattr(layer, name), source, name) for name in ("first", "second"))
+    return first, second

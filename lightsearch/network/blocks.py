@@ -1,4 +1,4 @@
-"""PyTorch modules of the blocks that have a body: residual additions and loops.
+"""PyTorch modules of the blocks that have a body: residual additions, branches and loops.
 
 In a loop a module must know which pass it is in, so that each pass has its own batch norm. A
 number goes down with the input (`run_pass`), rather than a counter in a module: so a module may
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -47,6 +48,44 @@ class ResidualAdd(nn.Module):
 
     def extra_repr(self) -> str:
         return "" if self.size is None else f"size={self.size}"
+
+
+class BranchModules(nn.Module):
+    """Two branches on the same input: their sum (`by="add"`), or the channels of both."""
+
+    def __init__(self, by: str, first: nn.Sequential, second: nn.Sequential) -> None:
+        super().__init__()
+        self.by = by
+        self.first = first
+        self.second = second
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.join(self.first(input), self.second(input))
+
+    def run_pass(self, input: Tensor, number: int) -> Tensor:
+        """Return the output in one pass of the loop around it."""
+        return self.join(run_pass(self.first, input, number), run_pass(self.second, input, number))
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return what the outputs of both branches make together."""
+        return first + second if self.by == "add" else torch.cat((first, second), 1)
+
+    def extra_repr(self) -> str:
+        return f"by={self.by}"
+
+
+class ChannelSlice(nn.Module):
+    """The channels from `start` to before `stop`."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input[:, self.start : self.stop]
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}"
 
 
 class PassModules(nn.ModuleList):
@@ -88,7 +127,7 @@ def run_pass(module: nn.Module, input: Tensor, number: int) -> Tensor:
         for part in module:
             input = run_pass(part, input, number)
         return input
-    if isinstance(module, ResidualAdd | PassModules | Iteration):
+    if isinstance(module, ResidualAdd | BranchModules | PassModules | Iteration):
         return module.run_pass(input, number)
     output: Tensor = module(input)
     return output

@@ -23,7 +23,7 @@ from lightsearch.checks import check_integer, check_kind, to_count
 from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.network.lowering import lower_all
-from lightsearch.network.operations import Add, Iterate, Step
+from lightsearch.network.operations import Add, Branches, Iterate, Step, list_bodies
 from lightsearch.notation.parser import read_design
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
@@ -206,12 +206,13 @@ def _list_rows(
     for index, step in enumerate(steps):
         place = f"{path}[{index}]"
         params, macs, text = step.params, passes * step.macs, str(step.layer)
-        block = next((op for _, op in step.ops if isinstance(op, Add | Iterate)), None)
-        if block is not None:
-            times = passes * (block.passes if isinstance(block, Iterate) else 1)
-            yield from _list_rows(block.body, f"{place}.body", field, jump, times)
-            params -= sum(inner.params for inner in block.body)
-            macs -= times * sum(inner.macs for inner in block.body)
+        block = next((op for _, op in step.ops if list_bodies(op)), None)
+        times = passes * (block.passes if isinstance(block, Iterate) else 1)
+        for name, body in list_bodies(block) if block is not None else ():
+            yield from _list_rows(body, f"{place}.{name}", field, jump, times)
+            params -= sum(inner.params for inner in body)
+            macs -= times * sum(inner.macs for inner in body)
+        if isinstance(block, Add | Iterate | Branches):
             text = _describe_block(block)
         field += (step.extent - 1) * jump
         jump *= step.stride
@@ -229,7 +230,9 @@ def _list_rows(
         )
 
 
-def _describe_block(block: Add | Iterate) -> str:
+def _describe_block(block: Add | Iterate | Branches) -> str:
+    if isinstance(block, Branches):
+        return block.by
     if isinstance(block, Iterate):
         return f"loop, {block.passes} passes"
     text = "add" if block.project is None else "add, project"

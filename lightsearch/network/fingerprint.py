@@ -10,9 +10,12 @@ from dataclasses import replace
 from lightsearch.design.parts import Design
 from lightsearch.network.cost import check_arguments
 from lightsearch.network.lowering import lower_all
+from lightsearch.network.op_costs import shape_after
 from lightsearch.network.operations import (
     Add,
+    Branches,
     Conv2d,
+    Custom,
     Dense,
     Drop,
     GlobalPool,
@@ -23,7 +26,7 @@ from lightsearch.network.operations import (
     Step,
 )
 from lightsearch.notation.parser import read_design
-from lightsearch.shapes import Shape, slide
+from lightsearch.shapes import Shape
 
 
 def fingerprint(design: Design | str, shape: Shape) -> str:
@@ -46,19 +49,10 @@ def _format_operations(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
             text = _format_operation(op, shape)
             if text:
                 yield text
-            op = op.core if isinstance(op, PerPass) else op
-            if isinstance(op, Dense):
-                shape = (op.outputs, 1, 1)
-            elif isinstance(op, Conv2d | Pool | GlobalPool):
-                shape = _output_shape(op, shape)
+            core = op.core if isinstance(op, PerPass) else op
+            if not isinstance(core, Custom):
+                shape = shape_after(core, shape)
         shape = step.shape
-
-
-def _output_shape(op: Conv2d | Pool | GlobalPool, shape: Shape) -> Shape:
-    if isinstance(op, GlobalPool):
-        return (shape[0], 1, 1)
-    channels = op.outputs if isinstance(op, Conv2d) else shape[0]
-    return (channels, *slide(shape[1:], _extent(op), op.stride, op.padding))
 
 
 def _extent(op: Conv2d | Pool) -> int:
@@ -69,7 +63,7 @@ def _simplify(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
     """Return `op` with the fields that make no difference here set to one form."""
     if isinstance(op, Pool) and op.kernel == 1:
         op = replace(op, by="max")
-    if _output_shape(op, shape)[1:] == (1, 1):  # all strides that leave one window are equal
+    if shape_after(op, shape)[1:] == (1, 1):  # all strides that leave one window are equal
         op = replace(op, stride=max(shape[1:]) + 2 * op.padding - _extent(op) + 1)
     return op
 
@@ -103,6 +97,9 @@ def _format_operation(op: Op, shape: Shape) -> str:
     if isinstance(op, Add):
         project = op.project and repr(op.project)
         return f"Add({';'.join(_format_operations(op.body, shape))},{op.size},{project})"
+    if isinstance(op, Branches):
+        texts = (";".join(_format_operations(body, shape)) for body in (op.first, op.second))
+        return f"Branches({op.by},[{'],['.join(texts)}])"
     if isinstance(op, PerPass):
         return f"PerPass({_format_operation(op.op, shape)},{op.passes},{op.each})"
     if isinstance(op, Iterate):

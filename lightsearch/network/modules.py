@@ -22,7 +22,13 @@ from torch import Tensor, nn
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
 from lightsearch.errors import ArgumentError, DesignError, quote
-from lightsearch.network.blocks import Iteration, PassModules, ResidualAdd
+from lightsearch.network.blocks import (
+    BranchModules,
+    ChannelSlice,
+    Iteration,
+    PassModules,
+    ResidualAdd,
+)
 from lightsearch.network.cost import Cost
 from lightsearch.network.cost import cost as cost_of
 from lightsearch.network.lowering import Costing, lower, register_cost
@@ -30,11 +36,14 @@ from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
     Custom,
     Dense,
     Drop,
+    Extend,
     GlobalPool,
     GroupNorm,
     Iterate,
@@ -42,6 +51,8 @@ from lightsearch.network.operations import (
     PerPass,
     Pool,
     PRelu,
+    ShuffleChannels,
+    Slice,
     Squeeze,
     Step,
 )
@@ -59,6 +70,13 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "hardsigmoid": nn.Hardsigmoid,
+}
+
+
+_BORDERS: dict[str, Callable[[tuple[int, int, int, int]], nn.Module]] = {
+    "zeros": nn.ZeroPad2d,
+    "reflect": nn.ReflectionPad2d,
+    "replicate": nn.ReplicationPad2d,
 }
 
 
@@ -238,6 +256,10 @@ def _build_operation(op: Op) -> nn.Module:
     if isinstance(op, Add):
         project = _build_operation(op.project) if op.project else None
         return ResidualAdd(_stack(op.body), op.size, project)
+    if isinstance(op, Branches):
+        return BranchModules(op.by, _stack(op.first), _stack(op.second))
+    if isinstance(op, Slice | Extend | ShuffleChannels | Border):
+        return _build_move(op)
     if isinstance(op, Iterate):
         return Iteration(_stack(op.body), op.passes)
     if isinstance(op, PerPass):
@@ -256,6 +278,16 @@ def _build_conv(op: Conv2d) -> nn.Conv2d:
         groups=op.groups,
         bias=op.bias,
     )
+
+
+def _build_move(op: Slice | Extend | ShuffleChannels | Border) -> nn.Module:
+    if isinstance(op, Slice):
+        return ChannelSlice(op.start, op.stop)
+    if isinstance(op, Extend):
+        return nn.ZeroPad3d((0, 0, 0, 0, op.before, op.after))
+    if isinstance(op, ShuffleChannels):
+        return nn.ChannelShuffle(op.groups)
+    return _BORDERS[op.mode]((op.left, op.right, op.top, op.bottom))
 
 
 def _build_norm(op: BatchNorm | GroupNorm) -> nn.Module:

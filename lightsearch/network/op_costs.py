@@ -10,10 +10,13 @@ from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
     Dense,
     Drop,
+    Extend,
     GlobalPool,
     GroupNorm,
     Iterate,
@@ -23,6 +26,8 @@ from lightsearch.network.operations import (
     PerPass,
     Pool,
     PRelu,
+    ShuffleChannels,
+    Slice,
     Squeeze,
     Step,
 )
@@ -103,10 +108,34 @@ def _cost_operation(op: Op, source: Shape) -> Local:
     if isinstance(op, PerPass):
         one = _cost_operation(op.op, source)
         return replace(one, params=op.passes * one.params)
+    if isinstance(op, Slice | Extend | ShuffleChannels | Border):
+        return _cost_move(op, source)
+    if isinstance(op, Branches):
+        return _cost_branches(op, source)
     if isinstance(op, Iterate):
         return _cost_loop(op, source)
     assert isinstance(op, Add)
     return _cost_residual(op, source)
+
+
+def shape_after(op: Op, source: Shape) -> Shape:
+    """Return the shape of an operation's output."""
+    return _cost_operation(op, source).shape
+
+
+def _cost_move(op: Slice | Extend | ShuffleChannels | Border, source: Shape) -> Local:
+    """Return the cost of an operation that copies values without computing."""
+    channels, height, width = source
+    padding = 0
+    if isinstance(op, Slice):
+        channels = op.stop - op.start
+    elif isinstance(op, Extend):
+        channels += op.before + op.after
+    elif isinstance(op, Border):
+        height, width = height + op.top + op.bottom, width + op.left + op.right
+        padding = max(op.top, op.left)
+    peak = elements(source) + channels * height * width
+    return Local((channels, height, width), peak=peak, padding=padding, kept=peak)
 
 
 def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
@@ -135,6 +164,61 @@ def _cost_body(body: tuple[Step, ...], source: Shape) -> Local:
         padding,
         kept,
     )
+
+
+def _cost_branches(op: Branches, source: Shape) -> Local:
+    """Return the cost of two branches. The input stays alive while the first one runs."""
+    empty = Local(source)
+    first, second = (_cost_body(body, source) if body else empty for body in (op.first, op.second))
+    channels, height, width = first.shape
+    if op.by == "concat":
+        channels += second.shape[0]
+    low, high = _join_branches(first, second, max(height, width))
+    return Local(
+        (channels, height, width),
+        first.params + second.params,
+        first.macs + second.macs,
+        high - low + 1,
+        max(first.stride, second.stride),
+        first.whole or second.whole,
+        _peak_of_branches(op, source, first, second, keep=False),
+        -low,
+        _peak_of_branches(op, source, first, second, keep=True),
+    )
+
+
+def _peak_of_branches(
+    op: Branches, source: Shape, first: Local, second: Local, *, keep: bool
+) -> int:
+    """Return the most values alive at once; with `keep`, somebody else needs the input after.
+
+    A branch without operations makes nothing: its output is the input, which stays.
+    """
+    makes = [any(step.ops for step in body) for body in (op.first, op.second)]
+    outputs = [
+        elements(one.shape) * made for one, made in zip((first, second), makes, strict=True)
+    ]
+    stays = keep or not all(makes)
+    before = first.kept if makes[0] else elements(source)
+    needs_input = keep or not makes[0]
+    during = outputs[0] + (second.kept if needs_input else second.peak) * makes[1]
+    after = sum(outputs) + elements(source) * stays
+    if op.by == "concat":
+        after += elements(first.shape) + elements(second.shape)
+    elif not any(makes):
+        after += elements(source)
+    return max(before, during, after)
+
+
+def _join_branches(first: Local, second: Local, size: int) -> tuple[int, int]:
+    """Return the ends of the window of both branches, the widest over an output of `size`."""
+    jump = max(first.stride, second.stride)
+    starts = [
+        (pixel * (one.stride - jump) - one.padding, one.extent)
+        for one in (first, second)
+        for pixel in (0, size - 1)
+    ]
+    return min(start for start, _ in starts), max(start + extent - 1 for start, extent in starts)
 
 
 def _cost_loop(op: Iterate, source: Shape) -> Local:

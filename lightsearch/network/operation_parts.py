@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from lightsearch.errors import DesignError
-from lightsearch.network.operations import Activation, BatchNorm, GroupNorm, Ops, PRelu
+from lightsearch.network.operations import (
+    Activation,
+    BatchNorm,
+    Border,
+    GroupNorm,
+    Ops,
+    PRelu,
+)
+from lightsearch.shapes import Shape
 
 
 def make_norm(by: str, channels: int, groups: int, affine: str, name: str) -> Ops:
@@ -27,3 +35,13 @@ def make_activation(function: str, channels: int, name: str = "act", slope: floa
     if function == "prelu":
         return ((name, PRelu(channels)),)
     return ((name, Activation(function, slope)),)
+
+
+def check_border(border: Border, source: Shape) -> None:
+    """Raise `DesignError` if an image is too small to be reflected that far."""
+    widest = max(border.top, border.bottom, border.left, border.right)
+    if border.mode == "reflect" and widest >= min(source[1:]):
+        raise DesignError(
+            "a border that reflects must be narrower than its image, but got "
+            f"{widest} pixels on an input of {source[1]}x{source[2]}"
+        )

@@ -125,6 +125,47 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Branches:
+    """Two bodies on the same input: their sum (`by="add"`), or the channels of both."""
+
+    by: str
+    first: tuple[Step, ...]
+    second: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The channels from `start` to before `stop`."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Channels of zeros `before` and `after` those of the input."""
+
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffleChannels:
+    groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """Pixels around the image; `mode` is "zeros", "reflect" or "replicate"."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class Iterate:
     """`body` applied `passes` times, each time to the output of the time before."""
 
@@ -176,6 +217,11 @@ Op: TypeAlias = (
     | ChannelGate
     | Squeeze
     | Add
+    | Branches
+    | Slice
+    | Extend
+    | ShuffleChannels
+    | Border
     | Iterate
     | PerPass
     | Custom
@@ -224,3 +270,10 @@ class Step:
     peak: int
     padding: int
     kept: int
+
+
+def list_bodies(op: Op) -> tuple[tuple[str, tuple[Step, ...]], ...]:
+    """Return the layers inside of an operation, by the name of the body in which they are."""
+    if isinstance(op, Branches):
+        return ("first", op.first), ("second", op.second)
+    return (("body", op.body),) if isinstance(op, Add | Iterate) else ()

@@ -9,20 +9,34 @@ from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
     Custom,
     Drop,
+    Extend,
     GlobalPool,
     GroupNorm,
     Iterate,
     Op,
     PerPass,
     Pool,
+    ShuffleChannels,
+    Slice,
     Step,
 )
 
-_STATELESS = (Activation, Pool, GlobalPool, ChannelGate)
+_STATELESS = (
+    Activation,
+    Pool,
+    GlobalPool,
+    ChannelGate,
+    Slice,
+    Extend,
+    ShuffleChannels,
+    Border,
+)
 
 
 def split_passes(
@@ -51,6 +65,9 @@ def _split_step(step: Step, passes: int, share: str, each: int) -> Step:
 def _split(op: Op, passes: int, share: str, each: int) -> Op:
     if isinstance(op, Iterate):
         return replace(op, body=split_passes(op.body, passes, share, each * op.passes))
+    if isinstance(op, Branches):
+        first, second = (split_passes(body, passes, share, each) for body in (op.first, op.second))
+        return replace(op, first=first, second=second)
     if isinstance(op, Add):
         project = None if op.project is None else _split(op.project, passes, share, each)
         assert project is None or isinstance(project, Conv2d | PerPass)

@@ -19,11 +19,14 @@ from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
     Custom,
     Dense,
     Drop,
+    Extend,
     GlobalPool,
     GroupNorm,
     Iterate,
@@ -31,8 +34,11 @@ from lightsearch.network.operations import (
     PerPass,
     Pool,
     PRelu,
+    ShuffleChannels,
+    Slice,
     Squeeze,
     Step,
+    list_bodies,
 )
 from lightsearch.network.source_helpers import HELPERS, list_helpers
 from lightsearch.network.source_lines import WIDTH, Call, Expression, make_call, write_lines
@@ -49,6 +55,11 @@ _ACTIVATIONS = {
     "tanh": "Tanh",
     "sigmoid": "Sigmoid",
     "hardsigmoid": "Hardsigmoid",
+}
+_BORDERS = {
+    "zeros": "nn.ZeroPad2d",
+    "reflect": "nn.ReflectionPad2d",
+    "replicate": "nn.ReplicationPad2d",
 }
 _RESERVED = (*HELPERS, "nn", "OrderedDict", "Tensor")
 
@@ -100,6 +111,7 @@ def source_of(costed: Cost, text: str, name: str = "Net", *, shape: Shape, note:
     definitions = define_net(costed, text, name, shape=shape)
     needs = "\n".join(definitions[:-1])
     imports = ["from collections import OrderedDict", ""] if "OrderedDict(" in needs else []
+    imports += ["import torch"] if "torch.cat(" in needs else []
     imports.append(f"from torch import {'Tensor, ' if 'Tensor' in needs else ''}nn")
     title = f"A network of {costed.params:,} parameters, in PyTorch alone."
     head = f'"""{title}\n\n{note.strip()}\n"""' if note else f'"""{title}"""'
@@ -216,6 +228,10 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
         return Call("PerPass", ((("", one),) * op.passes) + each)
     if isinstance(op, Add | Iterate):
         return _make_body(op, place, rows)
+    if isinstance(op, Branches):
+        return _make_branches(op, place, rows)
+    if isinstance(op, Slice | Extend | ShuffleChannels | Border):
+        return _make_move(op)
     assert isinstance(op, Custom)
     raise DesignError(
         "source can be written for the library's own layer kinds, but got "
@@ -242,6 +258,28 @@ def _make_norm(op: BatchNorm | GroupNorm) -> Call:
     head = "nn.BatchNorm2d" if isinstance(op, BatchNorm) else "nn.GroupNorm"
     norm = make_call(head, *counts, affine=(op.affine != "none", True))
     return Call("without_gain", (("", norm),)) if op.affine == "shift" else norm
+
+
+def _make_move(op: Slice | Extend | ShuffleChannels | Border) -> Call:
+    if isinstance(op, Slice):
+        return make_call("Channels", op.start, op.stop)
+    if isinstance(op, Extend):
+        return make_call("nn.ZeroPad3d", (0, 0, 0, 0, op.before, op.after))
+    if isinstance(op, ShuffleChannels):
+        return make_call("nn.ChannelShuffle", op.groups)
+    return make_call(_BORDERS[op.mode], (op.left, op.right, op.top, op.bottom))
+
+
+def _make_branches(op: Branches, place: str, rows: dict[str, Row]) -> Call:
+    branches: list[tuple[str, Expression]] = []
+    for name, body in list_bodies(op):
+        places = [f"{place}.{name}[{index}]" for index in range(len(body))]
+        layers = tuple(
+            ("", _make_block(step, at, rows)) for step, at in zip(body, places, strict=True)
+        )
+        comments = tuple(_format_comment(rows[at]) for at in places)
+        branches.append((name, Call("nn.Sequential", layers, comments, broken=bool(body))))
+    return Call("Branches", (*branches, ("by", f'"{op.by}"')), broken=True)
 
 
 def _make_body(op: Add | Iterate, place: str, rows: dict[str, Row]) -> Call:

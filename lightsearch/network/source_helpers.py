@@ -52,6 +52,32 @@ class Residual(nn.Module):
         if self.project is not None:
             images = self.project(images)
         return output + images''',
+    "Branches": '''\
+class Branches(nn.Module):
+    """Two branches on the same input: their sum, or the channels of both."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, by: str) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+        self.by = by
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.join(self.first(images), self.second(images))
+
+    def join(self, first: Tensor, second: Tensor) -> Tensor:
+        return first + second if self.by == "add" else torch.cat((first, second), 1)''',
+    "Channels": '''\
+class Channels(nn.Module):
+    """The channels from start to before stop."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start = start
+        self.stop = stop
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, self.start : self.stop]''',
     "PerPass": '''\
 class PerPass(nn.ModuleList):
     """Modules of which each pass of a loop uses its own, `each` times."""
@@ -98,6 +124,12 @@ _RESIDUAL_PASS = """\
         return output + images
 """
 
+_BRANCH_PASS = """\
+    if isinstance(module, Branches):
+        first = run_pass(module.first, images, number)
+        return module.join(first, run_pass(module.second, images, number))
+"""
+
 
 def list_helpers(body: str) -> list[str]:
     """Return the definitions that the lines of a constructor need."""
@@ -105,6 +137,7 @@ def list_helpers(body: str) -> list[str]:
     if "Loop" in needed:
         needed.update(_LOOP)
     helpers = {word: text for word, text in HELPERS.items() if word in needed}
-    if {"Loop", "Residual"} <= needed:
-        helpers["run_pass"] = helpers["run_pass"].replace(_MARK, _RESIDUAL_PASS + _MARK)
+    for word, lines in (("Residual", _RESIDUAL_PASS), ("Branches", _BRANCH_PASS)):
+        if {"Loop", word} <= needed:
+            helpers["run_pass"] = helpers["run_pass"].replace(_MARK, lines + _MARK)
     return list(helpers.values())

@@ -90,7 +90,7 @@ def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
 
 
 def _depth(row: Row) -> int:
-    return row.place.count(".body")
+    return row.place.count("].")
 
 
 def _blocks(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
@@ -98,9 +98,7 @@ def _blocks(rows: tuple[Row, ...]) -> list[tuple[int, int, int]]:
     blocks = []
     for number, row in enumerate(rows):
         inside = [
-            n
-            for n, other in enumerate(rows[:number])
-            if other.place.startswith(f"{row.place}.body")
+            n for n, other in enumerate(rows[:number]) if other.place.startswith(f"{row.place}.")
         ]
         if inside:
             blocks.append((inside[0], number + 1, _depth(row)))

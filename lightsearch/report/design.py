@@ -213,7 +213,7 @@ class _Layer:
 
 
 def _layer(row: Row) -> _Layer:
-    inner = "- " * row.place.count(".body")
+    inner = "- " * row.place.count("].")
     return _Layer(
         inner + row.layer,
         format_shape(row.shape),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from lightsearch.design.branches import AddBranches, Concat
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import decode, enumerate_choices, fill_fields
 from lightsearch.design.fields import integer
@@ -72,14 +73,14 @@ class Outcomes:
         self,
         layer: Layer,
         source: Shape,
-        body: Shape | None,
+        body: tuple[Shape, ...] | None,
         bound: Bound,
         loops: Loops,
     ) -> tuple[list[Outcome], Decisions]:
         """Return the outcomes of a layer, and its free choices.
 
-        `body` is the output of its body if that is decided already, `bound` what the named choices
-        in the layer are.
+        `body` has the outputs of its bodies if they are decided already, `bound` what the choices
+        with names in the layer are.
         """
         key = layer, source, body, bound, loops
         if key not in self.known:
@@ -90,7 +91,7 @@ class Outcomes:
         self,
         layer: Layer,
         source: Shape,
-        body: Shape | None,
+        body: tuple[Shape, ...] | None,
         bound: dict[str, int],
         loops: Loops,
     ) -> tuple[list[Outcome], Decisions]:
@@ -129,13 +130,13 @@ class Outcomes:
         self,
         layer: Layer,
         source: Shape,
-        body: Shape | None,
+        body: tuple[Shape, ...] | None,
         bound: dict[str, int],
         tried: dict[str, Choice],
         loops: Loops,
     ) -> Iterator[_Way]:
         fields = [(choice.name or f".{name}", choice) for name, choice in field_choices(layer)]
-        bodies = () if body is None else (Seq((_FixedShape(*body),)),)
+        bodies = tuple(Seq((_FixedShape(*shape),)) for shape in body or ())
         self._spend_tries(math.prod(len(choice.options) for choice in tried.values()))
         for indices in itertools.product(*(range(len(c.options)) for c in tried.values())):
             indices_by_key = dict(zip(tried, indices, strict=True))
@@ -149,8 +150,7 @@ class Outcomes:
                 for key, choice in fields
             )
             try:
-                chosen = (*bodies, *values)
-                step = lower(fill_fields(layer, chosen) if chosen else layer, source)
+                step = lower(_fill(layer, bodies, values), source)
             except DesignError:
                 continue
             yield decisions, new, step.shape, _count_params(step, loops)
@@ -183,6 +183,14 @@ class Outcomes:
             )
             new = {key: index for key, index in names.items() if key not in bound}
             yield decisions, new, step.shape, _count_params(step, loops)
+
+
+def _fill(layer: Layer, bodies: tuple[Seq, ...], values: tuple[Any, ...]) -> Layer:
+    """Return a layer with the outputs of its bodies in their place, and its choices decided."""
+    if isinstance(layer, AddBranches | Concat) and bodies:
+        layer, bodies = replace(layer, first=bodies[0], second=bodies[1]), ()
+    chosen = (*bodies, *values)
+    return fill_fields(layer, chosen) if chosen else layer
 
 
 def _count_params(step: Step, loops: Loops) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from lightsearch.design.branches import AddBranches, Branching
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.fields import specs
@@ -24,6 +25,7 @@ FREE: dict[type[Layer], frozenset[str]] = {
     Linear: frozenset({"act"}),
     Dropout: frozenset({"rate", "per"}),
     Residual: frozenset({"act"}),
+    AddBranches: frozenset({"act"}),
     Act: frozenset({"slope"}),
 }
 """Fields that affect neither the shape nor the parameters of a layer, nor whether it fits. Their
@@ -50,7 +52,7 @@ class End(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take(Point):
-    """A layer. With `closes`, it is a residual or a loop whose body ends here."""
+    """A layer. With `closes`, it is a residual, a loop or two branches that end here."""
 
     layer: Layer
     closes: bool
@@ -59,7 +61,7 @@ class Take(Point):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enter(Point):
-    """The start of the body of a residual or a loop.
+    """The start of the body of a residual or a loop, or of a branch: of the second, with `turns`.
 
     The passes of a loop, and what they share, are decided here: the parameters of the layers
     inside depend on them.
@@ -67,6 +69,7 @@ class Enter(Point):
 
     layer: Layer
     body: Point
+    turns: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,16 +133,16 @@ def field_choices(layer: Layer) -> list[tuple[str, Choice]]:
 
 
 def open_bodies(layer: Layer) -> list[tuple[str, Seq]]:
-    """Return the fields of a layer that are sequences with choices."""
+    """Return the fields of a layer that are sequences with choices: both or none of branches."""
     values = ((spec.name, getattr(layer, spec.name)) for spec in specs(type(layer)))
-    return [
-        (name, value) for name, value in values if isinstance(value, Seq) and not is_decided(value)
-    ]
+    bodies = [(name, value) for name, value in values if isinstance(value, Seq)]
+    opened = [(name, value) for name, value in bodies if not is_decided(value)]
+    return bodies if opened and isinstance(layer, Branching) else opened
 
 
 def has_opaque_body(layer: Layer) -> bool:
     """Whether a layer of a user's own kind has a body with choices. It may use it in any way."""
-    return not isinstance(layer, Residual | Loop) and bool(open_bodies(layer))
+    return not isinstance(layer, Residual | Loop | Branching) and bool(open_bodies(layer))
 
 
 def _add_sequence(program: Program, space: Seq, path: str, after: Point) -> Point:
@@ -183,9 +186,9 @@ def _add_layer(program: Program, layer: Layer, path: str, after: Point) -> Point
         used |= inner.keys()
         bodies = []
     point: Point = Take(*_make_fields(program, used, path, after), layer, bool(bodies), after)
-    for name, body in reversed(bodies):
+    for number, (name, body) in reversed(list(enumerate(bodies))):
         start = _add_sequence(program, body, f"{path}.{name}", point)
-        point = Enter(*_make_fields(program, set(), path, start), layer, start)
+        point = Enter(*_make_fields(program, set(), path, start), layer, start, number > 0)
     return point
 
 

@@ -24,12 +24,16 @@ from lightsearch.space.program import (
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A residual or a loop whose body is being decided: its input, what it does with the body."""
+    """A residual, a loop or branches being decided: its input, what it does with the body.
+
+    `first` is the output of the first branch while the second one is decided.
+    """
 
     source: Shape
     empty: bool = True  # whether the body has no layer so far
     passes: int = 1
     share: str = "all"
+    first: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,11 @@ class Explorer:
         if self.program.shapeless:
             yield _move_to(state, point.body, state.bound), 0, ((),), ()
             return
+        if point.turns:
+            block = replace(state.open[-1], first=state.shape)
+            turned = replace(state, shape=block.source, open=(*state.open[:-1], block))
+            yield _move_to(turned, point.body, state.bound), 0, ((),), ()
+            return
         decided: list[tuple[dict[str, Any], Decisions, Bound]] = [({}, (), state.bound)]
         for name in ("passes", "share") if isinstance(point.layer, Loop) else ():
             value = getattr(point.layer, name)
@@ -101,11 +110,13 @@ class Explorer:
             yield _move_to(state, point.body, state.bound), 0, ((),), ()
 
     def _take(self, state: State, point: Take) -> _Moves:
-        blocks, body, source, layer = state.open, None, state.shape, point.layer
+        blocks, source, layer = state.open, state.shape, point.layer
+        body: tuple[Shape, ...] | None = None
         if point.closes and not self.program.shapeless:
-            block, blocks, body = blocks[-1], blocks[:-1], state.shape
+            block, blocks = blocks[-1], blocks[:-1]
+            body = (state.shape,) if block.first is None else (block.first, state.shape)
             source = block.source
-            if block.empty or (block.passes > 1 and body != source):
+            if block.empty or (block.passes > 1 and body != (source,)):
                 return
         if blocks and blocks[-1].empty:
             blocks = (*blocks[:-1], replace(blocks[-1], empty=False))

@@ -14,13 +14,12 @@ from lightsearch.design.layers import (
     Conv,
     Depthwise,
     Gate,
-    Loop,
     Residual,
     Separable,
     SqueezeExcite,
 )
 from lightsearch.network.cost import Cost
-from lightsearch.network.operations import Add, Iterate, Step
+from lightsearch.network.operations import Iterate, Step, list_bodies
 
 NAMES = (
     "log_params",
@@ -64,7 +63,7 @@ def measure(cost: Cost) -> list[float]:
     """Return the features of a design from its cost, in the order of `NAMES`."""
     steps = list(_walk(cost.steps, 1))
     weighted = [
-        one for one in steps if one[0].params and not isinstance(one[0].layer, Residual | Loop)
+        one for one in steps if one[0].params and not any(list_bodies(op) for _, op in one[0].ops)
     ]
     convolutions = [
         step.layer for step, *_ in weighted if isinstance(step.layer, Conv | Separable | Depthwise)
@@ -118,12 +117,12 @@ def _walk(
 ) -> Iterator[tuple[Step, int, bool]]:
     """Each step with the jump of its output, and whether it is the first pass of its loops.
 
-    Those in the body of a residual or a loop come before its own step.
+    Those in the bodies of a block come before its own step.
     """
     for step in steps:
         for _, op in step.ops:
-            if isinstance(op, Add | Iterate):
-                for number in range(op.passes if isinstance(op, Iterate) else 1):
-                    yield from _walk(op.body, jump, is_first and number == 0)
+            for number in range(op.passes if isinstance(op, Iterate) else 1):
+                for _, body in list_bodies(op):
+                    yield from _walk(body, jump, is_first and number == 0)
         jump *= step.stride
         yield step, jump, is_first

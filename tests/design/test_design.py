@@ -70,7 +70,10 @@ BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: conv(8, padding="valid"), "`padding` must be .* but got padding='valid'"),
     (lambda: conv(8, groups=0), "`groups` must be an integer .* but got groups=0"),
     (lambda: conv(8, bias=1), "`bias` must be True or False, but got bias=1"),
-    (lambda: conv(8, norm="layer"), "`norm` must be one of batch, none, but got norm='layer'"),
+    (
+        lambda: conv(8, norm="instance"),
+        "`norm` must be one of batch, group, layer, none, but got norm='instance'",
+    ),
     (lambda: conv(8, act="swish"), "`act` must be one of relu, .*none, but got act='swish'"),
     (lambda: conv(8, dropout=1), "`dropout` must be a number from 0 to below 1.*dropout=1"),
     (lambda: conv(8, dropout=math.nan), "`dropout` must be .*nan"),

@@ -272,6 +272,18 @@ def test_a_loop_as_a_graph(folded: bool) -> None:
     assert isinstance(model, onnx.ModelProto)
 
 
+@onnx_needed
+@pytest.mark.parametrize("folded", [False, True])
+def test_branches_norms_and_moves_as_a_graph(folded: bool) -> None:
+    text = (
+        "pad(1,reflect) conv(8,d=2,layer,leakyrelu) norm(affine=none) act(hardsigmoid) widen(12) "
+        "add([conv(16,s=2,shift)],[maxpool(k=1,s=2) widen(16)],prelu) norm(group,g=2) act(tanh) "
+        "loop([concat([split(0)],[split(1) conv(8,relu6)]) shuffle pad(1,replicate) "
+        "conv(16,p=0,group,sigmoid)],2) pad(0,a=2) gap linear(10)"
+    )
+    _agrees(parse(text), (1, 12, 12), folded)
+
+
 @pytest.mark.slow
 @onnx_needed
 def test_random_designs_as_graphs() -> None:

@@ -36,7 +36,13 @@ from lightsearch.design import (
     seq,
 )
 from lightsearch.errors import ArgumentError, DesignError
-from lightsearch.network.blocks import Iteration, PassModules, ResidualAdd
+from lightsearch.network.blocks import (
+    BranchModules,
+    ChannelSlice,
+    Iteration,
+    PassModules,
+    ResidualAdd,
+)
 from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.network.modules import (
@@ -298,6 +304,11 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -
         return shared
     if isinstance(module, ResidualAdd):
         return _run_residual(module, cell, number)
+    if isinstance(module, BranchModules):
+        return _run_branches(module, cell, shared, number)
+    if isinstance(module, MOVES):
+        cell[0] = module(cell[0]).clone() if isinstance(module, ChannelSlice) else module(cell[0])
+        return False
     if isinstance(
         module, nn.Conv2d | FlatLinear | nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
     ):
@@ -332,6 +343,32 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -
     return False
 
 
+MOVES = (
+    ChannelSlice,
+    nn.ZeroPad3d,
+    nn.ChannelShuffle,
+    nn.ZeroPad2d,
+    nn.ReflectionPad2d,
+    nn.ReplicationPad2d,
+)
+
+
+def _run_branches(module: BranchModules, cell: list[Tensor], shared: bool, number: int) -> bool:
+    first, second = [cell[0]], [cell[0]]
+    kept = _run(module.first, first, True, number)
+    cell.clear()
+    _run(module.second, second, shared or kept, number)
+    if module.by == "concat":
+        cell.append(torch.cat((first[0], second[0]), 1))
+    elif not kept:
+        cell.append(first[0].add_(second[0]))
+    elif second[0] is not first[0]:
+        cell.append(second[0].add_(first[0]))
+    else:
+        cell.append(first[0] + second[0])
+    return False
+
+
 def _run_residual(module: ResidualAdd, cell: list[Tensor], number: int) -> bool:
     shortcut = [cell[0]]
     kept = _run(module.body, cell, True, number)
@@ -360,7 +397,6 @@ def test_activation_bytes_are_those_measured(one: Drawn) -> None:
     assert cost(*one).activation_bytes == _peak(*one)
 
 
-@pytest.mark.slow
 @few
 @given(drawn(rich))
 def test_activation_bytes_of_rich_designs_are_those_measured(one: Drawn) -> None:
@@ -368,6 +404,7 @@ def test_activation_bytes_of_rich_designs_are_those_measured(one: Drawn) -> None
     assert cost(*one).activation_bytes == _peak(*one)
 
 
+@pytest.mark.slow
 @many
 @given(drawn(nasty))
 def test_activation_bytes_of_many_designs(one: Drawn) -> None:

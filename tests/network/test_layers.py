@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -45,6 +46,73 @@ def match(text: str, theirs: nn.Module, shape: Shape = SHAPE) -> None:
 
 def block(*parts: nn.Module) -> nn.Sequential:
     return nn.Sequential(*parts)
+
+
+class Channels(nn.Module):
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.stop]
+
+
+class Ordered(nn.Module):
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, list(self.order)]
+
+
+def normed(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> Any:
+    """Make a convolution with batch norm."""
+    padding = kernel // 2
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs))
+
+
+class Sum(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.shortcut = normed(4, 6), nn.Conv2d(4, 6, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(torch.relu(self.body(x)) + torch.relu(self.shortcut(x)))
+
+
+class OptionA(nn.Module):
+    """The block of a ResNet with a shortcut of zeros (He et al. 2016)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = normed(4, 8, stride=2), normed(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+        return torch.relu(self.two(torch.relu(self.one(x))) + shortcut)
+
+
+class ShuffleUnit(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = normed(2, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = x[:, :2], torch.relu(self.body(x[:, 2:]))
+        both = torch.cat((left, right), 1)
+        return both.view(len(x), 2, 4, *x.shape[2:]).transpose(1, 2).reshape(both.shape)
+
+
+class Ghost(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.primary, self.cheap = normed(4, 6, 1), normed(6, 6, groups=6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.primary(x))
+        return torch.cat((x, torch.relu(self.cheap(x))), 1)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +162,19 @@ def block(*parts: nn.Module) -> nn.Sequential:
         ("norm(layer)", lambda: nn.GroupNorm(1, 4)),
         ("act(prelu)", lambda: nn.PReLU(4)),
         ("act(leakyrelu,slope=0.2)", lambda: nn.LeakyReLU(0.2)),
+        ("split(1)", lambda: Channels(2, 4)),
+        ("shuffle(2)", lambda: Ordered(0, 2, 1, 3)),
+        ("widen(7)", lambda: nn.ConstantPad3d((0, 0, 0, 0, 1, 2), 0.0)),
+        ("pad(1)", lambda: nn.ZeroPad2d(1)),
+        ("pad(0,a=1,reflect)", lambda: nn.ReflectionPad2d((0, 1, 0, 1))),
+        ("pad(2,replicate)", lambda: nn.ReplicationPad2d(2)),
+        ("add([conv(6)],[conv(6,k=1,bias,norm=none)],relu)", lambda: Sum()),
+        (
+            "add([conv(8,s=2) conv(8,act=none)],[avgpool(k=1,s=2) widen(8)],relu)",
+            lambda: OptionA(),
+        ),
+        ("concat([split(0)],[split(1) conv(6)]) shuffle", lambda: ShuffleUnit()),
+        ("conv(6,k=1) concat([],[depthwise])", lambda: Ghost()),
         ("linear(5,prelu)", lambda: block(nn.Flatten(), nn.Linear(252, 5), nn.PReLU(5))),
     ],
 )
@@ -154,12 +235,48 @@ def test_what_makes_no_difference_is_one_design() -> None:
     ("text", "message"),
     [
         ("conv(8,group,ng=3)", "the groups of a group norm must divide its channels, but got 3"),
+        ("add([conv(8)],[])", "must have the same shape, but got 8x9x7 and 4x9x7"),
+        ("concat([conv(8,p=0)],[])", "the same height and width, but got 8x7x5 and 4x9x7"),
+        ("split(2)", "`part` must be below of=2, but got part=2"),
+        ("split(0,of=3)", "`of` must divide the channels, but got of=3 with 4"),
+        ("shuffle(3)", "`groups` must divide the channels, but got groups=3 with 4"),
+        ("widen(3)", "`out` must be at least the channels, but got out=3 with 4"),
+        ("pad(7,reflect)", "must be narrower than its image, but got 7 pixels on an input of 9x7"),
         ("conv(8,d=4,p=0)", "kernel=3 with padding=0 and dilation=4 on an input of 9x7"),
     ],
 )
 def test_what_does_not_fit_is_refused(text: str, message: str) -> None:
     with pytest.raises(DesignError, match=message):
         cost(parse(text), SHAPE)
+
+
+def test_two_empty_branches_are_refused() -> None:
+    with pytest.raises(NotationError, match="`first` or `second` must have a layer, but got none"):
+        parse("add([],[])")
+
+
+def test_a_sum_with_the_input_is_a_residual() -> None:
+    for text in ("add([conv(4)],[],relu)", "add([],[conv(4)],relu)"):
+        assert fingerprint(parse(text), SHAPE) == fingerprint(
+            parse("residual([conv(4)],relu)"), SHAPE
+        )
+    one, other = parse("add([conv(4)],[conv(4,k=1)])"), parse("concat([conv(4)],[conv(4,k=1)])")
+    assert fingerprint(one, SHAPE) != fingerprint(other, SHAPE)
+
+
+def test_rows_and_windows_of_branches() -> None:
+    found = cost(parse("conv(8) add([conv(8,k=5) conv(8)],[conv(8,k=1)]) gap"), (1, 20, 20))
+    assert [(row.place, row.receptive_field) for row in found.rows] == [
+        ("[0]", 3),
+        ("[1].first[0]", 7),
+        ("[1].first[1]", 9),
+        ("[1].second[0]", 3),
+        ("[1]", 9),
+        ("[2]", 28),
+    ]
+    assert sum(row.params for row in found.rows) == found.params
+    one_sided = cost(parse("add([pad(2,a=0) conv(1,p=0)],[pad(0,a=2) conv(1,p=0)])"), (1, 20, 20))
+    assert one_sided.receptive_field == 5
 
 
 def test_an_unknown_norm_is_refused() -> None:
@@ -169,7 +286,19 @@ def test_an_unknown_norm_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["conv(8,d=2)", "conv(8,layer)", "conv(8,shift)", "act(tanh)", "conv(8,prelu)", "norm"],
+    [
+        "conv(8,d=2)",
+        "conv(8,layer)",
+        "conv(8,shift)",
+        "act(tanh)",
+        "conv(8,prelu)",
+        "norm",
+        "concat([],[gate])",
+        "split(0)",
+        "shuffle",
+        "widen(9)",
+        "pad(1)",
+    ],
 )
 def test_what_the_native_engine_lacks_goes_to_pytorch(text: str) -> None:
     assert not supports(parse(f"{text} gap linear(3)"), SHAPE)

@@ -17,7 +17,10 @@ from lightsearch.design import (
     Choose,
     Layer,
     Seq,
+    act,
+    add,
     avgpool,
+    concat,
     conv,
     decode,
     depthwise,
@@ -30,6 +33,7 @@ from lightsearch.design import (
     loop,
     maxpool,
     maybe,
+    norm,
     oneof,
     register_kind,
     repeat,
@@ -133,8 +137,9 @@ NAMED = {
 class Maker:
     """Makes a random space from a seed, with few choices so that brute force stays short."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, branches: bool = False) -> None:
         self.random = random.Random(seed)
+        self.branches = 2 * branches  # how often they are drawn
         self.choices_left = 7  # choices
 
     def value(self, *options: Any, name: str = "") -> Any:
@@ -181,6 +186,18 @@ class Maker:
             lambda: Widen(width),
             lambda: linear(width, act=self.value("relu", "none", name="act")),
         ]
+        if self.branches:
+            makers += [
+                lambda: act(self.value("relu", "prelu", "leakyrelu"), slope=self.value(0.1, 0.2)),
+                lambda: norm(self.value("batch", "layer"), affine=self.value("both", "shift")),
+                lambda: conv(
+                    width,
+                    dilation=self.value(1, 2, name="width"),
+                    affine=self.value("both", "none"),
+                    act=self.value("relu", "prelu"),
+                    **{"padding": self.value("same", 1)},
+                ),
+            ]
         while True:
             try:
                 return self.random.choice(makers)()
@@ -203,6 +220,7 @@ class Maker:
         self.choices_left -= 1
         kind = self.random.choice(
             ["oneof", "maybe", "repeat", "residual", "residual", "twice", "loop", "loop"]
+            + ["add", "concat"] * self.branches
         )
         if kind == "loop":
             return loop(
@@ -216,6 +234,11 @@ class Maker:
                 act=self.value("relu", "none"),
                 shortcut=self.value(*NAMED["shortcut"], name="shortcut"),
             )
+        if kind in ("add", "concat"):
+            branches = self.several(0, 2, deep - 1), self.several(0, 2, deep - 1)
+            if kind == "concat":
+                return concat(*branches)
+            return add(*branches, act=self.value("relu", "prelu", "none"))
         if kind == "twice":
             return Twice(self.several(0, 2, deep - 1), self.value(1, 2, name="width"))
         if kind == "repeat":
@@ -242,7 +265,7 @@ class Maker:
         return seq(parts, head)
 
 
-SPACES = st.integers(0, 10**9).map(lambda seed: Maker(seed).space())
+SPACES = st.tuples(st.integers(0, 10**9), st.booleans()).map(lambda one: Maker(*one).space())
 
 
 CHECKED = settings(

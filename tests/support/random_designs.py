@@ -18,8 +18,10 @@ from lightsearch.design import (
     Layer,
     Seq,
     act,
+    add,
     avgpool,
     chooser,
+    concat,
     conv,
     decode,
     depthwise,
@@ -30,12 +32,17 @@ from lightsearch.design import (
     loop,
     maxpool,
     norm,
+    pad,
     residual,
     se,
     separable,
     seq,
+    shuffle,
+    split,
+    widen,
 )
 from lightsearch.design.layers import ACTIVATIONS, AFFINES, NORMS
+from lightsearch.design.moving import BORDERS
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, lower_all
 from lightsearch.shapes import Shape, elements
@@ -185,12 +192,31 @@ def _rich_tail(rng: Random, channels: int) -> dict[str, object]:
     }
 
 
+def _branches(rng: Random, shape: Shape, depth: int) -> Layer:
+    """Two branches of the same size, one of which may be empty, at times in a loop."""
+    first = seq([_keeping(rng, shape, depth - 1) for _ in range(rng.randint(0, 2))])
+    if rng.random() < 0.3:
+        first = _chain(rng, shape, depth - 1, 2, _rich_layer)
+    channels, *size = lower_all(first, shape)[-1].shape if first.parts else shape
+    if tuple(size) == shape[1:]:
+        last: Seq | Layer = seq() if rng.random() < 0.3 else conv(channels, 1, norm="layer")
+    else:
+        last = seq(gap(), linear(channels)) if size == [1, 1] else seq(first)
+    pair = (first, last) if rng.random() < 0.5 else (last, first)
+    if rng.random() < 0.4:
+        return concat(*pair)
+    made = add(*pair, act=rng.choice(ACTIVATIONS))
+    return loop(made, 2) if lower(made, shape).shape == shape and rng.random() < 0.5 else made
+
+
 def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     """The layers that `nasty` lacks, and those of `nasty`."""
     if rng.random() < 0.3:
         return _nasty_layer(rng, shape, 0)
     if depth > 0 and rng.random() < 0.2:
         return _residual(lambda r, s, d: _chain(r, s, d, 3, _rich_layer))(rng, shape, depth)
+    if depth > 0 and rng.random() < 0.5:
+        return _branches(rng, shape, depth)
     channels, out = shape[0], rng.randint(1, 12)
     window = {**_window(rng), "dilation": rng.randint(1, 3)}
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
@@ -202,6 +228,11 @@ def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
         lambda: norm(rng.choice(NORMS), rng.choice(divisors), rng.choice(AFFINES)),
         lambda: act(rng.choice(ACTIVATIONS), slope=rng.choice((0.01, 0.2))),
         lambda: linear(out, act=rng.choice(ACTIVATIONS)),
+        lambda: split(rng.randrange(divisors[-1]), divisors[-1]),
+        lambda: split(0, rng.choice(divisors)),
+        lambda: shuffle(rng.choice(divisors)),
+        lambda: widen(channels + rng.randint(0, 5)),
+        lambda: pad(rng.randint(0, 2), rng.randint(0, 2), rng.choice(BORDERS)),
         lambda: loop(conv(channels, **_rich_tail(rng, channels)), rng.randint(2, 3)),  # type: ignore[arg-type]
     ]
     return rng.choice(makers)()

@@ -9,6 +9,7 @@ from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
+    Branches,
     ChannelGate,
     Conv2d,
     Dense,
@@ -20,6 +21,7 @@ from lightsearch.network.operations import (
     Pool,
     Squeeze,
     Step,
+    list_bodies,
 )
 
 
@@ -66,6 +68,8 @@ def is_known(op: Op) -> bool:
         return op.affine == "both"
     if isinstance(op, Conv2d):
         return op.dilation == 1
+    if isinstance(op, Branches):
+        return op.by == "add"
     return isinstance(op, _KNOWN)
 
 
@@ -117,8 +121,9 @@ class Layout:
         elif isinstance(op, PerPass):
             for number in range(op.passes):
                 self._add(op.op, f"{place}.{number}")
-        elif isinstance(op, Add | Iterate):
-            self._add_steps(op.body, f"{place}.body.")
+        else:
+            for name, body in list_bodies(op):
+                self._add_steps(body, f"{place}.{name}.")
             if isinstance(op, Add) and op.project is not None:
                 self._add(op.project, f"{place}.project")
 

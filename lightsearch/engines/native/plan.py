@@ -27,6 +27,7 @@ from lightsearch.network.operations import (
     Activation,
     Add,
     BatchNorm,
+    Branches,
     ChannelGate,
     Conv2d,
     Dense,
@@ -37,6 +38,7 @@ from lightsearch.network.operations import (
     Pool,
     Squeeze,
     Step,
+    list_bodies,
 )
 from lightsearch.network.operations import Op as Operation
 from lightsearch.randomness import threshold
@@ -148,6 +150,12 @@ class _Writer:
                 turn = number * op.passes + inner
                 source = self.body(op.body, f"{place}.body.", source, turn)
             return source
+        if isinstance(op, Branches):
+            first, second = (
+                self.body(body, f"{place}.{name}.", source, number)
+                for name, body in list_bodies(op)
+            )
+            return self._op(Kind.ADD, first, self._shape(first), other=second)
         if not isinstance(op, Add):  # a batch norm that follows no convolution
             raise Unsupported(f"{op!r}")
         return self._add(op, place, source, number)
