@@ -288,6 +288,14 @@ ONES = (
         "conv(9) gap conv(7,k=1) conv(5,k=1,act=none)",
         "gap linear(3)",
     ]
+    + [  # sums of branches
+        "conv(6) add([conv(8) conv(9,act=none)],[conv(9,k=1,act=none)],relu) conv(5) gap",
+        "conv(6) add([conv(8,s=2)],[conv(8,k=1,s=2,bias,norm=none,act=none)],gelu) gap",
+        "conv(6) add([maxpool(k=3,s=1,p=1)],[dropout(0.2)]) conv(7) gap",
+        "add([conv(4)],[conv(4)]) add([gate],[se]) conv(4) gap",
+        "conv(6) add([add([conv(6)],[conv(6,act=none)]) gate],[avgpool(k=1)]) gap",
+        "conv(6) loop([add([conv(9) conv(6)],[conv(6,k=1)],relu)],2) gap",
+    ]
     + [  # shared weights
         f"conv(12) loop([{body}],3{share}) conv(5) gap"
         for body in (
