@@ -85,8 +85,10 @@ if TYPE_CHECKING:
     from lightsearch.space import Survey, survey
     from lightsearch.space.default import default_space
     from lightsearch.study.leaderboard import read
+    from lightsearch.study.packing import pack
     from lightsearch.study.rebuild import rebuild
     from lightsearch.study.trial import Candidate, Trial
+    from lightsearch.study.unpacking import unpack
     from lightsearch.surrogate.table import curves
     from lightsearch.tracking import log_to_mlflow, log_to_wandb
     from lightsearch.training.epoch import run_epoch, train
@@ -116,6 +118,8 @@ _LAZY = {
     "predict": "exporting.predicting",
     "read": "study.leaderboard",
     "rebuild": "study.rebuild",
+    "pack": "study.packing",
+    "unpack": "study.unpacking",
     "curves": "surrogate.table",
     "build": "network.modules",
     "register": "network.modules",
@@ -219,6 +223,7 @@ __all__ = [
     "maybe",
     "norm",
     "oneof",
+    "pack",
     "pad",
     "parse",
     "parse_recipe",
@@ -242,6 +247,7 @@ __all__ = [
     "to_source",
     "torchvision_dataset",
     "train",
+    "unpack",
     "widen",
     "word",
     "write_report",

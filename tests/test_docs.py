@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,13 @@ def test_notebooks_are_shown_with_their_output(path: Path) -> None:
     cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     assert any("image/png" in out.get("data", {}) for cell in cells for out in cell["outputs"])
+
+
+def test_the_citation_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {project['version']}" in lines and f"license: {project['license']}" in lines
+    assert f"  - name: {project['authors'][0]['name']}" in lines
 
 
 def test_no_path_of_a_machine_is_in_the_docs() -> None:

@@ -11,6 +11,7 @@ from lightsearch.cli.doctor import doctor
 from lightsearch.cli.export import export, predict
 from lightsearch.cli.leaderboard import leaderboard
 from lightsearch.cli.options import Commands
+from lightsearch.cli.pack import pack, unpack
 from lightsearch.cli.report import report
 from lightsearch.cli.search import search
 from lightsearch.cli.show import show, zoo
@@ -77,6 +78,8 @@ for _command in (
     train,
     export,
     predict,
+    pack,
+    unpack,
     zoo,
     space,
     doctor,

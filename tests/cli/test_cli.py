@@ -47,6 +47,8 @@ COMMANDS = (
     "train",
     "export",
     "predict",
+    "pack",
+    "unpack",
     "zoo",
     "space",
     "doctor",
