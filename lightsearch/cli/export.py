@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lightsearch.training.task import EpochResult
 
 
-@click.command(short_help="Write a trained network as ONNX, as source, as weights.")
+@click.command(short_help="Write a trained network as ONNX, as source, as C, as weights.")
 @click.argument("file", type=click.Path())
 @click.option(
     "--row", type=int, metavar="RANK", help=("The rank of a row of --leaderboard.  [default: 1]")
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     help=("Instead of a row: a .safetensors of `train --save`, or of this command."),
 )
 @click.option("--fold", is_flag=True, help="Fold batch norm into the weights.")
-@click.option("--int8", is_flag=True, help="Quantise weights and activations (.onnx alone).")
+@click.option("--int8", is_flag=True, help="Quantise weights and activations (.onnx and .c).")
 @click.option(
     "--script",
     is_flag=True,
@@ -58,10 +58,11 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write a trained network to FILE, which ends in .onnx, .pt2, .safetensors or .py.
+    """Write a trained network to FILE, which ends in .onnx, .pt2, .safetensors, .py or .c.
 
     The weights are those of the row's best epoch, which its study keeps. If there is only the
     CSV file, the row is trained again. A .py comes with its weights in a .safetensors beside it.
+    A .c is C99 for a microcontroller, with its header beside it and batch norm folded.
     The file is read back and compared with PyTorch on all test images. ONNX needs the packages
     of `pip install 'lightsearch[export]'`.
 
@@ -72,6 +73,7 @@ def export(
     lightsearch export net.onnx
     lightsearch export net.onnx --row 1 --leaderboard small/leaderboard.csv
     lightsearch export net.py --leaderboard small/leaderboard.csv
+    lightsearch export net.c --int8 --leaderboard small/leaderboard.csv
     lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv
     lightsearch export best.onnx --weights best.safetensors --fold
     lightsearch export net.ipynb --leaderboard small/leaderboard.csv

@@ -18,10 +18,10 @@ WEIGHTS_ARE_IN = "Its weights are in"  # of a source's note
 def check_target(name: str, path: Path, *, force: bool) -> None:
     """Raise `ArgumentError` if writing would replace a file that lightsearch did not export.
 
-    A `.py` has its weights beside it.
+    A `.py` has its weights beside it, a `.c` its header.
     """
-    beside = [path.with_suffix(".safetensors")] if path.suffix.lower() == ".py" else []
-    for file in (path, *beside):
+    beside = {".py": [path.with_suffix(".safetensors")], ".c": [path.with_suffix(".h")]}
+    for file in (path, *beside.get(path.suffix.lower(), [])):
         if not _is_exported(file):
             check_free(name, file, force=force)
 

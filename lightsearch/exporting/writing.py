@@ -19,6 +19,7 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting import folding
+from lightsearch.exporting.c.files import CALIBRATION_IMAGES, CNetwork, prepare, score_file
 from lightsearch.exporting.checks import WEIGHTS_ARE_IN, check_record, check_scores, check_target
 from lightsearch.exporting.finding import Source, Told, find_net
 from lightsearch.exporting.reading import NOTE, open_net, scorer
@@ -64,10 +65,12 @@ class Exported:
 
     def __str__(self) -> str:
         images = "held-out" if self.metadata["selected_on"].startswith("val") else "test"
+        checked_by = self.metadata.get("checked_by", "the file itself")
+        held = "on the board" if self.path.suffix.lower() == ".c" else "of them"
         return (
-            f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} of them for "
+            f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} {held} for "
             f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
-            f"{self.total:,} {images} images by the file itself; {self.same:,} have "
+            f"{self.total:,} {images} images by {checked_by}; {self.same:,} have "
             f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}"
         )
 
@@ -87,7 +90,7 @@ def export(
     told: Told | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write a trained network to `path`: `.onnx`, `.pt2`, `.safetensors` or `.py`.
+    """Write a trained network to `path`: `.onnx`, `.pt2`, `.safetensors`, `.py` or `.c`.
 
         result = search(budget=8000, epochs=15)
         print(export(result, "net.onnx"))
@@ -99,20 +102,21 @@ def export(
 
     - `.onnx` is a graph for onnxruntime and others; `.pt2` a program for `torch.export.load`;
       `.safetensors` the weights, with the names of `build`; `.py` the source, with its weights in
-      a `.safetensors` beside it. Each maps normalised float32 images of (N, C, H, W), for any N,
-      to (N, classes) scores. The normalisation, the design and the accuracy with its protocol are
-      in the file's metadata.
+      a `.safetensors` beside it; `.c` a file of C99, with its header beside it.
+      Each but `.c` maps normalised float32 images of (N, C, H, W), for any N, to (N, classes)
+      scores; `.c` takes one image. The normalisation, the design and the accuracy with its
+      protocol are in the file's metadata, or in the header.
     - `fold` folds batch norm into the weights and removes dropout.
-    - `int8` quantises weights and activations (`.onnx` alone), after folding.
+    - `int8` quantises weights and activations (`.onnx` and `.c`), after folding.
     - `force` replaces what stands at `path`. Files that lightsearch exported are replaced anyway.
 
     The file is read back, run on all test images, and compared with PyTorch's scores.
 
     Raises `ArgumentError` for a missing row, or a path or a combination that cannot be written;
     `StudyError` if the row is not the study's; `DataError` if the images are not found;
-    `DesignError` for source with a layer kind of the user's own; `ExportError` for a file without
-    a design, if a package of `lightsearch[export]` is missing, or if what is written does not
-    compute what it should (it is removed then).
+    `DesignError` for source or C with a layer kind of the user's own; `ExportError` for a file
+    without a design, if a package of `lightsearch[export]` is missing, or if what is written
+    does not compute what it should (it is removed then).
     """
     path = check_path("path", path)
     if path.suffix.lower() == ".ipynb":
@@ -121,8 +125,8 @@ def export(
         raise ArgumentError(f"`path` must end in {', '.join(_WRITERS)}, but got {path}")
     if not path.resolve().parent.is_dir():
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
-    if int8 and path.suffix.lower() != ".onnx":
-        raise ArgumentError(f"`int8` must go with a path that ends in .onnx, but got {path}")
+    if int8 and path.suffix.lower() not in (".onnx", ".c"):
+        raise ArgumentError(f"`int8` must go with a path that ends in .onnx or .c, but got {path}")
     check_target("path", path, force=force)
     net = find_net(
         source,
@@ -140,15 +144,16 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
     costed, weights = cost(net.design, net.data.shape, net.data.classes), net.weights
     truth = _scores(scorer(_load_module(costed, weights)), net.data)
     check_record(net, _correct(truth, net.data), len(truth))
-    if fold or int8:
+    folded = fold or int8 or path.suffix.lower() == ".c"
+    if folded:
         costed, weights = folding.fold(costed, weights)
-    metadata = {**net.metadata, "batch_norm": "folded" if fold or int8 else "as trained"}
+    metadata = {**net.metadata, "batch_norm": "folded" if folded else "as trained"}
     plan = _Plan(net, costed, weights, metadata, int8)
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             part = Path(folder) / path.name
             values, value_bytes = _WRITERS[path.suffix.lower()](plan, part)
-            scores = _scores(_reader(part), net.data)
+            scores = _score_file(plan, part)
             if not int8:
                 check_scores(path, scores, truth)
             is_source = path.suffix.lower() == ".py"
@@ -272,12 +277,36 @@ def _write_onnx(plan: _Plan, path: Path) -> Size:
     return onnx_graph.count_values(model)
 
 
+def _write_c(plan: _Plan, path: Path) -> Size:
+    network, data = _prepare_c(plan), plan.net.data
+    if plan.int8:
+        plan.metadata.update(
+            int8_accuracy=str(_correct(network.score(data.test[0]), data) / len(data.test[1])),
+            int8_calibration=f"{CALIBRATION_IMAGES} training images at most",
+        )
+    source = network.write(path.stem, plan.metadata)
+    path.write_text(source.code, encoding="ascii")
+    path.with_suffix(".h").write_text(source.header, encoding="ascii")
+    return source.values, source.value_bytes
+
+
+def _prepare_c(plan: _Plan) -> CNetwork:
+    return prepare(plan.costed, plan.weights, plan.net.data, int8=plan.int8)
+
+
 _WRITERS: dict[str, Callable[[_Plan, Path], Size]] = {
     ".onnx": _write_onnx,
     ".pt2": _write_pt2,
     ".safetensors": _write_safetensors,
     ".py": _write_source,
+    ".c": _write_c,
 }
+
+
+def _score_file(plan: _Plan, path: Path) -> Tensor:
+    if path.suffix.lower() == ".c":
+        return score_file(_prepare_c(plan), path, plan.metadata)
+    return _scores(_reader(path), plan.net.data)
 
 
 def _reader(path: Path) -> Callable[[Tensor], Tensor]:

@@ -1,0 +1,100 @@
+"""Run a program in PyTorch, in float32: what its C file computes, and the values in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lightsearch.engines.engine import State
+from lightsearch.exporting.c.program import (
+    AddShortcut,
+    Buffer,
+    Copy,
+    Instruction,
+    Multiply,
+    Program,
+    ScaleChannels,
+)
+from lightsearch.network.op_costs import nearest
+from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
+    "hardswish": functional.hardswish,
+    "sigmoid": torch.sigmoid,
+}
+
+
+def run_float(
+    program: Program,
+    weights: State,
+    images: Tensor,
+    watch: Callable[[int, Tensor], None] = lambda index, values: None,
+) -> Tensor:
+    """Return the scores of normalised images, in the program's own memory, one row an image.
+
+    `watch` is called with each instruction's number and output.
+    """
+    memory = torch.zeros(len(images), program.memory)
+    _view(memory, program.input).copy_(images)
+    for index, one in enumerate(program.instructions):
+        values = _compute(one, weights, memory)
+        watch(index, values)
+        _view(memory, one.target).copy_(values)
+    return _view(memory, program.output).flatten(1)
+
+
+def _view(memory: Tensor, buffer: Buffer) -> Tensor:
+    return memory[:, buffer.offset : buffer.end].view(-1, *buffer.shape)
+
+
+def _compute(one: Instruction, weights: State, memory: Tensor) -> Tensor:
+    op, images = one.op, _view(memory, one.source)
+    if isinstance(op, Conv2d | Dense | ScaleChannels):
+        kernel = weights[f"{one.weights}weight"]
+        bias = weights.get(f"{one.weights}bias")
+        return apply_weights(op, images, kernel, bias)
+    if isinstance(op, Pool):
+        pool = functional.max_pool2d if op.by == "max" else functional.avg_pool2d
+        return pool(images, op.kernel, op.stride, op.padding)
+    if isinstance(op, GlobalPool):
+        return images.mean((2, 3), keepdim=True)
+    if isinstance(op, Activation):
+        return ACTIVATIONS[op.name](images)
+    if isinstance(op, Copy):
+        return images.clone()
+    assert one.second is not None
+    second = _view(memory, one.second)
+    if isinstance(op, Multiply):
+        return images * second
+    assert isinstance(op, AddShortcut)
+    second = resize(second, op.size)
+    if op.project is not None:
+        second = apply_weights(op.project, second, weights[f"{one.weights}weight"], None)
+    return images + second
+
+
+def apply_weights(
+    op: Conv2d | Dense | ScaleChannels, images: Tensor, kernel: Tensor, bias: Tensor | None
+) -> Tensor:
+    """Return the output of an operation that has weights."""
+    if isinstance(op, Conv2d):
+        return functional.conv2d(images, kernel, bias, op.stride, op.padding, 1, op.groups)
+    if isinstance(op, ScaleChannels):
+        return functional.conv2d(images, kernel, bias, groups=op.channels)
+    flat = functional.linear(images.flatten(1), kernel.flatten(1), bias)
+    return flat[:, :, None, None]
+
+
+def resize(images: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Return images resized by the nearest neighbour, as PyTorch does."""
+    for axis, after in enumerate(size or (), start=2):
+        before = images.shape[axis]
+        places = torch.tensor([nearest(i, before, after) for i in range(after)])
+        images = images.index_select(axis, places)
+    return images
