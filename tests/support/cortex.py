@@ -33,7 +33,10 @@ _LAYOUT = """\
 ENTRY(_start)
 SECTIONS {
     . = 0;
-    .text : { KEEP(*(.vectors)) *(.text* .rodata* .init .fini) KEEP(*(.init_array .fini_array)) }
+    .text : {
+        KEEP(*(.vectors)) KEEP(*(.init)) KEEP(*(.fini))
+        *(.text* .rodata* .init_array* .fini_array*)
+    }
     .ARM.exidx : { __exidx_start = .; *(.ARM.exidx*) __exidx_end = .; }
     . = 0x20000000;
     .data : { *(.data*) }
