@@ -1,7 +1,7 @@
 """The tasks of a working day; `nox --list` names them.
 
 They run in the environment that nox is installed in. One of its own for each task, as nox would
-make by itself, takes minutes and 6 GB.
+make by itself, takes minutes and 6 GB. Those at the end are about installing, and need their own.
 """
 
 import shutil
@@ -59,6 +59,8 @@ def check(session: nox.Session) -> None:
     else:
         session.warn("the format of C++ is not checked: pip install -e '.[dev]'")
     run(session, "mypy")
+    workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
+    run(session, "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
 @nox.session
@@ -66,3 +68,32 @@ def docs(session: nox.Session) -> None:
     """The site in site/, without a warning; the docs' code, commands and links."""
     run(session, "mkdocs", "build", "--strict", "--quiet")
     run(session, "pytest", "-q", "-m", "slow or not slow", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def wheels(session: nox.Session) -> None:
+    """Wheels for all systems in dist/, by zig's compiler; checked. This one's is then tried."""
+    session.install("setuptools>=77", "ziglang==0.17.1", "pyelftools", "pefile", "macholib")
+    session.run("python", "wheels/build_wheels.py", "dist", *session.posargs)
+    session.run("python", "wheels/check_wheels.py", "dist")
+    session.install("--no-index", "--find-links", "dist", "--no-deps", "lightsearch")
+    session.install("lightsearch")  # what it needs
+    session.run("python", "wheels/try_wheel.py")
+
+
+@nox.session(venv_backend="uv")
+def oldest(session: nox.Session) -> None:
+    """The fast tests with the oldest version that is allowed of each dependency."""
+    session.install("--resolution", "lowest-direct", "-e", ".[test]")
+    session.run("pytest", "-q", "-n", "2", *session.posargs)
+
+
+@nox.session(venv_backend="uv")
+def no_compiler(session: nox.Session) -> None:
+    """An install without a compiler: PyTorch does the work of a search."""
+    session.install(".", env={"CXX": "false"})
+    command = "from lightsearch.engines.native.library import has_builds; assert not has_builds()"
+    session.chdir(session.create_tmp())
+    session.run("python", "-c", command)
+    arguments = "--dataset digits --budget 900 --epochs 2 --trials 2 --target 0.1 --study study"
+    session.run("lightsearch", "search", *arguments.split())
