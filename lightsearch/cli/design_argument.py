@@ -65,7 +65,8 @@ def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked
             "a design must be given, or --row RANK of a --leaderboard, and not both"
         )
     if row is not None:
-        return _from_row(row, _find_table() if leaderboard is None else Path(leaderboard))
+        found, path = pick_row(row, leaderboard)
+        return Picked(parse(str(found["design"])), row=found, path=path)
     if leaderboard is not None:
         raise click.UsageError("--leaderboard must be given with --row")
     assert design is not None
@@ -96,12 +97,13 @@ def _find_table() -> Path:
     return table
 
 
-def _from_row(rank: int, path: Path) -> Picked:
+def pick_row(rank: int, leaderboard: str | None) -> tuple[pd.Series[Any], Path]:
+    """Return the row of a leaderboard, and the file. Raises `ArgumentError` if there is none."""
     from lightsearch.study.leaderboard import read
 
+    path = _find_table() if leaderboard is None else Path(leaderboard)
     path = path / "leaderboard.csv" if path.is_dir() else path
-    row = find_row(read(path), rank, path)
-    return Picked(parse(str(row["design"])), row=row, path=path)
+    return find_row(read(path), rank, path), path
 
 
 def find_row(frame: pd.DataFrame, rank: int, place: Path) -> pd.Series[Any]:

@@ -11,6 +11,7 @@ import click
 
 from lightsearch.checks import check_path, escape_controls, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
+from lightsearch.cli.own_layers import move_to_front
 from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.errors import (
     ArgumentError,
@@ -38,7 +39,7 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["line"] = list(args)
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, move_to_front(args))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -47,7 +48,8 @@ class Commands(click.Group):
             click.echo(f"lightsearch: {escape_controls(str(error))}", err=True)
             if isinstance(error, _WRONG):
                 click.echo(
-                    f"Try '{ctx.command_path} {ctx.invoked_subcommand} --help' for help.", err=True
+                    f"Try '{ctx.command_path} {ctx.invoked_subcommand or ''} --help' for help.",
+                    err=True,
                 )
                 ctx.exit(USAGE)
             ctx.exit(FAILED)

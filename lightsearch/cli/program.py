@@ -11,6 +11,7 @@ from lightsearch.cli.doctor import doctor
 from lightsearch.cli.export import export, predict
 from lightsearch.cli.leaderboard import leaderboard
 from lightsearch.cli.options import Commands
+from lightsearch.cli.own_layers import OPTION, import_file
 from lightsearch.cli.pack import pack, unpack
 from lightsearch.cli.report import report
 from lightsearch.cli.search import search
@@ -45,8 +46,16 @@ def _version(context: click.Context, _: click.Parameter, value: bool) -> None:
     callback=_version,
     help="Show the version and exit.",
 )
+@click.option(
+    OPTION,
+    "files",
+    multiple=True,
+    type=click.Path(),
+    metavar="FILE.py",
+    help="Import this file first, which registers layers of your own. May stand anywhere.",
+)
 @click.pass_context
-def main(context: click.Context, /) -> None:
+def main(context: click.Context, /, files: tuple[str, ...]) -> None:
     """Search for small CNNs within a hard parameter budget.
 
     \b
@@ -63,6 +72,8 @@ def main(context: click.Context, /) -> None:
     Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C; `search`
     and `confirm` have 3, `train` has 4, which their --help explains.
     """
+    for file in files:
+        import_file(file)
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

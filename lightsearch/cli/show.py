@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightsearch.cli.design_argument import Picked, design_options, pick
+from lightsearch.cli.design_argument import Picked, design_options, pick, pick_row
 from lightsearch.cli.options import dataset_option, images_of, json_option, shape_option
 from lightsearch.cli.output import print_json, print_table, table_of
+from lightsearch.errors import NotationError
 from lightsearch.formatting import activation_text
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.fingerprint import fingerprint
+from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape, format_shape
 from lightsearch.zoo.networks import Entry
 from lightsearch.zoo.networks import zoo as entries
@@ -51,7 +53,9 @@ def show(
     """
     if torchinfo and as_json:
         raise click.UsageError("--torchinfo and --json must not be given together")
-    picked = pick(design, row, leaderboard)
+    picked = (pick if as_json else _pick)(design, row, leaderboard)
+    if picked is None:
+        return
     if dataset is None and picked.row is not None and shape is None:
         dataset = str(picked.row["dataset"])
     sizes, _ = images_of(dataset, shape)
@@ -69,6 +73,22 @@ def show(
             f"\n{_totals(costs)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
             f"images of {format_shape(sizes)}"
         )
+
+
+def _pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked | None:
+    """Return what is to be shown. A row whose layers are not known here is shown without them."""
+    if design is not None or row is None:
+        return pick(design, row, leaderboard)
+    found, path = pick_row(row, leaderboard)
+    try:
+        return Picked(parse(str(found["design"])), row=found, path=path)
+    except NotationError as error:
+        click.echo(
+            f"{found['design']}\n\n{found['params']:,} parameters, {found['macs']:,} MACs, "
+            f"receptive field {found['receptive_field']}, by the row\n"
+            f"its layers cannot be shown: {error.expected}"
+        )
+        return None
 
 
 def _layers(costs: Cost, shape: Shape) -> Table:

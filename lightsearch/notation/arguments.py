@@ -55,7 +55,10 @@ def describe_unknown(noun: str, word: str, known: Iterable[str]) -> str:
     excerpt = word if len(word) <= 40 else word[:37] + "..."
     if noun == "layer kind" and word == "recipe":
         return "a recipe must be read with `parse_recipe`, not as a layer"
+    own = ""
+    if noun == "layer kind" and not suggestion(word, known):
+        own = "; one of your own must be registered first (at the shell by --import FILE.py)"
     return (
         f"the {noun} must be one of {', '.join(known) or 'none'}, but got "
-        f"{excerpt!r}{suggestion(word, known)}"
+        f"{excerpt!r}{suggestion(word, known)}{own}"
     )

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from lightsearch.data.catalogue import IMAGES
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.formatting import percent
 from lightsearch.network.cost import Row, cost
 from lightsearch.network.modules import summary
@@ -23,7 +24,7 @@ from lightsearch.report.facts import OUTCOMES, protocol
 from lightsearch.report.programs import write_programs
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template, write_text
-from lightsearch.shapes import format_shape
+from lightsearch.shapes import Shape, format_shape
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial, reaches
 from lightsearch.training.task import EpochResult
@@ -68,29 +69,43 @@ def design_text(result: SearchResult, number: int, *, programs: tuple[str, ...] 
     Raises `ArgumentError` if there is no such trial, or if it has no epoch yet.
     """
     trial = _find_trial(result, number)
-    design, (shape, _) = parse(trial.candidate.design), result.images
+    shape, _ = result.images
     best, on = find_best(trial), result.identity.selected_on
     return template("design.md").render(
         trial=trial,
         target=describe_question(result.identity),
         results=tuple(list_results(trial, on)),
         analysis=tuple(analyse(trial, result)),
-        summary=summary(design, shape).strip(),
         input=format_shape(shape),
-        rows=[_layer(r) for r in cost(design, shape).rows],
         log=[_log(e) for e in trial.epochs],
         again=_command(trial, result),
-        code=to_source(
-            design,
-            shape=shape,
-            note=(
-                f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
-                f"{on} images of {result.identity.dataset} at epoch {best.epoch}."
-            ),
-        ).strip(),
         programs=programs,
+        **_describe_layers(
+            trial.candidate.design,
+            shape,
+            f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
+            f"{on} images of {result.identity.dataset} at epoch {best.epoch}.",
+        ),
         protocol=tuple(protocol(result)),
     )
+
+
+def _describe_layers(text: str, shape: Shape, note: str) -> dict[str, Any]:
+    """Return the summary, rows and code of a design. What a layer of one's own leaves out is said.
+
+    One that is not registered here leaves out all of them, one that is only the code.
+    """
+    try:
+        design = parse(text)
+    except NotationError as error:
+        return {"summary": "", "rows": [], "code": "", "gap": error.expected}
+    code, gap = "", ""
+    try:
+        code = to_source(design, shape=shape, note=note).strip()
+    except DesignError as error:
+        gap = str(error)
+    rows = [_layer(row) for row in cost(design, shape).rows]
+    return {"summary": summary(design, shape).strip(), "rows": rows, "code": code, "gap": gap}
 
 
 def _find_trial(result: SearchResult, number: int) -> Trial:
@@ -192,7 +207,10 @@ def _comparison(trial: Trial, result: SearchResult, other: Trial | None) -> Iter
 
 def _layers_changed(one: Trial, other: Trial) -> tuple[list[str], list[str]]:
     """Return the layers that only the first design has, and those that only the second has."""
-    old, new = ([str(part) for part in parse(t.candidate.design)] for t in (one, other))
+    try:
+        old, new = ([str(part) for part in parse(t.candidate.design)] for t in (one, other))
+    except NotationError:  # a layer that is not registered here
+        return [], []
     removed: list[str] = []
     added: list[str] = []
     matched = difflib.SequenceMatcher(None, old, new, autojunk=False)

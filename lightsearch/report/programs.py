@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightsearch.data.holdout import holdout_of
-from lightsearch.errors import DesignError
+from lightsearch.errors import DesignError, NotationError
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import write_text
@@ -26,11 +26,11 @@ def write_programs(
 
     Raises `ArgumentError` if a file cannot be written.
     """
-    job = _make_job(result, trial, note, story)
     name = f"train_design_{trial.number}"
     try:
+        job = _make_job(result, trial, note, story)
         texts = {f"{name}.py": script_text(job), f"{name}.ipynb": notebook_text(job)}
-    except DesignError:
+    except (DesignError, NotationError):  # the latter where it is not registered here
         return ()
     for file, text in texts.items():
         if force or not (folder / file).exists():
