@@ -3,7 +3,7 @@
 import sys
 
 from lightsearch import search
-from lightsearch.report import write_design, write_html
+from lightsearch.report import write_design, write_html, write_steps
 
 quick = (
     {"budget": 2000, "dataset": "digits", "target": 0.9, "trials": 3}
@@ -21,6 +21,8 @@ print(best[["best_accuracy", "best_epoch", "last_accuracy", "params", "design"]]
 
 result.leaderboard.to_csv("coursework.csv")  # the table
 write_html(result, result.folder / "report.html")  # what was tried, with pictures
-# One design in full: target, results, analysis, summary, receptive fields, log and code.
+# One design in full: target, results, analysis, summary, receptive fields, log and code, with a
+# training script and a notebook without lightsearch beside it. Then three designs as three steps.
 write_design(result, int(best["trial"]), result.folder / "README.md")
-print(f"to hand in: {result.folder / 'README.md'}")
+write_steps(result, result.folder / "steps.md")
+print(f"to hand in: {result.folder / 'README.md'}, steps.md, train_design_{best['trial']}.ipynb")

@@ -52,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--data", default=os.environ.get("LIGHTSEARCH_DATA"))
     parser.add_argument("--recipe", choices=[*RECIPES], default="the default")
@@ -65,7 +66,7 @@ def main() -> None:
 def train_missing(options: argparse.Namespace) -> None:
     known = {(line["recipe"], line["by"], line["seed"]) for line in lines(options.out)}
     recipe = RECIPES[options.recipe]
-    for seed in range(options.seeds):
+    for seed in range(options.first, options.first + options.seeds):
         for by, run in (("library", run_library), ("script", run_script)):
             if (options.recipe, by, seed) in known:
                 continue

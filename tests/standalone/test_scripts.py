@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import dataclasses
 import itertools
 import json
@@ -20,11 +21,13 @@ import numpy as np
 import pytest
 import torch
 from idx_files import idx, write_mnist
+from PIL import Image
 from random_designs import plain
 from torch import Tensor
 
 from lightsearch import Recipe, Task, cost, load, make_dataset, parse, parse_recipe
 from lightsearch.data.dataset import DataSet
+from lightsearch.data.image_files import torchvision_dataset
 from lightsearch.data.references import lend, save
 from lightsearch.design.fields import real, specs
 from lightsearch.engines.initial_weights import initial_weights
@@ -272,6 +275,38 @@ def test_a_script_reads_the_images_that_the_library_reads(name: str, tmp_path: P
     normalise = _module(_job("recipe()", name)).measure_pixels(pixels)
     torch.testing.assert_close(normalise.mean, mean_std[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(normalise.std, mean_std[1], rtol=1e-4, atol=1e-5)
+
+
+def _undownloaded(job: Job) -> ModuleType:
+    """A script that looks for its images here alone."""
+    module = ModuleType("script")
+    text = script_text(job).replace("download=True", "download=False")
+    exec(compile(text, "script", "exec"), module.__dict__)
+    return module
+
+
+def test_sets_with_two_parts_and_with_one_are_read_alike(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for label in ("Forest", "River"):
+        for number in range(10):
+            path = tmp_path / "eurosat" / "2750" / label / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
+    for name, count in (("usps.bz2", 30), ("usps.t.bz2", 20)):
+        rows = (
+            f"{1 + n % 10} "
+            + " ".join(f"{k + 1}:{(n * k % 200) / 100 - 1:.2f}" for k in range(256))
+            for n in range(count)
+        )
+        (tmp_path / name).write_bytes(bz2.compress("\n".join(rows).encode()))
+    for name, size, gray in (("EuroSAT", 12, False), ("USPS", 16, True)):
+        theirs = torchvision_dataset(name, tmp_path, size=size, gray=gray, download=False)
+        job = _job("recipe()", "my own", shape=theirs.shape, classes=theirs.classes)
+        design = parse(f"gap linear({theirs.classes})")
+        module = _undownloaded(dataclasses.replace(job, dataset=theirs.name, design=design))
+        module.DATA = str(tmp_path)
+        mine = (module.load_images(True), module.load_images(False))
+        _same(DataSet("x", *mine, theirs.classes), theirs)
 
 
 def test_images_of_ones_own_are_read_from_their_file(images: DataSet, tmp_path: Path) -> None:
