@@ -153,6 +153,7 @@ def _context(plan: Plan) -> dict[str, Any]:
         "optimizer": OPTIMIZERS[recipe.optimizer],
         "final": "average.model" if recipe.ema else "model",
         "single": has_single_image(job),
+        "one_step_up": recipe.warmup * job.epochs * _count_batches(job) == 1,
         "square": job.shape[1] == job.shape[2],
         "layers": _list_layers(plan.costed),
         "sees_all": plan.costed.whole_image,
@@ -163,6 +164,10 @@ def _context(plan: Plan) -> dict[str, Any]:
 def has_single_image(job: Job) -> bool:
     """Whether the last batch of an epoch would have one image."""
     return job.images > job.recipe.batch_size and job.images % job.recipe.batch_size == 1
+
+
+def _count_batches(job: Job) -> int:
+    return -(-job.images // job.recipe.batch_size) - has_single_image(job)
 
 
 def _list_layers(costed: Cost) -> list[str]:

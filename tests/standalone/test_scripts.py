@@ -45,6 +45,7 @@ RECIPES = (
     "recipe(momentum=0,constant,contrast=0.3,shear=5,ema=0.9,batch=16)",
     "recipe(momentum=0.5,onecycle,div=4,final_div=10,warmup=0,shift=0.2,erasing=0.3,batch=16)",
     "recipe(plateau,gamma=1,batch=16,ema=0.95)",
+    "recipe(warmup=0.16666666666666666,batch=16)",  # of six steps: one
 )
 SETS = {
     "mnist": ((1, 28, 28), 10),
