@@ -111,6 +111,7 @@ def test_a_report_of_a_design_has_its_programs_beside_it(studied: SearchResult) 
     number = int(studied.leaderboard.loc[1]["trial"])
     assert page == studied.folder / f"design-{number}.md"
     text = page.read_text()
+    assert not re.findall(r"[^\n]\n## .*", text)  # headings stand apart
     names = [f"train_design_{number}.py", f"train_design_{number}.ipynb"]
     for name in names:
         assert f"[`{name}`]({name})" in text and (studied.folder / name).is_file()
