@@ -66,7 +66,10 @@ def caps_text(budget: Budget) -> str:
         ("MACs", budget.macs),
         (activation_text(budget.activation_bytes or 0), budget.activation_bytes),
     )
-    return " and ".join(f"{cap:,} {name}" for name, cap in caps if cap is not None)
+    texts = [f"{cap:,} {name}" for name, cap in caps if cap is not None]
+    if budget.min_receptive_field is not None:
+        texts.append(f"a receptive field of at least {budget.min_receptive_field:,}")
+    return " and ".join(texts)
 
 
 def activation_text(size: int) -> str:

@@ -163,6 +163,12 @@ class Count(click.ParamType[int]):
 def budget_options(function: F) -> F:
     """`--budget` and the caps beside it; `budget_of` makes a `Budget` of them."""
     function = click.option(
+        "--min-receptive-field",
+        type=Count(),
+        metavar="PIXELS",
+        help=("Least receptive field of a design, in pixels of the image."),
+    )(function)
+    function = click.option(
         "--budget-activation-bytes-int8",
         type=Count(),
         metavar="BYTES",
@@ -184,7 +190,11 @@ def budget_options(function: F) -> F:
 
 
 def budget_of(
-    params: int | str | None, macs: int | None, size: int | None, int8: int | None
+    params: int | str | None,
+    macs: int | None,
+    size: int | None,
+    int8: int | None,
+    field: int | None = None,
 ) -> Budget:
     """The caps in one; parameters are capped by default, too.
 
@@ -199,7 +209,7 @@ def budget_of(
     if params is None:
         params = DEFAULTS.caps.params
     cap = None if isinstance(params, str) else params
-    return Budget(cap, macs, size, activation_bytes_int8=int8)
+    return Budget(cap, macs, size, field, activation_bytes_int8=int8)
 
 
 def shape_option(function: F) -> F:

@@ -148,6 +148,7 @@ def _settings(given: dict[str, Any], *, quiet: bool) -> SearchSettings:
                 "budget_macs",
                 "budget_activation_bytes",
                 "budget_activation_bytes_int8",
+                "min_receptive_field",
             )
         )
     )

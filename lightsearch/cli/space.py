@@ -57,6 +57,7 @@ def space(
     budget_macs: int | None,
     budget_activation_bytes: int | None,
     budget_activation_bytes_int8: int | None,
+    min_receptive_field: int | None,
     dataset: str | None,
     shape: Shape | None,
     classes: int | None,
@@ -82,7 +83,8 @@ def space(
     if as_notation and as_json:
         raise click.UsageError("--notation and --json must not be given together")
     sizes, labels = images_of(dataset, shape, classes)
-    caps = budget_of(budget, budget_macs, budget_activation_bytes, budget_activation_bytes_int8)
+    sizes_of_caps = budget_activation_bytes, budget_activation_bytes_int8
+    caps = budget_of(budget, budget_macs, *sizes_of_caps, min_receptive_field)
     search_space = default_space(sizes, labels, caps) if text is None else parse(text)
     if as_notation:
         click.echo(str(search_space))

@@ -99,7 +99,7 @@ class Cost(Presented):
 
 @dataclass(frozen=True, slots=True, init=False)
 class Budget:
-    """Inclusive caps on the cost of a design. None is no cap.
+    """Inclusive caps on the cost of a design, and the least receptive field. None is no cap.
 
     `activation_bytes` is for float32. For a network that must run in int8 within N bytes, give
     `activation_bytes_int8` in its place. They are one cap, and either can be read:
@@ -111,17 +111,25 @@ class Budget:
     >>> spent = cost(parse("conv(8) maxpool conv(16) gap linear(10)"), (1, 28, 28))
     >>> spent.activation_bytes_int8, board.exceeded(spent)
     (7840, 'activation_bytes')
+
+    `min_receptive_field` is in pixels of the image. It is of the receptive field as `cost` counts
+    it: what a gate sees beyond it does not count.
+
+    >>> Budget(min_receptive_field=45).exceeded(spent), spent.receptive_field
+    ('min_receptive_field', 34)
     """
 
     params: int | None = None
     macs: int | None = None
     activation_bytes: int | None = None
+    min_receptive_field: int | None = None
 
     def __init__(
         self,
         params: int | None = None,
         macs: int | None = None,
         activation_bytes: int | None = None,
+        min_receptive_field: int | None = None,
         *,
         activation_bytes_int8: int | None = None,
     ) -> None:
@@ -132,7 +140,8 @@ class Budget:
                 f"one cap, but got activation_bytes={quote(activation_bytes)} and "
                 f"activation_bytes_int8={size}"
             )
-        caps = (params, macs, activation_bytes if size is None else BYTES * size)
+        size = activation_bytes if size is None else BYTES * size
+        caps = (params, macs, size, min_receptive_field)
         for name, value in zip(self.__slots__, caps, strict=True):
             object.__setattr__(self, name, _check_cap(name, value))
 
@@ -142,12 +151,33 @@ class Budget:
         return None if self.activation_bytes is None else self.activation_bytes // BYTES
 
     def exceeded(self, cost: Cost) -> str | None:
-        """Return the name of the first cap that `cost` exceeds, or None."""
-        for name in self.__slots__:
-            cap = getattr(self, name)
-            if cap is not None and getattr(cost, name) > cap:
-                return name
-        return None
+        """Return the name of the first cap that `cost` is beyond, or None."""
+        return next(iter(self.list_exceeded(cost)), None)
+
+    def list_exceeded(self, cost: Cost) -> tuple[str, ...]:
+        """Return the names of the caps that `cost` is beyond."""
+        caps = {name: getattr(self, name) for name in self.__slots__}
+        return tuple(
+            name
+            for name, cap in caps.items()
+            if cap is not None
+            and (
+                cost.receptive_field < cap
+                if name == "min_receptive_field"
+                else getattr(cost, name) > cap
+            )
+        )
+
+    def ratios(self, cost: Cost) -> dict[str, float]:
+        """Return how much of each cap a cost takes, about: up to 1 is within."""
+        caps = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            name: cap / cost.receptive_field
+            if name == "min_receptive_field"
+            else getattr(cost, name) / cap
+            for name, cap in caps.items()
+            if cap is not None
+        }
 
 
 def _check_cap(name: str, given: Any) -> int | None:

@@ -27,6 +27,8 @@ ADVICE = {
     "macs": "a smaller image, a stride of 2 or a pooling earlier in the space, or narrower layers",
     "activation_bytes": "a smaller image, a stride of 2 or a pooling earlier in the space, or "
     "narrower layers before it",
+    "min_receptive_field": "more layers, larger kernels, a dilation, or a pooling earlier in the "
+    "space",
     "least": "wider or more layers",
 }
 """What brings a design nearer to a cap."""
@@ -59,11 +61,7 @@ class Guide:
         """Return how far a draw is outside: the sum of the logarithms of its excesses."""
         if draw.cost is None:
             return math.inf
-        ratios = [
-            getattr(draw.cost, name) / cap
-            for name in self.budget.__slots__
-            if (cap := getattr(self.budget, name)) is not None
-        ]
+        ratios = list(self.budget.ratios(draw.cost).values())
         if self.least:
             ratios.append(self.least / max(1, draw.cost.params))
         return sum(max(0.0, math.log(ratio)) for ratio in ratios if ratio > 0)
@@ -99,12 +97,13 @@ class Guide:
     def explain(self, draw: Draw) -> str:
         """Name a draw that is outside, its excess, and what brings designs nearer to the caps."""
         assert draw.cost is not None
-        over = [
-            name
-            for name in self.budget.__slots__
-            if (cap := getattr(self.budget, name)) is not None and getattr(draw.cost, name) > cap
+        over = list(self.budget.list_exceeded(draw.cost))
+        values = [
+            f"a receptive field of {draw.cost.receptive_field:,}"
+            if name == "min_receptive_field"
+            else caps_text(Budget(**{name: getattr(draw.cost, name)}))
+            for name in over
         ]
-        values = [caps_text(Budget(**{name: getattr(draw.cost, name)})) for name in over]
         if draw.cost.params < self.least:
             over.append("least")
             values.append(f"{draw.cost.params:,} parameters")

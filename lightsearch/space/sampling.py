@@ -127,6 +127,7 @@ class Sampler:
             and self.within_params
             and self.budget.macs is None
             and self.budget.activation_bytes is None
+            and self.budget.min_receptive_field is None
         )
 
     def _number_candidates(self, limit: int) -> tuple[Numbering | None, bool]:
@@ -243,6 +244,8 @@ class Sampler:
 def _describe_reason(label: str) -> str:
     if label == "do not fit":
         return label
+    if label == "min_receptive_field":
+        return "have too small a receptive field"
     return "have too few parameters" if label == "least" else f"exceed {label}"
 
 

@@ -71,6 +71,8 @@ class Identity(Presented):
         """The fields as they stand in study.json."""
         fields = {**dataclasses.asdict(self), "target": str(self.target)}
         fields["warm_start"] = list(self.warm_start)
+        if self.budget.min_receptive_field is None:  # as in studies from before it was there
+            del fields["budget"]["min_receptive_field"]
         return {k: v for k, v in fields.items() if k not in LATER or v != LATER[k]}
 
     def digest(self) -> str:
@@ -90,7 +92,7 @@ class Identity(Presented):
 def default_folder(identity: Identity) -> Path:
     """Where a study goes unless told otherwise: under the working directory, by its question."""
     budget = dataclasses.asdict(identity.budget)
-    caps = "-".join(f"{name[0]}{cap}" for name, cap in budget.items() if cap)
+    caps = "-".join(f"{name.removeprefix('min_')[0]}{cap}" for name, cap in budget.items() if cap)
     name = f"{identity.dataset}-{caps}-e{identity.epochs}-{identity.digest()}"
     return Path(STUDIES) / name
 

@@ -170,6 +170,7 @@ def test_every_argument_of_search_is_an_option() -> None:
         "budget_macs",
         "budget_activation_bytes",
         "budget_activation_bytes_int8",
+        "min_receptive_field",
         "as_json",
         "dask",
         "size",

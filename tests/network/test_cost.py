@@ -695,6 +695,11 @@ def test_budget_caps_are_inclusive_and_named() -> None:
     real = cost(seq(conv(8), gap(), linear(10)))
     assert Budget(params=178).exceeded(real) is None
     assert Budget(params=177).exceeded(real) == "params"
+    assert real.receptive_field == 30
+    assert Budget(min_receptive_field=30).exceeded(real) is None
+    assert Budget(params=178, min_receptive_field=31).exceeded(real) == "min_receptive_field"
+    huge = _costs(10**17 + 1, 1, 1)
+    assert Budget(params=10**17).exceeded(huge) == "params"  # exact, also beyond floats
 
 
 def test_a_cap_on_activations_may_be_given_in_int8() -> None:
@@ -703,15 +708,17 @@ def test_a_cap_on_activations_may_be_given_in_int8() -> None:
     assert board.activation_bytes_int8 == 7200
     assert Budget(params=8000).activation_bytes_int8 is None
     assert dataclasses.asdict(board) == {
-        "params": 8000, "macs": None, "activation_bytes": 28_800
-    }  # fmt: skip  # what a study's file has
+        "params": 8000, "macs": None, "activation_bytes": 28_800, "min_receptive_field": None
+    }  # fmt: skip
     assert dataclasses.replace(board, activation_bytes=400).activation_bytes_int8 == 100
     assert pickle.loads(pickle.dumps(board)) == board
     with pytest.raises(ArgumentError, match="in float32 or in int8, which are one cap"):
         Budget(activation_bytes=4, activation_bytes_int8=1)
 
 
-@pytest.mark.parametrize("name", ["params", "macs", "activation_bytes", "activation_bytes_int8"])
+@pytest.mark.parametrize(
+    "name", ["params", "macs", "activation_bytes", "activation_bytes_int8", "min_receptive_field"]
+)
 @pytest.mark.parametrize("value", [0, -1, 8.5, True, "8.000"])
 def test_budget_refuses_invalid_caps(name: str, value: Any) -> None:
     with pytest.raises(

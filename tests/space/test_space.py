@@ -547,6 +547,25 @@ def medium_costs() -> list[Cost]:
     return [price for *_, price in brute(medium(), (1, 28, 28), 10)]
 
 
+def test_the_least_receptive_field_is_counted_as_the_caps_are() -> None:
+    space = parse("conv(4,k=1|3|5) conv(4,k=3|5,d=1|2) maxpool? gap linear(3)")
+    shape = (1, 20, 20)
+    for field in (1, 24, 26, 28, 30, 32):
+        budget = Budget(params=600, min_receptive_field=field)
+        fitting = {
+            str(member)
+            for _, member, spent in brute(space, shape, 3)
+            if budget.exceeded(spent) is None
+        }
+        found = survey(space, shape, 3, budget)
+        assert (found.within, found.exact) == (len(fitting), True)
+        sampler = Sampler(space, shape, 3, budget)
+        drawn = {str(sampler.draw(random.Random(seed))[1]) for seed in range(60)}
+        assert drawn and drawn <= fitting
+    with pytest.raises(BudgetError, match=r"a receptive field of at least 99.* What helps: more"):
+        survey(space, shape, 3, Budget(min_receptive_field=99))
+
+
 def test_few_designs_are_all_checked_for_other_caps() -> None:
     budget = Budget(params=2500, macs=600_000, activation_bytes=60_000)
     inside = [price for price in medium_costs() if budget.exceeded(price) is None]

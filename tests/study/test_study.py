@@ -924,6 +924,10 @@ def test_the_default_folder_tells_questions_apart() -> None:
     assert first.parent == Path("lightsearch-studies")
     assert first.name.startswith("digits-p8000-e3-")
     assert default_folder(_identity(workers=7)) == first
+    assert "min_receptive_field" not in _identity().to_json()["budget"]  # as in older studies
+    wide = _identity(budget=Budget(params=8000, min_receptive_field=45))
+    assert "-p8000-r45-" in str(default_folder(wide))
+    assert wide.to_json()["budget"]["min_receptive_field"] == 45
     assert default_folder(_identity(seed=1)) != first
 
 
