@@ -2,6 +2,7 @@
 
 from lightsearch.design.branches import add, concat
 from lightsearch.design.choice import Choice
+from lightsearch.design.composed import ghost, inverted
 from lightsearch.design.decoding import (
     Choose,
     chooser,
@@ -70,7 +71,9 @@ __all__ = [
     "flag",
     "gap",
     "gate",
+    "ghost",
     "integer",
+    "inverted",
     "is_decided",
     "kind_of",
     "kinds",

@@ -22,7 +22,7 @@ from lightsearch.design.layers import (
 )
 from lightsearch.design.pointwise import Act, Norm
 from lightsearch.errors import DesignError
-from lightsearch.network import block_lowering, moving_lowering
+from lightsearch.network import block_lowering, composed_lowering, moving_lowering
 from lightsearch.network.operation_parts import make_activation, make_norm
 from lightsearch.network.operations import (
     ChannelGate,
@@ -48,7 +48,7 @@ from lightsearch.network.registry import (
 from lightsearch.shapes import Shape, elements
 
 check_loop = block_lowering.check_loop
-_REGISTERED = (block_lowering, moving_lowering)  # by being imported
+_REGISTERED = (block_lowering, composed_lowering, moving_lowering)  # by being imported
 
 
 def _check_kernel(kernel: int, padding: int, source: Shape, dilation: int = 1) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightsearch import build, cost, fingerprint, parse
+from lightsearch import build, cost, fingerprint, parse, to_source
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native.plan import supports
 from lightsearch.errors import DesignError, NotationError
@@ -262,6 +262,35 @@ def test_a_sum_with_the_input_is_a_residual() -> None:
         )
     one, other = parse("add([conv(4)],[conv(4,k=1)])"), parse("concat([conv(4)],[conv(4,k=1)])")
     assert fingerprint(one, SHAPE) != fingerprint(other, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("inverted(4)", "residual([conv(24,k=1,relu6) depthwise(relu6) conv(4,k=1,act=none)])"),
+        (
+            "inverted(6,e=3,k=5,s=2,act=relu)",
+            "conv(12,k=1) depthwise(k=5,s=2) conv(6,k=1,act=none)",
+        ),
+        ("inverted(6,e=1)", "depthwise(relu6) conv(6,k=1,act=none)"),
+        ("inverted(4,e=1,prelu)", "residual([depthwise(prelu) conv(4,k=1,act=none)])"),
+        ("ghost(6,k=5)", "conv(3,k=1) concat([],[depthwise(k=5)])"),
+    ],
+)
+def test_blocks_stand_for_other_layers(short: str, long: str) -> None:
+    """They are the same network: equal operations, cost and outputs."""
+    ours, theirs = cost(parse(short), SHAPE), cost(parse(long), SHAPE)
+    assert fingerprint(parse(short), SHAPE) == fingerprint(parse(long), SHAPE)
+    for name in ("shape", "params", "macs", "activation_bytes", "receptive_field", "jump"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    match(short, build(parse(long), SHAPE))
+    loop = f"conv(4) loop([{short}],2)" if ours.shape == SHAPE else short
+    assert to_source(parse(f"{loop} gap linear(3)"), shape=SHAPE)
+
+
+def test_the_halves_of_a_ghost_are_equal() -> None:
+    with pytest.raises(DesignError, match="`out` of a ghost must be even, but got out=7"):
+        cost(parse("ghost(7)"), SHAPE)
 
 
 def test_rows_and_windows_of_branches() -> None:
