@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,19 +51,31 @@ class SearchResult(Presented):
         """The designs that reached the target, by accuracy. `ranked` has other orders."""
         return self.ranked()
 
-    def ranked(self, by: str = "accuracy") -> pd.DataFrame:
+    def ranked(self, by: str | Callable[[Trial], float] = "accuracy") -> pd.DataFrame:
         """Return the leaderboard in another order.
 
         Most accurate first: `"accuracy"` (of the best epoch), `"last"` (the last epoch),
         `"last3"` (mean of the last three), `"mean"` (over fresh seeds, see `confirm`; designs
         without any come last). Smallest first: `"params"`, `"macs"`, `"activation_bytes"`,
         `"epochs"` (to the hit). Confirmed designs come first in each.
+
+        Or a function of a trial, such as the search's `objective`: its largest value comes first,
+        whatever is confirmed, and the values are the column `objective`.
         """
+        if callable(by):
+            return self._rank_by(by)
         frame = tables.leaderboard(
             self.records, self.identity, by=by, confirmed=self.confirmations
         )
         frame.attrs["study"] = str(self.folder)  # `confirm` stores its runs there
         return frame
+
+    def _rank_by(self, function: Callable[[Trial], float]) -> pd.DataFrame:
+        frame = self.ranked()
+        frame["objective"] = [float(function(self.records[trial])) for trial in frame["trial"]]
+        ordered = frame.sort_values("objective", ascending=False, kind="stable")
+        ordered.index = frame.index
+        return ordered
 
     @property
     def best(self) -> pd.Series[Any] | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lightsearch.result import SearchResult
 
 
-ELSEWHERE = {"budget", "slots", "on_epoch", "on_trial"}  # with its caps; by --dask; in Python
+ELSEWHERE = {"budget", "slots", "objective", "on_epoch", "on_trial"}  # caps; --dask; Python
 SPECIAL: dict[str, dict[str, Any]] = {
     "space": {"also": "Or @FILE.", "callback": notation},
     "recipe": {"also": "Or @FILE.", "callback": notation},

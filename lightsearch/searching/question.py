@@ -22,8 +22,9 @@ from lightsearch.engines.selection import check_precision, choose_device, choose
 from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.searching.objective import name_objective
 from lightsearch.searching.settings import Settings, check_setting
-from lightsearch.searching.sources import list_sources, open_warm_start
+from lightsearch.searching.sources import TAUGHT, list_sources, open_warm_start
 from lightsearch.searching.words import (
     DEFAULT_PRUNER,
     DEFAULT_SAMPLER,
@@ -36,7 +37,7 @@ from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
 from lightsearch.study.identity import Identity, default_folder, name_of, read_identity
 from lightsearch.study.trial import Trial, to_fraction
-from lightsearch.study.warm_start import WarmStart
+from lightsearch.study.warm_start import WarmStart, kind_of_source
 from lightsearch.surrogate.answers import check_surrogate
 from lightsearch.training.task import Task, hold_out
 from lightsearch.workers.devices import trials_at_once
@@ -132,6 +133,7 @@ def resolve(settings: Settings) -> Question:
         consistent=settings.consistent,
         warm_start=list_sources(settings.warm_start),
         goal=settings.goal,
+        objective=name_objective(settings.objective),
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)
@@ -168,6 +170,16 @@ def _check_goal(settings: Settings) -> None:
             "`goal` must be best or smallest with engine='surrogate', whose curves are all of one "
             "number of epochs, but got goal='fastest'"
         )
+    if settings.objective is not None:
+        taught = [
+            one for one in list_sources(settings.warm_start) if kind_of_source(one) in TAUGHT
+        ]
+        if goal != "best" or taught:
+            got = f"goal={goal!r}" if goal != "best" else f"warm_start={taught[0]!r}"
+            raise ArgumentError(
+                "`objective` must be given with goal='best', and without others' results to learn "
+                f"from, which are accuracies, but got {got}"
+            )
     if goal == "smallest" and settings.caps.params is None:
         raise ArgumentError(
             "`budget` must have a cap on parameters with goal='smallest', which starts there, "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
+from functools import partial
 
 import optuna
 
 from lightsearch.searching.events import Event
 from lightsearch.searching.loop import SearchLoop
+from lightsearch.searching.objective_proposer import ObjectiveProposer
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
@@ -60,7 +62,9 @@ def pruner_of(question: Question) -> optuna.pruners.BasePruner:
 def proposer_of(question: Question) -> Proposer:
     """Who proposes the designs of a question."""
     identity = question.identity
-    return Proposer(
+    objective = question.settings.objective
+    make = Proposer if objective is None else partial(ObjectiveProposer, objective)
+    return make(
         question.space,
         question.recipe,
         shape=question.data.shape,

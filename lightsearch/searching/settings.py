@@ -207,6 +207,16 @@ class Settings:
             words=GOALS,
         ),
     ] = "best"
+    objective: Annotated[
+        "Callable[[Trial], float] | None",
+        identity(
+            "Function of a trial that proposals are to make large, at most 1.",
+            "It is called with a trial as it stands after an epoch, and must be written with "
+            "`def`: the study keeps its name and a digest of what it computes. Hits and pruning "
+            "go by accuracy all the same; `result.ranked(by=function)` has the hits by it.",
+            none="the accuracy",
+        ),
+    ] = None
     seed: Annotated[int, identity("Seed of everything random.", low=-(2**63), high=2**63 - 1)] = 0
     repeatable: Annotated[
         bool,

@@ -29,6 +29,7 @@ LATER: dict[str, Any] = {
     "warm_start": [],
     "warm_start_digest": "",
     "goal": "best",
+    "objective": "",
 }
 
 
@@ -57,6 +58,7 @@ class Identity(Presented):
     warm_start: tuple[str, ...] = ()  # the sources, as they were given
     warm_start_digest: str = ""  # of what was read from them
     goal: str = "best"
+    objective: str = ""  # the name of a function, with a digest; "" is the accuracy
 
     @property
     def rule(self) -> HitRule:

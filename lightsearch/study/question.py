@@ -14,4 +14,5 @@ def describe_question(identity: Identity) -> str:
         f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
         + (f", {identity.rule}" if identity.consistent else "")
         + (f", with at most {caps}" if caps else "")
+        + (f"; proposals for the objective {identity.objective}" if identity.objective else "")
     )

@@ -231,6 +231,7 @@ OTHERS = {
     "precision": "bf16",
     "consistent": 2,
     "warm_start": ("curves",),
+    "objective": "cheap:0123456789ab",
 }
 REFUSED = {"goal": "smallest", "dataset": "digits", "checksum": "d", "selected_on": "val"}
 BESIDE = {"seed", "format", "warm_start_digest"}

@@ -21,7 +21,7 @@ from lightsearch.searching.question import Question, choose_space, resolve
 from lightsearch.searching.setting import settings_of
 from lightsearch.searching.settings import DEFAULTS, SETTINGS, SearchSettings, Settings
 from lightsearch.study.identity import check_identity, read_identity
-from lightsearch.study.trial import to_fraction
+from lightsearch.study.trial import Trial, to_fraction
 from lightsearch.workers.slot import InlineSlot
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +139,11 @@ def test_what_is_wrong_with_one_value_is_said_before_anything_is_read() -> None:
 
 # Which of them make a study ---------------------------------------------------------------------
 
+
+def _cheap(trial: Trial) -> float:
+    return trial.epochs[-1].accuracy - trial.candidate.macs / 1e9
+
+
 # A value beside that of the tiny search, and what it takes
 OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "budget": (Budget(params=900, macs=10**6), {}),
@@ -161,6 +166,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "engine": ("torch", {}),
     "precision": ("bf16", {"engine": "torch"}),
     "goal": ("smallest", {}),
+    "objective": (_cheap, {}),
     "seed": (4, {}),
     "repeatable": (False, {}),
     "trials": (9, {}),
