@@ -317,6 +317,7 @@ TORCH = {
     "exporting/c/float_run.py",
     "exporting/c/int8_run.py",
     "exporting/c/quantising.py",
+    "exporting/c/sizes.py",
     "exporting/checks.py",
     "exporting/finding.py",
     "exporting/folding.py",

@@ -22,12 +22,19 @@ from lightsearch.zoo.networks import zoo as entries
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lightsearch.exporting.c.boards import Board
+
 
 @click.command(short_help="Show a design layer by layer.")
 @design_options
 @dataset_option
 @shape_option
 @click.option("--torchinfo", is_flag=True, help="Print torchinfo's summary of the module instead.")
+@click.option(
+    "--board",
+    metavar="NAME",
+    help="Show also what of its C files fits a board: uno-r4, pico, ..., or all.",
+)
 @json_option
 def show(
     design: str | None,
@@ -36,6 +43,7 @@ def show(
     dataset: str | None,
     shape: Shape | None,
     torchinfo: bool,
+    board: str | None,
     as_json: bool,
 ) -> None:
     """Show a design layer by layer: output shape, parameters, MACs, receptive field.
@@ -49,10 +57,12 @@ def show(
     lightsearch show s1-final
     lightsearch show s1-final --torchinfo
     lightsearch show --row 1
+    lightsearch show s1-final --board uno-r4
     lightsearch show --row 1 --leaderboard small/leaderboard.csv
     """
     if torchinfo and as_json:
         raise click.UsageError("--torchinfo and --json must not be given together")
+    boards = _find_boards(board)
     picked = (pick if as_json else _pick)(design, row, leaderboard)
     if picked is None:
         return
@@ -61,7 +71,8 @@ def show(
     sizes, _ = images_of(dataset, shape)
     costs = cost(picked.design, sizes)
     if as_json:
-        print_json(_as_json(picked, costs, sizes))
+        about_boards = {"boards": _fits(boards, costs, sizes)} if boards else {}
+        print_json({**_as_json(picked, costs, sizes), **about_boards})
     elif torchinfo:
         from lightsearch.network.modules import summary
 
@@ -73,6 +84,8 @@ def show(
             f"\n{_totals(costs)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
             f"images of {format_shape(sizes)}"
         )
+    if boards and not as_json:
+        _show_boards(boards, costs, sizes)
 
 
 def _pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked | None:
@@ -116,6 +129,49 @@ def _totals(costs: Cost) -> str:
         f"{costs.params:,} parameters, {costs.macs:,} MACs, {costs.activation_bytes:,} "
         f"{activation_text(costs.activation_bytes)}, "
         f"receptive field {costs.receptive_field}{whole}"
+    )
+
+
+def _find_boards(name: str | None) -> list[Board]:
+    if name is None:
+        return []
+    from lightsearch.exporting.c.boards import BOARDS, find_board
+
+    if name == "all":
+        return list(BOARDS.values())
+    return [find_board(name)]
+
+
+def _fits(boards: list[Board], costs: Cost, shape: Shape) -> list[dict[str, Any]]:
+    from lightsearch.exporting.c.boards import fit
+    from lightsearch.exporting.c.sizes import count_bytes
+
+    sizes = count_bytes(costs, shape).items()
+    return [
+        {**dataclasses.asdict(board), **dataclasses.asdict(fit(board, kind, *bytes_of))}
+        for board in boards
+        for kind, bytes_of in sizes
+    ]
+
+
+def _show_boards(boards: list[Board], costs: Cost, shape: Shape) -> None:
+    from lightsearch.exporting.c.boards import CODE, STACK
+
+    heads = ["board", "flash", "RAM", "C file", "constants", "memory", "", "source"]
+    numbers = ("flash", "ram", "kind", "constants", "memory")
+    rows = [
+        [
+            one["name"],
+            *(f"{one[n]:,}" if n != "kind" else one[n] for n in numbers),
+            f"too little {' and '.join(one['lacks'])}" if one["lacks"] else "fits",
+            one["source"],
+        ]
+        for one in _fits(boards, costs, shape)
+    ]
+    click.echo()
+    print_table(table_of(heads, rows, left=("board", "C file", "", "source")))
+    click.echo(
+        f"in bytes; it fits if {CODE:,} of flash are left for code, {STACK:,} of RAM for the stack"
     )
 
 

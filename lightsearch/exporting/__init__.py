@@ -1,4 +1,4 @@
-"""Export a trained network as ONNX, as a PyTorch program, as weights or as source."""
+"""Export a trained network as ONNX, as a PyTorch program, as weights, as source or as C."""
 
 from lightsearch.exporting.reading import ExportedNet, open_net
 from lightsearch.exporting.writing import Exported, export

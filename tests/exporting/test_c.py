@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ from lightsearch.cli import main
 from lightsearch.design import Layer
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError, DesignError, ExportError
-from lightsearch.exporting import export
+from lightsearch.exporting import export, open_net
 from lightsearch.exporting.c import files, planning
 from lightsearch.exporting.c.compiling import compile_main, find_compiler, read_lines, run_main
 from lightsearch.exporting.c.float_run import run_float
@@ -41,6 +42,7 @@ from lightsearch.searching.settings import SearchSettings
 from lightsearch.shapes import Shape
 from lightsearch.workers.slot import InlineSlot
 
+REAL = os.environ.get("LIGHTSEARCH_DATA")
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -452,6 +454,37 @@ def test_functions_are_named_after_the_file(stem: str, tmp_path: Path) -> None:
         (tmp_path / "use.cpp").write_text(f'#include "{stem}.h"\nint main() {{ return 0; }}\n')
         command = ["g++", "-Wall", "-Wextra", "-Werror", str(tmp_path / "use.cpp")]
         subprocess.run([*command, "-o", str(tmp_path / "use.exe")], check=True)
+
+
+@compiled
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (REAL and (Path(REAL) / "MNIST" / "raw").is_dir()),
+    reason="LIGHTSEARCH_DATA names no folder with MNIST/raw",
+)
+@pytest.mark.needs("onnx", "onnxruntime", "onnxscript")
+def test_all_test_images_of_mnist(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    design = "conv(8,act-norm) maxpool residual([separable(12,gelu)],project) se maxpool gap"
+    train = ["train", f"{design} linear(10)", "--epochs", "2", "--save", str(weights)]
+    assert CliRunner().invoke(main, train).exit_code == 0
+    for int8 in (False, True):
+        found = export(weights, tmp_path / "net.c", int8=int8)  # int8: bit for bit
+        graph = export(weights, tmp_path / "net.onnx", int8=int8)
+        ours = _classes(found.path, tmp_path)
+        theirs = open_net(graph.path)
+        images = load("mnist").test[0].float() / 255
+        scores = torch.cat([theirs.scores(theirs.normalise(x)) for x in images.split(500)])
+        same = int((scores.argmax(1) == ours).sum())
+        print(f"int8={int8}: {found}\n{graph}\n{same} of 10,000 have onnxruntime's class")
+        assert (found.total == 10_000 and found.same == 10_000) or int8
+        assert same == 10_000 or int8
+        assert same > 9_400 and abs(found.correct - graph.correct) < 100
+
+
+def _classes(code: Path, folder: Path) -> Tensor:
+    compile_main(code, folder / "net.exe", "net", COMPILERS[0])
+    return run_main([str(folder / "net.exe")], load("mnist").test[0]).argmax(1)
 
 
 # A microcontroller -------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def call_int8(one: Instruction, integers: Integers, constants: Constants) -> str
         arguments += [
             constants.add_array(f"{name}weight", "int8_t", integers.kernel),
             constants.add_array(f"{name}bias", "int32_t", integers.bias)
-            if integers.bias.any()
+            if integers.bias.numel()
             else "0",
             constants.add_array(f"{name}multipliers", "int32_t", integers.multipliers),
             constants.add_array(f"{name}shifts", "uint8_t", integers.shifts),

@@ -55,7 +55,8 @@ def _compute(one: Instruction, integers: Integers, memory: Tensor) -> Tensor:
             kernel = kernel.view(op.outputs, -1, op.kernel, op.kernel)
         elif isinstance(op, ScaleChannels):
             kernel = kernel.view(-1, 1, 1, 1)
-        sums = apply_weights(op, zeroed, kernel, integers.bias.double())
+        bias = integers.bias.double() if integers.bias.numel() else None
+        sums = apply_weights(op, zeroed, kernel, bias)
     elif isinstance(op, Pool):
         sums = functional.avg_pool2d(zeroed, op.kernel, op.stride, op.padding, divisor_override=1)
     elif isinstance(op, GlobalPool):

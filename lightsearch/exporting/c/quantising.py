@@ -188,7 +188,8 @@ def _quantise_weights(one: Instruction, weights: State, source: Scale, target: S
             f"may reach {largest:.0f}: export it in float32"
         )
     made = _integers(source, target, (sizes * source.scale / target.scale).tolist())
-    return replace(made, kernel=integers.to(torch.int8), bias=offsets.to(torch.int64))
+    offsets = offsets.long() if bias is not None else made.bias
+    return replace(made, kernel=integers.to(torch.int8), bias=offsets)
 
 
 def _quantise_addition(
