@@ -19,7 +19,7 @@ from lightsearch.space.estimating import draw_weighted, estimate_total, scale_sh
 from lightsearch.space.graph import Graph
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import find_largest, smallest_assignment
-from lightsearch.space.polynomials import count_by_params, is_affordable
+from lightsearch.space.polynomials import count_by_params, find_affordable_cap
 from lightsearch.space.sampling import (
     LIMIT,
     Sampler,
@@ -34,6 +34,10 @@ SHORT = 0.5
 
 On MNIST at 8,000 parameters none of six designs with less than half of them reached 99.4, and 12
 of 22 with more did (docs/benchmarks/search.md): there a larger space is what helps most."""
+
+DRAWS = 2000
+FREE_DECISIONS = 30  # of a design; with more of them there are fewer draws
+FEWEST_DRAWS = 100
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -140,7 +144,7 @@ def survey(
     budget: Budget | None = None,
     *,
     limit: int = LIMIT,
-    draws: int = 2000,
+    draws: int | None = None,
     seed: int = 0,
 ) -> Survey:
     """Count the designs of `space` on inputs of `shape`, and those within `budget`.
@@ -154,14 +158,16 @@ def survey(
     Dynamic programming over (position, shape, parameters) gives an exact count by parameters, as
     long as the graph has at most `limit` edges and the tables are not too large. Otherwise, and
     for caps on MACs and activation bytes, `draws` uniform draws give an estimate with the 95%
-    interval of Wilson (1927). If even uniform draws are too costly, Knuth's estimator (1975) gives
-    one with a normal interval.
+    interval of Wilson (1927). By default they are 2,000, or fewer for designs of more than thirty
+    decisions, which take long to check, but at least 100. If even uniform draws are too costly,
+    Knuth's estimator (1975) gives one with a normal interval.
 
     Raises `DesignError` if no design of the space is valid, and `BudgetError` if none is within
     the budget.
     """
     limit = check_integer("limit", limit, 0, 10**12)
-    draws = check_integer("draws", draws, 1, 10**12)
+    if draws is not None:
+        draws = check_integer("draws", draws, 1, 10**12)
     seed = check_integer("seed", seed, -(2**63), 2**63 - 1)
     space = read_design(space)
     check_kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
@@ -175,17 +181,26 @@ def survey(
     assignments = None if structure is None else structure.total
     sampler = Sampler(space, shape, classes, caps, limit=limit)
     generator = random.Random(seed)
+    if draws is None:
+        draws = _choose_draws(sampler)
+        sampler.tries = min(sampler.tries, draws)
     if graph is None:
         return _estimate(sampler, assignments, draws, generator)
     check_feasible(graph, space, shape, classes, caps)
     return _count(graph, sampler, assignments, draws, generator)
 
 
+def _choose_draws(sampler: Sampler) -> int:
+    """Return as many draws as take a few seconds to check."""
+    decisions = len(sampler.draw_candidate(random.Random(0)).decisions)
+    return min(DRAWS, max(FEWEST_DRAWS, DRAWS * FREE_DECISIONS // max(1, decisions)))
+
+
 def _count(
     graph: Graph, sampler: Sampler, assignments: int | None, draws: int, generator: random.Random
 ) -> Survey:
     inside = _count_within(sampler, draws, generator)
-    counts = count_by_params(graph, _find_affordable_cap(graph))
+    counts = count_by_params(graph, find_affordable_cap(graph, sampler.budget.params))
     record = smallest_assignment(graph)
     return Survey(
         designs=graph.total,
@@ -205,17 +220,6 @@ def _count(
         assignments=assignments,
         budget=sampler.budget,
     )
-
-
-def _find_affordable_cap(graph: Graph) -> int:
-    """Return the largest number of parameters up to which the histogram is affordable."""
-    low, high = graph.low[graph.start], graph.high[graph.start]
-    if is_affordable(graph, high):
-        return high
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if is_affordable(graph, middle) else (low, middle - 1)
-    return low
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,89 @@
-"""Counts of designs by parameters, as polynomials packed into Python's integers.
+"""Counts of designs by parameters, as polynomials: sparse, or packed into Python's integers.
 
-The number of designs with p parameters is the coefficient of x^p. Each coefficient takes a fixed
-number of bytes, so a polynomial is one long integer (Kronecker substitution). A sum is then one
-addition, and a product with x^p is one shift. This is exact, and as fast as the memory.
+The number of designs with p parameters is the coefficient of x^p. Where few of the coefficients
+are not zero, a polynomial is a dictionary {p: coefficient}. Elsewhere each coefficient takes a
+fixed number of bytes, so a polynomial is one long integer (Kronecker substitution): a sum is one
+addition, a product with x^p is one shift. Both are exact. Each class of a graph takes the cheaper
+one, so that two widths far apart cost no more than two close ones. Where all widths are multiples
+of 8, so are the differences of parameters: only every 8th coefficient is packed.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from lightsearch.space.graph import Graph
 
 WORK = 10_000_000_000
 """The most bytes to shift and add for one set of tables: about 5 seconds (measured)."""
 
-MEMORY = 1_500_000_000
+LIGHT = 20
+"""A histogram beyond the budget, which is only looked at, may take 1 / `LIGHT` of `WORK`."""
+
+COARSE = 10
+"""Tables in units of several parameters may take 1 / `COARSE` of `WORK` and of `MEMORY`."""
+
+MEMORY = 1_000_000_000
 """The most bytes that a sampler's tables may take."""
+
+ENTRY = 500
+"""A coefficient of a dictionary costs as much as so many packed bytes (measured: 0.25 us)."""
+
+_BLOCK = 256  # coefficients that are summed at once: their integer stays in the first cache
+
+Row: TypeAlias = dict[int, int] | int
+"""A polynomial: {exponent: coefficient}, or packed from the fewest parameters of its class on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the polynomials of a graph's classes will take, up to a cap.
+
+    Parameters are in units of `unit`. Class n has paths of `first[n]` to `last[n]` units, `stride`
+    apart, and at most `most[n]` different numbers of them. `last[n]` is less than `first[n]` if no
+    path through the class stays within the cap. A packed coefficient has `size` bytes.
+    """
+
+    graph: Graph
+    unit: int
+    stride: int
+    size: int
+    first: list[int]
+    last: list[int]
+    most: list[int]
+
+    def spread(self, number: int) -> int:
+        """Return the bytes of the packed polynomial of a class."""
+        return self.size * self.places(number)
+
+    def places(self, number: int) -> int:
+        """Return the number of coefficients of the packed polynomial of a class."""
+        return max(0, 1 + (self.last[number] - self.first[number]) // self.stride)
+
+    def is_affordable(self, work: int, memory: int) -> bool:
+        """Whether all polynomials take at most `work`, and those needed at once fit `memory`."""
+        uses, done, held = _count_uses(self.graph), 0, 0
+        kept = [min(ENTRY * most, self.spread(n)) for n, most in enumerate(self.most)]
+        for number, steps in enumerate(self.graph.steps):
+            sparse = ENTRY * sum(self.most[to] for to, _, _ in steps)
+            done += min(sparse, self.spread(number) * len(steps))
+            held += kept[number]
+            if done > work or held > memory:
+                return False
+            held -= sum(kept[to] for to in _release(uses, steps))
+        return True
+
+    def is_tabulable(self) -> bool:
+        """Whether tables of all classes are affordable. Inexact ones may take less."""
+        part = 1 if self.unit == 1 else COARSE
+        total = sum(min(ENTRY * most, self.spread(n)) for n, most in enumerate(self.most))
+        return total <= MEMORY // part and self.is_affordable(WORK // part, MEMORY)
 
 
 def coefficient_size(graph: Graph) -> int:
@@ -24,51 +91,102 @@ def coefficient_size(graph: Graph) -> int:
     return max(1, (graph.total.bit_length() + 7) // 8)
 
 
+def round_params(params: int, unit: int) -> int:
+    """Return parameters in units, rounded to the nearest."""
+    return (params + unit // 2) // unit
+
+
+@functools.lru_cache(maxsize=1)  # asked for with many caps in a row
+def _find_extremes(graph: Graph, unit: int) -> tuple[list[int], list[int], int]:
+    """Return for each class the fewest and the most units of its paths, and the stride of all."""
+    low, high, stride = [0], [0], 0
+    for steps in graph.steps[1:]:
+        ahead = [(round_params(params, unit), to) for to, params, _ in steps]
+        low.append(min(units + low[to] for units, to in ahead))
+        high.append(max(units + high[to] for units, to in ahead))
+        stride = math.gcd(stride, *(units + low[to] - low[-1] for units, to in ahead))
+    return low, high, max(1, stride)
+
+
+def make_plan(graph: Graph, cap: int, unit: int = 1) -> Plan:
+    """Return the plan for paths of at most `cap` units."""
+    low, high, stride = _find_extremes(graph, unit)
+    room = [-1] * len(graph.steps)  # the most units that may be left when a class is reached
+    room[graph.start] = max(-1, cap)
+    for number in range(graph.start, 0, -1):
+        for to, params, _ in graph.steps[number]:
+            room[to] = max(room[to], room[number] - round_params(params, unit))
+    last = [min(pair) for pair in zip(room, high, strict=True)]
+    most: list[int] = []
+    for number, steps in enumerate(graph.steps):
+        most.append(max(0, min(1 + (last[number] - low[number]) // stride, graph.totals[number])))
+        if steps:
+            most[-1] = min(most[-1], sum(most[to] for to, _, _ in steps))
+    return Plan(graph, unit, stride, coefficient_size(graph), low, last, most)
+
+
 def count_by_params(graph: Graph, cap: int) -> list[tuple[int, int]]:
     """Return (parameters, number of designs) of all designs with at most `cap` parameters."""
-    size = coefficient_size(graph)
-    uses = [0] * len(graph.steps)
-    for steps in graph.steps:
-        for to, _, _ in steps:
-            uses[to] += 1
-    rows: dict[int, int] = {0: 1}
-    for number in range(1, graph.start + 1):
-        row = 0
-        for to, params, count in graph.steps[number]:
-            row += _shift(rows[to], params, count, size)
-            uses[to] -= 1
-            if not uses[to] and to != graph.start:
-                del rows[to]
-        rows[number] = _truncate(row, cap + 1, size) if graph.high[number] > cap else row
-    return _unpack(rows[graph.start], size)
+    plan, rows, uses = make_plan(graph, cap), dict[int, Row](), _count_uses(graph)
+    for number in range(graph.start + 1):
+        rows[number] = _make_row(plan, rows, number)
+        for to in _release(uses, graph.steps[number]):
+            del rows[to]
+    return sorted(_list_terms(plan, graph.start, rows[graph.start]))
 
 
-def is_affordable(graph: Graph, cap: int) -> bool:
-    """Whether `count_by_params` up to `cap` stays within `WORK`."""
-    size = coefficient_size(graph)
-    return (
-        sum(size * (min(cap, graph.high[to]) + 1) for steps in graph.steps for to, _, _ in steps)
-        <= WORK
-    )
+def find_affordable_cap(graph: Graph, within: int | None) -> int:
+    """Return a number of parameters up to which `count_by_params` is affordable.
+
+    To show all designs of at most `within` parameters it may take long, otherwise only a little.
+    """
+    low, high = graph.low[graph.start], graph.high[graph.start]
+    if _can_count(graph, high, LIGHT):
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _can_count(graph, middle, LIGHT) else (low, middle - 1)
+    return within if within and within > low and _can_count(graph, within, 1) else low
+
+
+def _can_count(graph: Graph, cap: int, part: int) -> bool:
+    return make_plan(graph, cap).is_affordable(WORK // part, MEMORY // part)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSums:
+    """Sums of coefficients, of `size` bytes each, up to `first` and every `stride` further on."""
+
+    first: int
+    stride: int
+    size: int
+    sums: bytes
+
+    def count(self, room: int) -> int:
+        place = (room - self.first) // self.stride
+        start = min(place * self.size, len(self.sums) - self.size)
+        return 0 if start < 0 else int.from_bytes(self.sums[start : start + self.size], "little")
+
+
+@dataclass(frozen=True, slots=True)
+class SparseSums:
+    """Sums of coefficients up to each exponent that has one, after a leading zero."""
+
+    exponents: list[int]
+    sums: list[int]
+
+    def count(self, room: int) -> int:
+        return self.sums[bisect_right(self.exponents, room)]
 
 
 @dataclass(frozen=True, slots=True)
 class CountTables:
     """For each class and each r, how many paths to the end have at most r units of parameters."""
 
-    rows: list[bytes]
-    size: int
+    rows: list[PackedSums | SparseSums]
 
     def count(self, number: int, room: int) -> int:
-        if room < 0:
-            return 0
-        start = room * self.size
-        return int.from_bytes(self.rows[number][start : start + self.size], "little")
-
-
-def round_params(params: int, unit: int) -> int:
-    """Return parameters in units, rounded to the nearest."""
-    return (params + unit // 2) // unit
+        return self.rows[number].count(room)
 
 
 def tabulate(graph: Graph, cap: int, unit: int = 1) -> CountTables | None:
@@ -76,55 +194,109 @@ def tabulate(graph: Graph, cap: int, unit: int = 1) -> CountTables | None:
 
     A unit is `unit` parameters, and each step's parameters are rounded to units.
     """
-    size, room = coefficient_size(graph), _find_rooms(graph, cap, unit)
-    work = sum(size * (room[to] + 1) for steps in graph.steps for to, _, _ in steps)
-    if work > WORK or sum(size * (r + 1) for r in room) > MEMORY:
-        return None
-    return _make_tables(graph, cap, unit)
-
-
-def _find_rooms(graph: Graph, cap: int, unit: int) -> list[int]:
-    """Return for each class the most units that may be left when it is reached, or -1."""
-    room = [-1] * len(graph.steps)
-    room[graph.start] = max(-1, cap)
-    for number in range(graph.start, 0, -1):
-        for to, params, _ in graph.steps[number]:
-            room[to] = max(room[to], room[number] - round_params(params, unit))
-    return room
+    plan = make_plan(graph, cap, unit)
+    return _make_tables(graph, cap, unit) if plan.is_tabulable() else None
 
 
 @functools.lru_cache(maxsize=1)  # a search surveys its space, and draws from it twice over
 def _make_tables(graph: Graph, cap: int, unit: int) -> CountTables:
-    size, room = coefficient_size(graph), _find_rooms(graph, cap, unit)
-    rows = [_ones(room[0] + 1, size)]
-    for number in range(1, len(graph.steps)):
-        row = 0
-        for to, params, count in graph.steps[number]:
-            shift = round_params(params, unit)
-            if shift <= room[number]:
-                row += _shift(rows[to], shift, count, size)
-        rows.append(_truncate(row, room[number] + 1, size))
-    return CountTables(
-        [row.to_bytes(size * (r + 1), "little") for row, r in zip(rows, room, strict=True)], size
-    )
+    plan, rows, uses = make_plan(graph, cap, unit), dict[int, Row](), _count_uses(graph)
+    tables: list[PackedSums | SparseSums] = []
+    for number, steps in enumerate(graph.steps):
+        rows[number] = _make_row(plan, rows, number)
+        tables.append(_sum_up(plan, number, rows[number]))
+        for to in _release(uses, steps):
+            del rows[to]
+    return CountTables(tables)
 
 
-def _shift(row: int, params: int, count: int, size: int) -> int:
-    return (row if count == 1 else row * count) << (8 * size * params)
+def _count_uses(graph: Graph) -> list[int]:
+    """Return how many steps lead to each class."""
+    uses = [0] * len(graph.steps)
+    for steps in graph.steps:
+        for to, _, _ in steps:
+            uses[to] += 1
+    return uses
 
 
-def _truncate(row: int, entries: int, size: int) -> int:
-    return row & ((1 << (8 * size * max(0, entries))) - 1)
+def _release(uses: list[int], steps: tuple[tuple[int, int, int], ...]) -> Iterator[int]:
+    """Count the uses of `steps` down. Yield each class that no later step leads to."""
+    for to, _, _ in steps:
+        uses[to] -= 1
+        if not uses[to]:
+            yield to
 
 
-def _ones(entries: int, size: int) -> int:
-    return int.from_bytes((b"\1" + b"\0" * (size - 1)) * max(0, entries), "little")
+def _make_row(plan: Plan, rows: dict[int, Row], number: int) -> Row:
+    """Return the polynomial of a class from those of the classes that its steps lead to."""
+    first, last, size = plan.first[number], plan.last[number], plan.size
+    if last < first:
+        return {}
+    if number == 0:
+        return {0: 1}
+    steps = [
+        (to, round_params(params, plan.unit), count)
+        for to, params, count in plan.graph.steps[number]
+    ]
+    if ENTRY * sum(_count_terms(plan, to, rows[to]) for to, _, _ in steps) < plan.spread(number):
+        sums: dict[int, int] = {}
+        for to, params, count in steps:
+            for exponent, coefficient in _list_terms(plan, to, rows[to]):
+                if exponent + params <= last:
+                    place = exponent + params
+                    sums[place] = sums.get(place, 0) + coefficient * count
+        return sums
+    packed = 0
+    for to, params, count in steps:
+        row = _pack(plan, to, rows[to]) * count
+        packed += row << (8 * size * ((plan.first[to] + params - first) // plan.stride))
+    return packed & ((1 << (8 * plan.spread(number))) - 1)
 
 
-def _unpack(row: int, size: int) -> list[tuple[int, int]]:
-    data = row.to_bytes((row.bit_length() + 7) // 8 + size, "little")
-    counts = (
-        (start // size, int.from_bytes(data[start : start + size], "little"))
-        for start in range(0, len(data) - size + 1, size)
-    )
-    return [(params, count) for params, count in counts if count]
+def _count_terms(plan: Plan, number: int, row: Row) -> int:
+    """Return the length of a polynomial: an upper bound, if it is packed."""
+    return len(row) if isinstance(row, dict) else plan.places(number)
+
+
+def _pack(plan: Plan, number: int, row: Row) -> int:
+    if isinstance(row, int):
+        return row
+    size, data = plan.size, bytearray(plan.spread(number))
+    for exponent, coefficient in row.items():
+        start = size * ((exponent - plan.first[number]) // plan.stride)
+        data[start : start + size] = coefficient.to_bytes(size, "little")
+    return int.from_bytes(data, "little")
+
+
+def _list_terms(plan: Plan, number: int, row: Row) -> Iterator[tuple[int, int]]:
+    """Yield (exponent, coefficient) of a polynomial, without zeros."""
+    if isinstance(row, dict):
+        yield from row.items()
+        return
+    size, data = plan.size, row.to_bytes(plan.spread(number), "little")
+    for index in range(plan.places(number)):
+        coefficient = int.from_bytes(data[index * size : (index + 1) * size], "little")
+        if coefficient:
+            yield plan.first[number] + index * plan.stride, coefficient
+
+
+def _sum_up(plan: Plan, number: int, row: Row) -> PackedSums | SparseSums:
+    """Return the sums of a polynomial's coefficients up to each exponent."""
+    if isinstance(row, dict):
+        exponents = sorted(row)
+        sums = itertools.accumulate((row[exponent] for exponent in exponents), initial=0)
+        return SparseSums(exponents, list(sums))
+    size, length = plan.size, plan.spread(number)
+    width, bits = size * _BLOCK, 8 * size
+    data = row.to_bytes(length, "little")
+    ones = int.from_bytes((b"\1" + bytes(size - 1)) * _BLOCK, "little")
+    blocks, before = list[bytes](), 0
+    for start in range(0, length, width):
+        block, reach = int.from_bytes(data[start : start + width], "little"), 1
+        while reach < _BLOCK:  # each coefficient takes in the sum of as many before it
+            block += block << (bits * reach)
+            reach *= 2
+        block = (block & ((1 << (bits * _BLOCK)) - 1)) + before * ones
+        blocks.append(block.to_bytes(width, "little"))
+        before = block >> (bits * (_BLOCK - 1))
+    return PackedSums(plan.first[number], plan.stride, size, b"".join(blocks)[:length])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,9 +50,10 @@ from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.lowering import lower_all, register_cost
 from lightsearch.network.operations import Local
 from lightsearch.notation.parser import parse
-from lightsearch.space import Sampler, numbering, survey
+from lightsearch.space import Sampler, numbering, polynomials, survey
 from lightsearch.space.default import default_space
 from lightsearch.space.estimating import wilson
+from lightsearch.space.sampling import LIMIT, try_graph
 
 SHAPE = (2, 7, 6)
 CLASSES = 3
@@ -691,7 +693,7 @@ def test_too_large_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """The total stays exact, the histogram ends early, and a coarse unit counts the budget."""
     sizes = Counter(price.params for price in medium_costs())
     inside = sum(count for params, count in sizes.items() if params <= 1500)
-    monkeypatch.setattr("lightsearch.space.polynomials.WORK", 50_000)
+    monkeypatch.setattr("lightsearch.space.polynomials.WORK", 40_000)
     result = survey(medium(), budget=Budget(params=1500), draws=300)
     assert result.designs == sum(sizes.values()) and not result.exact
     assert result.interval is not None and result.interval[0] <= inside <= result.interval[1]
@@ -706,6 +708,45 @@ def test_too_large_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(
         cost(sampler.draw(random.Random(seed))[1], classes=10).params <= 1500 for seed in range(20)
     )
+
+
+@pytest.mark.parametrize("entry", [0, 500, 10**9])
+def test_sparse_and_packed_counts_are_equal(entry: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows are dictionaries, the cheaper of both, or all packed, in strides of 8 and of 1."""
+    monkeypatch.setattr("lightsearch.space.polynomials.ENTRY", entry)
+    for widths in ((8, 16, 40, 80), (3, 4, 11, 80)):
+        space = seq([conv(oneof(*widths), kernel=oneof(1, 3))] * 3, gap(), linear(10))
+        sizes = sorted(price.params for *_, price in brute(space, (1, 8, 8), 10))
+        for cap in (sizes[0], sizes[100], sizes[100] - 1, sizes[-2], sizes[-1] + 9):
+            polynomials._make_tables.cache_clear()
+            result = survey(space, (1, 8, 8), 10, Budget(params=cap))
+            assert dict(result.counts) == Counter(sizes) and result.beyond == 0
+            assert result.within == bisect_right(sizes, cap) and result.exact
+            assert result.largest_params == sizes[result.within - 1]
+            graph = try_graph(space, (1, 8, 8), 10, LIMIT)
+            assert graph is not None
+            tables = polynomials.tabulate(graph, cap)
+            assert tables is not None
+            for room in (0, sizes[0] - 1, sizes[0], cap - 1, cap):
+                assert tables.count(graph.start, room) == bisect_right(sizes, room)
+
+
+@pytest.mark.parametrize("cap", [2700, 10_000_000, None])
+def test_widths_far_apart_cost_no_more_than_close_ones(cap: int | None) -> None:
+    space = parse("[conv(8|1024,k=3|5)]*3 gap linear(10)")
+    graph = try_graph(space, (1, 8, 8), 10, LIMIT)
+    assert graph is not None and graph.high[graph.start] > 5 * 10**7
+    plan = polynomials.make_plan(graph, graph.high[graph.start])
+    assert plan.is_affordable(10**6, 10**6)
+    result = survey(space, (1, 8, 8), 10, Budget(params=cap))
+    assert result.exact and result.designs == 64 and result.beyond == 0
+
+
+def test_deep_designs_get_fewer_draws() -> None:
+    deep = parse("[conv(8|16,k=1|3,act=relu|gelu)]*50 gap linear(10)")  # 150 decisions
+    result = survey(deep, (1, 4, 4), 10, Budget(macs=10**9))
+    assert "from 400 uniform draws" in result.method
+    assert "from 7 uniform" in survey(deep, (1, 4, 4), 10, Budget(macs=10**9), draws=7).method
 
 
 def test_nothing_found_in_too_large_a_space() -> None:
@@ -733,7 +774,7 @@ def test_wilson_interval() -> None:
 # Draws ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("work", [None, 20_000])
+@pytest.mark.parametrize("work", [None, 5_000])
 @pytest.mark.parametrize("least", [0, 400])
 @pytest.mark.parametrize(("limit", "macs"), [(1_000_000, None), (1_000_000, 500_000), (40, None)])
 def test_draws_are_uniform_replay_and_keep_the_budget(
