@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-POLL = 0.5  # seconds between looks at whether the worker of a call still lives
+POLL = 0.5  # seconds between looks at whether the worker of a call still lives, for all slots
 FETCH = 10.0  # seconds for a value to come before the same is asked: it may have died holding it
 _START = "`dask scheduler` starts one, and `dask worker ADDRESS --nthreads 1` its workers"
 _CONTINUE = "Once there are workers, the same call continues the study"
@@ -98,17 +98,33 @@ class _Pool:
         self.client = client
         self._lock = threading.Lock()
         self._taken: set[str] = set()
+        self._asking = threading.Lock()
+        self._alive: set[str] = set()
+        self._until = 0.0  # when `_alive` is too old
 
     def alive(self) -> set[str]:
-        """Addresses of the workers. Raises `WorkerError` where the scheduler is gone."""
+        """Addresses of the workers. Raises `WorkerError` where the scheduler is gone.
+
+        The answer names every worker and every slot asks, so they share one for `POLL` seconds.
+        """
         if self.client.status != "running":
             raise WorkerError(
                 f"the Dask scheduler is gone: its client is {self.client.status}. {_CONTINUE}"
             )
-        try:
-            return _alive(self.client)
-        except (OSError, TimeoutError) as error:
-            raise WorkerError(f"the Dask scheduler is gone: {error}. {_CONTINUE}") from error
+        with self._asking:
+            if time.monotonic() >= self._until:
+                try:
+                    self._alive = _alive(self.client)
+                except (OSError, TimeoutError) as error:
+                    raise WorkerError(
+                        f"the Dask scheduler is gone: {error}. {_CONTINUE}"
+                    ) from error
+                self._until = time.monotonic() + POLL
+            return set(self._alive)
+
+    def ask_again(self) -> None:
+        """Forget the answer: a worker is known to be gone."""
+        self._until = 0.0
 
     def take(self, preferred: str, stopped: Callable[[], bool]) -> str:
         """A free worker, `preferred` if it lives; waits for one. Raises `WorkerError`."""
@@ -209,6 +225,7 @@ class DaskSlot:
                 if address not in self._pool.alive():
                     raise WorkerDied(self._name, None)
         except (KilledWorker, CancelledError):
+            self._pool.ask_again()
             raise WorkerDied(self._name, None) from None
         finally:
             if not future.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.events import EpochDone, Event, Retried
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import SearchSettings
-from lightsearch.workers.dask import dask_slots
+from lightsearch.workers.dask import POLL, dask_slots
 from lightsearch.workers.slot import WorkerDied
 
 if TYPE_CHECKING:
@@ -117,6 +118,26 @@ def test_a_worker_killed_with_a_value_that_nobody_has_fetched_is_replaced(
     with pytest.raises(WorkerDied, match="it was lost"):
         slot.submit(_Deadly).result(timeout=60)
     assert slot.submit(max, 2, 3).result(timeout=120) == 3
+
+
+def test_slots_share_what_is_asked_of_the_scheduler(
+    cluster: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def alive(client: Client) -> set[str]:
+        asked.append(time.monotonic())
+        return set(client.nthreads())
+
+    slots = dask_slots(cluster, workers=2)
+    monkeypatch.setattr("lightsearch.workers.dask._alive", alive)
+    for _ in range(20):
+        for call in [slot.submit(max, 2, 3) for slot in slots]:
+            assert call.result(timeout=60) == 3
+    for call in [slot.submit(time.sleep, 2) for slot in slots]:
+        call.result(timeout=60)
+    assert len(asked) >= 3
+    assert min(late - soon for soon, late in itertools.pairwise(asked)) >= POLL
 
 
 def test_what_a_call_raises_is_raised(cluster: Client) -> None:
