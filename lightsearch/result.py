@@ -26,6 +26,7 @@ from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.means import Run, gather_runs, tabulate_means
+from lightsearch.study.orders import OrderName
 from lightsearch.study.pareto import find_front
 from lightsearch.study.question import describe_question
 from lightsearch.study.rows import Row, row_of
@@ -51,7 +52,7 @@ class SearchResult(Presented):
         """The designs that reached the target, by accuracy. `ranked` has other orders."""
         return self.ranked()
 
-    def ranked(self, by: str | Callable[[Trial], float] = "accuracy") -> pd.DataFrame:
+    def ranked(self, by: OrderName | Callable[[Trial], float] = "accuracy") -> pd.DataFrame:
         """Return the leaderboard in another order.
 
         Most accurate first: `"accuracy"` (of the best epoch), `"last"` (the last epoch),
@@ -102,7 +103,7 @@ class SearchResult(Presented):
             )
         return board.iloc[0] if len(board) else None
 
-    def pareto(self, *by: str) -> pd.DataFrame:
+    def pareto(self, *by: OrderName) -> pd.DataFrame:
         """Return the Pareto front of the trials that are complete, hits or not.
 
             result.pareto("accuracy", "macs")

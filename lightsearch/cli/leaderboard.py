@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -10,7 +10,7 @@ from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of
 from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
-from lightsearch.study.orders import ORDERS
+from lightsearch.study.orders import ORDERS, OrderName
 from lightsearch.study.warm_start import explain_label
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def leaderboard(
     if means:
         frame = result.means()
     else:
-        frame = _all(result, by) if everything else result.ranked(by or "accuracy")
+        frame = (
+            _all(result, by) if everything else result.ranked(cast(OrderName, by or "accuracy"))
+        )
     if as_csv:
         click.echo(frame.to_csv(), nl=False)
     elif as_json:

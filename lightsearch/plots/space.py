@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-from lightsearch.design.parts import Space, kind_of
+from lightsearch.design.parts import Seq, Space, kind_of
 from lightsearch.formatting import format_large, plural, shorten
 from lightsearch.notation.parser import parse
 from lightsearch.plots.result import Result
@@ -19,6 +19,7 @@ from lightsearch.study.importances import importances
 
 NAME = 40  # characters of a decision's name, at most
 BROAD = 4.0  # inches at which a name fits on one line
+_FIELDS = {"out": "width"}  # words for fields that do not speak for themselves
 _TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
 
 
@@ -52,43 +53,59 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
     names = [shorten(decision_name(whole, name), NAME) for name, _ in bars]
     ax.set_yticks(
         rows,
-        names if broad else [name.replace(", ", "\n") for name in names],
+        names if broad else [name.replace(", ", "\n", 1) for name in names],
         fontsize="small" if broad else "x-small",
     )
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
-    ax.set_xlabel(f"accuracy after epoch {importance.epoch}, {plural(importance.trials, 'trial')}")
+    ax.set_xlabel("share of the importance")
     more = len(importance.shares) - len(bars)
-    title(ax, "Which decisions matter" + (f"\n({more} smaller ones not shown)" if more else ""))
+    title(
+        ax,
+        f"Which decisions matter\nfor accuracy after epoch {importance.epoch}, "
+        + plural(importance.trials, "trial")
+        + (f"\n({more} smaller ones not shown)" if more else ""),
+    )
     legend(ax, columns=1)
     return ax
 
 
 def decision_name(space: Space, path: str) -> str:
-    """Return a decision's path with its subject in front: `separable out, [4]/0[0]`.
+    """Return what a decision decides, in words: `width of separable, block 5, option 1`.
 
-    A path that is not in `space` (a recipe's path, a choice's own name) is returned as it is.
+    Blocks count from 1, as options do; a layer that may be left out has no options to name. A path
+    that is not in `space` (a recipe's path, a choice's own name) is returned as it is.
     """
     here: Any = space
     place = ""
     try:
-        for token, index, option, turn, name in _TOKEN.findall(path):
+        for _, index, option, turn, name in _TOKEN.findall(path):
             if index:
-                here = here.parts[int(index)]
+                parts = here.parts if isinstance(here, Seq) else here
+                if not place:
+                    place = f"block {int(index) + 1}"
+                elif len(parts) > 1:
+                    place += f", layer {int(index) + 1}"
+                here = parts[int(index)]
             elif option:
+                place += "" if _is_optional(here) else f", option {int(option) + 1}"
                 here = here.options[int(option)]
             elif turn or name == "body":
+                place += f", round {int(turn) + 1}" if turn else ""
                 here = here.body
             elif name == "times":
-                return f"rounds, {place}"
+                return f"depth, {place}"
             else:
-                return f"{kind_of(type(here))} {name}, {place}"
-            place += token
-        empty = any(not len(option) for option in here.options)
+                return f"{_FIELDS.get(name, name)} of {kind_of(type(here))}, {place}"
+        return f"{'whether it is there' if _is_optional(here) else 'which layers'}, {place}"
     except (AttributeError, IndexError):
         return path
-    return f"{'whether' if empty and len(here.options) == 2 else 'which'} part, {place}"
+
+
+def _is_optional(choice: Any) -> bool:
+    """Whether a choice is between a part and nothing."""
+    return len(choice.options) == 2 and any(not len(option) for option in choice.options)
 
 
 def space(result: Result, ax: Axes | None, bins: int) -> Axes:

@@ -14,7 +14,7 @@ from lightsearch.errors import StudyError
 from lightsearch.study.optuna_tools import categorical, quiet
 from lightsearch.study.trial import Trial
 
-FEWEST = 3  # trials
+FEWEST = 5  # trials: of fewer, any picture is chance
 SHUFFLES = 20
 
 
@@ -40,7 +40,7 @@ def importances(trials: Sequence[Trial], *, seed: int = 0) -> Importances:
     the end would compare the survivors alone. Trials that failed or diverged, and those that
     still run, take no part.
 
-    Raises `StudyError` for fewer than 3 trials, or where they are all equally good.
+    Raises `StudyError` for fewer than 5 trials, or where they are all equally good.
     """
     used = [t for t in trials if t.outcome in ("complete", "pruned") and t.epochs]
     if len(used) < FEWEST:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,10 @@ class Order:
         return (False, -value if self.largest else value)
 
 
-ORDERS = {
+OrderName: TypeAlias = Literal[
+    "accuracy", "params", "epochs", "last", "last3", "mean", "macs", "activation_bytes"
+]
+ORDERS: dict[str, Order] = {
     "accuracy": Order("best_accuracy", "accuracy of the best epoch", largest=True),
     "params": Order("params", "fewest parameters"),
     "epochs": Order("first_hit_epoch", "earliest epoch at which it hit"),

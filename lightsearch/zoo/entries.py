@@ -105,6 +105,9 @@ class Zoo(Mapping[str, Entry]):
         """The entry of that name, or `default`."""
         return self._entries.get(name, default)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self._entries)  # after `zoo["`, in a notebook and in IPython
+
     def __repr__(self) -> str:
         return f"Zoo({', '.join(self._entries)})"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import itertools
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from scipy import stats
 
-from lightsearch import cost, default_space, parse, plot_design, zoo
+from lightsearch import cost, decode, default_space, parse, plot_design, zoo
+from lightsearch.design.decoding import chooser, record_decisions
 from lightsearch.errors import DesignError, StudyError
 from lightsearch.plots.plots import Plots
 from lightsearch.plots.space import decision_name
@@ -261,25 +263,45 @@ def test_a_decision_that_alone_matters_comes_first_and_above_chance() -> None:
 
 
 def test_importances_need_trials_that_differ(few) -> None:
-    with pytest.raises(StudyError, match="at least 3 trials that are over, but there are 2"):
-        importances(few.records[:2])
+    with pytest.raises(StudyError, match="at least 5 trials that are over, but there are 3"):
+        importances(few.records[:3])
+    with pytest.raises(StudyError, match="at least 5 trials"):
+        dataclasses.replace(few, records=few.records[:3]).plot.choices()
 
 
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("[0].out", "conv out, [0]"),
-        ("[1]", "which part, [1]"),
-        ("[2]", "whether part, [2]"),
-        ("[2]/1[0]/0[0].out", "separable out, [2]/1[0]/0[0]"),
-        ("[1]/3[0].body[0].out", "conv out, [1]/3[0].body[0]"),
+        ("[0].out", "width of conv, block 1"),
+        ("[1]", "which layers, block 2"),
+        ("[2]", "whether it is there, block 3"),
+        ("[2]/1[0]/0[0].out", "width of separable, block 3, option 1"),
+        ("[1]/3[0].body[0].out", "width of conv, block 2, option 4"),
         ("order", "order"),
         ("lr", "lr"),
         ("[99].out", "[99].out"),
+        ("[0].padding", "padding of conv, block 1"),
     ],
 )
 def test_a_decision_is_named_by_what_it_decides(path: str, said: str) -> None:
     assert decision_name(default_space(), path) == said
+
+
+def test_depth_and_layers_of_a_block_are_named() -> None:
+    whole = parse("[conv(8|16) conv(8|16) | gap]*(1|2) gap linear(10)")
+    paths: dict[str, int] = {}
+    for seed in range(30):
+        decode(whole, record_decisions(chooser(random.Random(seed)), paths))
+    said = [decision_name(whole, path) for path in paths]
+    assert "depth, block 1" in said
+    assert len(set(said)) == len(said), said
+
+
+def test_names_of_the_choices_that_are_drawn_differ(many) -> None:
+    paths = {path for trial in many.records for path in trial.candidate.decisions}
+    whole = parse(many.identity.space)
+    said = {decision_name(whole, path) for path in paths}
+    assert len(said) == len(paths)
 
 
 @pytest.mark.parametrize("name", ["s1-final", "s4-model3"])

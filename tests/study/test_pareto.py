@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from pathlib import Path
+from typing import get_args
 
 import optuna
 import pandas as pd
@@ -13,7 +14,8 @@ from tiny import arguments
 
 from lightsearch import search
 from lightsearch.errors import ArgumentError
-from lightsearch.study.orders import ORDERS
+from lightsearch.result import SearchResult
+from lightsearch.study.orders import ORDERS, OrderName
 from lightsearch.study.pareto import find_front
 
 NAMES = ("accuracy", "macs", "params")
@@ -51,3 +53,9 @@ def test_a_front_is_of_two_orders(by: tuple[str, ...], tmp_path: Path) -> None:
         result.pareto(*by)
     with pytest.raises(ArgumentError, match=r"`by` must be one of .*, but got by='mac'"):
         result.pareto("accuracy", "mac")
+
+
+def test_type_checkers_know_every_order() -> None:
+    assert set(get_args(OrderName)) == set(ORDERS)
+    assert SearchResult.ranked.__annotations__["by"] == "OrderName"
+    assert SearchResult.pareto.__annotations__["by"] == "OrderName"

@@ -571,3 +571,7 @@ def test_built_module_gives_what_the_hand_written_one_gives(name: str) -> None:
             outputs.append(module.train()(images))
         close(*outputs)
         close(list(ours.state_dict().values()), list(theirs.state_dict().values()))
+
+
+def test_a_notebook_completes_the_names() -> None:
+    assert zoo._ipython_key_completions_() == list(zoo)
