@@ -334,7 +334,7 @@ def test_what_the_native_engine_lacks_goes_to_pytorch(text: str) -> None:
 
 
 def test_norms_and_activations_that_the_native_engine_has() -> None:
-    for text in ("act(gelu)", "separable(8,last_bias)", "conv(8,k=1,d=2)"):
+    for text in ("act(gelu)", "separable(8,last_bias)", "conv(8,k=1,d=2)", "inverted(6,act=relu)"):
         assert supports(parse(f"{text} gap linear(3)"), SHAPE)
 
 
