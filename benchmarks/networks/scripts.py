@@ -124,7 +124,7 @@ def print_table(path: Path) -> None:
         gap = statistics.mean(script) - statistics.mean(library)
         low, high = ttest_ind(script, library, equal_var=False).confidence_interval()
         print(
-            f"| {name} | {len(script)} | {cells[0]} | {cells[1]} | "
+            f"| {name} | {len(library)} and {len(script)} | {cells[0]} | {cells[1]} | "
             f"{gap:+.3f}, {low:+.3f} to {high:+.3f} |"
         )
 
