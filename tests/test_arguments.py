@@ -18,7 +18,8 @@ import torch
 import lightsearch as ls
 from lightsearch import errors
 from lightsearch.data.references import lend
-from lightsearch.searching.pruning import TargetPruner
+from lightsearch.design.decoding import replay
+from lightsearch.searching.pruning import PredictedPruner, TargetPruner
 from lightsearch.workers.local import local_slots
 
 DESIGN = ls.seq(ls.conv(4), ls.gap(), ls.linear(2))
@@ -512,3 +513,19 @@ def test_every_public_function_is_in_the_table() -> None:
         value = getattr(ls, name)
         if callable(value) and name not in without and not name.endswith(("Error", "Result")):
             assert re.search(rf"\bls\.{name}\b", text) or name == "Layer", name
+
+
+def test_numpy_numbers_in_pruners_and_records() -> None:
+    pruner = TargetPruner(
+        np.float32(0.994), warmup=np.int64(2), startup=np.int32(4), slack=np.float64(0.5)
+    )
+    values = pruner.target, pruner.warmup, pruner.startup, pruner.slack
+    assert values == (0.994, 2, 4, 0.5)
+    assert [type(value) for value in values] == [float, int, int, float]
+    predicted = PredictedPruner(np.float64(0.9), 3, errors=np.int64(2))
+    assert (predicted.errors, type(predicted.errors)) == (2, int)
+    index = replay({"a": np.int64(1)})("a", (3, 4))  # type: ignore[dict-item]
+    assert (index, type(index)) == (1, int)
+    for wrong in (np.int64(2), np.float64(1.0), np.bool_(True)):
+        with pytest.raises(errors.DesignError, match="must give an index below 2"):
+            replay({"a": wrong})("a", (3, 4))  # type: ignore[dict-item]

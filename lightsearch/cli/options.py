@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,7 +46,24 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            value = super().invoke(ctx)
+            sys.stdout.flush()  # or what cannot be written is noticed after the exit status
+            return value
+        except OSError as error:
+            if error.errno != errno.ENOSPC or error.filename is not None:
+                raise
+            click.echo(f"lightsearch: the output cannot be written: {error.strerror}", err=True)
+            # What is left would fail again as the interpreter ends, with a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(FAILED)
+        except MemoryError:
+            click.echo("lightsearch: no memory is left (`ulimit -v` may limit it)", err=True)
+            ctx.exit(FAILED)
+        except ImportError as error:
+            if "failed to map" not in str(error) and "cannot allocate" not in str(error).lower():
+                raise
+            click.echo(f"lightsearch: no memory is left (`ulimit -v`?): {error}", err=True)
+            ctx.exit(FAILED)
         except LightsearchError as error:
             click.echo(f"lightsearch: {escape_controls(str(error))}", err=True)
             if isinstance(error, _WRONG):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import random as _random
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from lightsearch.checks import check_kind
@@ -227,12 +228,16 @@ def replay(decisions: Mapping[str, int]) -> Choose:
                 f"{', '.join(decisions) or 'nothing'}"
             )
         index = decisions[path]
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(options):
+        if (
+            isinstance(index, bool)
+            or not isinstance(index, Integral)  # perhaps of NumPy
+            or not 0 <= index < len(options)
+        ):
             raise DesignError(
                 f"the record must give an index below {len(options)} for {path!r}, "
                 f"but got {index!r}"
             )
-        return index
+        return int(index)
 
     return choose
 

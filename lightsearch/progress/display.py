@@ -20,6 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lightsearch.checks import escape_controls
 from lightsearch.formatting import one_line, percent, shorten
 from lightsearch.progress.lines import (
     STYLES,
@@ -49,7 +50,7 @@ def picture(status: Status, width: int, height: int = 40) -> RenderableType:
     return Group(
         Text(count_line(status), style="bold"),
         _running_table(status, width, max(1, height - 8)),
-        Text(best_line(status), no_wrap=True, overflow="ellipsis"),
+        Text(escape_controls(best_line(status)), no_wrap=True, overflow="ellipsis"),
         Text(left_line(status), style="dim"),
     )
 
@@ -83,7 +84,7 @@ def _cells(trial: Trial, status: Status, bar: int, room: int) -> Iterator[Render
         percent(trial.best.accuracy) if trial.best else "-", style=STYLES["hit"] if hit else ""
     )
     yield Text(f"{trial.candidate.params:,}")
-    yield Text(shorten(trial.candidate.design, room))
+    yield Text(shorten(escape_controls(trial.candidate.design), room))
 
 
 # Displays ----------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ class _Terminal:
             self._print(shorten(line, width), event_line(event, status.images)[1])
 
     def _print(self, text: str, style: str = "") -> None:
-        self.console.print(Text(text, style=style, overflow="fold"))
+        self.console.print(Text(escape_controls(text), style=style, overflow="fold"))
 
 
 def show_progress(

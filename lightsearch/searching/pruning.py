@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsearch.checks import check_number
+from lightsearch.checks import check_number, to_number
 from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.searching.forecast import Line, fit_line
 from lightsearch.searching.words import PRUNERS
@@ -18,6 +18,14 @@ from lightsearch.surrogate.table import IMAGES
 
 FIRST_WHOLE = 1  # trials that `rungs` trains whole
 LEAST_ERROR = 5e-5  # that has a logarithm of its own: half an image of 10,000
+
+
+def _check_not_negative(name: str, value: Any) -> int | float:
+    """Return a number of Python, from one that may be of NumPy."""
+    number = to_number(value)
+    if number is None or not number >= 0:
+        raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
+    return number
 
 
 class TargetPruner(optuna.pruners.BasePruner):
@@ -42,11 +50,10 @@ class TargetPruner(optuna.pruners.BasePruner):
         slack: float = 1.0,
         consistent: int | None = None,
     ) -> None:
-        check_number("target", target, 0.0, 1.0)
-        for name, value in (("warmup", warmup), ("startup", startup), ("slack", slack)):
-            if not isinstance(value, int | float) or not value >= 0:
-                raise ArgumentError(f"`{name}` must be >= 0, but got {name}={quote(value)}")
-        self.target, self.warmup, self.startup, self.slack = target, warmup, startup, slack
+        self.target = check_number("target", target, 0.0, 1.0)
+        self.warmup = _check_not_negative("warmup", warmup)
+        self.startup = _check_not_negative("startup", startup)
+        self.slack = _check_not_negative("slack", slack)
         self.consistent = consistent
         self._known: tuple[Any, ...] | None = None
         self._found: dict[int, tuple[int, float]] = {}
@@ -98,10 +105,8 @@ class PredictedPruner(optuna.pruners.BasePruner):
         consistent: int | None = None,
         images: int = IMAGES,
     ) -> None:
-        check_number("target", target, 0.0, 1.0)
-        if not isinstance(errors, int | float) or not errors >= 0:
-            raise ArgumentError(f"`errors` must be >= 0, but got errors={quote(errors)}")
-        self.target, self.epochs, self.errors = target, epochs, errors
+        self.target = check_number("target", target, 0.0, 1.0)
+        self.epochs, self.errors = epochs, _check_not_negative("errors", errors)
         self.consistent = consistent
         self._share = max(0.0, 1 / images - 1 / IMAGES)
         self._known: tuple[Any, ...] | None = None

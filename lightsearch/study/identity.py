@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -91,12 +92,23 @@ class Identity(Presented):
         return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
+_LONGEST = 60  # characters of a data set's name in a folder's: a file's name has 255 bytes
+
+
 def default_folder(identity: Identity) -> Path:
     """Where a study goes unless told otherwise: under the working directory, by its question."""
     budget = dataclasses.asdict(identity.budget)
     caps = "-".join(f"{name.removeprefix('min_')[0]}{cap}" for name, cap in budget.items() if cap)
-    name = f"{identity.dataset}-{caps}-e{identity.epochs}-{identity.digest()}"
+    name = f"{_as_file_name(identity.dataset)}-{caps}-e{identity.epochs}-{identity.digest()}"
     return Path(STUDIES) / name
+
+
+def _as_file_name(dataset: str) -> str:
+    """Return the name of a data set without what would lead to another folder.
+
+    Names that become equal are told apart by the digest that follows.
+    """
+    return re.sub(r"[/\\:\0]", "_", dataset).lstrip(".")[:_LONGEST]
 
 
 def check_identity(

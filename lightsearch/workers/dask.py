@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lightsearch.errors import ArgumentError, WorkerError
-from lightsearch.workers.slot import Call, Slot, WorkerDied, check_free
+from lightsearch.workers.slot import Call, Slot, WorkerDied, check_free, start_thread
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -164,8 +164,11 @@ class DaskSlot:
         """Start a call; never waits for a worker."""
         with self._lock:
             check_free(repr(self), closed=self._closed, busy=self._call is not None)
-            call = self._call = _Call(function, args)
-        threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True).start()
+            call = _Call(function, args)
+            start_thread(
+                threading.Thread(target=self._run, args=(call,), name=self._name, daemon=True)
+            )
+            self._call = call
         return cast("Future[T]", call.future)
 
     def kill(self) -> None:

@@ -23,7 +23,14 @@ from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.workers import process
-from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free, describe_exit
+from lightsearch.workers.slot import (
+    AtExit,
+    Call,
+    WorkerDied,
+    check_free,
+    describe_exit,
+    start_thread,
+)
 
 T = TypeVar("T")
 
@@ -84,7 +91,12 @@ class ProcessSlot:
             with contextlib.suppress(RuntimeError):  # it has just died, or was killed
                 self._hand_over(job, executor)
                 return cast("Call[T]", job.future)
-        _STARTER.do(lambda: self._start(job))
+        try:
+            _STARTER.do(lambda: self._start(job))
+        except WorkerError:  # no thread can start: the slot is free for another try
+            with self._lock:
+                self._job = None
+            raise
         return cast("Call[T]", job.future)
 
     def kill(self) -> None:
@@ -223,10 +235,10 @@ class _Starter:
         """Run `task` soon."""
         with self._lock:
             if not self._started:
+                start_thread(
+                    threading.Thread(target=self._serve, name="lightsearch-starter", daemon=True)
+                )
                 self._started = True
-                threading.Thread(
-                    target=self._serve, name="lightsearch-starter", daemon=True
-                ).start()
         self._tasks.put(task)
 
     def _serve(self) -> None:

@@ -101,11 +101,28 @@ def result_within(call: Future[T], seconds: float) -> T:
     return call.result(timeout=seconds)
 
 
-def kill_all(slots: Iterable[Slot]) -> None:
-    """Kill what runs in any of the slots, in the time that one takes."""
-    threads = [threading.Thread(target=slot.kill) for slot in slots]
-    for thread in threads:
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread. Raises `WorkerError` if the system has none left."""
+    try:
         thread.start()
+    except RuntimeError as error:
+        raise WorkerError(
+            f"a thread must start, but the system refuses it ({error}): close other programs, "
+            "take fewer workers, or allow more threads or memory (`ulimit -u`, `ulimit -v`)"
+        ) from error
+
+
+def kill_all(slots: Iterable[Slot]) -> None:
+    """Kill what runs in any of the slots, in the time that one takes if threads can start."""
+    threads = []
+    for slot in slots:
+        thread = threading.Thread(target=slot.kill)
+        try:
+            thread.start()
+        except RuntimeError:
+            slot.kill()
+        else:
+            threads.append(thread)
     for thread in threads:
         thread.join()
 

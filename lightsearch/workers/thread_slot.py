@@ -20,7 +20,7 @@ import torch
 from lightsearch.engines.resident import forget
 from lightsearch.engines.stopping import EpochStopped, StopFlag, heed
 from lightsearch.errors import WorkerError
-from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free
+from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free, start_thread
 
 T = TypeVar("T")
 
@@ -107,10 +107,9 @@ class ThreadSlot:
         jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         _AT_EXIT.add(self)
         # A daemon, so that a call that never ends cannot keep the interpreter from ending.
-        self._thread = threading.Thread(
-            target=self._serve, args=(jobs,), name=self._name, daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._serve, args=(jobs,), name=self._name, daemon=True)
+        start_thread(thread)
+        self._thread = thread
         return jobs
 
     def _serve(self, jobs: queue.SimpleQueue[_Job | None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -212,3 +213,18 @@ def test_weights_of_others(tmp_path: Path) -> None:
     save_file({"x": ones(1)}, tmp_path / "other.safetensors")
     code, text = _said("export", tmp_path / "net.py", "--weights", tmp_path / "other.safetensors")
     assert code == 1 and "was it written by lightsearch?" in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("line", [("zoo",), ("space",)])
+def test_output_that_cannot_be_written_is_one_line(line: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "lightsearch", *line],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert ran.stderr == "lightsearch: the output cannot be written: No space left on device\n"

@@ -143,6 +143,21 @@ def test_plain_lines_have_no_control_characters(played) -> None:
     assert all(line.isprintable() for line in _lines(events, question))
 
 
+def test_a_terminal_shows_a_strangers_control_characters_as_escapes(
+    played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note about another study, or a data set's name, may hold what moves the cursor."""
+    question, _ = played
+    monkeypatch.setattr(
+        "lightsearch.progress.display.plan_lines", lambda _: ("a\x1b[2Jb", "c\x07")
+    )
+    monkeypatch.setattr("lightsearch.progress.display.best_line", lambda _: "best\x1b]0;title\x07")
+    text = _drawn([_planned(question)], question, 80)
+    for raw in ("\x1b[2J", "\x07", "\x1b]0"):
+        assert raw not in text
+    assert "a\\x1b[2Jb" in text and "c\\x07" in text
+
+
 def test_there_is_a_line_an_epoch_and_a_line_an_ended_trial(played) -> None:
     question, events = played
     lines = _lines(events, question)

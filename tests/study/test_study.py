@@ -919,6 +919,14 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["../../up", "/tmp/away", "a\0b", "..", "c:\\x", "x" * 500])
+def test_no_name_of_a_data_set_leads_out_of_the_default_folder(name: str) -> None:
+    folder = default_folder(dataclasses.replace(_identity(), dataset=name))
+    assert folder.parent == Path("lightsearch-studies") and "\0" not in str(folder)
+    assert not folder.name.startswith(".") and len(folder.name) < 150
+    assert not set("/\\:") & set(folder.name)
+
+
 def test_the_default_folder_tells_questions_apart() -> None:
     first = default_folder(_identity())
     assert first.parent == Path("lightsearch-studies")

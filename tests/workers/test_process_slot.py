@@ -17,7 +17,7 @@ from processes import (
 )
 
 from lightsearch.errors import WorkerError
-from lightsearch.workers.process_slot import ProcessSlot
+from lightsearch.workers.process_slot import ProcessSlot, _Starter
 
 
 @pytest.fixture
@@ -239,3 +239,18 @@ def test_freed_memory_is_kept(slot: ProcessSlot) -> None:
 
     assert slot.submit(mapped_blocks, 16 << 20).result(30) == 0
     assert slot.submit(mapped_blocks, 64 << 20).result(30) == 1
+
+
+def test_a_starter_that_cannot_start_is_one_error_and_the_slot_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("lightsearch.workers.process_slot._STARTER", _Starter())
+    with contextlib.closing(ProcessSlot()) as slot:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(WorkerError, match=r"the system refuses it"):
+                slot.submit(max, 1, 2)
+        assert slot.submit(max, 1, 2).result(timeout=120) == 2

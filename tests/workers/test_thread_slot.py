@@ -24,7 +24,7 @@ from lightsearch.engines.stopping import current_flag
 from lightsearch.errors import EngineError, WorkerError
 from lightsearch.training.epoch import run_epoch, run_epochs
 from lightsearch.workers import thread_slot
-from lightsearch.workers.slot import WorkerDied
+from lightsearch.workers.slot import WorkerDied, kill_all
 from lightsearch.workers.thread_slot import ThreadSlot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -417,3 +417,18 @@ assert slot.submit(int).result() == 0
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_thread_that_cannot_start_is_one_error_and_the_slot_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with closing(ThreadSlot()) as slot:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(WorkerError, match=r"the system refuses it .*ulimit -u"):
+                slot.submit(max, 1, 2)
+            kill_all([slot])  # without threads, one after the other
+        assert slot.submit(max, 1, 2).result(timeout=60) == 2
