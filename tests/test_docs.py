@@ -101,7 +101,8 @@ def test_commands_of_the_docs_exist_with_their_options(page: Path) -> None:
                 if not words or Path(words[0]).name != "lightsearch":
                     continue
                 known = main.commands[words[1]]  # a KeyError is a command that is not there
-                options = {o for p in known.params for o in (*p.opts, *p.secondary_opts)}
+                parameters = [*known.params, *main.params]  # `--import` may stand anywhere
+                options = {o for p in parameters for o in (*p.opts, *p.secondary_opts)}
                 used = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
                 assert used <= options | {"--help"}, f"{_name(page)}: {line}"
 
