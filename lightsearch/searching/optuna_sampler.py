@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -12,7 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.design.decoding import Choose
-from lightsearch.study.optuna_tools import categorical, quiet
+from lightsearch.study.optuna_tools import categorical, quiet, warn_once
 from lightsearch.study.trial import Trial
 
 
@@ -45,9 +45,11 @@ class OptunaSampler:
 
     def ask(self) -> Choose:
         self._trial = self._study.ask()
-        return lambda path, options: int(
-            self._trial.suggest_categorical(path, range(len(options)))
-        )
+        return self._suggest
+
+    def _suggest(self, path: str, options: Sequence[Any]) -> int:
+        with warn_once():
+            return int(self._trial.suggest_categorical(path, range(len(options))))
 
     def tell(self, verdict: str, decisions: dict[str, int], options: dict[str, int]) -> None:
         with quiet():  # what is too large or does not fit is worst; a duplicate says nothing

@@ -26,3 +26,31 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+class _Once(logging.Filter):
+    """Lets each line of Optuna's code that warns do so once in this process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first: dict[tuple[str, int], logging.LogRecord] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = record.pathname, record.lineno
+        return self._first.setdefault(place, record) is record  # each handler asks
+
+
+_ONCE = _Once()
+
+
+@contextlib.contextmanager
+def warn_once() -> Iterator[None]:
+    """One line of each warning, where a sampler warns for each decision of each proposal."""
+    handlers = list(logging.getLogger("optuna").handlers)
+    for handler in handlers:
+        handler.addFilter(_ONCE)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_ONCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import random
 import warnings
 from typing import Any
@@ -105,3 +106,32 @@ def test_tpe_draws_what_it_draws_in_a_plain_study(space: Space, count: int, seed
         else:
             study.tell(asked, 0.0)
         sampler.tell(verdict, drawn, options)
+
+
+class _Warner(optuna.samplers.RandomSampler):
+    """Warns for each decision, as CmaEsSampler does for those that are no numbers."""
+
+    def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+        optuna.logging.get_logger("optuna.warner").warning("%s is sampled independently", name)
+        return super().sample_independent(study, trial, name, distribution)
+
+
+def test_a_warning_for_each_decision_is_one_line() -> None:
+    lines: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    keeper, logger = Keeper(), logging.getLogger("optuna")
+    logger.addHandler(keeper)
+    try:
+        for _ in range(2):
+            asked = OptunaSampler(_Warner(seed=0), [])
+            choose = asked.ask()
+            for number in range(20):
+                assert choose(f"[{number}]", ("a", "b", "c")) in (0, 1, 2)
+    finally:
+        logger.removeHandler(keeper)
+    assert lines == ["[0] is sampled independently"]
+    assert not keeper.filters
