@@ -47,16 +47,25 @@ from lightsearch.surrogate.answers import answer, true_accuracy
 from lightsearch.surrogate.table import CLASSES, EPOCHS, SHAPE
 
 ONE_EPOCH = "one epoch each, then the best three"
+THIRDS = (1 / 3, 1 / 3)
 METHODS: dict[str, dict[str, Any]] = {
     "uniform": {"sampler": "uniform", "pruner": "none"},
     "near cap": {"sampler": "near-cap", "pruner": "none"},
     "TPE": {"sampler": "tpe", "pruner": "none"},
     "evolution": {"sampler": "evolution", "pruner": "none"},
-    "near cap, rungs, three whole": {"sampler": "near-cap", "pruner": RungPruner(EPOCHS, first=3)},
+    "near cap, rungs": {"sampler": "near-cap", "pruner": "rungs"},
     "model": {"sampler": "model", "pruner": "none"},
     "model, predicted": {"sampler": "model", "pruner": "predicted"},
     "model, rungs": {"sampler": "model", "pruner": "rungs"},
-    "model, rungs, three whole": {"sampler": "model", "pruner": RungPruner(EPOCHS, first=3)},
+    "model, thirds": {"sampler": "model", "pruner": RungPruner(EPOCHS, THIRDS)},
+    "model, thirds, three whole": {
+        "sampler": "model",
+        "pruner": RungPruner(EPOCHS, THIRDS, first=3),
+    },
+    "model, a thirtieth, half": {
+        "sampler": "model",
+        "pruner": RungPruner(EPOCHS, (1 / 30, 1 / 2)),
+    },
 }
 LOOKS = (45, 90, 150, 225, 300, 450)  # epochs spent, at which the regret is taken
 TARGET = 0.994

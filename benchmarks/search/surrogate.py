@@ -4,15 +4,15 @@
 
 By epoch, over all designs of the table with the default recipe: the rank correlation of the mean
 curve, predicted from all others, with the design's own mean, and the root mean square of the
-difference in points. Then, near each cap: the rank correlation at the last epoch, and the standard
-deviation of single runs, of the table's draws and of as many new draws of the surrogate.
+difference in points. Then, near each cap: the rank correlation at the last epoch, the standard
+deviation of single runs, of the table's draws and of as many new draws of the surrogate, and the
+rank correlation of single runs between an early epoch and the last one: what a pruner lives on.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
-import statistics
 
 import numpy as np
 from curves import CAPS, near, sampler
@@ -22,6 +22,8 @@ from lightsearch import DEFAULT_RECIPE, parse
 from lightsearch.surrogate.answers import answer
 from lightsearch.surrogate.model import CurveModel, _error, _print
 from lightsearch.surrogate.table import EPOCHS, IMAGES, Run, read_runs
+
+DRAWN = 200  # of the surrogate, for the rank correlations
 
 
 def main() -> None:
@@ -36,8 +38,11 @@ def main() -> None:
         rank = spearmanr(predicted[:, epoch - 1], means[:, epoch - 1]).statistic
         error = np.sqrt(np.mean(wrong[:, epoch - 1] ** 2))
         print(f"| {epoch} | {rank:.2f} | {error:.3f} |")
-    print("\n| cap | designs | rank correlation | deviation, table | surrogate |")
-    print("|---:|---:|---:|---:|---:|")
+    print(
+        "\n| cap | designs | rank correlation | deviation, table | surrogate | "
+        "epochs 1 and 15, table | surrogate | 3 and 15, table | surrogate |"
+    )
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for cap in CAPS:
         print(row(cap, first_runs(runs, cap), model, predicted[:, -1], means[:, -1]))
 
@@ -47,15 +52,28 @@ def row(
 ) -> str:
     places = [model.prints.index(_print(run.design)) for run in drawn]
     rank = spearmanr(predicted[places], means[places]).statistic
-    real = 100 * statistics.stdev(run.averaged[-1] / IMAGES for run in drawn)
-    made = []
+    real = np.array([run.averaged for run in drawn]) / IMAGES
+    made = np.array(draw_curves(cap, DRAWN)) / IMAGES
+    deviations = [100 * curves[: len(drawn), -1].std(ddof=1) for curves in (real, made)]
+    ranks = [
+        spearmanr(curves[:, epoch - 1], curves[:, -1]).statistic
+        for epoch in (1, 3)
+        for curves in (real, made)
+    ]
+    shown = " | ".join([f"{one:.3f}" for one in deviations] + [f"{one:.2f}" for one in ranks])
+    return f"| {cap} | {len(drawn)} | {rank:.2f} | {shown} |"
+
+
+def draw_curves(cap: int, count: int) -> list[list[int]]:
+    """Curves of the surrogate, of new draws near a cap."""
+    found: list[list[int]] = []
     generator = random.Random(f"surrogate {cap}")
-    while len(made) < len(drawn):
+    while len(found) < count:
         design = str(sampler(cap).draw(generator)[1])
         if near(design, cap):
-            made.append(100 * answer(parse(design), len(made), EPOCHS).correct / IMAGES)
-    shown = f"{real:.3f} | {statistics.stdev(made):.3f}"
-    return f"| {cap} | {len(drawn)} | {rank:.2f} | {shown} |"
+            epochs = range(1, EPOCHS + 1)
+            found.append([answer(parse(design), len(found), n).correct for n in epochs])
+    return found
 
 
 def first_runs(runs: tuple[Run, ...], cap: int) -> list[Run]:

@@ -24,7 +24,7 @@ def _check_not_negative(name: str, value: Any) -> int | float:
     """Return a number of Python, from one that may be of NumPy."""
     number = to_number(value)
     if number is None or not number >= 0:
-        raise ArgumentError(f"`{name}` must be >= 0, but got {name}={value!r}")
+        raise ArgumentError(f"`{name}` must be >= 0, but got {name}={quote(value)}")
     return number
 
 
@@ -137,25 +137,30 @@ class PredictedPruner(optuna.pruners.BasePruner):
 
 
 class RungPruner(optuna.pruners.BasePruner):
-    """After a fifteenth and after a fifth of the `epochs`, go on with the best third of the trials
-    that came as far.
+    """After a fifteenth of the `epochs`, go on with the best fifteenth of the trials that came as
+    far; after a fifth, with the best half.
 
-    It is successive halving by thirds with two early rungs (ASHA, Li et al. 2018). So most designs
-    cost one epoch, as in Egele et al. 2023. The first `first` trials are trained whole.
+    It is successive halving with two early rungs (ASHA, Li et al. 2018), of which the first is
+    strict. So most designs cost one epoch, as in Egele et al. 2023. `shares` are those that go on,
+    and the first `first` trials are trained whole.
     """
 
-    def __init__(self, epochs: int, keep: float = 1 / 3, first: int = FIRST_WHOLE) -> None:
-        self.rungs = {max(1, round(epochs / 15)), first_rung(epochs)}
-        self.keep, self.first = keep, first
+    def __init__(
+        self, epochs: int, shares: tuple[float, float] = (1 / 15, 1 / 2), first: int = FIRST_WHOLE
+    ) -> None:
+        rungs = max(1, round(epochs / 15)), first_rung(epochs)
+        self.shares = dict(zip(rungs, shares, strict=True))  # the second one where they coincide
+        self.first = first
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         step = trial.last_step
-        if step not in self.rungs:
+        if step not in self.shares:
             return False
         values = _sort_values(study, step)
         if len(values) <= self.first:
             return False
-        return trial.intermediate_values[step] < values[max(1, int(len(values) * self.keep)) - 1]
+        count = max(1, int(len(values) * self.shares[step]))
+        return trial.intermediate_values[step] < values[count - 1]
 
 
 def first_rung(epochs: int) -> int:

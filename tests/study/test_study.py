@@ -245,19 +245,25 @@ def test_a_trial_stops_whose_lucky_end_is_below_the_target() -> None:
     assert _is_pruned(_study_of(peaks, lasting), [0.95, 0.97, 0.98])
 
 
-def test_the_best_third_goes_on_after_each_rung() -> None:
-    curves = [[0.5 + n / 100, 0.7, 0.90 + n / 100, 0.99] for n in range(7)]
+def test_the_best_go_on_after_each_rung() -> None:
+    curves = [[0.5 + n / 100, 0.7, 0.90 + n / 100, 0.99] for n in range(29)]
     study = _study_of(curves, RungPruner(15))
-    assert _is_pruned(study, [0.549])  # the third of eight
-    assert not _is_pruned(study, [0.55])
-    assert _is_pruned(study, [0.56, 0.7, 0.94])  # the third of ten that came as far
-    assert not _is_pruned(study, [0.56, 0.7, 0.97])
-    assert not _is_pruned(study, [0.56, 0.1])  # between
-    assert not _is_pruned(study, [0.56, 0.7, 0.97, 0.1])  # and after
+    assert _is_pruned(study, [0.769])  # the third of thirty, of which two go on
+    assert not _is_pruned(study, [0.77])
+    assert _is_pruned(study, [0.78, 0.7, 1.03])  # below half of those that came as far
+    assert not _is_pruned(study, [0.78, 0.7, 1.05])
+    assert not _is_pruned(study, [0.78, 0.1])  # between
+    assert not _is_pruned(study, [0.78, 0.7, 1.05, 0.1])  # and after
+    assert _is_pruned(_study_of(curves[:5], RungPruner(15)), [0.539])  # at least the best one
+    assert not _is_pruned(_study_of(curves[:5], RungPruner(15)), [0.54])
+    thirds = RungPruner(15, (1 / 3, 1 / 3))
+    assert not _is_pruned(_study_of(curves[:5], thirds), [0.535])
+    assert _is_pruned(_study_of(curves[:5], thirds), [0.525])
     assert not _is_pruned(_study_of([], RungPruner(15)), [0.1])  # the first trial
     assert _is_pruned(_study_of(curves[:1], RungPruner(15)), [0.1])
     assert not _is_pruned(_study_of(curves[:2], RungPruner(15, first=3)), [0.1])
-    assert RungPruner(30).rungs == {2, 6} and RungPruner(4).rungs == {1}
+    assert RungPruner(30).shares == {2: 1 / 15, 6: 1 / 2}
+    assert RungPruner(4).shares == {1: 1 / 2}
 
 
 @pytest.mark.parametrize("first", [1, 2, 3])
