@@ -213,7 +213,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"notation", "engines", "statistics", "searching", "confirming", "study", "workers"},
         set(),
     ),
-    "progress": ({"formatting", "study", "searching"}, {"rich", "IPython"}),
+    "progress": ({"checks", "formatting", "study", "searching"}, {"rich", "IPython"}),
     "exporting": (
         {
             "standalone",

@@ -77,6 +77,8 @@ def open_net(path: str | Path) -> ExportedNet:
 
 def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
     """Raise `ExportError` unless the metadata say how images are prepared."""
+    if any(has_controls(str(text)) for text in (*metadata, *metadata.values())):
+        raise ExportError(f"the metadata of {path} must have no control characters")
     missing = {"input", "mean", "std", "background", "dataset"} - metadata.keys()
     if missing:
         raise ExportError(

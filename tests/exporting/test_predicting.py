@@ -17,9 +17,9 @@ from lightsearch import DataSet, folder_dataset, make_dataset, parse, parse_reci
 from lightsearch.cli import main
 from lightsearch.data.named import load
 from lightsearch.data.references import lend
-from lightsearch.errors import ArgumentError, DataError
+from lightsearch.errors import ArgumentError, DataError, ExportError
 from lightsearch.exporting.predicting import predict
-from lightsearch.exporting.reading import open_net
+from lightsearch.exporting.reading import _check_metadata, open_net
 from lightsearch.exporting.trained import net_of_training
 from lightsearch.exporting.writing import write_weights
 from lightsearch.training.task import Task
@@ -229,3 +229,12 @@ def test_hidden_files_are_not_predicted(net: Path, tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(_digits()[0]).save(tmp_path / name, "PNG")
     assert [one.path.name for one in predict(net, tmp_path)] == ["a.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dataset", "a\x1b[2J"), ("input", "\x07"), ("\x9b", "")]
+)
+def test_metadata_of_any_format_have_no_control_characters(name: str, value: str) -> None:
+    """Those of `.onnx` and `.pt2` are checked by the same function as of `.safetensors`."""
+    with pytest.raises(ExportError, match=r"the metadata of net\.onnx must have no control"):
+        _check_metadata(Path("net.onnx"), {name: value})
