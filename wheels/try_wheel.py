@@ -34,12 +34,17 @@ def main() -> None:
 
 
 def builds() -> list[str]:
-    """The builds that this processor can run."""
+    """The builds that this processor can run, of which PyTorch judges; the engine must agree."""
+    import torch
+
     from lightsearch.engines.native.library import open_library, path_of
 
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return ["plain"]
-    best = open_library(path_of("plain")).build_for_processor()
+    best = {"AVX2": 3, "AVX512": 4}.get(torch.backends.cpu.get_cpu_capability(), 0)
+    found = open_library(path_of("plain")).build_for_processor()
+    if found != best:
+        sys.exit(f"the engine must choose build {best} on this processor, but it chooses {found}")
     return ["plain", *(f"v{level}" for level in (3, 4) if level <= best)]
 
 
