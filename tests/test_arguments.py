@@ -91,6 +91,19 @@ def _confirm(designs: Any = DESIGN, **given: Any) -> Callable[[], Any]:
 EMPTY = (torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.int64))
 LARGER = (torch.zeros(4, 1, 9, 9, dtype=torch.uint8), DATA.test[1])
 
+LAYERS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: ls.add(3, []), "a part must be a layer, a sequence or a choice, but got 3"),
+    (lambda: ls.concat([], []), "concat: `first` or `second` must have a layer, but got none"),
+    (lambda: ls.split(0, 0), "split: `of` must be an integer from 1"),
+    (lambda: ls.shuffle(0), "shuffle: `groups` must be an integer from 1"),
+    (lambda: ls.widen(0), "widen: `out` must be an integer from 1"),
+    (lambda: ls.pad(-1), "pad: `before` must be an integer from 0 to 99, but got before=-1"),
+    (lambda: ls.norm("x"), "norm: `by` must be one of batch, group, layer, none"),
+    (lambda: ls.act("x"), "act: `function` must be one of relu, gelu"),
+    (lambda: ls.inverted(0), "inverted: `out` must be an integer from 1"),
+    (lambda: ls.ghost(0), "ghost: `out` must be an integer from 1"),
+]
+
 # (call, type of the error, what the message begins with or holds)
 TABLE: list[tuple[Callable[[], Any], str, str]] = [
     # search, iter_search and the command line check in one place
@@ -289,7 +302,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (
         lambda: list(ls.train(3)),
         "Argument",
-        "`task` must be a Task, as `rebuild` makes, but got task=3",
+        "`task` must be a design, its notation, or a Task, as `rebuild` makes, but got task=3",
     ),
     (lambda: ls.run_epoch(3, None, 1), "Argument", "`task` must be a Task"),
     (
@@ -317,7 +330,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     *(
         (call, "Argument", "`design` must be a sequence of layers")
         for call in (
-            lambda: ls.cost("conv(8)"),
+            lambda: ls.cost(3),
             lambda: ls.fingerprint(3, (1, 28, 28)),
             lambda: ls.build(None),
             lambda: ls.summary(3),
@@ -347,7 +360,8 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     ),
     (lambda: ls.build(ls.seq(ls.conv(4, kernel=31, padding=0))), "Design", "at [0]"),
     (lambda: ls.default_space(classes=0), "Argument", "`classes` must be an integer from 1"),
-    (lambda: ls.survey("conv(8)"), "Argument", "`space` must be a sequence of layers"),
+    (lambda: ls.survey(3), "Argument", "`space` must be a sequence of layers or its notation"),
+    (lambda: ls.survey("conv(8"), "Notation", "expected `,` or `)`"),
     (
         lambda: ls.survey(DESIGN, budget=3),
         "Argument",
@@ -444,6 +458,21 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.predict(3, "x.png"), "Argument", "`net` must be a path, but got net=3"),
     (lambda: ls.predict("x.txt", "x.png"), "Argument", "a network must be a file that ends in"),
     (lambda: ls.predict("x.onnx", "x.png"), "Argument", "a network must be a file, but there is"),
+    (lambda: ls.export_script(ROW, "x.txt"), "Argument", "`path` must end in .py, .ipynb"),
+    (lambda: ls.export_script(3, "x.py"), "Argument", "a row must have a whole design"),
+    (lambda: ls.write_report(3), "Argument", "`study` must be a result of a search, or a study's"),
+    (lambda: ls.pack(3, "x.zip"), "Argument", "`study` must be a path, but got study=3"),
+    (lambda: ls.unpack(3, "x"), "Argument", "`archive` must be a path, but got archive=3"),
+    (
+        lambda: ls.dask_slots(3),
+        "Argument",
+        "`client` must be a distributed.Client, or a scheduler",
+    ),
+    (lambda: ls.dask_slots("tcp://x", 0), "Argument", "`workers` must be an integer from 1 to"),
+    (lambda: ls.compare(3), "Argument", "`studies` must be studies, or a mapping of labels"),
+    (lambda: ls.compare([]), "Argument", "studies to compare must be at least one"),
+    (lambda: ls.compare(["/nowhere"]), "Study", "a study's folder must hold a study.json"),
+    *((call, "Design", text) for call, text in LAYERS),
     (lambda: ls.to_source(3), "Argument", "`design` must be a sequence of layers"),
     (lambda: ls.to_source(OPEN), "Design", "a layer must have no choices left"),
     (lambda: ls.to_source(DESIGN, name="a b"), "Argument", "`name` must be a name for a class"),
@@ -507,8 +536,12 @@ def test_every_public_function_is_in_the_table() -> None:
         "real",
         "word",
         "flag",
-        "Local",
-    }  # declare layer kinds; see test_design
+        "Local",  # declare layer kinds; see test_design
+        "log_to_mlflow",
+        "log_to_wandb",  # take a trial; see test_tracking
+        *("Candidate", "Comparison", "Cost", "DataRef", "Design", "Entry", "EpochResult"),
+        *("Exported", "Plots", "Prediction", "Row", "Space", "Survey", "Trial"),  # values given
+    }
     for name in ls.__all__:
         value = getattr(ls, name)
         if callable(value) and name not in without and not name.endswith(("Error", "Result")):

@@ -158,6 +158,7 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
         ("study/terms.py", "json.loads"),
         ("study/warm_start.py", "json.loads"),
         ("study/log.py", "json.loads"),
+        ("study/packing.py", "json.loads"),
         ("exporting/reading.py", "json.loads"),
         ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written
         ("exporting/reading.py", "torch.export.load"),  # trusted: docs/reliability.md

@@ -91,7 +91,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "workers": ({"errors", "design", "network", "engines"}, {"distributed"}),
+    "workers": ({"checks", "errors", "design", "network", "engines"}, {"distributed"}),
     "study": (
         {
             "errors",

@@ -100,7 +100,10 @@ def _load(given: Given) -> Iterator[tuple[str, SearchResult]]:
 
 
 def _several(given: One | Iterable[One]) -> Iterable[One]:
-    return [given] if isinstance(given, str | Path | SearchResult) else given
+    if isinstance(given, str | Path | SearchResult):
+        return [given]
+    check_kind("studies", given, Iterable, "studies, or a mapping of labels to them")
+    return given
 
 
 def _check_questions(results: Sequence[SearchResult]) -> None:

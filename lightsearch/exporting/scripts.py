@@ -26,7 +26,7 @@ def export_script(
     source: Source,
     path: str | Path,
     *,
-    rank: int = 1,
+    row: int = 1,
     study: str | Path | None = None,
     dataset: DataSet | None = None,
     data: str | Path | None = None,
@@ -43,7 +43,7 @@ def export_script(
     and the mistakes. It runs on a GPU where there is one. Its random numbers are PyTorch's, so its
     accuracy is that of another seed.
 
-    `source`, `rank`, `study`, `dataset` and `data` are as in `export`; a file of weights is no
+    `source`, `row`, `study`, `dataset` and `data` are as in `export`; a file of weights is no
     source. If a search selected on held-out images, the program trains on all training images and
     tests on the test images. Images without a public name are written beside the program.
 
@@ -57,10 +57,10 @@ def export_script(
     if not path.resolve().parent.is_dir():
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
     check_free("path", path, force=force)
-    row, folder = find_row(source, rank=rank, study=study)
-    if folder is not None and data is None and str(row.get("dataset")) not in NAMES:
+    found, folder = find_row(source, rank=row, study=study)
+    if folder is not None and data is None and str(found.get("dataset")) not in NAMES:
         data = folder
-    task = rebuild(row, dataset=dataset, data=data)
+    task = rebuild(found, dataset=dataset, data=data)
     whole = fetch(dataclasses.replace(task.data, holdout=None))
     job = Job(
         task.design,
@@ -72,7 +72,7 @@ def export_script(
         whole.classes,
         len(whole.train[1]),
         file=f"{path.stem}-images.safetensors",
-        note=_describe(task, row, len(fetch(task.data).test[1])),
+        note=_describe(task, found, len(fetch(task.data).test[1])),
     )
     text = WRITERS[path.suffix.lower()](job)
     try:

@@ -225,7 +225,7 @@ def cost(design: Design | str, shape: Shape = (1, 28, 28), classes: int | None =
 
 
 def check_arguments(design: Design, shape: Shape) -> Shape:
-    check_kind("design", design, Seq, "a sequence of layers (`parse` reads notation)")
+    check_kind("design", design, Seq, "a sequence of layers or its notation")
     return check_shape(shape)
 
 

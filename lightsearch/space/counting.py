@@ -170,7 +170,7 @@ def survey(
         draws = check_integer("draws", draws, 1, 10**12)
     seed = check_integer("seed", seed, -(2**63), 2**63 - 1)
     space = read_design(space)
-    check_kind("space", space, Seq, "a sequence of layers (`parse` reads notation)")
+    check_kind("space", space, Seq, "a sequence of layers or its notation")
     shape = check_shape(shape)
     if classes is not None:
         classes = check_integer("classes", classes, 1, 10**9)

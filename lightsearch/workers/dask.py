@@ -14,7 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from lightsearch.errors import ArgumentError, WorkerError
+from lightsearch.checks import check_integer
+from lightsearch.errors import ArgumentError, WorkerError, quote
 from lightsearch.workers.slot import Call, Slot, WorkerDied, check_free, start_thread
 
 if TYPE_CHECKING:
@@ -46,8 +47,13 @@ def dask_slots(client: Client | str, workers: int | None = None) -> list[Slot]:
     Raises `ArgumentError` for a cluster without workers, and `WorkerError` where there is no
     scheduler.
     """
-    if workers is not None and workers < 1:
-        raise ArgumentError(f"`workers` must be at least 1, but got workers={workers}")
+    if workers is not None:
+        workers = check_integer("workers", workers, 1, 10**6)
+    if not isinstance(client, str) and not hasattr(client, "nthreads"):
+        raise ArgumentError(
+            "`client` must be a distributed.Client, or a scheduler's address, but got "
+            f"client={quote(client)}"
+        )
     scheduler = _client(client)
     try:
         found = len(_alive(scheduler))

@@ -170,13 +170,20 @@ def test_a_budget_that_nothing_meets() -> None:
         (("show", "s1-finale"), "must be one of", "did you mean 's1-final'?"),
         (
             ("train", "--row", "1"),
-            "a leaderboard must be a CSV file",
+            "the study must be given, or be here",
             "'lightsearch train --help'",
         ),
         (("predict", "missing.onnx", "x.png"), "there is no missing.onnx", "--help"),
     ],
 )
-def test_what_cannot_be_meant(arguments: tuple[str, ...], cause: str, remedy: str) -> None:
+def test_what_cannot_be_meant(
+    arguments: tuple[str, ...],
+    cause: str,
+    remedy: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
     code, text = _said(*arguments)
     assert code == 2 and cause in text and remedy in text
 

@@ -393,7 +393,7 @@ def test_a_kind_of_ones_own_goes_where_its_module_can(
         (
             "net.tflite",
             {},
-            r"`path` must end in .onnx, .pt2, .safetensors, .py, but got .*net.tflite",
+            r"`path` must end in .onnx, .pt2, .safetensors, .py, .c, but got .*net.tflite",
         ),
         ("nowhere/net.py", {}, "`path` must be in a folder that exists"),
         ("net.py", {"int8": True}, "`int8` must go with a path that ends in .onnx"),
