@@ -41,7 +41,7 @@ def unpack(file: str, folder: str, most_bytes: int | None) -> None:
     with --study FOLDER. Nothing in FILE is run; links, and files that no study has, are refused.
 
     \b
-    lightsearch unpack small.zip small
+    lightsearch unpack small.zip copy
     """
     from lightsearch.study.unpacking import MOST_BYTES
     from lightsearch.study.unpacking import unpack as unpack_study
