@@ -6,6 +6,7 @@ import struct
 from dataclasses import replace
 
 from lightsearch.design.parts import Layer
+from lightsearch.errors import DesignError
 from lightsearch.network.operations import (
     Activation,
     Add,
@@ -56,6 +57,18 @@ def sum_costs(layer: Layer, ops: Ops, source: Shape) -> Step:
     )
 
 
+def _check_group(op: GroupNorm, source: Shape) -> None:
+    """Raise `DesignError` if a norm has one value a group: its output is always its shift.
+
+    PyTorch refuses it for one image, and passes over it for several.
+    """
+    if elements(source) == op.groups:
+        raise DesignError(
+            "each group of a norm must have more than one value, but got "
+            f"groups={op.groups} on an input of {'x'.join(map(str, source))}"
+        )
+
+
 def _cost_operation(op: Op, source: Shape) -> Local:
     channels, height, width = source
     size = elements(source)
@@ -73,6 +86,8 @@ def _cost_operation(op: Op, source: Shape) -> Local:
             kept=peak,
         )
     if isinstance(op, BatchNorm | GroupNorm):
+        if isinstance(op, GroupNorm):
+            _check_group(op, source)
         return Local(source, _NORM_VALUES[op.affine] * op.channels, kept=2 * size)
     if isinstance(op, PRelu):
         return Local(source, op.channels, kept=2 * size)

@@ -235,6 +235,8 @@ def test_what_makes_no_difference_is_one_design() -> None:
     ("text", "message"),
     [
         ("conv(8,group,ng=3)", "the groups of a group norm must divide its channels, but got 3"),
+        ("gap conv(1,k=1,layer)", "norm must have more than one value, but got groups=1"),
+        ("gap norm(group,groups=4)", "more than one value, but got groups=4 on an input of 4x1x1"),
         ("add([conv(8)],[])", "must have the same shape, but got 8x9x7 and 4x9x7"),
         ("concat([conv(8,p=0)],[])", "the same height and width, but got 8x7x5 and 4x9x7"),
         ("split(2)", "`part` must be below of=2, but got part=2"),
