@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -66,3 +67,15 @@ def has_channels_last(shape: tuple[int, int, int]) -> bool:
     (False, False)
     """
     return min(shape[:2]) > 4 and shape[2] in (1, 3)
+
+
+def nearest(index: int, before: int, after: int) -> int:
+    """Return the source of pixel `index` if nearest neighbour resizes `before` pixels to `after`.
+
+    PyTorch multiplies in single precision, so a few pixels come out one lower: 26 to 22.
+    """
+    return min(int(_round_to_float32(index * _round_to_float32(before / after))), before - 1)
+
+
+def _round_to_float32(value: float) -> float:
+    return float(struct.unpack("f", struct.pack("f", value))[0])

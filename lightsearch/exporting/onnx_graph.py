@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from lightsearch.errors import ExportError
 from lightsearch.network.blocks import ResidualAdd
-from lightsearch.network.op_costs import nearest
 from lightsearch.randomness import key, permutation
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, nearest
 
 CALIBRATION_IMAGES = 512
 

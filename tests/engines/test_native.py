@@ -40,9 +40,8 @@ from lightsearch.engines.pytorch import Eager, KeyedDropout, _key_dropouts, set_
 from lightsearch.engines.selection import choose_engine, engine_of, parse_engine
 from lightsearch.errors import ArgumentError, EngineError
 from lightsearch.network.modules import build
-from lightsearch.network.op_costs import nearest
 from lightsearch.notation.parser import parse
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, nearest
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp"
 COMPILER = os.environ.get("CXX") or shutil.which("c++")

@@ -15,8 +15,8 @@ from lightsearch.exporting.c.program import (
     ScaleChannels,
 )
 from lightsearch.exporting.c.quantising import Integers
-from lightsearch.network.op_costs import nearest
 from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
+from lightsearch.shapes import nearest
 
 
 def call_float(one: Instruction, weights: State, constants: Constants) -> str:

@@ -18,8 +18,8 @@ from lightsearch.exporting.c.program import (
     Program,
     ScaleChannels,
 )
-from lightsearch.network.op_costs import nearest
 from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
+from lightsearch.shapes import nearest
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,

@@ -1,0 +1,147 @@
+"""The output shape and the cost of blocks: branches, loops and residual additions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lightsearch.network.leaf_costs import cost_projection
+from lightsearch.network.operations import Add, Branches, Iterate, Local, Step
+from lightsearch.shapes import Shape, elements, nearest
+
+
+def _cost_body(body: tuple[Step, ...], source: Shape) -> Local:
+    """Return the cost of the layers of a block, one after the other."""
+    extent, stride, padding, peak, kept, past_input = 1, 1, 0, 0, 0, False
+    for step in body:
+        peak = max(peak, step.peak)
+        kept = max(kept, elements(source) + step.peak if past_input else step.kept)
+        past_input = past_input or bool(step.ops)
+        extent += (step.extent - 1) * stride
+        padding += step.padding * stride
+        stride *= step.stride
+    return Local(
+        body[-1].shape,
+        sum(step.params for step in body),
+        sum(step.macs for step in body),
+        extent,
+        stride,
+        any(step.whole for step in body),
+        peak,
+        padding,
+        kept,
+    )
+
+
+def cost_branches(op: Branches, source: Shape) -> Local:
+    """Return the cost of two branches. The input stays alive while the first one runs."""
+    empty = Local(source)
+    first, second = (_cost_body(body, source) if body else empty for body in (op.first, op.second))
+    channels, height, width = first.shape
+    if op.by == "concat":
+        channels += second.shape[0]
+    low, high = _join_branches(first, second, max(height, width))
+    return Local(
+        (channels, height, width),
+        first.params + second.params,
+        first.macs + second.macs,
+        high - low + 1,
+        max(first.stride, second.stride),
+        first.whole or second.whole,
+        _peak_of_branches(op, source, first, second, keep=False),
+        -low,
+        _peak_of_branches(op, source, first, second, keep=True),
+    )
+
+
+def _peak_of_branches(
+    op: Branches, source: Shape, first: Local, second: Local, *, keep: bool
+) -> int:
+    """Return the most values alive at once; with `keep`, somebody else needs the input after.
+
+    A branch without operations makes nothing: its output is the input, which stays.
+    """
+    makes = [any(step.ops for step in body) for body in (op.first, op.second)]
+    outputs = [
+        elements(one.shape) * made for one, made in zip((first, second), makes, strict=True)
+    ]
+    stays = keep or not all(makes)
+    before = first.kept if makes[0] else elements(source)
+    needs_input = keep or not makes[0]
+    during = outputs[0] + (second.kept if needs_input else second.peak) * makes[1]
+    after = sum(outputs) + elements(source) * stays
+    if op.by == "concat":
+        after += elements(first.shape) + elements(second.shape)
+    elif not any(makes):
+        after += elements(source)
+    return max(before, during, after)
+
+
+def _join_branches(first: Local, second: Local, size: int) -> tuple[int, int]:
+    """Return the ends of the window of both branches, the widest over an output of `size`."""
+    jump = max(first.stride, second.stride)
+    starts = [
+        (pixel * (one.stride - jump) - one.padding, one.extent)
+        for one in (first, second)
+        for pixel in (0, size - 1)
+    ]
+    return min(start for start, _ in starts), max(start + extent - 1 for start, extent in starts)
+
+
+def cost_loop(op: Iterate, source: Shape) -> Local:
+    """Return the cost of a loop: parameters once, everything else for each pass."""
+    one = _cost_body(op.body, source)
+    extent, stride, padding = 1, 1, 0
+    for _ in range(op.passes):
+        extent += (one.extent - 1) * stride
+        padding += one.padding * stride
+        stride *= one.stride
+    later = op.passes > 1 and any(step.ops for step in op.body)
+    return replace(
+        one,
+        macs=op.passes * one.macs,
+        extent=extent,
+        stride=stride,
+        padding=padding,
+        kept=max(one.kept, elements(source) + one.peak if later else 0),
+    )
+
+
+def cost_residual(op: Add, source: Shape) -> Local:
+    """Return the cost of a residual addition. Its input stays alive while the body runs."""
+    body = _cost_body(op.body, source)
+    shape, params, macs, input_size = body.shape, body.params, body.macs, elements(source)
+    size = elements(shape)
+    resized = source[0] * shape[1] * shape[2] if op.size else 0
+    peak = max(body.kept, input_size + size + resized)
+    kept = max(peak, input_size + size + resized + (size if op.project else 0))
+    if op.project:
+        peak = max(peak, 2 * size + (resized or input_size))
+        added = cost_projection(op.project, (source[0], shape[1], shape[2]))
+        params, macs = params + added.params, macs + added.macs
+    low, high = _join_windows(source, shape, body.extent, body.stride, body.padding)
+    return Local(
+        shape,
+        params,
+        macs,
+        high - low + 1,
+        body.stride,
+        body.whole,
+        peak,
+        body.padding - low,
+        kept,
+    )
+
+
+def _join_windows(
+    source: Shape, shape: Shape, extent: int, stride: int, padding: int
+) -> tuple[int, int]:
+    """Return the ends of the body's window, widened if the resized input lies outside of it.
+
+    Both move evenly over the image, so they are farthest apart at its first or last pixel.
+    """
+    low, high = 0, extent - 1
+    for before, after in zip(source[1:], shape[1:], strict=True):
+        for index in (0, after - 1):
+            position = nearest(index, before, after) - index * stride + padding
+            low, high = min(low, position), max(high, position)
+    return low, high
