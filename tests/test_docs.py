@@ -187,6 +187,27 @@ def test_the_citation_is_of_this_version() -> None:
     assert f"  - name: {project['authors'][0]['name']}" in lines
 
 
+def test_the_badges_are_true() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = re.findall(r"badge/(\w+)-(?:%E2%89%A5)?([\w.]+)-", (ROOT / "README.md").read_text())
+    assert dict(found) == {
+        "python": project["requires-python"].removeprefix(">="),
+        "licence": project["license"],
+        **{
+            name: requirement.partition(">=")[2]
+            for name, package in (("pytorch", "torch"), ("optuna", "optuna"))
+            for requirement in project["dependencies"]
+            if requirement.startswith(f"{package}>=")
+        },
+    }
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    pages = re.findall(r": ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    docs = ROOT / "docs"
+    assert sorted(pages) == sorted(p.relative_to(docs).as_posix() for p in docs.rglob("*.md"))
+
+
 def test_no_path_of_a_machine_is_in_the_docs() -> None:
     for page in (*PAGES, *NOTEBOOKS):
         assert not re.search(r"(/root|/home/\w+|/work|/tmp)/", page.read_text()), page.name
