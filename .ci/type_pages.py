@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+# A search without a hit ends with 3, as does a confirmation that confirms nothing: no fault here.
+LET_3_PASS = 'lightsearch() { command lightsearch "$@" || [ $? = 3 ]; }\n'
 BLOCK = re.compile(r"^```(sh|python)( no-run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -43,7 +45,7 @@ def type_page(text: str, folder: Path) -> int:
     for kind, code in blocks:
         print(code, flush=True)
         if kind == "sh":
-            subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True)
+            subprocess.run(["bash", "-euo", "pipefail", "-c", LET_3_PASS + code], check=True)
         else:
             exec(compile(code, "block", "exec"), namespace)
     return len(blocks)
