@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,15 @@ from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.means import Run, gather_runs, tabulate_means
-from lightsearch.study.orders import OrderName
+from lightsearch.study.objectives import Direction, check_directions, judge_all
+from lightsearch.study.orders import Order, OrderName
 from lightsearch.study.pareto import find_front
 from lightsearch.study.question import describe_question
 from lightsearch.study.rows import Row, row_of
 from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
 
+FRONT: tuple[OrderName, ...] = ("accuracy", "params")
 SHOWN = 5  # rows of the leaderboard in a notebook
 
 
@@ -103,17 +105,40 @@ class SearchResult(Presented):
             )
         return board.iloc[0] if len(board) else None
 
-    def pareto(self, *by: OrderName) -> pd.DataFrame:
+    def pareto(
+        self,
+        *by: OrderName | Callable[[Trial], Sequence[float]],
+        directions: Sequence[Direction] | None = None,
+    ) -> pd.DataFrame:
         """Return the Pareto front of the trials that are complete, hits or not.
 
             result.pareto("accuracy", "macs")
 
         `by` are two of the orders of `ranked` or more; by default `"accuracy"` and `"params"`. A
         row is a trial that no other is at least as good as in all of them and better in one.
+
+        Or one function of a trial that gives several numbers, such as the search's `objective`.
+        `directions` says where each is to go, `"maximize"` or `"minimize"`; by default as in the
+        search. The values are the columns `objective_0`, `objective_1`, ...
         """
-        orders = [tables.check_order(one) for one in by or ("accuracy", "params")]
         trials = self.trials
-        return find_front(trials[trials["outcome"] == "complete"], orders)
+        complete = trials[trials["outcome"] == "complete"]
+        functions = [one for one in by if callable(one)]
+        if not functions:
+            orders = [tables.check_order(str(one)) for one in by or FRONT]
+            return find_front(complete, orders)
+        if len(by) > 1:
+            raise ArgumentError(f"`by` must be orders, or one function alone, but got {by!r:.100}")
+        known = check_directions(self.identity.directions if directions is None else directions)
+        orders = [
+            Order(f"objective_{index}", "", largest=one == "maximize")
+            for index, one in enumerate(known)
+        ]
+        values = [judge_all(functions[0], self.records[n], len(known)) for n in complete.index]
+        columns = [order.column for order in orders]
+        return find_front(
+            complete.join(pd.DataFrame(values, index=complete.index, columns=columns)), orders
+        )
 
     def means(self) -> pd.DataFrame:
         """Return the mean accuracy of each design over all its runs, by shrunken mean.

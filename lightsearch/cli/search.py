@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from lightsearch.result import SearchResult
 
 
-ELSEWHERE = {"budget", "slots", "objective", "on_epoch", "on_trial"}  # caps; --dask; Python
+# Caps have options of their own, slots come of --dask, and functions are for Python.
+ELSEWHERE = {"budget", "slots", "objective", "directions", "on_epoch", "on_trial"}
 SPECIAL: dict[str, dict[str, Any]] = {
     "space": {"also": "Or @FILE.", "callback": notation},
     "recipe": {"also": "Or @FILE.", "callback": notation},

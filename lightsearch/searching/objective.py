@@ -65,7 +65,7 @@ def judge(objective: Objective, trial: Trial) -> float:
 # Its name in the identity ------------------------------------------------------------------------
 
 
-def name_objective(function: Objective | None) -> str:
+def name_objective(function: Callable[[Trial], Any] | None) -> str:
     """Return the name of a function with a digest of what it computes; "" for None.
 
     The digest is of its source without comments, its defaults, and the values that it uses from

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -12,6 +12,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.design.decoding import Choose
+from lightsearch.study.objectives import Direction
 from lightsearch.study.optuna_tools import categorical, quiet, warn_once
 from lightsearch.study.trial import Trial
 
@@ -31,14 +32,20 @@ def tpe_sampler(seed: int) -> optuna.samplers.TPESampler:
 
 
 class OptunaSampler:
-    """An Optuna sampler, asked in a study in memory."""
+    """An Optuna sampler, asked in a study in memory, of one direction or of several."""
 
-    def __init__(self, sampler: optuna.samplers.BaseSampler, seen: Iterable[Seen]) -> None:
+    def __init__(
+        self,
+        sampler: optuna.samplers.BaseSampler,
+        seen: Iterable[Seen],
+        directions: Sequence[Direction] = ("maximize",),
+    ) -> None:
         storage = InMemoryStorage()
         with quiet():
             self._study = optuna.create_study(
-                direction="maximize", storage=storage, sampler=sampler
+                directions=directions, storage=storage, sampler=sampler
             )
+        self._has_worst = len(directions) == 1
         id_ = storage.get_study_id_from_name(self._study.study_name)
         for trial in seen:
             storage.create_new_trial(id_, trial)
@@ -53,7 +60,7 @@ class OptunaSampler:
 
     def tell(self, verdict: str, decisions: dict[str, int], options: dict[str, int]) -> None:
         with quiet():  # what is too large or does not fit is worst; a duplicate says nothing
-            if verdict == "duplicate":
+            if verdict == "duplicate" or not self._has_worst:
                 self._study.tell(self._trial, state=TrialState.FAIL)
             else:
                 self._study.tell(self._trial, 0.0)
@@ -67,15 +74,22 @@ class Seen(FrozenTrial):
         return copy.copy(self)
 
 
-def seen_trial(trial: Trial) -> Seen:
-    """A trained or running trial as the sampler sees it: only its decisions and its accuracy."""
+def seen_trial(trial: Trial, judge: Callable[[Trial], Sequence[float]] | None = None) -> Seen:
+    """A trained or running trial as the sampler sees it: only its decisions and its accuracy.
+
+    With `judge` it has that function's values in place of the accuracy, if it is complete; Optuna
+    does not take values of unfinished trials where there are several.
+    """
     decisions, options = trial.candidate.decisions, trial.candidate.options
     values = {e.epoch: e.accuracy for e in trial.epochs}
     state = TrialState.RUNNING
     if trial.outcome == "complete":
         state = TrialState.COMPLETE
     elif trial.outcome != "running":
-        state = TrialState.PRUNED if values else TrialState.FAIL
+        state = TrialState.PRUNED if values and judge is None else TrialState.FAIL
+    found: Sequence[float] | None = None
+    if state == TrialState.COMPLETE:
+        found = [trial.epochs[-1].accuracy] if judge is None else judge(trial)
     return Seen(
         number=-1,
         trial_id=-1,
@@ -86,6 +100,7 @@ def seen_trial(trial: Trial) -> Seen:
         user_attrs={},
         system_attrs={},
         distributions={k: categorical(n) for k, n in options.items()},
-        value=trial.epochs[-1].accuracy if state == TrialState.COMPLETE else None,
-        intermediate_values=values,
+        value=None,
+        values=found,
+        intermediate_values=values if judge is None else {},
     )

@@ -55,6 +55,7 @@ from lightsearch.searching.words import SAMPLERS
 from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
 from lightsearch.study.identity import name_of
+from lightsearch.study.objectives import Direction
 from lightsearch.study.trial import Candidate, Counts, Trial
 from lightsearch.study.warm_start import NOTHING, First, WarmStart
 
@@ -75,6 +76,8 @@ class Proposer:
 
     Raises `BudgetError` where no design of the space is within the budget.
     """
+
+    directions: Sequence[Direction] = ("maximize",)  # of what a sampler of Optuna's is told
 
     def __init__(
         self,
@@ -257,11 +260,15 @@ class Proposer:
         for trial in _window(trials):
             before = known.get(trial.number)
             fits = before is not None and before[0] is trial
-            self._seen[trial.number] = before if before and fits else (trial, seen_trial(trial))
+            self._seen[trial.number] = before if before and fits else (trial, self._see(trial))
         sampler = self.sampler
         if sampler == "tpe":
             sampler = tpe_sampler(key(self.seed, "sampler", len(trials)) % 2**32)
-        return OptunaSampler(sampler, [seen for _, seen in self._seen.values()])
+        seen = [seen for _, seen in self._seen.values()]
+        return OptunaSampler(sampler, seen, self.directions)
+
+    def _see(self, trial: Trial) -> Seen:
+        return seen_trial(trial)
 
 
 def _window(trials: Sequence[Trial]) -> list[Trial]:

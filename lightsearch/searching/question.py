@@ -23,6 +23,7 @@ from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.objective import name_objective
+from lightsearch.searching.objectives import directions_of
 from lightsearch.searching.settings import Settings, check_setting
 from lightsearch.searching.sources import TAUGHT, list_sources, open_warm_start
 from lightsearch.searching.words import (
@@ -134,6 +135,7 @@ def resolve(settings: Settings) -> Question:
         warm_start=list_sources(settings.warm_start),
         goal=settings.goal,
         objective=name_objective(settings.objective),
+        directions=directions_of(settings),
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
+from typing import cast
 
 import optuna
 
 from lightsearch.searching.events import Event
 from lightsearch.searching.loop import SearchLoop
+from lightsearch.searching.objective import Objective
 from lightsearch.searching.objective_proposer import ObjectiveProposer
+from lightsearch.searching.objectives import ObjectivesProposer
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
+from lightsearch.study.objectives import Objectives, check_directions
 from lightsearch.study.study import Study
 from lightsearch.study.warm_start import FILE
 from lightsearch.workers.slot import Slot, kill_all
@@ -63,7 +67,12 @@ def proposer_of(question: Question) -> Proposer:
     """Who proposes the designs of a question."""
     identity = question.identity
     objective = question.settings.objective
-    make = Proposer if objective is None else partial(ObjectiveProposer, objective)
+    make: Callable[..., Proposer] = Proposer
+    if objective is not None:
+        make = partial(ObjectiveProposer, cast(Objective, objective))
+        if identity.directions:
+            directions = check_directions(identity.directions)
+            make = partial(ObjectivesProposer, cast(Objectives, objective), directions)
     return make(
         question.space,
         question.recipe,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from lightsearch.data.dataset import DataSet
+    from lightsearch.study.objectives import Direction
     from lightsearch.study.trial import Trial
     from lightsearch.workers.slot import Slot
 
@@ -208,13 +209,23 @@ class Settings:
         ),
     ] = "best"
     objective: Annotated[
-        "Callable[[Trial], float] | None",
+        "Callable[[Trial], float] | Callable[[Trial], Sequence[float]] | None",
         identity(
             "Function of a trial that proposals are to make large, at most 1.",
             "It is called with a trial as it stands after an epoch, and must be written with "
             "`def`: the study keeps its name and a digest of what it computes. Hits and pruning "
             "go by accuracy all the same; `result.ranked(by=function)` has the hits by it.",
             none="the accuracy",
+        ),
+    ] = None
+    directions: Annotated[
+        "Sequence[Direction] | None",
+        identity(
+            "For an `objective` of several values: where each is to go, maximize or minimize.",
+            "The values may be any. A sampler of Optuna's that knows several, such as "
+            "`NSGAIISampler` or tpe, looks for their Pareto front, and every trial is trained to "
+            "its end: with `pruner='none'`. `result.pareto(objective)` is the front.",
+            none="the objective has one value, which is to be large",
         ),
     ] = None
     seed: Annotated[int, identity("Seed of everything random.", low=-(2**63), high=2**63 - 1)] = 0

@@ -31,7 +31,9 @@ LATER: dict[str, Any] = {
     "warm_start_digest": "",
     "goal": "best",
     "objective": "",
+    "directions": [],
 }
+LISTS = ("warm_start", "directions")  # of texts; tuples here, lists in study.json
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -60,6 +62,7 @@ class Identity(Presented):
     warm_start_digest: str = ""  # of what was read from them
     goal: str = "best"
     objective: str = ""  # the name of a function, with a digest; "" is the accuracy
+    directions: tuple[str, ...] = ()  # of an objective with several values
 
     @property
     def rule(self) -> HitRule:
@@ -73,7 +76,8 @@ class Identity(Presented):
     def to_json(self) -> dict[str, Any]:
         """The fields as they stand in study.json."""
         fields = {**dataclasses.asdict(self), "target": str(self.target)}
-        fields["warm_start"] = list(self.warm_start)
+        for name in LISTS:
+            fields[name] = list(fields[name])
         if self.budget.min_receptive_field is None:  # as in studies from before it was there
             del fields["budget"]["min_receptive_field"]
         return {k: v for k, v in fields.items() if k not in LATER or v != LATER[k]}
@@ -172,14 +176,16 @@ def read_identity(folder: Path) -> Identity | None:
             raise ValueError(
                 f"consistent must be from 1 to {identity.epochs}, but is {identity.consistent}"
             )
-        sources = data.get("warm_start", [])
-        if not isinstance(sources, list) or not all(isinstance(one, str) for one in sources):
-            raise TypeError(f"warm_start must be a list of texts, but is {sources!r:.60}")
+        lists = {name: data.get(name, []) for name in LISTS}
+        for name, texts in lists.items():
+            if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+                raise TypeError(f"{name} must be a list of texts, but is {texts!r:.60}")
         return dataclasses.replace(
             identity,
             budget=Budget(**data["budget"]),
             target=parse_fraction(data["target"]),
-            warm_start=tuple(sources),
+            warm_start=tuple(lists["warm_start"]),
+            directions=tuple(lists["directions"]),
         )
     except (ValueError, TypeError, AttributeError, ZeroDivisionError, RecursionError) as error:
         raise StudyError(

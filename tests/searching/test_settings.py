@@ -167,6 +167,10 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "precision": ("bf16", {"engine": "torch"}),
     "goal": ("smallest", {}),
     "objective": (_cheap, {}),
+    "directions": (
+        ("maximize", "minimize"),
+        {"objective": _cheap, "sampler": "tpe", "pruner": "none"},
+    ),
     "seed": (4, {}),
     "repeatable": (False, {}),
     "trials": (9, {}),
