@@ -16,6 +16,7 @@ from lightsearch.checks import check_path, escape_controls, read_text_file, to_c
 from lightsearch.cli.completion import complete_names
 from lightsearch.cli.own_layers import move_to_front
 from lightsearch.data.catalogue import IMAGES, find_name
+from lightsearch.data.image_size import Size, parse_size
 from lightsearch.errors import (
     ArgumentError,
     BudgetError,
@@ -149,6 +150,14 @@ def _shape(context: click.Context, parameter: click.Parameter, value: str | None
     return (channels, height, width)
 
 
+def size(context: click.Context, parameter: click.Parameter, value: str | None) -> Size | None:
+    """A callback: a side in pixels, or height x width."""
+    try:
+        return None if value is None else parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 def cap(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
     """A callback: a count, or `none` for no cap."""
     if value is None or value == "none":
@@ -212,7 +221,7 @@ def budget_options(function: F) -> F:
 def budget_of(
     params: int | str | None,
     macs: int | None,
-    size: int | None,
+    activation_bytes: int | None,
     int8: int | None,
     field: int | None = None,
 ) -> Budget:
@@ -221,7 +230,7 @@ def budget_of(
     Raises `ArgumentError` for a cap below 1.
     """
     if int8 is not None:
-        if size is not None:
+        if activation_bytes is not None:
             raise click.UsageError(
                 "--budget-activation-bytes and --budget-activation-bytes-int8 "
                 "must not be given together: they are one cap"
@@ -229,7 +238,7 @@ def budget_of(
     if params is None:
         params = DEFAULTS.caps.params
     cap = None if isinstance(params, str) else params
-    return Budget(cap, macs, size, field, activation_bytes_int8=int8)
+    return Budget(cap, macs, activation_bytes, field, activation_bytes_int8=int8)
 
 
 def shape_option(function: F) -> F:

@@ -21,6 +21,7 @@ from lightsearch.cli.options import (
     json_option,
     notation,
     option,
+    size,
 )
 from lightsearch.cli.output import print_json, records
 from lightsearch.searching.settings import SETTINGS, SearchSettings
@@ -67,10 +68,11 @@ def search_options(function: F) -> F:
 )
 @click.option(
     "--size",
-    type=int,
+    callback=size,
     metavar="PIXELS",
     help=(
-        "Side to which the images of a folder or of torchvision's sets are brought.  [default: 32]"
+        "Side to which the images of a folder or of torchvision's sets are brought, or height x "
+        "width, such as 60x80.  [default: 32]"
     ),
 )
 @click.option("--gray", is_flag=True, help="Bring them to gray, too.")
@@ -91,6 +93,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     lightsearch search --select-on val --confirm 10
     lightsearch search --goal smallest --trials 1000 --timeout 36000
     lightsearch search --dataset ./leaves --size 32 --keep-orientation --target 0.9
+    lightsearch search --dataset ./leaves --size 60x80 --keep-orientation --target 0.9
 
     With --json, standard output has the result alone, and the progress goes to standard error.
 
@@ -153,16 +156,16 @@ def _settings(given: dict[str, Any], *, quiet: bool) -> SearchSettings:
             )
         )
     )
-    dask, size, gray = (given.pop(name) for name in ("dask", "size", "gray"))
+    dask, sides, gray = (given.pop(name) for name in ("dask", "size", "gray"))
     settings = SearchSettings(
         caps, quiet=quiet, **{name: value for name, value in given.items() if value is not None}
     )
-    if size is not None or gray:
+    if sides is not None or gray:
         from lightsearch.data.image_files import open_dataset
 
         settings = dataclasses.replace(
             settings,
-            dataset=open_dataset(str(settings.dataset), settings.data, size=size or 32, gray=gray),
+            dataset=open_dataset(str(settings.dataset), settings.data, size=sides, gray=gray),
         )
     if dask is not None:
         from lightsearch.workers.dask import dask_slots

@@ -57,7 +57,7 @@ IMAGES = {name: known.images for name, known in _TABLE.items() if known.images i
 NAMES = tuple(IMAGES)
 LAYOUT = {name: _TABLE[name].reader for name in NAMES if _TABLE[name].reader}
 TORCHVISION = {name: known.reader for name, known in _TABLE.items() if name not in IMAGES}
-"""The others: cut to a square and resized, as folders of images are."""
+"""The others: cut and resized, as folders of images are."""
 
 
 def find_name(given: object) -> str | None:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from lightsearch.checks import check_integer, check_kind, check_path, escape_controls, to_number
-from lightsearch.data.catalogue import NAMES, TORCHVISION, find_name
+from lightsearch.data.catalogue import IMAGES, NAMES, TORCHVISION, find_name
 from lightsearch.data.dataset import FORMULAS, DataSet, make_dataset
 from lightsearch.data.folder_layout import find_parts, list_classes
 from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
+from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, format_size
 from lightsearch.data.named import cache_folder, load
 from lightsearch.errors import ArgumentError, DataError, quote, suggestion
 
@@ -22,23 +23,30 @@ Array = np.ndarray[Any, Any]
 
 
 def open_dataset(
-    what: str | Path, data: str | Path | None = None, *, size: int = 32, gray: bool = False
+    what: str | Path,
+    data: str | Path | None = None,
+    *,
+    size: Size | None = None,
+    gray: bool = False,
 ) -> DataSet:
     """Return the data set of a name, or of a folder of images, as `search` accepts them.
 
     `data` is the folder of a named set, or the folder to download it to. `size` and `gray` are
-    for folders and torchvision's sets, as in `folder_dataset`.
+    for folders and torchvision's sets, as in `folder_dataset`; the others have their own size.
 
     Names may be spelled as torchvision does, in capitals and with other dashes. A name stands for
     the data set, also if there is a folder of that name: for the folder give `./mnist`, or a
     `Path`.
 
-    Raises `ArgumentError` for an unknown name, and `DataError` as the readers do.
+    Raises `ArgumentError` for an unknown name or another size than a set's own, and `DataError`
+    as the readers do.
     """
     path = check_path("dataset", what)
     name = None if isinstance(what, os.PathLike) and path.is_dir() else find_name(what)
     if name in NAMES:
+        _check_own_size(name, size)
         return load(name, data)
+    size = DEFAULT_SIZE if size is None else size
     if name is not None:
         return torchvision_dataset(name, data, size=size, gray=gray)
     if path.is_dir():
@@ -53,7 +61,7 @@ def open_dataset(
 def folder_dataset(
     folder: str | Path,
     *,
-    size: int = 32,
+    size: Size = DEFAULT_SIZE,
     gray: bool = False,
     test: float = 0.2,
     seed: int = 0,
@@ -69,20 +77,22 @@ def folder_dataset(
     drawn with `seed`, becomes the test images. Hidden files are left out.
 
     Images are turned upright as the camera noted, put on white if they are transparent, brought
-    to 8 bits, converted to gray or RGB, cropped to a central square, and resized to `size` x
-    `size` pixels (at most 96). `predict` reads files in the same way.
+    to 8 bits, converted to gray or RGB, cropped about the middle to the proportions of `size`, and
+    resized to it: `28`, or `(60, 80)`, which is (height, width); each side has from 4 to 96
+    pixels. `predict` reads files in the same way.
 
     Raises `ArgumentError` for a value out of range, and `DataError` for another layout, a class
     without images, or a file that is not an image or has more than one frame.
     """
-    _check(size, gray, test, seed)
+    sides = check_size(size)
+    _check(gray, test, seed)
     root = check_path("folder", folder)
     if not root.is_dir():
         raise DataError(f"a folder of images must exist, but {root} does not")
-    title = name or f"{_name(root.resolve())}-{size}{'-gray' if gray else ''}"
+    title = name or f"{_name(root.resolve())}-{format_size(sides)}{'-gray' if gray else ''}"
     parts = find_parts(root)
     if parts is None:
-        return _split(_read_classes(root, list_classes(root), size, gray), test, seed, title)
+        return _split(_read_classes(root, list_classes(root), sides, gray), test, seed, title)
     classes = list_classes(parts[0])
     unknown = {path.name for path in list_folders(parts[1])} - set(classes)
     if unknown:
@@ -91,8 +101,8 @@ def folder_dataset(
             f"{', '.join(sorted(unknown))} too"
         )
     return make_dataset(
-        _read_classes(parts[0], classes, size, gray),
-        _read_classes(parts[1], classes, size, gray, some=True),
+        _read_classes(parts[0], classes, sides, gray),
+        _read_classes(parts[1], classes, sides, gray, some=True),
         name=title,
     )
 
@@ -101,7 +111,7 @@ def torchvision_dataset(
     name: str,
     folder: str | Path | None = None,
     *,
-    size: int = 32,
+    size: Size = DEFAULT_SIZE,
     gray: bool = False,
     test: float = 0.2,
     seed: int = 0,
@@ -116,7 +126,8 @@ def torchvision_dataset(
     Raises `ArgumentError` for an unknown name, and `DataError` if the set can be neither read nor
     downloaded.
     """
-    _check(size, gray, test, seed)
+    sides = check_size(size)
+    _check(gray, test, seed)
     check_kind("name", name, str, "a name")
     known = find_name(name)
     if known not in TORCHVISION:
@@ -127,10 +138,10 @@ def torchvision_dataset(
     from torchvision import datasets  # here, since this import takes a second
 
     maker = getattr(datasets, TORCHVISION[known])
-    title = f"{known}-{size}{'-gray' if gray else ''}"
+    title = f"{known}-{format_size(sides)}{'-gray' if gray else ''}"
     root = check_path("folder", folder or cache_folder())
     parts = [
-        _read_set(maker, part, root, download, size, gray) for part in list_part_arguments(maker)
+        _read_set(maker, part, root, download, sides, gray) for part in list_part_arguments(maker)
     ]
     if len(parts) == 1:
         return _split(parts[0], test, seed, title)
@@ -142,8 +153,16 @@ def _name(folder: Path) -> str:
     return escape_controls(folder.name).lstrip("".join(FORMULAS))
 
 
-def _check(size: int, gray: bool, test: float, seed: int) -> None:
-    check_integer("size", size, 4, 96)
+def _check_own_size(name: str, size: Size | None) -> None:
+    _, *own = IMAGES[name][0]
+    if size is not None and check_size(size) != tuple(own):
+        raise ArgumentError(
+            "`size` must be given for folders and for torchvision's sets that are resized, but "
+            f"{name} has {own[0]}x{own[1]} pixels and got size={quote(size)}"
+        )
+
+
+def _check(gray: bool, test: float, seed: int) -> None:
     check_integer("seed", seed, 0, 2**32 - 1)
     check_kind("gray", gray, bool, "True or False")
     share = to_number(test)
@@ -155,7 +174,7 @@ def _check(size: int, gray: bool, test: float, seed: int) -> None:
 
 
 def _read_classes(
-    folder: Path, classes: list[str], size: int, gray: bool, *, some: bool = False
+    folder: Path, classes: list[str], size: tuple[int, int], gray: bool, *, some: bool = False
 ) -> tuple[Array, Array]:
     """Read the images of each class; with `some`, a class may have none."""
     files = [list_images(folder / name) for name in classes]
@@ -170,12 +189,13 @@ def _read_classes(
     return np.stack(images), np.repeat(np.arange(len(classes)), [len(found) for found in files])
 
 
-def _fit(image: Any, size: int) -> Array:
-    """Return a gray or RGB image of Pillow as uint8 of shape (C, size, size)."""
+def _fit(image: Any, size: tuple[int, int]) -> Array:
+    """Return a gray or RGB image of Pillow as uint8 of shape (C, *size)."""
     from PIL import Image, ImageOps
 
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    height, width = size
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -201,7 +221,12 @@ def list_part_arguments(maker: Any) -> list[dict[str, Any]]:
 
 
 def _read_set(
-    maker: Any, part: dict[str, Any], root: Path, download: bool, size: int, gray: bool
+    maker: Any,
+    part: dict[str, Any],
+    root: Path,
+    download: bool,
+    size: tuple[int, int],
+    gray: bool,
 ) -> tuple[Array, Array]:
     more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
     try:

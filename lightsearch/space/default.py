@@ -18,7 +18,7 @@ PLAIN = (8, 10, 12, 14, 16, 20)  # a 3x3 convolution costs nine times a 1x1 one
 ADDED = (8, 12, 16)
 SMALL = 40  # pixels; larger images get more than one pooling
 _HALVES = range(2, 200)  # of the widths: up to 99 times as wide, for 100 million parameters
-LEAST = 4  # pixels that a further stage must have left
+LEAST = 4  # pixels that a further stage must have left, and the shorter side after the stem
 REACH = (
     2.4  # times the cap, so that the space for 10,000 on MNIST is still the one that was measured
 )
@@ -39,7 +39,8 @@ def default_space(
     optional gate, a global average and a linear layer. A block is a separable convolution, a plain
     3x3 one (the source documents' stacks), a 1x1 transition, or a residual addition with
     projection (document 004). Batch norm and ReLU come in one of the two orders throughout.
-    Images of more than 40 pixels get one more pooling after the stem for each halving they need.
+    Images of more than 40 pixels get one more pooling after the stem for each halving they need,
+    as far as the shorter side keeps 4 pixels.
 
     The space grows with the cap on parameters, so that the cap binds. All widths are multiplied by
     the first of 1, 1.5, 2, 2.5, ... with which the widest chain of plain 3x3 convolutions has at
@@ -68,9 +69,9 @@ class _Plan:
 
     def count_pools(self) -> int:
         """Return the number of poolings after the stem."""
-        count, side = 0, max(self.shape[1:])
-        while side > SMALL:
-            count, side = count + 1, side // 2
+        count, short, long = 0, min(self.shape[1:]), max(self.shape[1:])
+        while long >> count > SMALL and short >> (count + 1) >= LEAST:
+            count += 1
         return count
 
     def count_stages(self) -> int:

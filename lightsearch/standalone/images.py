@@ -9,10 +9,11 @@ from typing import Any
 
 from lightsearch.data.catalogue import LAYOUT, TORCHVISION
 from lightsearch.data.image_files import list_part_arguments
+from lightsearch.data.image_size import format_size
 from lightsearch.network.source_lines import Call, write_lines
 from lightsearch.standalone.job import Job
 
-_RESIZED = re.compile(r"(.+)-(\d+)(-gray)?")  # as `torchvision_dataset` names them
+_RESIZED = re.compile(r"(.+)-(\d+(?:x\d+)?)(-gray)?")  # as `torchvision_dataset` names them
 _AS_THEY_ARE = {"cifar10", "cifar100", "svhn"}  # in colour, of 32 pixels
 _NAMES = {
     "fashion-mnist": "datasets.FashionMNIST.classes",
@@ -35,8 +36,14 @@ class Source:
     maker: str = ""
     part: str = ""
     more: tuple[str, ...] = ()  # further arguments
-    size: int = 0  # pixels that images are cut and resized to; 0: they stay as they are
+    size: tuple[int, int] | None = None  # that images are cut and resized to; None: they stay
     mode: str = "RGB"  # of Pillow
+
+    @property
+    def says_size(self) -> str:
+        """What images are cut to, in words."""
+        height, width = self.size or (0, 0)
+        return f"a square of {width}" if height == width else f"{height}x{width}"
 
     @property
     def reading(self) -> str:
@@ -65,9 +72,10 @@ def find_source(job: Job) -> Source:
     if job.dataset in LAYOUT:
         return _named(job.dataset, names)
     found = _RESIZED.fullmatch(job.dataset)
-    if found is not None and found[1] in TORCHVISION and job.shape[1] == int(found[2]):
+    size = job.shape[1:]
+    if found is not None and found[1] in TORCHVISION and format_size(size) == found[2]:
         gray = found[3] is not None
-        return _resized(found[1], _NAMES.get(found[1], numbers), int(found[2]), gray)
+        return _resized(found[1], _NAMES.get(found[1], numbers), size, gray)
     return Source("file", f"[str(number) for number in range({job.classes})]")
 
 
@@ -89,12 +97,12 @@ def _named(name: str, names: str) -> Source:
     return Source(kind, names, maker, part, more)
 
 
-def _resized(name: str, names: str, size: int, gray: bool) -> Source:
+def _resized(name: str, names: str, size: tuple[int, int], gray: bool) -> Source:
     from torchvision import datasets  # here, since this import takes a second
 
     maker = TORCHVISION[name]
     parts = list_part_arguments(getattr(datasets, maker))
-    as_is = name in _AS_THEY_ARE and size == 32 and not gray
+    as_is = name in _AS_THEY_ARE and size == (32, 32) and not gray
     takes = inspect.signature(getattr(datasets, maker)).parameters
     more = ("download=True",) if "download" in takes else ()
     return Source(
@@ -103,7 +111,7 @@ def _resized(name: str, names: str, size: int, gray: bool) -> Source:
         maker,
         _part(parts),
         more,
-        0 if as_is else size,
+        None if as_is else size,
         "L" if gray else "RGB",
     )
 

@@ -116,7 +116,7 @@ def test_folders_that_are_no_data_set(tmp_path: Path, leaves: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 3}, "`size` must be an integer from 4 to 96, but got size=3"),
+        ({"size": 3}, "`size` must be an integer from 4 to 96, or two of them, .* but got size=3"),
         ({"size": 97}, "got size=97"),
         ({"size": 8.0}, r"got size=8\.0"),
         ({"gray": 1}, "`gray` must be True or False, but got gray=1"),
