@@ -55,7 +55,6 @@ if result.leaderboard.empty:
     sys.exit("No design has reached the target yet: give more trials and run this again.")
 
 written = export(result, "own_images.onnx")
-names = sorted(p.name for p in folder.iterdir() if p.is_dir())
-photo = next((folder / names[0]).glob("*.png"))
+photo = next((folder / data.class_names[0]).glob("*.png"))
 (said,) = predict(written.path, photo)
-print(f"{photo}: class {said.label}, probability {said.probability:.2f} (classes are {names})")
+print(f"{photo}: {said.name}, probability {said.probability:.2f} (of {data.class_names})")

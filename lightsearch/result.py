@@ -12,6 +12,8 @@ import pandas as pd
 from lightsearch.checks import check_free, check_integer, check_kind, check_path
 from lightsearch.data import references
 from lightsearch.data.catalogue import IMAGES, images_file
+from lightsearch.data.class_names import CLASS_NAMES
+from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, StudyError
@@ -206,12 +208,22 @@ class SearchResult(Presented):
     @property
     def images(self) -> tuple[Shape, int]:
         """(channels, height, width) of an image, and the number of classes."""
-        name = self.identity.dataset
-        file = images_file(name, self.folder)
+        file = images_file(self.identity.dataset, self.folder)
         if file is None:
-            return IMAGES[name]
-        own = references.fetch(DataRef(name, self.identity.checksum, str(file)))
+            return IMAGES[self.identity.dataset]
+        own = self._fetch_own(file)
         return own.shape, own.classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of the labels; none if they are not known."""
+        file = images_file(self.identity.dataset, self.folder)
+        known = CLASS_NAMES.get(self.identity.dataset, ())
+        return known if file is None else self._fetch_own(file).class_names
+
+    def _fetch_own(self, file: Path) -> DataSet:
+        reference = DataRef(self.identity.dataset, self.identity.checksum, str(file))
+        return references.fetch(reference)
 
     @property
     def plot(self) -> Plots:

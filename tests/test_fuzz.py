@@ -154,6 +154,7 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
     known = {
         ("workers/process.py", "pickle.loads"),
         ("workers/process_slot.py", "pickle.loads"),
+        ("data/class_names.py", "json.loads"),
         ("study/identity.py", "json.loads"),
         ("study/terms.py", "json.loads"),
         ("study/warm_start.py", "json.loads"),
@@ -162,8 +163,8 @@ def test_nothing_is_evaluated_and_only_the_pipe_to_our_own_workers_is_unpickled(
         ("exporting/reading.py", "json.loads"),
         ("exporting/onnx_graph.py", "onnx.load"),  # our own, just written
         ("exporting/reading.py", "torch.export.load"),  # trusted: docs/reliability.md
-        ("exporting/writing.py", "exec"),  # source that was just written
-        ("exporting/writing.py", "compile"),
+        ("exporting/formats.py", "exec"),  # source that was just written
+        ("exporting/formats.py", "compile"),
     }
     loads = {
         (file, name)

@@ -123,7 +123,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"matplotlib", "pandas", "scipy"},
     ),
     "standalone": (
-        {"errors", "shapes", "design", "network", "data"},
+        {"errors", "checks", "shapes", "design", "network", "data"},
         {"jinja2", "torchvision"},
     ),
     "report": (
@@ -325,7 +325,7 @@ TORCH = {
     "exporting/predicting.py",
     "exporting/reading.py",
     "exporting/trained.py",
-    "exporting/writing.py",
+    "exporting/formats.py",
     "report/tensorboard.py",
     "cli/bench.py",
     "cli/doctor.py",

@@ -10,7 +10,7 @@ import click
 
 from lightsearch.cli.design_argument import DEFAULT_TABLE, pick
 from lightsearch.cli.options import data_option, json_option
-from lightsearch.cli.output import print_json, print_table, table_of
+from lightsearch.cli.output import print_csv, print_json, print_table, table_of
 from lightsearch.formatting import percent
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ def _epoch_printer(last: int) -> Any:
     return show
 
 
+_FIELDS = {"image": "path", "class": "label"}  # of a prediction, by the head of its column
+
+
 @click.command(short_help="Classify images by an exported network.")
 @click.argument("net", type=click.Path())
 @click.argument("images", type=click.Path())
@@ -142,26 +145,42 @@ def _epoch_printer(last: int) -> Any:
         "the border of a grey image is dark and theirs bright, or the other way round]"
     ),
 )
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
-def predict(net: str, images: str, invert: bool | None, as_json: bool) -> None:
+def predict(net: str, images: str, invert: bool | None, as_csv: bool, as_json: bool) -> None:
     """Classify an image file, or all images in a folder, by a network of `lightsearch export`.
 
     NET is a .onnx, .pt2 or .safetensors. Images are made grey or RGB, padded to the network's
     proportions, resized, and normalised as in training. The probability is the softmax of the
-    scores; it is not calibrated.
+    scores; it is not calibrated. The name of the class is printed, too, if the file has it.
 
     \b
     lightsearch predict net.onnx digit.png
     lightsearch predict net.onnx scans --no-invert
+    lightsearch predict net.onnx scans --csv > classes.csv
     """
+    if as_csv and as_json:
+        raise click.UsageError("--csv must not be given with --json")
     from lightsearch.exporting.predicting import predict as predict_classes
 
     predictions = predict_classes(net, images, invert=invert)
     if as_json:
         print_json([{**dataclasses.asdict(one), "path": str(one.path)} for one in predictions])
         return
+    if as_csv:
+        heads = ["image", "class", "name", "probability", "inverted"]
+        print_csv(heads, ([getattr(one, _FIELDS.get(h, h)) for h in heads] for one in predictions))
+        return
+    has_names = any(one.name not in ("", str(one.label)) for one in predictions)
+    heads = ["image", "class", *["name"] * has_names, "probability", ""]
     rows = (
-        [str(one.path), one.label, percent(one.probability), "inverted" if one.inverted else ""]
+        [
+            str(one.path),
+            one.label,
+            *[one.name] * has_names,
+            percent(one.probability),
+            "inverted" if one.inverted else "",
+        ]
         for one in predictions
     )
-    print_table(table_of(["image", "class", "probability", ""], rows, left=("image", "")))
+    print_table(table_of(heads, rows, left=("image", "name", "")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightsearch.checks import escape_controls
+from lightsearch.data.catalogue import FORMULAS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +58,24 @@ def table_of(
 def print_json(value: Any) -> None:
     """Print indented JSON. Raises `ValueError` for NaN, which JSON does not have."""
     click.echo(json.dumps(value, indent=1, default=_plain, allow_nan=False))
+
+
+def print_csv(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table as CSV. Text is escaped, so that a row is a line and no cell a formula."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(heads)
+    for row in rows:
+        writer.writerow([cell if isinstance(cell, int | float) else _cell(cell) for cell in row])
+
+
+def _cell(value: object) -> str:
+    r"""Return a text as a cell: `'=1` for `=1`, which a spreadsheet would compute.
+
+    >>> print(_cell("=1"), _cell("a\nb"))
+    '=1 a\nb
+    """
+    text = escape_controls(str(value)).replace("\n", "\\n").replace("\t", "\\t")
+    return f"'{text}" if text[:1] in FORMULAS and text else text
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -51,6 +51,8 @@ _TABLE = {
 }
 """All classification sets of at most 200 classes that have a name here."""
 
+FORMULAS = tuple("=+-@")  # at the start of a cell that a spreadsheet would compute
+
 IMAGES = {name: known.images for name, known in _TABLE.items() if known.images is not None}
 """Image shape and number of classes of those that are read at their own size."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from lightsearch.checks import check_integer, check_kind, has_controls
-from lightsearch.data.catalogue import NAMES
+from lightsearch.data.catalogue import FORMULAS, NAMES
+from lightsearch.data.class_names import check_class_names, shorten_names
 from lightsearch.errors import ArgumentError, DataError, quote
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, format_shape, has_channels_last
@@ -20,21 +22,25 @@ from lightsearch.torch_modes import plain_thread
 
 Split: TypeAlias = tuple[Tensor, Tensor]
 MAX_CLASSES = 200
-FORMULAS = tuple("=+-@")  # at the start of a cell
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DataSet(Presented):
-    """Images and labels: uint8 of shape (N, C, H, W), and int64 of shape (N,) below `classes`."""
+    """Images and labels: uint8 of shape (N, C, H, W), and int64 of shape (N,) below `classes`.
+
+    `class_names` are in the order of the labels; there are none if they are not known.
+    """
 
     name: str
     train: Split
     test: Split
     classes: int
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         classes = check_integer("classes", self.classes, 1, MAX_CLASSES)
         object.__setattr__(self, "classes", classes)
+        object.__setattr__(self, "class_names", check_class_names(self.class_names, classes))
         for part, pair in (("train", self.train), ("test", self.test)):
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
                 raise ArgumentError(
@@ -75,7 +81,8 @@ class DataSet(Presented):
         train, test = len(self.train[1]), len(self.test[1])
         return Sheet(
             f"DataSet {self.name}: {train:,} training and {test:,} test images of "
-            f"{format_shape(self.shape)}, {self.classes} classes"
+            f"{format_shape(self.shape)}, {self.classes} classes",
+            tuple([("classes", shorten_names(self.class_names))] if self.class_names else ()),
         )
 
     @functools.cached_property
@@ -104,15 +111,23 @@ class DataSet(Presented):
         return digest.hexdigest()[:16]
 
 
-def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "own") -> DataSet:
+def make_dataset(
+    train: tuple[Any, Any],
+    test: tuple[Any, Any],
+    *,
+    name: str = "own",
+    class_names: Sequence[str] = (),
+) -> DataSet:
     """Make a data set of your own from (images, labels) pairs of tensors or arrays.
 
     - Images: (N, H, W) or (N, C, H, W), C of 1 or 3, up to 96x96 pixels; uint8, or floating point
       from 0 to 1, which is rounded to 1/255.
     - Labels: integers from 0, at most 200 classes.
+    - `class_names`: a name for each class, in the order of the labels. The study keeps them, and
+      each exported file has them.
 
     Both are copied. Raises `DataError` for images or labels that break these rules, and
-    `ArgumentError` for a `name` that `load` knows.
+    `ArgumentError` for a `name` that `load` knows, and for wrong `class_names`.
     """
     check_kind("name", name, str, "a string")
     if has_controls(name) or name[:1] in FORMULAS:
@@ -122,11 +137,13 @@ def make_dataset(train: tuple[Any, Any], test: tuple[Any, Any], *, name: str = "
         )
     if name in NAMES:  # a worker would load the public data set instead
         raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
-    return assemble(train, test, name)
+    return assemble(train, test, name, class_names)
 
 
 @plain_thread()
-def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSet:
+def assemble(
+    train: tuple[Any, Any], test: tuple[Any, Any], name: str, class_names: Sequence[str] = ()
+) -> DataSet:
     """Make a data set as `make_dataset` does, under any name."""
     pairs = [
         _check_split(part, *_check_pair(part, given))
@@ -154,7 +171,7 @@ def assemble(train: tuple[Any, Any], test: tuple[Any, Any], name: str) -> DataSe
             f"test labels must be below {classes}, the number of training classes, "
             f"but got {int(pairs[1][1].max())}"
         )
-    return DataSet(name, pairs[0], pairs[1], classes)
+    return DataSet(name, pairs[0], pairs[1], classes, check_class_names(class_names, classes))
 
 
 def _check_pair(part: str, given: Any) -> tuple[Any, Any]:

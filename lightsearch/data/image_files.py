@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lightsearch.checks import check_integer, check_kind, check_path, escape_controls, to_number
-from lightsearch.data.catalogue import IMAGES, NAMES, TORCHVISION, find_name
-from lightsearch.data.dataset import FORMULAS, DataSet, make_dataset
+from lightsearch.data.catalogue import FORMULAS, IMAGES, NAMES, TORCHVISION, find_name
+from lightsearch.data.class_names import check_class_names
+from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.folder_layout import find_parts, list_classes
 from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
 from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, format_size
@@ -71,10 +72,10 @@ def folder_dataset(
 
         leaves/train/oak/1.png  leaves/train/elm/7.jpg  ...  leaves/test/oak/2.png  ...
 
-    Classes are numbered in the order of their names. `train` and `test` may be spelled as usual
-    (`Training`, `test_set`, ...). Without `test`, a folder `val` is the test images; beside it,
-    `val` is not read. If the folder holds the classes itself, a random share `test` of each class,
-    drawn with `seed`, becomes the test images. Hidden files are left out.
+    Classes are numbered in the order of their names, the `class_names`. `train` and `test` may be
+    spelled as usual (`Training`, `test_set`, ...). Without `test`, a folder `val` is the test
+    images; beside it, `val` is not read. If the folder holds the classes itself, a random share
+    `test` of each class, drawn with `seed`, becomes the test images. Hidden files are left out.
 
     Images are turned upright as the camera noted, put on white if they are transparent, brought
     to 8 bits, converted to gray or RGB, cropped about the middle to the proportions of `size`, and
@@ -92,7 +93,9 @@ def folder_dataset(
     title = name or f"{_name(root.resolve())}-{format_size(sides)}{'-gray' if gray else ''}"
     parts = find_parts(root)
     if parts is None:
-        return _split(_read_classes(root, list_classes(root), sides, gray), test, seed, title)
+        classes = list_classes(root)
+        pair = _read_classes(root, classes, sides, gray)
+        return _split(pair, test, seed, title, classes)
     classes = list_classes(parts[0])
     unknown = {path.name for path in list_folders(parts[1])} - set(classes)
     if unknown:
@@ -104,6 +107,7 @@ def folder_dataset(
         _read_classes(parts[0], classes, sides, gray),
         _read_classes(parts[1], classes, sides, gray, some=True),
         name=title,
+        class_names=classes,
     )
 
 
@@ -140,12 +144,15 @@ def torchvision_dataset(
     maker = getattr(datasets, TORCHVISION[known])
     title = f"{known}-{format_size(sides)}{'-gray' if gray else ''}"
     root = check_path("folder", folder or cache_folder())
-    parts = [
-        _read_set(maker, part, root, download, sides, gray) for part in list_part_arguments(maker)
-    ]
+    names: tuple[str, ...] = ()
+    parts = []
+    for part in list_part_arguments(maker):
+        pair, said = _read_set(maker, part, root, download, sides, gray)
+        parts.append(pair)
+        names = names or _take_names(said, 1 + int(pair[1].max()))
     if len(parts) == 1:
-        return _split(parts[0], test, seed, title)
-    return make_dataset(parts[0], parts[1], name=title)
+        return _split(parts[0], test, seed, title, names)
+    return make_dataset(parts[0], parts[1], name=title, class_names=names)
 
 
 def _name(folder: Path) -> str:
@@ -227,7 +234,8 @@ def _read_set(
     download: bool,
     size: tuple[int, int],
     gray: bool,
-) -> tuple[Array, Array]:
+) -> tuple[tuple[Array, Array], Any]:
+    """Return the images and labels of a part, and what torchvision calls the classes."""
     more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
     try:
         samples: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
@@ -238,10 +246,25 @@ def _read_set(
             f"downloadable, but: {error}"
         ) from error
     images, labels = zip(*pairs, strict=True)
-    return np.stack(images), np.array(labels)
+    names = getattr(samples, "classes", getattr(samples, "categories", None))
+    return (np.stack(images), np.array(labels)), names
 
 
-def _split(pair: tuple[Array, Array], test: float, seed: int, name: str) -> DataSet:
+def _take_names(said: Any, classes: int) -> tuple[str, ...]:
+    """Return torchvision's names of the classes, or none if they are not one for each.
+
+    Imagenette has several for each.
+    """
+    names = [one[0] if isinstance(one, tuple) and one else one for one in said or ()]
+    try:
+        return check_class_names(names, classes)
+    except ArgumentError:
+        return ()
+
+
+def _split(
+    pair: tuple[Array, Array], test: float, seed: int, name: str, class_names: Sequence[str]
+) -> DataSet:
     """Make a random share of each class the test images."""
     from sklearn.model_selection import train_test_split
 
@@ -254,4 +277,4 @@ def _split(pair: tuple[Array, Array], test: float, seed: int, name: str) -> Data
         raise DataError(
             f"each class must have images enough to hold some out, but: {error}"
         ) from error
-    return make_dataset((train_x, train_y), (test_x, test_y), name=name)
+    return make_dataset((train_x, train_y), (test_x, test_y), name=name, class_names=class_names)

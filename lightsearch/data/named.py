@@ -19,6 +19,7 @@ import torch
 
 from lightsearch.checks import check_path
 from lightsearch.data.catalogue import LAYOUT, NAMES, find_name
+from lightsearch.data.class_names import CLASS_NAMES
 from lightsearch.data.dataset import DataSet, Split, assemble
 from lightsearch.errors import ArgumentError, DataError, suggestion
 
@@ -130,7 +131,7 @@ def _read(name: str, root: Path, download: bool) -> DataSet | None:
             f"the data set {name!r} in {root} must be whole, but a file of it is "
             f"damaged: {error!r}. Delete it there to have it downloaded again"
         ) from error
-    return assemble(_split(name, train), _split(name, test), name)
+    return assemble(_split(name, train), _split(name, test), name, CLASS_NAMES[name])
 
 
 def _split(name: str, part: Any) -> Split:
@@ -153,4 +154,5 @@ def _read_digits() -> DataSet:
     pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     parts = train_test_split(pixels, labels, test_size=360, stratify=labels, random_state=0)
     train_x, test_x, train_y, test_y = (torch.from_numpy(np.ascontiguousarray(p)) for p in parts)
-    return assemble((train_x, train_y.long()), (test_x, test_y.long()), "digits")
+    pairs = (train_x, train_y.long()), (test_x, test_y.long())
+    return assemble(*pairs, "digits", CLASS_NAMES["digits"])

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lightsearch.checks import check_regular
 from lightsearch.data import named
 from lightsearch.data.catalogue import NAMES
+from lightsearch.data.class_names import CLASS_NAMES, read_class_names, write_class_names
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import Holdout, make_holdout_mask
 from lightsearch.errors import ArgumentError, DataError
@@ -48,7 +49,10 @@ def save(dataset: DataSet, path: Path) -> None:
     }
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)  # it may have another name elsewhere
-    save_file(tensors, part, metadata={"name": dataset.name})
+    metadata = {"name": dataset.name}
+    if dataset.class_names:
+        metadata["class_names"] = write_class_names(dataset.class_names)
+    save_file(tensors, part, metadata=metadata)
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)  # atomic, so no reader sees half a file
@@ -75,11 +79,15 @@ def _map_file(name: str, path: Path) -> DataSet:
     """Map a data set from a file, in memory that processes share. The caller checks its sum."""
     try:
         check_regular(path)
-        tensors = load_file(path)
-        train, test = (
-            (tensors[f"{part}.images"], tensors[f"{part}.labels"]) for part in ("train", "test")
-        )
-        return DataSet(name, train, test, 1 + int(train[1].max()))
+        with safe_open(path, "pt") as file:
+            names = (file.metadata() or {}).get("class_names", "")  # of older files: none
+            train, test = (
+                (file.get_tensor(f"{part}.images"), file.get_tensor(f"{part}.labels"))
+                for part in ("train", "test")
+            )
+        classes = 1 + int(train[1].max())
+        known = CLASS_NAMES.get(name) or read_class_names(names, classes)
+        return DataSet(name, train, test, classes, known)
     except (OSError, KeyError, RuntimeError, SafetensorError, ArgumentError) as error:
         raise DataError(
             f"the data set {name!r} must be readable at {str(path)!r}, but: {error}"
@@ -91,6 +99,9 @@ _LENT: dict[str, DataSet] = {}
 
 def lend(dataset: DataSet) -> DataRef:
     """Return a reference to a data set that stays in this process."""
+    known = _LENT.get(dataset.checksum)
+    if known is not None and known.class_names != dataset.class_names:
+        _fetch.cache_clear()
     _LENT[dataset.checksum] = dataset
     return DataRef(dataset.name, dataset.checksum)
 
@@ -114,14 +125,15 @@ def fetch(ref: DataRef) -> DataSet:
     Raises `DataError` if it is missing, has changed, or has too few images to hold out.
     """
     with _FETCHING:  # two threads at once would make two copies
-        return _fetch(ref)
+        return _fetch(ref, ref.where)
 
 
 _FETCHING = threading.RLock()
 
 
 @functools.lru_cache(maxsize=4)
-def _fetch(ref: DataRef) -> DataSet:
+def _fetch(ref: DataRef, where: str) -> DataSet:
+    """Fetch as `fetch` does. `where` is in the key of the cache: its file has the class names."""
     if ref.holdout is not None:
         return split_holdout(fetch(dataclasses.replace(ref, holdout=None)), ref.holdout)
     if ref.checksum in _LENT:
@@ -155,7 +167,7 @@ def split_holdout(dataset: DataSet, holdout: Holdout) -> DataSet:
     images, labels = dataset.train
     is_held = make_holdout_mask(labels, dataset.classes, holdout)
     train, test = ((images[mask], labels[mask]) for mask in (~is_held, is_held))
-    return DataSet(dataset.name, train, test, dataset.classes)
+    return DataSet(dataset.name, train, test, dataset.classes, dataset.class_names)
 
 
 def overlap(images: Tensor, *others: Tensor) -> int:
@@ -182,4 +194,4 @@ def _tested_on(ref: DataRef, other: DataRef) -> DataSet:
             f"{trained.classes} classes, but {tested.name!r} has {tested.shape} of "
             f"{tested.classes} classes"
         )
-    return DataSet(tested.name, trained.train, tested.test, trained.classes)
+    return DataSet(tested.name, trained.train, tested.test, trained.classes, trained.class_names)

@@ -13,6 +13,7 @@ import torch
 
 from lightsearch.checks import check_path
 from lightsearch.data.catalogue import images_file
+from lightsearch.data.class_names import read_class_names
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef, fetch, lend
 from lightsearch.engines.engine import State
@@ -212,4 +213,14 @@ def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> 
     else:
         where = "" if data is None else str(check_path("data", data))
         reference = DataRef(trained_on, checksum, where)
-    return TrainedNet(parse(metadata["design"]), fetch(reference), weights, record)
+    return TrainedNet(
+        parse(metadata["design"]), _name(fetch(reference), metadata), weights, record
+    )
+
+
+def _name(data: DataSet, metadata: dict[str, str]) -> DataSet:
+    """Return images with the class names that a file of weights has, if they have none."""
+    if data.class_names or "class_names" not in metadata:
+        return data
+    names = read_class_names(metadata["class_names"], data.classes)
+    return dataclasses.replace(data, class_names=names)

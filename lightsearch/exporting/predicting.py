@@ -37,12 +37,16 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The predicted class of an image, and the softmax probability of each class, from 0 to 1."""
+    """The predicted class of an image, and the softmax probability of each class, from 0 to 1.
+
+    `name` is that of the class, or "" if the network does not know it.
+    """
 
     path: Path
     label: int
     probabilities: tuple[float, ...]
     inverted: bool
+    name: str = ""
 
     @property
     def probability(self) -> float:
@@ -57,7 +61,7 @@ def predict(
     """Predict the class of an image file, or of each one in a folder and its subfolders.
 
         for one in predict("net.onnx", "digits/"):
-            print(one.path, one.label, one.probability)
+            print(one.path, one.label, one.name, one.probability)
 
     `net` is a `.onnx`, `.pt2` or `.safetensors` that lightsearch exported. It knows how bright the
     border of its training images was. With `invert=None`, a grey image for a network of a public
@@ -72,13 +76,13 @@ def predict(
     """
     network = open_net(net)
     inputs = [_prepare(path, network, invert) for path in _files(check_path("images", images))]
-    predictions = []
+    predictions, names = [], network.class_names
     for path, pixels, inverted in inputs:
         scores = network.scores(network.normalise(pixels[None]))
         shares = torch.softmax(scores[0].double(), 0)
-        predictions.append(
-            Prediction(path, int(shares.argmax()), tuple(shares.tolist()), inverted)
-        )
+        label = int(shares.argmax())
+        name = names[label] if label < len(names) else ""
+        predictions.append(Prediction(path, label, tuple(shares.tolist()), inverted, name))
     return predictions
 
 

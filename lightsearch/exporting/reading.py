@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from lightsearch.checks import check_path, check_regular, has_controls
+from lightsearch.data.class_names import read_class_names
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
@@ -41,6 +42,12 @@ class ExportedNet:
         """(channels, height, width) of an image."""
         channels, height, width = map(int, self.metadata["input"].split("x"))
         return (channels, height, width)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes in the order of the scores; none if the file has none."""
+        text = self.metadata.get("class_names", "")
+        return read_class_names(text, int(self.metadata["classes"])) if text else ()
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Return pixels from 0 to 1, of (N, C, H, W), normalised as in training."""
@@ -94,6 +101,14 @@ def _check_metadata(path: Path, metadata: dict[str, str]) -> None:
         "std": _count_numbers(metadata["std"], 0) == sides[0],
         "background": _count_numbers(metadata["background"], -1) == 1,
     }
+    if "class_names" in metadata:
+        count = re.fullmatch(r"\d{1,4}", metadata.get("classes", ""))
+        try:
+            read_class_names(metadata["class_names"], int(count[0]) if count else 0)
+        except ArgumentError as error:
+            raise ExportError(
+                f"a network must have a name for each class or none, but in {path}: {error}"
+            ) from None
     for name, holds in rules.items():
         if not holds:
             raise ExportError(
@@ -123,8 +138,9 @@ def _pt2(path: Path) -> ExportedNet:
         with zipfile.ZipFile(path):  # torch's own message is long, with a warning
             pass
         program = torch.export.load(path, extra_files=files)
-        metadata = json.loads(files[NOTE] or "{}")
-    except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, OSError) as error:
+        found = json.loads(files[NOTE] or "{}")
+        metadata = {str(name): str(text) for name, text in dict(found).items()}
+    except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
         raise ExportError(
             f"a .pt2 must be a program that torch.export wrote, but {path} is not: {error}"
         ) from None

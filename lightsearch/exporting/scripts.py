@@ -71,6 +71,7 @@ def export_script(
         whole.shape,
         whole.classes,
         len(whole.train[1]),
+        class_names=whole.class_names,
         file=f"{path.stem}-images.safetensors",
         note=_describe(task, found, len(fetch(task.data).test[1])),
     )

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
+from lightsearch.data.class_names import write_class_names
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch
 from lightsearch.design.parts import Design
@@ -18,6 +19,9 @@ from lightsearch.shapes import format_shape
 from lightsearch.study.trial import versions
 from lightsearch.training.epoch import take_evaluated
 from lightsearch.training.task import EpochResult, Task
+
+BYTE_RANGE = "0 to 255, normalised by channel: (pixel / 255 - mean) / std"
+INPUT_RANGE = "0 to 1, normalised by channel: (pixel - mean) / std"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,11 +53,17 @@ class TrainedNet:
             "classes": str(self.data.classes),
             "mean": _numbers(mean),
             "std": _numbers(std),
+            "input_range": INPUT_RANGE,
             "background": f"{_background(self.data):.4f}",
             "dataset": self.data.name,
             "checksum": self.data.checksum,
+            **self._class_names(),
             **self.record,
         }
+
+    def _class_names(self) -> dict[str, str]:
+        names = self.data.class_names
+        return {"class_names": write_class_names(names)} if names else {}
 
 
 def net_of_training(

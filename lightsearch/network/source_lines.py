@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -44,6 +44,14 @@ def write_lines(before: str, value: Expression, after: str, indent: int) -> Iter
             yield f"{margin}    # {value.comments[index]}"
         yield from write_lines(f"{name}=" if name else "", argument, ",", indent + 4)
     yield f"{margin}){after}"
+
+
+def format_list(before: str, items: Sequence[str]) -> str:
+    """Return a list of expressions after a text: on one line if it fits, else on one each."""
+    line = f"{before}[{', '.join(items)}]"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"{before}[", *(f"    {item}," for item in items), "]"])
 
 
 def _is_broken(value: Expression) -> bool:

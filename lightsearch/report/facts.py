@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from lightsearch.data.class_names import shorten_names
 from lightsearch.formatting import (
     SURROGATE_NOTE,
     caps_text,
@@ -159,6 +160,8 @@ def _settings(result: SearchResult) -> Iterable[tuple[str, str]]:
             f"{identity.checksum}"
         ),
     )
+    if result.class_names:
+        yield "Classes", shorten_names(result.class_names)
     yield "Proposals", f"{identity.sampler}, seed {identity.seed}"
     if identity.warm_start:
         yield "Warm start", label_sources(identity.warm_start)

@@ -58,6 +58,7 @@ def _make_job(result: SearchResult, trial: Trial, note: str, story: str) -> Job:
         classes,
         images,
         file=FILE,
+        class_names=result.class_names,
         note=f"{note}\n\nRecipe: {trial.candidate.recipe}",
         story=story,
     )

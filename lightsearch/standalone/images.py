@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from dataclasses import dataclass
 from typing import Any
 
+from lightsearch.checks import escape_controls
 from lightsearch.data.catalogue import LAYOUT, TORCHVISION
+from lightsearch.data.class_names import quote_python
 from lightsearch.data.image_files import list_part_arguments
 from lightsearch.data.image_size import format_size
-from lightsearch.network.source_lines import Call, write_lines
+from lightsearch.network.source_lines import Call, format_list, write_lines
 from lightsearch.standalone.job import Job
 
 _RESIZED = re.compile(r"(.+)-(\d+(?:x\d+)?)(-gray)?")  # as `torchvision_dataset` names them
@@ -18,7 +21,6 @@ _AS_THEY_ARE = {"cifar10", "cifar100", "svhn"}  # in colour, of 32 pixels
 _NAMES = {
     "fashion-mnist": "datasets.FashionMNIST.classes",
     "kmnist": "datasets.KMNIST.classes",
-    "cifar10": '"plane car bird cat deer dog frog horse ship truck".split()',
 }
 
 
@@ -38,6 +40,8 @@ class Source:
     more: tuple[str, ...] = ()  # further arguments
     size: tuple[int, int] | None = None  # that images are cut and resized to; None: they stay
     mode: str = "RGB"  # of Pillow
+    has_words: bool = False  # whether the names are too long to stand side by side
+    has_dollars: bool = False  # which matplotlib would take for formulas
 
     @property
     def says_size(self) -> str:
@@ -52,11 +56,6 @@ class Source:
         call = Call(f"datasets.{self.maker}", tuple(("", one) for one in arguments))
         return "\n".join(write_lines("data = ", call, "", 4))
 
-    @property
-    def has_words(self) -> bool:
-        """Whether the classes have names longer than a number."""
-        return "classes" in self.names or "split" in self.names
-
 
 def find_source(job: Job) -> Source:
     """Return how the script of a job loads its images.
@@ -64,9 +63,16 @@ def find_source(job: Job) -> Source:
     A data set of torchvision that was read at another size than its own has both in its name. A
     set without test images is split as `torchvision_dataset` does by default.
     """
-    digits = 'list("0123456789")' if job.classes == 10 else ""
-    numbers = digits or f"[str(number) for number in range({job.classes})]"
-    names = _NAMES.get(job.dataset, numbers)
+    source = _choose_source(job, _NAMES.get(job.dataset) or _write_names(job))
+    names = _list_names(job)
+    return dataclasses.replace(
+        source,
+        has_words=job.dataset in _NAMES or any(len(name) > 2 for name in names),
+        has_dollars=any("$" in name for name in names),
+    )
+
+
+def _choose_source(job: Job, names: str) -> Source:
     if job.dataset == "digits":
         return Source("digits", names)
     if job.dataset in LAYOUT:
@@ -74,9 +80,29 @@ def find_source(job: Job) -> Source:
     found = _RESIZED.fullmatch(job.dataset)
     size = job.shape[1:]
     if found is not None and found[1] in TORCHVISION and format_size(size) == found[2]:
-        gray = found[3] is not None
-        return _resized(found[1], _NAMES.get(found[1], numbers), size, gray)
-    return Source("file", f"[str(number) for number in range({job.classes})]")
+        return _resized(found[1], names, size, gray=found[3] is not None)
+    return Source("file", names)
+
+
+def _list_names(job: Job) -> tuple[str, ...]:
+    """Return the names of the classes for the pictures, in which digits may be called by theirs.
+
+    A name is escaped as for a terminal: matplotlib cannot draw all that it may have.
+    """
+    digits = tuple("0123456789")
+    if job.dataset in LAYOUT and job.classes == len(digits):
+        return digits
+    return tuple(map(escape_controls, job.class_names)) or tuple(map(str, range(job.classes)))
+
+
+def _write_names(job: Job) -> str:
+    """Return an expression for the names of the classes."""
+    names = _list_names(job)
+    if names == tuple(map(str, range(job.classes))):
+        digits = 'list("0123456789")'
+        return digits if job.classes == 10 else f"[str(number) for number in range({job.classes})]"
+    literals = [quote_python(name) for name in names]
+    return format_list("CLASSES = ", literals).removeprefix("CLASSES = ")
 
 
 def needs_file(job: Job) -> bool:

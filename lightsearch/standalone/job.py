@@ -44,6 +44,7 @@ class Job:
 
     - `shape`, `classes`, `images`: of the data set called `dataset`, with so many training images.
     - `file`: where the script finds images that have no name, as `references.save` writes them.
+    - `class_names`: in the order of the labels; without any, the classes are numbers.
     - `note`: a few sentences for the script's head. `story`: Markdown for the notebook's.
 
     Raises `ArgumentError` for a recipe with an option that no script can have.
@@ -58,6 +59,7 @@ class Job:
     classes: int
     images: int
     file: str = "data.safetensors"
+    class_names: tuple[str, ...] = ()
     note: str = ""
     story: str = ""
 

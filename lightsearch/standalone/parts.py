@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 
+from lightsearch.data.class_names import quote_python
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.source import define_net, name_blocks
 from lightsearch.shapes import format_shape
@@ -158,6 +159,8 @@ def _context(plan: Plan) -> dict[str, Any]:
         "layers": _list_layers(plan.costed),
         "sees_all": plan.costed.whole_image,
         "long_names": plan.source.has_words,
+        "plain": ", parse_math=False" if plan.source.has_dollars else "",
+        "file": quote_python(job.file),
     }
 
 

@@ -30,10 +30,11 @@ from lightsearch.exporting.c import files, planning
 from lightsearch.exporting.c.compiling import compile_main, find_compiler, read_lines, run_main
 from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.int8_run import rescale, run_int8
+from lightsearch.exporting.c.notes import Notes
 from lightsearch.exporting.c.planning import plan
 from lightsearch.exporting.c.program import Instruction, Program
 from lightsearch.exporting.c.quantising import QuantisedProgram, quantise, split_ratio
-from lightsearch.exporting.c.source import Notes, Source, write_float, write_int8
+from lightsearch.exporting.c.source import Source, write_float, write_int8
 from lightsearch.exporting.folding import fold
 from lightsearch.network.modules import register
 from lightsearch.network.operations import Activation, Conv2d, Local
@@ -338,7 +339,7 @@ def test_an_export_has_the_classes_of_pytorch_on_every_test_image(
     memory = cost(parse(found.metadata["design"]), (1, 8, 8)).activation_bytes
     assert f"NET_MEMORY {memory // 4} /* values of float: {memory:,} bytes */" in header
     assert f"NET_CONSTANT_BYTES {found.value_bytes} " in header
-    for said in ("pixels=0 to 255", "mean=0.30543", "input=1x8x8", "protocol=", "classes=10"):
+    for said in ("input_range=0 to 255", "mean=0.30543", "input=1x8x8", "protocol=", "classes=10"):
         assert said in header
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.c", "net.exe", "net.h"]
 

@@ -420,10 +420,10 @@ def test_a_missing_package_is_named(
 def test_a_file_that_computes_something_else_is_not_left(
     studied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lightsearch.exporting import writing
+    from lightsearch.exporting import formats
 
     monkeypatch.setattr(
-        writing, "_reader", lambda path: lambda images: torch.zeros(len(images), 10)
+        formats, "_reader", lambda path: lambda images: torch.zeros(len(images), 10)
     )
     with pytest.raises(ExportError, match=r"net.safetensors must give PyTorch's scores"):
         export(studied, tmp_path / "net.safetensors")

@@ -16,20 +16,16 @@ from lightsearch.errors import ExportError
 from lightsearch.exporting.c.compiling import compile_main, find_compiler, run_main
 from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.int8_run import run_int8
+from lightsearch.exporting.c.notes import Notes
 from lightsearch.exporting.c.planning import plan
 from lightsearch.exporting.c.program import Program
 from lightsearch.exporting.c.quantising import QuantisedProgram, quantise
-from lightsearch.exporting.c.source import Notes, Source, write_float, write_int8
+from lightsearch.exporting.c.source import Source, write_float, write_int8
 from lightsearch.network.cost import Cost
 from lightsearch.randomness import key, permutation
 
 CALIBRATION_IMAGES = 512  # as for ONNX
 _BATCH = 500
-_CLASSES = {
-    "fashion-mnist": "T-shirt/top|trouser|pullover|dress|coat|sandal|shirt|sneaker|bag|ankle boot",
-    "kmnist": "o|ki|su|tsu|na|ha|ma|ya|re|wo",
-    "cifar10": "airplane|automobile|bird|cat|deer|dog|frog|horse|ship|truck",
-}  # in the order of the labels; those of other sets are numbers, or not known here
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +51,7 @@ class CNetwork:
     def write(self, stem: str, metadata: Mapping[str, str]) -> Source:
         """Return the texts of the files that are called `stem`."""
         mean, std = (tuple(values.tolist()) for values in self.data.mean_std)
-        classes = tuple(_CLASSES.get(self.data.name, "").split("|"))
-        notes = Notes(stem, mean, std, classes if len(classes) > 1 else (), metadata)
+        notes = Notes(stem, mean, std, self.data.class_names, metadata)
         if self.quantised is not None:
             return write_int8(self.quantised, notes)
         return write_float(self.program, self.weights, notes)

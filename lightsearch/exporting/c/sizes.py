@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from lightsearch.exporting.c.notes import Notes
 from lightsearch.exporting.c.planning import plan
 from lightsearch.exporting.c.quantising import quantise
-from lightsearch.exporting.c.source import Notes, write_float, write_int8
+from lightsearch.exporting.c.source import write_float, write_int8
 from lightsearch.exporting.folding import fold
 from lightsearch.network.cost import Cost
 from lightsearch.network.modules import assemble

@@ -12,6 +12,7 @@ from lightsearch.exporting.c.calls import call_float, call_int8
 from lightsearch.exporting.c.constants import LINE, Constants
 from lightsearch.exporting.c.kernels import FLOAT, WINDOW
 from lightsearch.exporting.c.kernels_int8 import INT8
+from lightsearch.exporting.c.notes import Notes, comment, write_class_names, write_facts
 from lightsearch.exporting.c.program import Program
 from lightsearch.exporting.c.quantising import QuantisedProgram
 
@@ -24,23 +25,6 @@ class Source:
     header: str
     values: int
     value_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """What the files say of a network: the file's name, how pixels are normalised, metadata."""
-
-    stem: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    classes: tuple[str, ...]
-    metadata: Mapping[str, str]
-
-    @property
-    def prefix(self) -> str:
-        """What the names of the C functions begin with."""
-        word = re.sub(r"[^a-z0-9]", "_", self.stem.lower())
-        return word if word[:1].isalpha() else f"net{word}"
 
 
 def write_float(program: Program, weights: State, notes: Notes) -> Source:
@@ -171,7 +155,7 @@ const {kind} *{prefix}_run({kind} memory[{PREFIX}_MEMORY]);
 
 /* Returns the class with the highest score, the first one if several have it. */
 int {prefix}_class(const {kind} scores[{PREFIX}_CLASSES]);
-
+{class_names}
 #ifdef __cplusplus
 }}
 #endif
@@ -203,11 +187,11 @@ def _write(
         "PREFIX": prefix.upper(),
         "stem": notes.stem,
         "kind": kind,
-        "about": _comment(f"{notes.metadata['design']}: a network in C99, of {kind}."),
+        "about": comment(f"{notes.metadata['design']}: a network in C99, of {kind}."),
     }
     code = _CODE.format(
         **names,
-        made=_comment(
+        made=comment(
             f"lightsearch={notes.metadata['lightsearch']} protocol={notes.metadata['protocol']}"
         ),
         includes="#include <math.h>\n" if is_float and _needs_math("\n".join(texts)) else "",
@@ -222,7 +206,7 @@ def _write(
     header = _HEADER.format(
         **names,
         usage=_USAGE.format(prefix=prefix, PREFIX=prefix.upper(), kind=kind, stem=notes.stem),
-        facts="\n".join(_write_facts(notes)),
+        facts="\n".join(write_facts(notes)),
         includes="" if is_float else "#include <stdint.h>\n\n",
         classes=program.output.size,
         channels=channels,
@@ -231,6 +215,7 @@ def _write(
         memory=program.memory,
         memory_bytes=f"{program.memory * (4 if is_float else 1):,}",
         constant_bytes=constants.bytes,
+        class_names=write_class_names(notes),
         scale=scale,
     )
     return Source(code, header, constants.values, constants.bytes)
@@ -249,7 +234,7 @@ def _write_calls(program: Program, calls: list[str]) -> Iterator[str]:
     layer = ""
     for one, call in zip(program.instructions, calls, strict=True):
         if layer != (layer := f"{one.place} {one.layer}"):
-            yield f"    /* {_comment(layer, 4)} */"
+            yield f"    /* {comment(layer, 4)} */"
         yield textwrap.fill(
             call, LINE, initial_indent="    ", subsequent_indent="        ", break_on_hyphens=False
         )
@@ -267,27 +252,3 @@ def _pick_kernels(kernels: Mapping[str, str], calls: str) -> list[str]:
 
 def _needs_math(text: str) -> bool:
     return re.search(r"\b(expf|erff|fminf|fmaxf|INFINITY)\b", text) is not None
-
-
-def _write_facts(notes: Notes) -> Iterator[str]:
-    """Yield the lines of the header's comment: what the network is, and how it was made."""
-    names = ", ".join(f"{index} {name}" for index, name in enumerate(notes.classes))
-    facts = {
-        "pixels": "0 to 255, normalised by channel: (pixel / 255 - mean) / std",
-        "class names": names or "as the labels of the data set",
-        **notes.metadata,
-    }
-    for name, value in facts.items():
-        yield f"   {_comment(f'{name}={value}', 6)}"
-
-
-def _comment(text: str, indent: int = 3) -> str:
-    """Return a text that can stand in a comment, in ASCII, on lines that fit."""
-    plain = text.encode("ascii", "backslashreplace").decode()
-    plain = re.sub(r"(?<=\*)(?=/)|(?<=/)(?=\*)|(?<=\?)(?=\?)", " ", plain)
-    return textwrap.fill(
-        " ".join(plain.split()),
-        LINE - 4,
-        subsequent_indent=" " * indent,
-        break_on_hyphens=False,
-    )
