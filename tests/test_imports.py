@@ -219,6 +219,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "standalone",
             "errors",
             "randomness",
+            "statistics",
             "torch_modes",
             "checks",
             "shapes",
@@ -232,7 +233,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "study",
             "result",
         },
-        {"pandas", "onnx", "onnxruntime"},
+        {"pandas", "onnx", "onnxruntime", "jinja2"},
     ),
     "api": (
         {

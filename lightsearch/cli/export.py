@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="A program that trains the row's network (.py), not its source. A .ipynb is always one.",
 )
+@click.option(
+    "--card",
+    metavar="FILE",
+    type=click.Path(),
+    help="Write a model card about FILE, too: Markdown (.md), with a header for Hugging Face.",
+)
+@click.option("--license", metavar="NAME", help="The license that the card names.")
 @data_option
 @click.option(
     "--force", is_flag=True, help="Replace the file, also if lightsearch did not export it."
@@ -54,6 +61,8 @@ def export(
     fold: bool,
     int8: bool,
     script: bool,
+    card: str | None,
+    license: str | None,
     data: str | None,
     force: bool,
     as_json: bool,
@@ -75,6 +84,7 @@ def export(
     lightsearch export net.py --leaderboard small/leaderboard.csv
     lightsearch export net.c --int8 --leaderboard small/leaderboard.csv
     lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv
+    lightsearch export net.onnx --card README.md --license mit --leaderboard small/leaderboard.csv
     lightsearch export best.onnx --weights best.safetensors --fold
     lightsearch export net.ipynb --leaderboard small/leaderboard.csv
     lightsearch export train_net.py --script --leaderboard small/leaderboard.csv
@@ -84,13 +94,21 @@ def export(
     if weights is not None and (row is not None or leaderboard is not None):
         raise click.UsageError("--weights must not be given with --row or --leaderboard")
     if script or file.lower().endswith(".ipynb"):
-        if weights is not None or fold or int8 or as_json:
+        if weights or fold or int8 or as_json or card or license:
             raise click.UsageError(
-                "a training program must not be given with --weights, --fold, --int8 or --json"
+                "a training program must not be given with --weights, --fold, --int8, --card, "
+                "--license or --json"
             )
         _write_script(file, row, leaderboard, data, force)
         return
-    options: dict[str, Any] = {"fold": fold, "int8": int8, "data": data, "force": force}
+    options: dict[str, Any] = {
+        "fold": fold,
+        "int8": int8,
+        "card": card,
+        "license": license,
+        "data": data,
+        "force": force,
+    }
     if weights is not None:
         result = write_network(weights, file, **options)
     else:
@@ -99,7 +117,12 @@ def export(
         result = write_network(found, file, study=folder, told=show, **options)
     if as_json:
         print_json(
-            {**dataclasses.asdict(result), "path": str(result.path), "accuracy": result.accuracy}
+            {
+                **dataclasses.asdict(result),
+                "path": str(result.path),
+                "card": result.card and str(result.card),
+                "accuracy": result.accuracy,
+            }
         )
     else:
         click.echo(str(result))

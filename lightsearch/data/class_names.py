@@ -7,6 +7,7 @@ JSON in ASCII, as Python and as C. Nothing here needs torch.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from lightsearch.checks import escape_controls
@@ -89,6 +90,24 @@ def read_class_names(text: str, classes: int) -> tuple[str, ...]:
             f"`class_names` must be a JSON list of texts, but got class_names={quote(text)}"
         )
     return check_class_names(names, classes)
+
+
+def escape_text(text: str) -> str:
+    r"""Return a text on one line, in printable characters.
+
+    >>> print(escape_text("a\n\udcffb"))
+    a\n\udcffb
+    """
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in str(text))
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return a text that Markdown shows as it is, also in a cell of a table.
+
+    >>> print(escape_markdown("<b>a*|"))
+    \<b\>a\*\|
+    """
+    return re.sub(r"([\\`*_\[\]<>|#~$&])", r"\\\1", escape_text(text))
 
 
 def quote_python(text: str) -> str:

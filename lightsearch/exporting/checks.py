@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightsearch.checks import check_free
 from lightsearch.errors import ExportError
+from lightsearch.exporting.card.page import MARKER
 from lightsearch.exporting.trained import TrainedNet
 
 _CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
@@ -35,6 +36,8 @@ def _is_exported(path: Path) -> bool:
         data = path.read_bytes() if path.is_file() else b""
     except (OSError, SafetensorError):
         return False
+    if path.suffix.lower() == ".md":
+        return MARKER.encode() in data
     if path.suffix.lower() == ".py":
         return f"{WEIGHTS_ARE_IN} {path.stem}.safetensors:".encode() in data
     return b"lightsearch=" in data and b"protocol" in data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from lightsearch.checks import check_path
 from lightsearch.data.dataset import DataSet
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting import folding
+from lightsearch.exporting.card.page import File, check_license, format_card
+from lightsearch.exporting.card.results import find_history
 from lightsearch.exporting.checks import check_record, check_scores, check_target
 from lightsearch.exporting.finding import Source, Told, find_net
 from lightsearch.exporting.formats import (
@@ -49,6 +52,7 @@ class Exported:
     recorded: float
     origin: str
     metadata: dict[str, str]
+    card: Path | None = None
 
     @property
     def accuracy(self) -> float:
@@ -64,6 +68,7 @@ class Exported:
             f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
             f"{self.total:,} {images} images by {checked_by}; {self.same:,} have "
             f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}"
+            + (f"\ncard: {self.card}" if self.card else "")
         )
 
 
@@ -80,6 +85,8 @@ def export(
     dataset: DataSet | None = None,
     data: str | Path | None = None,
     told: Told | None = None,
+    card: str | Path | None = None,
+    license: str | None = None,
     force: bool = False,
 ) -> Exported:
     """Write a trained network to `path`: `.onnx`, `.pt2`, `.safetensors`, `.py` or `.c`.
@@ -100,6 +107,9 @@ def export(
       protocol are in the file's metadata, or in the header.
     - `fold` folds batch norm into the weights and removes dropout.
     - `int8` quantises weights and activations (`.onnx` and `.c`), after folding.
+    - `card` is a Markdown file to write about it, a model card with the header that the Hugging
+      Face Hub reads: what the network is, its data, training, results, limits and use. `license`
+      is the license that it names; without one it says "Not stated".
     - `force` replaces what stands at `path`. Files that lightsearch exported are replaced anyway.
 
     The file is read back, run on all test images, and compared with PyTorch's scores.
@@ -120,6 +130,7 @@ def export(
     if int8 and path.suffix.lower() not in (".onnx", ".c"):
         raise ArgumentError(f"`int8` must go with a path that ends in .onnx or .c, but got {path}")
     check_target("path", path, force=force)
+    beside = _check_card(card, license, force=force)
     net = find_net(
         source,
         rank=row if rank is None else rank,
@@ -128,7 +139,34 @@ def export(
         data=data,
         told=told,
     )
-    return write(net, path, fold=fold, int8=int8)
+    written = write(net, path, fold=fold, int8=int8)
+    if beside is None:
+        return written
+    history = find_history(source, row if rank is None else rank, study)
+    file = File(path, written.size, written.correct, written.total, written.metadata)
+    try:
+        beside.write_text(format_card(net, file, history, license), encoding="utf-8")
+    except OSError as error:
+        raise ArgumentError(
+            f"`card` must be a file that can be written, but {beside}: {error}"
+        ) from None
+    return dataclasses.replace(written, card=beside)
+
+
+def _check_card(card: str | Path | None, license: str | None, *, force: bool) -> Path | None:
+    """Return the path of a card that can be written, or None if none is asked for."""
+    check_license(license)
+    if card is None:
+        if license is not None:
+            raise ArgumentError(f"`license` must be given with `card`, but got {license!r:.60}")
+        return None
+    path = check_path("card", card)
+    if path.suffix.lower() != ".md":
+        raise ArgumentError(f"`card` must end in .md, but got {path}")
+    if not path.resolve().parent.is_dir():
+        raise ArgumentError(f"`card` must be in a folder that exists, but got {path}")
+    check_target("card", path, force=force)
+    return path
 
 
 def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False) -> Exported:
