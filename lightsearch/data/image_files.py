@@ -156,8 +156,12 @@ def torchvision_dataset(
 
 
 def _name(folder: Path) -> str:
-    """Return the name of a folder without what a data set's must not have."""
-    return escape_controls(folder.name).lstrip("".join(FORMULAS))
+    """Return the name of a folder without what a data set's must not have.
+
+    A set of torchvision is found again by its name, so a folder that has it gets another.
+    """
+    name = escape_controls(folder.name).lstrip("".join(FORMULAS))
+    return f"{name}-folder" if name in TORCHVISION else name
 
 
 def _check_own_size(name: str, size: Size | None) -> None:

@@ -299,3 +299,5 @@ def test_a_folder_named_like_a_public_set_gets_a_name_of_its_own(tmp_path: Path)
         for number in range(5):
             draw(tmp_path / "mnist" / label / f"{number}.png", number)
     assert folder_dataset(tmp_path / "mnist", size=8).name == "mnist-8"
+    (tmp_path / "mnist").rename(tmp_path / "cifar10")  # scripts would read torchvision's cifar10-8
+    assert folder_dataset(tmp_path / "cifar10", size=8).name == "cifar10-folder-8"

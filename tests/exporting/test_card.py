@@ -33,8 +33,11 @@ from lightsearch import (
     search,
 )
 from lightsearch.cli import main
+from lightsearch.data.dataset import DataSet
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting.c.compiling import find_compiler
+from lightsearch.exporting.card.header import list_header
+from lightsearch.exporting.trained import TrainedNet
 
 EXPORTS = [
     "net.safetensors",
@@ -291,3 +294,29 @@ def test_the_command(studied: SearchResult, tmp_path: Path, monkeypatch: Any) ->
     said = CliRunner().invoke(main, again)
     assert said.exit_code == 0 and '"card": "two.md"' in said.stdout
     assert "Not stated." in Path("two.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "hub"),
+    [
+        ("mnist", "ylecun/mnist"),
+        ("cifar10-32", "uoft-cs/cifar10"),
+        ("cifar100-24x32-gray", "uoft-cs/cifar100"),
+        ("mnist-32", None),  # of a folder
+        ("cifar10-folder-32", None),
+        ("my signs", None),
+    ],
+)
+def test_data_sets_of_the_hub_are_named_and_no_others(name: str, hub: str | None) -> None:
+    images, labels = torch.zeros(4, 1, 6, 6, dtype=torch.uint8), torch.arange(4) % 2
+    net = TrainedNet(
+        parse("gap linear(2)"),
+        DataSet(name, (images, labels), (images, labels), 2),
+        {},
+        {"selected_on": "val(size=2,seed=0)"},
+    )
+    header = yaml.safe_load("\n".join(list_header(net, Path("net.onnx"), 0.5, None)))
+    assert header.get("datasets") == (hub and [hub])
+    (result,) = header["model-index"][0]["results"]
+    assert result["dataset"]["type"] == (hub or name.replace(" ", "-"))
+    assert result["dataset"]["split"] == "validation"

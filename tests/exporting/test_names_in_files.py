@@ -280,10 +280,22 @@ def test_weights_bring_their_names_to_images_without_any(
     assert tuple(json.loads(written.metadata["class_names"])) == NAMES
 
 
-@pytest.mark.parametrize("text", ["[", '["a"]', '["a","a","b","c"]', "[1,2,3,4]", '{"a": 1}'])
-def test_names_that_are_none_are_refused(text: str, studied: SearchResult, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"class_names": text} for text in ("[", '["a"]', '["a","a","b","c"]', "[1,2,3,4]")),
+        {"class_names": '{"a": 1}'},
+        {"classes": "9" * 5000},
+        {"classes": "five"},
+        {"classes": "5"},
+    ],
+    ids=lambda change: str(change)[:40],
+)
+def test_names_that_are_none_are_refused(
+    change: dict[str, str], studied: SearchResult, tmp_path: Path
+) -> None:
     net = export(studied, tmp_path / "net.safetensors").path
-    save_file(load_file(net), net, metadata={**_metadata(net), "class_names": text})
+    save_file(load_file(net), net, metadata={**_metadata(net), **change})
     with pytest.raises(ExportError, match=r"a name for each class or none, .*`class_names`"):
         open_net(net)
 

@@ -114,3 +114,12 @@ def test_weights_without_a_part_of_their_record_are_not_exported(
         export(path, tmp_path / "out.safetensors")
     with safe_open(path, "pt") as file:
         assert file.metadata()["accuracy"] == "much" and load_file(path)
+
+
+@pytest.mark.parametrize("note", ["[1, 2]", "3", '"text"', "null", '{"input": 5}'])
+def test_a_program_with_a_note_of_another_kind_is_named(tmp_path: Path, note: str) -> None:
+    module = build(parse(DESIGN), (1, 8, 8)).eval()
+    program = torch.export.export(module, (torch.zeros(1, 1, 8, 8),))
+    torch.export.save(program, tmp_path / "net.pt2", extra_files={"lightsearch.json": note})
+    with pytest.raises(ExportError, match=r"net\.pt2"):
+        open_net(tmp_path / "net.pt2")

@@ -33,6 +33,9 @@ _HUB = {
 }
 
 
+_RESIZED = re.compile(r"^(cifar10|cifar100)-\d+(x\d+)?(-gray)?$")  # as `torchvision_dataset` names
+
+
 def list_header(
     net: TrainedNet, path: Path, accuracy: float, license: str | None
 ) -> tuple[str, ...]:
@@ -44,7 +47,7 @@ def _write_header(
     net: TrainedNet, path: Path, accuracy: float, license: str | None
 ) -> Iterator[str]:
     data = net.data
-    hub = _HUB.get(re.sub(r"-\d+(x\d+)?(-gray)?$", "", data.name))
+    hub = _HUB.get(_RESIZED.sub(r"\1", data.name))
     split = "validation" if net.record["selected_on"].startswith("val") else "test"
     yield "library_name: lightsearch"
     yield "pipeline_tag: image-classification"
