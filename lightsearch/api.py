@@ -169,7 +169,9 @@ def _open_slots(question: Question) -> Sequence[Slot]:
                 f"{len(slots)}"
             )
         return slots
-    in_threads = trains_in_threads(identity.engine, identity.device, [question.space])
+    in_threads = trains_in_threads(
+        identity.engine, identity.device, [question.space], question.recipe
+    )
     if not in_threads:
         references.share(question.data)
     return local_slots(

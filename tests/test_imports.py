@@ -305,6 +305,7 @@ TORCH = {
     "engines/initial_weights.py",
     "engines/native/engine.py",
     "engines/native/library.py",
+    "engines/native/recipes.py",
     "engines/native/structs.py",
     "engines/pytorch.py",
     "engines/selection.py",

@@ -43,6 +43,10 @@ VARIANTS = (
     "warmup=0.3",
     "schedule=cosine",
     "optimizer=adamw,lr=0.01,decay=0.01",
+    "flip=0.5",
+    "erasing=0.3",
+    "erasing=0.3,fill=mean",
+    "erasing=0.3,fill=own",
 )
 
 

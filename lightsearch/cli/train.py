@@ -201,7 +201,7 @@ def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], St
         click.echo(
             f"{task.design}\n{task.recipe}\n{costs.params:,} parameters, {data.name}, "
             f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
-            f"engine {engine_of(task.engine, task.design, data.shape, task.device)}"
+            f"engine {engine_of(task.engine, task.design, task.recipe, data.shape, task.device)}"
             f"{'' if task.precision == 'float32' else f' in {task.precision}'}"
         )
     results: list[EpochResult] = []

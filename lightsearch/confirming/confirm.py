@@ -165,7 +165,7 @@ def _make_slots(tasks: Sequence[Task], workers: int | None, runs: int) -> list[S
     count = min(trials_at_once(workers, None, task.device) for task in tasks)
     # Trials in threads of one process must have one precision on a GPU.
     in_threads = len({task.precision for task in tasks}) == 1 and all(
-        trains_in_threads(task.engine, task.device, [task.design]) for task in tasks
+        trains_in_threads(task.engine, task.device, [task.design], task.recipe) for task in tasks
     )
     return local_slots(min(count, runs), in_threads=in_threads)
 

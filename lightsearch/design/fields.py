@@ -28,7 +28,7 @@ class Spec:
     """What one field accepts. `auto` is a word for a value that other fields determine.
 
     The notation leaves out the name of the first field, if it is required, and those of the `bare`
-    ones that follow it.
+    ones that follow it. It also leaves out that of a word unless the field is `named`.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Spec:
     options: tuple[str, ...] = ()
     auto: str | None = None
     bare: bool = False
+    named: bool = False
 
     @property
     def required(self) -> bool:
@@ -122,9 +123,14 @@ def real(
     return _declare("real", default, short, low=low, high=high, below=below)
 
 
-def word(default: Any, options: tuple[str, ...], *, short: str | None = None) -> Any:
-    """Declare a field that holds one of the words in `options`."""
-    return _declare("word", default, short, options=options)
+def word(
+    default: Any, options: tuple[str, ...], *, short: str | None = None, named: bool = False
+) -> Any:
+    """Declare a field that holds one of the words in `options`.
+
+    With `named`, a word is not written without the field's name.
+    """
+    return _declare("word", default, short, options=options, named=named)
 
 
 def flag(default: bool = False, *, short: str | None = None) -> Any:

@@ -13,6 +13,7 @@ from lightsearch.design.parts import Fielded
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("onecycle", "cosine", "step", "constant", "plateau")
+FILLS = ("black", "mean", "own")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,9 +36,11 @@ class Recipe(Fielded):
     - `schedule="constant"`: `lr` throughout.
     - `batch_size`: images per step. The last, smaller batch of an epoch counts as a step too.
     - Augmentation, drawn anew for each image: `rotation` (degrees either way), `shift` (share of
-      the size, each way), `scale` (0.1 is 0.9 to 1.1), `shear` (degrees), `erasing` (probability
-      of blanking a rectangle of 2 to 15% of the area), `brightness` and `contrast` (0.1 is 0.9
-      to 1.1 times).
+      the size, each way), `scale` (0.1 is 0.9 to 1.1), `shear` (degrees), `brightness` and
+      `contrast` (0.1 is 0.9 to 1.1 times), `flip` (probability of mirroring left and right),
+      `erasing` (probability of cutting out a rectangle of 2 to 15% of the area).
+    - `fill`: what is put there, for each channel: `black`, the `mean` of all training images, or
+      the mean of the image's `own` pixels.
     - `smoothing`: label smoothing.
     - `ema`: the largest decay of the exponential moving average of the weights and of batch
       norm's statistics. The decay at step n is `min(ema, (1 + n) / (10 + n))`. With `ema=0`
@@ -65,9 +68,11 @@ class Recipe(Fielded):
     contrast: float = real(0.0, high=1.0)
     smoothing: float = real(0.0, high=1.0, below=True)
     ema: float = real(0.0, high=1.0, below=True)
+    flip: float = real(0.0, high=1.0)
+    fill: str = word("black", FILLS, named=True)
 
     def settle(self) -> None:
-        """Reset fields that the optimizer or schedule does not use to their defaults."""
+        """Reset fields that have no effect beside the others to their defaults."""
         if self.optimizer in ("adam", "adamw"):
             set_fields(self, momentum=0.9)
         if self.schedule in ("step", "constant", "plateau"):
@@ -80,6 +85,8 @@ class Recipe(Fielded):
             set_fields(self, patience=2)
         if self.schedule in ("onecycle", "cosine", "constant"):
             set_fields(self, gamma=0.5)
+        if self.erasing == 0:
+            set_fields(self, fill="black")
 
 
 DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998)

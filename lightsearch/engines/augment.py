@@ -24,6 +24,7 @@ def purposes(recipe: Recipe) -> tuple[str, ...]:
     """Return what `recipe` draws for. Each purpose has its own stream: `key(stream, purpose)`."""
     affine = recipe.rotation or recipe.shear or recipe.scale or recipe.shift
     strengths = {
+        "flip": recipe.flip,
         "affine": affine,
         "brightness": recipe.brightness,
         "contrast": recipe.contrast,
@@ -32,13 +33,17 @@ def purposes(recipe: Recipe) -> tuple[str, ...]:
     return tuple(purpose for purpose, strength in strengths.items() if strength)
 
 
-def augment(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
+def augment(images: Tensor, recipe: Recipe, stream: Streams, mean: Tensor | None = None) -> Tensor:
     """Transform `images`, float in [0, 1] of shape (N, C, H, W), as `recipe` says.
 
-    The order is: one affine map (rotation, shear, scale, shift; bilinear), brightness, contrast,
-    erasing. What the recipe leaves out changes nothing and draws nothing.
+    The order is: flip, one affine map (rotation, shear, scale, shift; bilinear), brightness,
+    contrast, erasing. What the recipe leaves out changes nothing and draws nothing. `mean`, of
+    shape (C, 1, 1), is that of all training images: `fill=mean` takes it.
     """
     drawn = purposes(recipe)
+    if "flip" in drawn:
+        mirrored = draw_flips(recipe, _key(stream, "flip"), len(images), images.device)
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     if "affine" in drawn:
         grid = F.affine_grid(
             _inverse_maps(images, recipe, stream), list(images.shape), align_corners=False
@@ -46,10 +51,10 @@ def augment(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
         images = F.grid_sample(
             images, grid, mode="bilinear", padding_mode="zeros", align_corners=False
         )
-    return augment_values(images, recipe, stream)
+    return augment_values(images, recipe, stream, mean)
 
 
-def augment_values(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
+def augment_values(images: Tensor, recipe: Recipe, stream: Streams, mean: Tensor | None) -> Tensor:
     """What `augment` does after the affine map."""
     drawn = purposes(recipe)
     if "brightness" in drawn:
@@ -57,11 +62,23 @@ def augment_values(images: Tensor, recipe: Recipe, stream: Streams) -> Tensor:
         images = (images * factors).clamp(0, 1)
     if "contrast" in drawn:
         factors = _factors(images, recipe.contrast, _key(stream, "contrast"))
-        mean = images.mean((1, 2, 3), keepdim=True)
-        images = (images * factors + mean * (1 - factors)).clamp(0, 1)
+        gray = images.mean((1, 2, 3), keepdim=True)
+        images = (images * factors + gray * (1 - factors)).clamp(0, 1)
     if "erasing" in drawn:
-        images = images * _erasing_mask(images, recipe.erasing, _key(stream, "erasing"))
+        kept = _erasing_mask(images, recipe.erasing, _key(stream, "erasing"))
+        if recipe.fill == "black":
+            return images * kept
+        filling = images.mean((2, 3), keepdim=True) if recipe.fill == "own" else mean
+        assert filling is not None, "`fill=mean` needs the mean of the training images"
+        images = torch.where(kept > 0, images, filling)
     return images
+
+
+def draw_flips(
+    recipe: Recipe, stream: int | Tensor, count: int, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Return which of `count` images are mirrored, as booleans."""
+    return uniform(stream, count, device=device) < recipe.flip
 
 
 def _key(stream: Streams, purpose: str) -> int | Tensor:

@@ -92,14 +92,19 @@ class Captured(Eager):
         return module
 
     def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
-        if self.own is None or isinstance(streams, int) or "affine" not in streams:
+        if (
+            self.own is None
+            or isinstance(streams, int)
+            or "affine" not in streams
+            or "flip" in streams  # comes before the map, which our kernel begins with
+        ):
             return super()._pixels(images, batch, streams)
         rest = len(streams) > 1
         pixels: Tensor = self.own.warp(
             images, batch, streams["affine"], self.recipe, None if rest else (self.mean, self.std)
         )
         if rest:
-            pixels = self._normalise(augment_values(pixels, self.recipe, streams))
+            pixels = self._normalise(augment_values(pixels, self.recipe, streams, self.mean))
         return pixels
 
     def _descend(self, scores: Tensor, labels: Tensor, batch: Tensor) -> None:

@@ -167,7 +167,7 @@ class Eager:
     def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
         """What the network sees of the images of a batch."""
         pixels = images[batch].to(torch.float32).div_(255)
-        return self._normalise(augment(pixels, self.recipe, streams))
+        return self._normalise(augment(pixels, self.recipe, streams, self.mean))
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.precision != "bf16":

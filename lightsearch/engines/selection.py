@@ -18,6 +18,7 @@ from lightsearch.engines.names import ENGINES, PRECISIONS
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, build_name, trouble
 from lightsearch.engines.native.plan import supports
+from lightsearch.engines.native.recipes import is_known
 from lightsearch.engines.own_kernels import own_kernels
 from lightsearch.engines.pytorch import Eager
 from lightsearch.errors import ArgumentError, suggestion
@@ -61,13 +62,14 @@ def choose_engine(name: str, device: str) -> str:
     return name
 
 
-def engine_of(name: str, design: Design, shape: Shape, device: str) -> str:
-    """The engine that really trains `design`: native does not know all layers.
+def engine_of(name: str, design: Design, recipe: Recipe, shape: Shape, device: str) -> str:
+    """The engine that really trains `design` by `recipe`: native does not know all of them.
 
     Raises `ArgumentError` as `choose_engine` does.
     """
     chosen = choose_engine(name, device)
-    return "torch" if chosen == "native" and not supports(design, shape) else chosen
+    known = chosen != "native" or (is_known(recipe) and supports(design, shape))
+    return chosen if known else "torch"
 
 
 def check_precision(name: str, engine: str, device: str) -> str:

@@ -112,7 +112,7 @@ def _list_meanings(cls: type) -> dict[str, list[tuple[Spec, Any]]]:
         if spec.kind == "flag":
             for name in {spec.name, spec.short}:
                 words.setdefault(name, []).append((spec, True))
-        for option in spec.options:
+        for option in () if spec.named else spec.options:
             words.setdefault(option, []).append((spec, option))
     return words
 

@@ -13,6 +13,7 @@ from lightsearch.shapes import Shape
 WORDS = {
     "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("onecycle", "cosine", "step", "constant", "plateau"),
+    "fill": ("black", "mean", "own"),
 }
 NUMBERS = {
     "lr",
@@ -34,6 +35,7 @@ NUMBERS = {
     "contrast",
     "smoothing",
     "ema",
+    "flip",
 }
 """The fields of a recipe that the templates know."""
 

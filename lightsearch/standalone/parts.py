@@ -47,9 +47,14 @@ class Plan:
 
     @property
     def paints(self) -> bool:
-        """Whether the values of pixels are changed at random."""
+        """Whether images are mirrored, or the values of pixels changed, at random."""
         recipe = self.job.recipe
-        return bool(recipe.brightness or recipe.contrast or recipe.erasing)
+        return bool(recipe.flip or recipe.brightness or recipe.contrast or recipe.erasing)
+
+    @property
+    def fills(self) -> bool:
+        """Whether what is cut out is filled with the mean of all training images."""
+        return bool(self.job.recipe.fill == "mean")
 
     @property
     def draws(self) -> bool:

@@ -69,7 +69,7 @@ def run_epoch(
     with plain_thread():
         data = fetch(task.data)
         cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
-        engine = engine_of(task.engine, task.design, data.shape, task.device)
+        engine = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
         if engine == "surrogate":
             return _answer_epoch(task, data, epoch)
         with plain_torch(engine, task.device):

@@ -16,7 +16,7 @@ from lightsearch.training.task import Task
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
     data = fetch(task.data)
-    name = engine_of(task.engine, task.design, data.shape, task.device)
+    name = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
     few = take_few(data, task.recipe.batch_size, steps)
     with plain_thread(), plain_torch(name, task.device):
         engine = start(name, task.design, task.recipe, few, task.seed, task.device, task.precision)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from lightsearch.design.parts import Space
+from lightsearch.design.recipe import Recipe
+from lightsearch.engines.native.recipes import is_known
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.lowering import has_own_layers
 from lightsearch.workers.devices import gpus
@@ -13,18 +15,21 @@ from lightsearch.workers.slot import InlineSlot, Slot
 from lightsearch.workers.thread_slot import ThreadSlot
 
 
-def trains_in_threads(engine: str, device: str, spaces: Iterable[Space]) -> bool:
+def trains_in_threads(engine: str, device: str, spaces: Iterable[Space], recipe: Recipe) -> bool:
     """Whether threads train all designs of some spaces at least as fast as processes do.
 
     So it is where the native engine trains, and for the surrogate. On a processor, PyTorch holds
-    Python's lock too long; it also trains designs with a layer of a user's own there, even if the
-    engine is native. On a GPU it replays graphs: threads share one GPU, where processes take turns
-    (docs/decisions/gpu.md). Of several GPUs each has processes of its own.
+    Python's lock too long; it also trains designs with a layer of a user's own there, and recipes
+    that the native engine does not know, even if the engine is native. On a GPU it replays graphs:
+    threads share one GPU, where processes take turns (docs/decisions/gpu.md). Of several GPUs each
+    has processes of its own.
     """
     if engine == "surrogate":
         return True
     plain = not any(map(has_own_layers, spaces))
-    return plain and (engine == "native" if device == "cpu" else len(gpus(device)) == 1)
+    if device == "cpu":
+        return plain and engine == "native" and is_known(recipe)
+    return plain and len(gpus(device)) == 1
 
 
 def local_slots(

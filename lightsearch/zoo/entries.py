@@ -13,7 +13,16 @@ from lightsearch.notation.parser import parse
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
 
-_AUGMENTATION = ("rotation", "shift", "scale", "shear", "erasing", "brightness", "contrast")
+_AUGMENTATION = (
+    "rotation",
+    "shift",
+    "scale",
+    "shear",
+    "flip",
+    "erasing",
+    "brightness",
+    "contrast",
+)
 _FIELDS = (
     "optimizer",
     "lr",

@@ -57,6 +57,8 @@ def test_the_defaults_are_part_of_the_notation_and_never_change() -> None:
         "contrast": 0.0,
         "smoothing": 0.0,
         "ema": 0.0,
+        "flip": 0.0,
+        "fill": "black",
     }
     assert repr(Recipe()) == "recipe()"
 
@@ -95,6 +97,12 @@ def test_only_sgd_reads_the_momentum(optimizer: str, read: bool) -> None:
     recipe = Recipe(optimizer=optimizer, momentum=0.5)
     assert recipe.momentum == (0.5 if read else 0.9)
     assert (recipe == Recipe(optimizer=optimizer)) == (not read)
+
+
+def test_what_is_cut_out_is_filled_only_if_something_is() -> None:
+    assert Recipe(fill="mean") == Recipe()
+    assert Recipe(fill="mean", erasing=0.5) != Recipe(erasing=0.5)
+    assert Recipe(fill="mean", erasing=oneof(0, 0.5)).fill == "mean"
 
 
 def test_an_undecided_optimizer_or_schedule_keeps_everything() -> None:
@@ -184,6 +192,9 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("contrast", 1.01, "must be a number from 0 to 1, but got contrast=1.01"),
     ("smoothing", 1, "must be a number from 0 to below 1, but got smoothing=1"),
     ("ema", 1, "must be a number from 0 to below 1, but got ema=1"),
+    ("flip", 1.5, "must be a number from 0 to 1, but got flip=1.5"),
+    ("flip", True, "must be a number from 0 to 1, but got flip=True"),
+    ("fill", "white", "must be one of black, mean, own, but got fill='white'"),
 ]
 
 

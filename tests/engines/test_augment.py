@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import math
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as vision
 
@@ -22,7 +24,14 @@ from lightsearch.randomness import key, uniform
 room = importlib.import_module("lightsearch.engines.augment")
 quick = settings(deadline=None, database=None, derandomize=True, max_examples=25)
 EVERYTHING = Recipe(
-    rotation=20, shift=0.1, scale=0.2, shear=10, erasing=0.5, brightness=0.3, contrast=0.3
+    rotation=20,
+    shift=0.1,
+    scale=0.2,
+    shear=10,
+    erasing=0.5,
+    brightness=0.3,
+    contrast=0.3,
+    flip=0.5,
 )
 
 
@@ -89,7 +98,8 @@ def test_a_recipe_without_augmentation_draws_nothing(monkeypatch: pytest.MonkeyP
         (Recipe(brightness=0.1), {"brightness"}),
         (Recipe(contrast=0.1), {"contrast"}),
         (Recipe(erasing=0.1), {"erasing"}),
-        (EVERYTHING, {"affine", "brightness", "contrast", "erasing"}),
+        (Recipe(flip=0.1), {"flip"}),
+        (EVERYTHING, {"flip", "affine", "brightness", "contrast", "erasing"}),
     ],
 )
 def test_only_what_the_recipe_names_is_drawn(
@@ -275,6 +285,35 @@ def test_the_size_of_the_batch_matters_where_several_numbers_are_drawn() -> None
         assert torch.equal(augment(whole, recipe, 8)[:3], alone) == same
 
 
+# Mirroring --------------------------------------------------------------------------------------
+
+
+def test_a_flip_is_torchvisions_and_comes_as_often() -> None:
+    """The oracle draws for each image: `RandomHorizontalFlip` draws once for a whole batch."""
+    given_ = smooth(1, 3, 5, 7).expand(2000, 3, 5, 7)
+    mirror = vision.hflip(given_[0])
+    for probability in (0.2, 0.5, 1.0):
+        theirs = transforms.RandomHorizontalFlip(probability)
+        shares = []
+        for changed in (
+            augment(given_, Recipe(flip=probability), 4),
+            torch.stack([theirs(image) for image in given_]),
+        ):
+            mirrored = (changed == mirror).flatten(1).all(1)
+            assert bool((mirrored | (changed == given_).flatten(1).all(1)).all())
+            shares.append(float(mirrored.float().mean()))
+        spread = math.sqrt(probability * (1 - probability) / 2000)
+        assert abs(shares[0] - probability) <= 4 * spread
+        assert abs(shares[0] - shares[1]) <= 6 * spread
+
+
+def test_a_flip_comes_before_the_map() -> None:
+    given_ = smooth(4, 3, 9, 12)
+    turned = Recipe(rotation=30, shift=0.2, shear=9)
+    both = dataclasses.replace(turned, flip=1.0)
+    torch.testing.assert_close(augment(given_, both, 5), augment(vision.hflip(given_), turned, 5))
+
+
 # Brightness and contrast ------------------------------------------------------------------------
 
 
@@ -362,6 +401,22 @@ def test_erased_rectangles_are_as_large_and_as_long_as_zhongs() -> None:
         assert float(first.min()) == 0
         assert float((first + size).max()) == 64
         assert abs(float((first / (64 - size)).mean()) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("fill", ["mean", "own"])
+def test_a_rectangle_is_filled_as_torchvision_erases_it(fill: str) -> None:
+    given_ = images(40, 3, 12, 17) + 0.01
+    mean = torch.tensor([0.2, 0.5, 0.7])[:, None, None]
+    black = augment(given_, Recipe(erasing=0.6), 6)
+    changed = augment(given_, Recipe(erasing=0.6, fill=fill), 6, mean)
+    for before, hole, after in zip(given_, black == 0, changed, strict=True):
+        expected = before
+        if bool(hole.any()):
+            rows, columns = hole[0].any(1).nonzero(), hole[0].any(0).nonzero()
+            colour = mean if fill == "mean" else before.mean((1, 2), keepdim=True)
+            place = int(rows[0]), int(columns[0]), len(rows), len(columns)
+            expected = vision.erase(before, *place, colour)
+        torch.testing.assert_close(after, expected)
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 96), (96, 4), (8, 8), (1, 1)])

@@ -583,6 +583,7 @@ def same_images(build_: ctypes.CDLL) -> None:
         "erasing": 0.7,
         "brightness": 0.4,
         "contrast": 0.5,
+        "flip": 0.6,
     }
     recipes = [Recipe(**{name: value}) for name, value in whole.items()]  # type: ignore[arg-type]
     for recipe in [*recipes, Recipe(**whole)]:  # type: ignore[arg-type]
@@ -626,7 +627,7 @@ for seed in range(60):
     t.agree(library, *t.nasty(Random(seed)), count=21)
 for name in ("sgd", "adam", "adamw"):
     recipe = t.Recipe(optimizer=name, batch_size=20, rotation=180, shift=1, scale=0.9, shear=80,
-                      erasing=1, brightness=1, contrast=1, smoothing=0.1, ema=0.9)
+                      erasing=1, brightness=1, contrast=1, smoothing=0.1, ema=0.9, flip=0.5)
     data = t.images((3, 9, 6), 40, 10)
     engine = t.Native(t.parse("conv(6,dropout=0.2) se gap linear(10)"), recipe, data, 1, library)
     engine.begin()

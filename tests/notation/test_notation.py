@@ -173,6 +173,7 @@ def test_other_ways_to_write_the_same(text: str, same: str) -> None:
     [
         ("recipe", Recipe()),
         ("recipe(lr=0.3,rotation=7,ema=0.998)", Recipe(lr=0.3, rotation=7, ema=0.998)),
+        ("recipe(erasing=0.5,flip=0.5,fill=mean)", Recipe(flip=0.5, erasing=0.5, fill="mean")),
         (
             "recipe(adamw,lr=0.001|0.003,cosine,batch=64|128)",
             Recipe(
@@ -468,6 +469,9 @@ def test_an_error_shows_the_place(marked: str, message: str) -> None:
         ("recipe(lr=0.1) gap", 15, "expected the end of the text, but got 'gap'"),
         ("recipe(lr=-1)", 10, "recipe: `lr` must be a number from 1e-08 to 100, but got lr=-1"),
         ("recipe(sdg)", 7, "did you mean 'sgd'"),
+        ("recipe(mean)", 7, "recipe: the word must be one of sgd"),
+        ("recipe(flip=2)", 12, "recipe: `flip` must be a number from 0 to 1, but got flip=2"),
+        ("recipe(fill=grey)", 12, "recipe: `fill` must be one of black, mean, own, but got"),
         ("recipe(learning=1)", 7, "recipe: the field must be one of optimizer, lr"),
         ("recipe(ema=[gap])", 11, "expected a value"),
     ],

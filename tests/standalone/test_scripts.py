@@ -45,6 +45,9 @@ RECIPES = (
     "recipe(momentum=0,constant,contrast=0.3,shear=5,ema=0.9,batch=16)",
     "recipe(momentum=0.5,onecycle,div=4,final_div=10,warmup=0,shift=0.2,erasing=0.3,batch=16)",
     "recipe(plateau,gamma=1,batch=16,ema=0.95)",
+    "recipe(flip=0.5,batch=16)",
+    "recipe(flip=0.5,rotation=9,erasing=0.5,fill=mean,batch=16)",
+    "recipe(flip=0.3,brightness=0.2,erasing=0.7,fill=own,batch=16)",
     "recipe(warmup=0.16666666666666666,batch=16)",  # of six steps: one
 )
 SETS = {
@@ -119,6 +122,8 @@ def _draws(job: Job) -> Iterator[Tensor]:
     for epoch in range(1, job.epochs + 1):
         streams = indexed_keys(len(sizes), job.seed, "augment", epoch)
         for count, stream in zip(sizes, streams, strict=True):
+            if recipe.flip:
+                yield uniform(key(stream, "flip"), count)
             rows = uniform(key(stream, "affine"), 5, count)
             yield from (row for row, strength in zip(rows, affine, strict=True) if strength)
             for purpose in ("brightness", "contrast"):
@@ -180,6 +185,7 @@ OTHER = {  # for each field, a recipe that reads it, and another value
     "gamma": ("recipe(step)", 0.3),
     "patience": ("recipe(plateau)", 5),
     "batch_size": ("recipe()", 64),
+    "fill": ("recipe(erasing=0.5)", "mean"),
 }
 
 
@@ -193,7 +199,7 @@ def test_every_option_of_a_recipe_is_in_the_script(spec: Any) -> None:
     assert getattr(recipe, spec.name) == value
     one, other = (script_text(_job(str(r))) for r in (base, recipe))
     assert one != other
-    words = {"adam": "torch.optim.Adam(", "cosine": "LambdaLR"}
+    words = {"adam": "torch.optim.Adam(", "cosine": "LambdaLR", "mean": "normalise.mean"}
     assert words.get(str(value), str(value)) in other
 
 

@@ -594,7 +594,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tensor, int]]:
     """Return the batches and keys that augmentation gets."""
     seen: list[tuple[Tensor, int]] = []
 
-    def augment(images: Tensor, recipe: Recipe, stream: int) -> Tensor:
+    def augment(images: Tensor, recipe: Recipe, stream: int, mean: Tensor) -> Tensor:
         seen.append((images.clone(), stream))
         return images
 
@@ -648,7 +648,7 @@ def test_a_last_image_alone_joins_the_batch_before(
 
 @only_torch
 def test_images_are_standardised_after_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eager, "augment", lambda images, recipe, stream: images * 0)
+    monkeypatch.setattr(eager, "augment", lambda images, recipe, stream, mean: images * 0)
     given: list[Tensor] = []
     whole = nn.Module.__call__
 

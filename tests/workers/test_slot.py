@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from lightsearch import slots as old_place
-from lightsearch.design import Layer, integer
+from lightsearch.design import Layer, integer, oneof
+from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, WorkerError
 from lightsearch.network.modules import register
 from lightsearch.network.operations import Local
@@ -133,17 +134,20 @@ def test_threads_train_what_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     plain = parse("conv(4|8) residual([conv(8)]) gap linear(10)")
     own = parse("conv(4) [conv(8) | residual([slot_test_mine])] gap linear(10)")
-    assert trains_in_threads("native", "cpu", [plain])
-    assert not trains_in_threads("torch", "cpu", [plain])
-    assert not trains_in_threads("auto", "cpu", [plain])
-    assert not trains_in_threads("native", "cpu", [own])
-    assert not trains_in_threads("native", "cpu", [plain, own])
+    assert trains_in_threads("native", "cpu", [plain], Recipe())
+    assert not trains_in_threads("torch", "cpu", [plain], Recipe())
+    assert not trains_in_threads("auto", "cpu", [plain], Recipe())
+    assert not trains_in_threads("native", "cpu", [own], Recipe())
+    assert not trains_in_threads("native", "cpu", [plain, own], Recipe())
+    cut = Recipe(erasing=0.5, fill=oneof("black", "mean"))
+    assert not trains_in_threads("native", "cpu", [plain], cut)
+    assert trains_in_threads("native", "cpu", [plain], Recipe(flip=0.5, erasing=0.5))
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    assert trains_in_threads("torch", "cuda", [plain])
-    assert not trains_in_threads("torch", "cuda", [own])
+    assert trains_in_threads("torch", "cuda", [plain], Recipe())
+    assert not trains_in_threads("torch", "cuda", [own], Recipe())
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert not trains_in_threads("torch", "cuda", [plain])
-    assert trains_in_threads("torch", "cuda:1", [plain])
+    assert not trains_in_threads("torch", "cuda", [plain], Recipe())
+    assert trains_in_threads("torch", "cuda:1", [plain], Recipe())
 
 
 def test_the_old_place_goes_on_working() -> None:

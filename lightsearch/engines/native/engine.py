@@ -29,6 +29,7 @@ from lightsearch.engines.native.interface import Augmentation, Optimizer, Status
 from lightsearch.engines.native.layout import Slot
 from lightsearch.engines.native.library import library, number_type
 from lightsearch.engines.native.plan import plan
+from lightsearch.engines.native.recipes import choose_images, training_images
 from lightsearch.engines.native.structs import (
     fill_augmentation,
     fill_images,
@@ -80,7 +81,7 @@ class Native:
         self.network = make_network(self.library, self.plan, self.max_batch)
         self.sets = {
             part: fill_images(split, data)
-            for part, split in (("train", data.train), ("test", data.test))
+            for part, split in (("train", training_images(data, recipe)), ("test", data.test))
         }
         self.flag = current_flag()  # the library reads it, so it must live as long
         self.library.network_watch(self.network(), self.flag.address)
@@ -160,7 +161,8 @@ class Native:
         for batch in batches:
             self._check_batch(batch.images)
         steps = (Step * len(batches))(*(fill_step(batch) for batch in batches))
-        indices = torch.cat([batch.images for batch in batches])
+        images = torch.cat([batch.images for batch in batches])
+        indices = torch.cat([self._places(one.images, one.augment_stream) for one in batches])
         how = fill_augmentation(self.recipe, 0)
         loss, correct = ctypes.c_double(self.loss), ctypes.c_int64(self.correct)
         self._end(
@@ -174,7 +176,7 @@ class Native:
                 correct,
             ),
             "train",
-            indices,
+            images,
         )
         self.loss, self.correct = loss.value, correct.value
         self.steps += len(batches)
@@ -204,6 +206,10 @@ class Native:
             decay=self.recipe.weight_decay,
             smoothing=self.recipe.smoothing,
         )
+
+    def _places(self, images: Tensor, stream: int) -> Tensor:
+        """Return where the images of a batch lie among those that the library has."""
+        return choose_images(images, stream, self.data, self.recipe).contiguous()
 
     def _check_batch(self, batch: Tensor) -> None:
         if len(batch) > self.max_batch:
@@ -238,14 +244,16 @@ class Native:
         """Fill `gradients` from a batch of training images; add up the loss and the hits."""
         self._check_batch(batch)
         loss, correct = ctypes.c_double(), ctypes.c_int64()
-        how = None if augment_stream is None else fill_augmentation(self.recipe, augment_stream)
-        batch = batch.contiguous()
+        how, places = None, batch.contiguous()
+        if augment_stream is not None:
+            how = fill_augmentation(self.recipe, augment_stream)
+            places = self._places(batch, augment_stream)
         self._end(
             self.library.network_gradient(
                 self.network(),
                 self.sets["train"],
                 how,
-                batch.data_ptr(),
+                places.data_ptr(),
                 len(batch),
                 dropout_stream,
                 self.parameters.data_ptr(),
