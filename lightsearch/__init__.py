@@ -46,6 +46,11 @@ from lightsearch.design import (
     widen,
     word,
 )
+from lightsearch.design.own_steps import (
+    register_augmentation,
+    register_loss,
+    register_optimizer,
+)
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.errors import (
@@ -237,6 +242,9 @@ __all__ = [
     "real",
     "rebuild",
     "register",
+    "register_augmentation",
+    "register_loss",
+    "register_optimizer",
     "repeat",
     "residual",
     "run_epoch",

@@ -58,10 +58,11 @@ def blank_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Layer kinds that a test registers are gone after it."""
+    """Layer kinds and steps of recipes that a test registers are gone after it."""
     for room, name in (
         ("design.parts", "_KINDS"),
         ("design.parts", "_NAMES"),
+        ("design.own_steps", "_STEPS"),
         ("network.lowering", "_COSTINGS"),
         ("network.modules", "_MAKERS"),
     ):

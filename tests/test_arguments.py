@@ -428,6 +428,9 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
         "recipe: `lr` must be a number from 1e-08 to 100, but got lr='x'",
     ),
     (lambda: ls.register("x", 3, cost=len, module=len), "Argument", "`cls` must be a class"),
+    (lambda: ls.register_optimizer("x", 3), "Argument", "`function` must be a function, but got"),
+    (lambda: ls.register_loss("a b", len), "Design", "the name of a step must be letters, digits"),
+    (lambda: ls.register_augmentation("none", len), "Design", "the augmentation 'none' is regist"),
     (
         lambda: ls.register(3, type(ls.gap()), cost=len, module=len),
         "Design",

@@ -49,6 +49,7 @@ SLOW = (
     "docs/first_search.md",
     "docs/own_images.md",
     "docs/own_layer.md",
+    "docs/recipes.md",
     "docs/under_5000.md",
 )  # each starts a search or two
 

@@ -46,7 +46,8 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "statistics": (set(), {"scipy"}),
     "checks": ({"errors"}, set()),
     "shapes": ({"errors"}, set()),
-    "design": ({"errors", "checks"}, set()),
+    "naming": ({"errors"}, set()),
+    "design": ({"errors", "checks", "naming"}, set()),
     "notation": ({"errors", "design"}, set()),
     "network": (
         {"errors", "torch_modes", "checks", "shapes", "design", "notation", "presentation"},
@@ -174,6 +175,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "searching": (
         {
             "errors",
+            "naming",
             "randomness",
             "checks",
             "shapes",
@@ -294,6 +296,7 @@ TORCH = {
     "engines/cuda_graph.py",
     "engines/cuda_stream.py",
     "engines/engine.py",
+    "engines/extended.py",
     "engines/epoch_tables.py",
     "engines/triton/convolution.py",
     "engines/triton/images.py",

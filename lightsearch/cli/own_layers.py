@@ -1,4 +1,4 @@
-"""`--import FILE.py`: layers of one's own on the command line."""
+"""`--import FILE.py`: layers, and steps of recipes, of one's own on the command line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def move_to_front(args: Sequence[str]) -> list[str]:
 
 
 def import_file(given: str) -> None:
-    """Import a Python file, which registers layers, as the module of its name.
+    """Import a Python file, which registers layers or steps of recipes, as the module of its name.
 
     Its folder joins the path, so that workers find it too. Raises `ArgumentError` if it is not
     there, has the name of another module, or raises anything.

@@ -38,13 +38,14 @@ def describe(identity: Identity) -> dict[str, Any]:
     fields = dataclasses.asdict(identity)
     for name in ("seed", "format", "warm_start_digest"):
         del fields[name]
-    caps = fields.pop("budget")
+    caps, own = fields.pop("budget"), fields.pop("own_steps")
     known, digest = label_sources(identity.warm_start), identity.warm_start_digest
     return {
         "budget": caps["params"],
         "budget_macs": caps["macs"],
         "budget_activation_bytes": caps["activation_bytes"],
         **fields,
+        "recipe": identity.recipe + (f" ({own})" if own else ""),
         "target": float(identity.target),
         "warm_start": f"{known} ({digest[:6]})" if known else "nothing",
     }

@@ -17,9 +17,10 @@ from numbers import Integral, Real
 from typing import Any, Literal
 
 from lightsearch.design.choice import Choice
-from lightsearch.errors import DesignError, quote
+from lightsearch.errors import DesignError, quote, suggestion
 
-_WORD = re.compile(r"[^\W\d_][\w-]*")
+WORD = re.compile(r"[^\W\d_][\w-]*")
+REGISTER_FIRST = "one of your own must be registered first (at the shell by --import FILE.py)"
 Kind = Literal["integer", "real", "word", "flag", "body"]
 
 
@@ -29,6 +30,7 @@ class Spec:
 
     The notation leaves out the name of the first field, if it is required, and those of the `bare`
     ones that follow it. It also leaves out that of a word unless the field is `named`.
+    `more` returns words that a user has registered beside the `options`.
     """
 
     name: str
@@ -42,15 +44,20 @@ class Spec:
     auto: str | None = None
     bare: bool = False
     named: bool = False
+    more: Callable[[], tuple[str, ...]] | None = None
 
     @property
     def required(self) -> bool:
         return self.default is dataclasses.MISSING
 
+    def words(self) -> tuple[str, ...]:
+        """Return the words that the field takes now: its options and a user's own."""
+        return self.options if self.more is None else (*self.options, *self.more())
+
     def rule(self) -> str:
         """Return the rule in words, for error messages."""
         if self.kind == "word":
-            return f"must be one of {', '.join(self.options)}"
+            return f"must be one of {', '.join(self.words())}"
         if self.kind == "flag":
             return "must be True or False"
         if self.kind == "body":
@@ -68,8 +75,8 @@ class Spec:
         """Return `value` in its canonical type. Raises `DesignError` if it breaks the rule."""
         if self.auto is not None and isinstance(value, str) and value == self.auto:
             return self.auto
-        if self.kind == "word" and isinstance(value, str) and value in self.options:
-            return self.options[self.options.index(value)]
+        if self.kind == "word" and isinstance(value, str) and value in self.words():
+            return self.words()[self.words().index(value)]
         if self.kind == "flag" and isinstance(value, bool):
             return value
         if self.kind == "integer" and isinstance(value, Integral) and not isinstance(value, bool):
@@ -80,7 +87,14 @@ class Spec:
             inside = number < self.high if self.below else number <= self.high
             if self.low <= number and inside and math.isfinite(number):
                 return number + 0.0  # -0.0 becomes 0.0
-        raise DesignError(f"`{self.name}` {self.rule()}, but got {self.name}={quote(value)}")
+        raise DesignError(
+            f"`{self.name}` {self.rule()}, but got {self.name}={quote(value)}{self._hint(value)}"
+        )
+
+    def _hint(self, value: Any) -> str:
+        if self.more is None or not isinstance(value, str):
+            return ""
+        return suggestion(value, self.words()) or f"; {REGISTER_FIRST}"
 
 
 def _as_float(value: Real) -> float:
@@ -124,13 +138,18 @@ def real(
 
 
 def word(
-    default: Any, options: tuple[str, ...], *, short: str | None = None, named: bool = False
+    default: Any,
+    options: tuple[str, ...],
+    *,
+    short: str | None = None,
+    named: bool = False,
+    more: Callable[[], tuple[str, ...]] | None = None,
 ) -> Any:
-    """Declare a field that holds one of the words in `options`.
+    """Declare a field that holds one of the words in `options`, or one that `more` returns.
 
     With `named`, a word is not written without the field's name.
     """
-    return _declare("word", default, short, options=options, named=named)
+    return _declare("word", default, short, options=options, named=named, more=more)
 
 
 def flag(default: bool = False, *, short: str | None = None) -> Any:
@@ -162,7 +181,7 @@ specs: Callable[[type], tuple[Spec, ...]] = functools.cache(_read_specs)
 def _check_notation(spec: Spec, earlier: list[Spec]) -> None:
     """Raise `DesignError` for a name that the notation could not read back or tell apart."""
     for word_ in (spec.name, spec.short, *spec.options, *([spec.auto] if spec.auto else [])):
-        if not _WORD.fullmatch(word_):
+        if not WORD.fullmatch(word_):
             raise DesignError(
                 f"the names and words of `{spec.name}` must be letters, digits, _ "
                 f"and -, starting with a letter, but got {word_!r}"

@@ -6,14 +6,27 @@ The defaults of the fields are part of the notation, so they never change. A sea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from lightsearch.design.fields import integer, real, set_fields, word
+from lightsearch.design.choice import Choice
+from lightsearch.design.fields import integer, real, set_fields, specs, word
+from lightsearch.design.own_steps import RESERVED, OwnStep, add_step, find_step, own_names
 from lightsearch.design.parts import Fielded
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = RESERVED["optimizer"]
 SCHEDULES = ("onecycle", "cosine", "step", "constant", "plateau")
 FILLS = ("black", "mean", "own")
+AUGMENTATION = ("rotation", "shift", "scale", "shear", "flip", "erasing", "brightness", "contrast")
+"""The fields that change images at random, where they are not 0."""
+
+
+def _step(field: str) -> Any:
+    """Declare a field that takes the name of a step, the library's or a user's."""
+    words = RESERVED[field]
+    return word(words[0], words, more=functools.partial(own_names, field))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -24,7 +37,9 @@ class Recipe(Fielded):
     >>> str(Recipe(lr=0.3, rotation=7))
     'recipe(lr=0.3,rotation=7)'
 
-    - `optimizer`: `sgd` (Nesterov if `momentum` > 0), `adam` or `adamw` (betas 0.9, 0.999).
+    - `optimizer`: `sgd` (Nesterov if `momentum` > 0), `adam` or `adamw` (betas 0.9, 0.999), or one
+      of your own (`register_optimizer`). So are `loss` (`register_loss`) and `augmentation`
+      (`register_augmentation`), which comes after what the other fields ask for.
     - `lr`: the largest learning rate. `schedule` shapes it.
     - `schedule="onecycle"`, by batch (Smith 2018, as `torch.optim.lr_scheduler.OneCycleLR`): from
       `lr / div` up to `lr` over the first `warmup` share of the steps, then down to
@@ -41,13 +56,16 @@ class Recipe(Fielded):
       `erasing` (probability of cutting out a rectangle of 2 to 15% of the area).
     - `fill`: what is put there, for each channel: `black`, the `mean` of all training images, or
       the mean of the image's `own` pixels.
+    - `clean_epochs`: so many epochs at the end see the images as they are.
     - `smoothing`: label smoothing.
+    - `decay_on`: what weight decay pulls: `all` parameters, or the `weights` of convolutions and
+      linear layers alone, neither biases nor norms.
     - `ema`: the largest decay of the exponential moving average of the weights and of batch
       norm's statistics. The decay at step n is `min(ema, (1 + n) / (10 + n))`. With `ema=0`
       there is no average; otherwise the averaged weights are evaluated.
     """
 
-    optimizer: str = word("sgd", OPTIMIZERS)
+    optimizer: str = _step("optimizer")
     lr: float = real(0.1, low=1e-8, high=100.0)
     schedule: str = word("onecycle", SCHEDULES)
     batch_size: int = integer(128, short="batch", high=65536)
@@ -70,6 +88,32 @@ class Recipe(Fielded):
     ema: float = real(0.0, high=1.0, below=True)
     flip: float = real(0.0, high=1.0)
     fill: str = word("black", FILLS, named=True)
+    loss: str = _step("loss")
+    augmentation: str = _step("augmentation")
+    clean_epochs: int = integer(0, short="clean", low=0)
+    decay_on: str = word("all", ("all", "weights"), named=True)
+
+    def in_epoch(self, epoch: int, epochs: int) -> Recipe:
+        """Return what trains an epoch (from 1) of `epochs`: no augmentation in the clean ones."""
+        if epoch <= epochs - self.clean_epochs:
+            return self
+        nothing: dict[str, Any] = dict.fromkeys(AUGMENTATION, 0.0)
+        return replace(self, augmentation="none", **nothing)
+
+    def own_steps(self) -> tuple[OwnStep, ...]:
+        """Return the user's own steps that the recipe, or a choice in it, names."""
+        found = []
+        for field in RESERVED:
+            value = getattr(self, field)
+            for name in value.options if isinstance(value, Choice) else (value,):
+                step = find_step(field, name)
+                found += [] if step is None else [step]
+        return tuple(found)
+
+    def __reduce__(self) -> tuple[Callable[..., Recipe], tuple[Any, ...]]:
+        """Pickle a recipe with the user's own steps, which workers lack."""
+        values = tuple(getattr(self, spec.name) for spec in specs(type(self)))
+        return _unpickle, (type(self), self.own_steps(), values)
 
     def settle(self) -> None:
         """Reset fields that have no effect beside the others to their defaults."""
@@ -87,6 +131,16 @@ class Recipe(Fielded):
             set_fields(self, gamma=0.5)
         if self.erasing == 0:
             set_fields(self, fill="black")
+        if self.augmentation == "none" and all(getattr(self, name) == 0 for name in AUGMENTATION):
+            set_fields(self, clean_epochs=0)
+        if self.weight_decay == 0:
+            set_fields(self, decay_on="all")
+
+
+def _unpickle(cls: type[Recipe], steps: tuple[OwnStep, ...], values: tuple[Any, ...]) -> Recipe:
+    for step in steps:
+        add_step(step)
+    return cls(*values)
 
 
 DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998)

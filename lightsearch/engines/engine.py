@@ -14,12 +14,13 @@ State: TypeAlias = dict[str, Tensor]
 # The names in a state: these prefixes before the names of the module's `state_dict`, the names of
 # `optimizer_key`, and these two, which `run_epoch` adds.
 MODEL, AVERAGE = "model.", "average."
+OPTIMIZER = "optimizer."
 STEP, PLATEAU = "run.step", "run.plateau"
 
 
 def optimizer_key(index: int, name: str = "") -> str:
     """Return the name of what the optimizer remembers of a parameter; without `name`, a prefix."""
-    return f"optimizer.{index}.{name}"
+    return f"{OPTIMIZER}{index}.{name}"
 
 
 def below(state: State, prefix: str) -> State:

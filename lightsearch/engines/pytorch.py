@@ -95,10 +95,15 @@ class Eager:
         found = under(MODEL, self.model.state_dict())
         if self.average is not None:
             found |= under(AVERAGE, self.average.state_dict())
-        for index, parameter in enumerate(self.parameters):
-            for name, value in self.optimizer.state[parameter].items():
-                found[optimizer_key(index, name)] = value
-        return found
+        return found | self._remembered()
+
+    def _remembered(self) -> State:
+        """What the optimizer remembers."""
+        return {
+            optimizer_key(index, name): value
+            for index, parameter in enumerate(self.parameters)
+            for name, value in self.optimizer.state[parameter].items()
+        }
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each tensor in a state after a step, by name."""
@@ -117,6 +122,9 @@ class Eager:
         self.model.load_state_dict(below(state, MODEL))
         if self.average is not None:
             self.average.load_state_dict(below(state, AVERAGE))
+        self._remember(state)
+
+    def _remember(self, state: State) -> None:
         for index, parameter in enumerate(self.parameters):
             for name, value in below(state, optimizer_key(index)).items():
                 self._recall(parameter, name, value)
@@ -141,6 +149,9 @@ class Eager:
             group["lr"] = rate
         keys = (key(dropout_stream, index) for index in range(len(self.dropouts)))
         self._gradients(batch, augment_stream, keys)
+        self._move()
+
+    def _move(self) -> None:
         self.optimizer.step()
 
     def _gradients(
@@ -159,10 +170,13 @@ class Eager:
 
     def _descend(self, scores: Tensor, labels: Tensor, batch: Tensor) -> None:
         """Fill the gradients by the scores of a batch, and count its loss and hits."""
-        loss = F.cross_entropy(scores, labels[batch], label_smoothing=self.recipe.smoothing)
+        loss = self._loss(scores, labels[batch])
         loss.backward()  # type: ignore[no-untyped-call]
         self.loss += loss.detach().double() * len(batch)
         self.correct += (scores.detach().argmax(1) == labels[batch]).sum()
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(scores, labels, label_smoothing=self.recipe.smoothing)
 
     def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
         """What the network sees of the images of a batch."""
@@ -241,12 +255,19 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Make PyTorch's optimizer of a recipe. `how` chooses among its implementations."""
     shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **how}
+    groups: Any = parameters
+    if recipe.decay_on == "weights":
+        parts = [
+            [p for p in parameters if (p.ndim > 1) == is_weight] for is_weight in (True, False)
+        ]
+        groups = [{"params": parts[0]}, {"params": parts[1], "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **shared
+            groups, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **shared
         )
     kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, **shared)
+    return kind(groups, **shared)
 
 
 class KeyedDropout(nn.Module):

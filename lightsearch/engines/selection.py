@@ -11,9 +11,10 @@ import torch
 
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
-from lightsearch.design.recipe import Recipe
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.cuda_graph import resident
 from lightsearch.engines.engine import Engine
+from lightsearch.engines.extended import Extended, is_extended
 from lightsearch.engines.names import ENGINES, PRECISIONS
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, build_name, trouble
@@ -92,14 +93,16 @@ def check_precision(name: str, engine: str, device: str) -> str:
     return name
 
 
-def engine_label(name: str, precision: str = "float32", device: str = "cpu") -> str:
+def engine_label(
+    name: str, precision: str = "float32", device: str = "cpu", recipe: Recipe = DEFAULT_RECIPE
+) -> str:
     """What a record says: `native-` with its build, such as `native-v3`; or `torch`, with
     `-triton` if our own kernels compute, or with the precision if that is not float32."""
     if name == "native":
         return f"native-{build_name()}"
     if name == "surrogate":
         return name
-    if own_kernels(device, precision) is not None:
+    if not is_extended(recipe) and own_kernels(device, precision) is not None:
         return f"{name}-triton"
     return name if precision == "float32" else f"{name}-{precision}"
 
@@ -148,6 +151,8 @@ def start(
     check_precision(precision, name, device)
     if name == "native":
         return Native(design, recipe, data, seed)
+    if is_extended(recipe):
+        return Extended(design, recipe, data, seed, device, precision)
     if device != "cpu":
         return resident(design, recipe, data, seed, device, precision)
     return Eager(design, recipe, data, seed, device, precision)

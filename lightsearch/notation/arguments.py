@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lightsearch.design.fields import Spec, specs
+from lightsearch.design.fields import REGISTER_FIRST, Spec, specs
 from lightsearch.design.parts import Fielded
 from lightsearch.errors import suggestion
 from lightsearch.notation.names import Scalar
@@ -57,7 +57,7 @@ def describe_unknown(noun: str, word: str, known: Iterable[str]) -> str:
         return "a recipe must be read with `parse_recipe`, not as a layer"
     own = ""
     if noun == "layer kind" and not suggestion(word, known):
-        own = "; one of your own must be registered first (at the shell by --import FILE.py)"
+        own = f"; {REGISTER_FIRST}"
     return (
         f"the {noun} must be one of {', '.join(known) or 'none'}, but got "
         f"{excerpt!r}{suggestion(word, known)}{own}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from lightsearch.formatting import (
     percent,
     plural,
 )
-from lightsearch.notation.parser import parse_recipe
 from lightsearch.report.result import SearchResult
 from lightsearch.shapes import format_shape
 from lightsearch.study.trial import HitRule, Trial, versions
@@ -32,6 +32,9 @@ OUTCOMES = {
     "failed": "could not be trained",
     "running": "not over yet",
 }
+_HAS_AVERAGE = re.compile(
+    r"[(,]ema="
+)  # in a recipe as text, whose steps may not be registered here
 _PRUNERS = {
     "target": "A trial is stopped early when twice the largest rise that any complete trial made "
     "from that epoch on would not bring it to the target.",
@@ -257,7 +260,7 @@ def protocol(result: SearchResult) -> Iterable[str]:
         f"Each design was trained once, with one seed of its own, on {training} for at most "
         f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}."
     )
-    if first and any(parse_recipe(r).ema for r in {t.candidate.recipe for t in result.records}):
+    if first and any(_HAS_AVERAGE.search(trial.candidate.recipe) for trial in result.records):
         yield (
             "What is evaluated is the exponential moving average of the weights, if the "
             "recipe has one (ema). Training accuracy is that of augmented images, during "

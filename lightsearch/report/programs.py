@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightsearch.data.holdout import holdout_of
-from lightsearch.errors import DesignError, NotationError
+from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import write_text
@@ -21,8 +21,8 @@ def write_programs(
     """Write a trial's script and notebook into a folder, and return their names.
 
     A file that is there stays unless `force` is given: its owner may have changed it, and a
-    notebook holds its outputs. There are none for a layer kind of the user's own, whose code
-    lightsearch does not have.
+    notebook holds its outputs. There are none for a layer kind or a step of the recipe that is the
+    user's own, whose code lightsearch does not have.
 
     Raises `ArgumentError` if a file cannot be written.
     """
@@ -30,7 +30,7 @@ def write_programs(
     try:
         job = _make_job(result, trial, note, story)
         texts = {f"{name}.py": script_text(job), f"{name}.ipynb": notebook_text(job)}
-    except (DesignError, NotationError):  # the latter where it is not registered here
+    except (ArgumentError, DesignError, NotationError):  # the last if it is not registered here
         return ()
     for file, text in texts.items():
         if force or not (folder / file).exists():

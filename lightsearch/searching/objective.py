@@ -7,27 +7,18 @@ accuracy is: one less the value is what samplers take for the error.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import hashlib
-import inspect
 import math
-import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from tokenize import TokenError
-from types import FunctionType, ModuleType
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from lightsearch.checks import to_number
 from lightsearch.errors import ArgumentError
+from lightsearch.naming import name_function
 from lightsearch.study.trial import Trial
 from lightsearch.training.task import EpochResult
 
 Objective = Callable[[Trial], float]
-DIGITS = 12  # of the digest
 PARTS = 10**9  # a value is shown as so many images of these
-PLAIN = (bool, int, float, str, type(None))
 
 
 def show_trial(trial: Trial, objective: Objective, known: Sequence[EpochResult] = ()) -> Trial:
@@ -62,69 +53,9 @@ def judge(objective: Objective, trial: Trial) -> float:
     return value
 
 
-# Its name in the identity ------------------------------------------------------------------------
-
-
 def name_objective(function: Callable[[Trial], Any] | None) -> str:
     """Return the name of a function with a digest of what it computes; "" for None.
 
-    The digest is of its source without comments, its defaults, and the values that it uses from
-    outside. Of other functions that it uses it has their source, but not what those use.
-
     Raises `ArgumentError` for what is no `def`, and for values that a text does not tell.
     """
-    if function is None:
-        return ""
-    inner, given = function, []
-    while isinstance(inner, partial):
-        given.append(_text("arguments", [*inner.args, dict(inner.keywords)]))
-        inner = inner.func
-    if not isinstance(inner, FunctionType) or inner.__name__ == "<lambda>":
-        raise ArgumentError(
-            "`objective` must be a function of a trial that is written with `def`, so that the "
-            f"study can name it, but got {function!r:.100}"
-        )
-    parts = [*given, *_describe(inner)]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:DIGITS]
-    return f"{inner.__qualname__}:{digest}"
-
-
-def _describe(function: FunctionType) -> Iterator[str]:
-    yield _source(function)
-    yield _text("defaults", [*(function.__defaults__ or ()), function.__kwdefaults__ or {}])
-    outside = inspect.getclosurevars(function)
-    for name, value in sorted({**outside.globals, **outside.nonlocals}.items()):
-        yield f"{name}={_text(name, value)}"
-
-
-def _source(function: FunctionType) -> str:
-    """The source of a function, without comments."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError, TokenError, IndexError):
-        tree = ast.Module([], [])
-    found = tree.body[0] if tree.body else None
-    if not isinstance(found, ast.FunctionDef) or found.name != function.__name__:
-        raise ArgumentError(
-            "`objective` must have its source in a file or a notebook, so that the study can name "
-            f"it, but that of {function.__qualname__} cannot be read"
-        )
-    return ast.unparse(tree)
-
-
-def _text(name: str, value: Any) -> str:
-    """A value as text that tells it from others."""
-    if isinstance(value, PLAIN):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return f"{type(value).__name__}({', '.join(_text(name, one) for one in value)})"
-    if isinstance(value, Mapping):
-        return _text(name, [item for item in sorted(value.items())])
-    if isinstance(value, FunctionType):
-        return _source(value)
-    if isinstance(value, ModuleType | type) or inspect.isbuiltin(value):
-        return str(value.__name__)
-    raise ArgumentError(
-        "`objective` must depend on numbers, texts and functions alone, so that the study can "
-        f"name it, but it uses {name}={value!r:.100}"
-    )
+    return "" if function is None else name_function("objective", function, "a trial")

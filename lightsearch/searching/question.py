@@ -136,6 +136,7 @@ def resolve(settings: Settings) -> Question:
         goal=settings.goal,
         objective=name_objective(settings.objective),
         directions=directions_of(settings),
+        own_steps=", ".join(map(str, recipe.own_steps())),
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)

@@ -14,6 +14,7 @@ WORDS = {
     "optimizer": ("sgd", "adam", "adamw"),
     "schedule": ("onecycle", "cosine", "step", "constant", "plateau"),
     "fill": ("black", "mean", "own"),
+    "decay_on": ("all", "weights"),
 }
 NUMBERS = {
     "lr",
@@ -36,6 +37,7 @@ NUMBERS = {
     "smoothing",
     "ema",
     "flip",
+    "clean_epochs",
 }
 """The fields of a recipe that the templates know."""
 

@@ -32,6 +32,7 @@ LATER: dict[str, Any] = {
     "goal": "best",
     "objective": "",
     "directions": [],
+    "own_steps": "",
 }
 LISTS = ("warm_start", "directions")  # of texts; tuples here, lists in study.json
 
@@ -63,6 +64,7 @@ class Identity(Presented):
     goal: str = "best"
     objective: str = ""  # the name of a function, with a digest; "" is the accuracy
     directions: tuple[str, ...] = ()  # of an objective with several values
+    own_steps: str = ""  # of the recipe: field, name and digest of each, separated by ", "
 
     @property
     def rule(self) -> HitRule:

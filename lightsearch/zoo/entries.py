@@ -7,29 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightsearch.design.parts import Design
-from lightsearch.design.recipe import Recipe
+from lightsearch.design.recipe import AUGMENTATION, Recipe
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.notation.parser import parse
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
 
-_AUGMENTATION = (
-    "rotation",
-    "shift",
-    "scale",
-    "shear",
-    "flip",
-    "erasing",
-    "brightness",
-    "contrast",
-)
 _FIELDS = (
     "optimizer",
     "lr",
     "schedule",
     "batch_size",
     "weight_decay",
-    *_AUGMENTATION,
+    *AUGMENTATION,
     "smoothing",
     "ema",
 )  # of every recipe

@@ -59,6 +59,10 @@ def test_the_defaults_are_part_of_the_notation_and_never_change() -> None:
         "ema": 0.0,
         "flip": 0.0,
         "fill": "black",
+        "loss": "cross-entropy",
+        "augmentation": "none",
+        "clean_epochs": 0,
+        "decay_on": "all",
     }
     assert repr(Recipe()) == "recipe()"
 
@@ -103,6 +107,24 @@ def test_what_is_cut_out_is_filled_only_if_something_is() -> None:
     assert Recipe(fill="mean") == Recipe()
     assert Recipe(fill="mean", erasing=0.5) != Recipe(erasing=0.5)
     assert Recipe(fill="mean", erasing=oneof(0, 0.5)).fill == "mean"
+
+
+def test_clean_epochs_and_decay_count_only_beside_what_they_limit() -> None:
+    assert Recipe(clean_epochs=3) == Recipe()
+    assert Recipe(clean_epochs=3, flip=0.5) != Recipe(flip=0.5)
+    assert Recipe(decay_on="weights") == Recipe()
+    assert Recipe(decay_on="weights", weight_decay=oneof(0, 0.1)).decay_on == "weights"
+
+
+def test_the_last_epochs_are_clean() -> None:
+    whole = Recipe(lr=0.3, rotation=7, shift=0.1, erasing=0.5, fill="own", ema=0.9, clean_epochs=2)
+    assert [whole.in_epoch(epoch, 5) for epoch in (1, 3, 4, 5)] == [
+        whole,
+        whole,
+        Recipe(lr=0.3, ema=0.9),
+        Recipe(lr=0.3, ema=0.9),
+    ]
+    assert dataclasses.replace(whole, clean_epochs=9).in_epoch(1, 5) == Recipe(lr=0.3, ema=0.9)
 
 
 def test_an_undecided_optimizer_or_schedule_keeps_everything() -> None:
@@ -156,8 +178,9 @@ def test_numbers_have_one_type() -> None:
 
 # What is refused --------------------------------------------------------------------------------
 
+HINT = "; one of your own must be registered first (at the shell by --import FILE.py)"
 REFUSED: list[tuple[str, Any, str]] = [
-    ("optimizer", "rmsprop", "must be one of sgd, adam, adamw, but got optimizer='rmsprop'"),
+    ("optimizer", "rms", f"must be one of sgd, adam, adamw, but got optimizer='rms'{HINT}"),
     ("optimizer", None, "must be one of sgd, adam, adamw, but got optimizer=None"),
     (
         "schedule",
@@ -194,6 +217,10 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("ema", 1, "must be a number from 0 to below 1, but got ema=1"),
     ("flip", 1.5, "must be a number from 0 to 1, but got flip=1.5"),
     ("flip", True, "must be a number from 0 to 1, but got flip=True"),
+    ("loss", "mse", f"must be one of cross-entropy, but got loss='mse'{HINT}"),
+    ("augmentation", 1, "must be one of none, but got augmentation=1"),
+    ("clean_epochs", -1, "must be an integer from 0 to 1000000, but got clean_epochs=-1"),
+    ("decay_on", "norms", "must be one of all, weights, but got decay_on='norms'"),
     ("fill", "white", "must be one of black, mean, own, but got fill='white'"),
 ]
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -353,9 +353,23 @@ def fill(module: nn.Module, values: list[Tensor]) -> None:
 
 
 def plain_optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
+    given: Any = module.parameters()
+    if recipe.decay_on == "weights":
+        kinds = {"conv": nn.Conv2d, "linear": nn.Linear, "norm": nn.BatchNorm2d}
+        found = {k: [m for m in module if isinstance(m, cls)] for k, cls in kinds.items()}
+        given = [
+            {"params": [m.weight for m in (*found["conv"], *found["linear"])]},
+            {
+                "params": [
+                    *(p for m in found["norm"] for p in (m.weight, m.bias)),
+                    *(m.bias for m in found["linear"]),
+                ],
+                "weight_decay": 0.0,
+            },
+        ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
-            module.parameters(),
+            given,
             lr=recipe.lr,
             momentum=recipe.momentum,
             nesterov=recipe.momentum > 0,
@@ -363,7 +377,7 @@ def plain_optimizer(recipe: Recipe, module: nn.Module) -> torch.optim.Optimizer:
         )
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
     return kind(
-        module.parameters(),
+        given,
         lr=recipe.lr,
         betas=(0.9, 0.999),
         eps=1e-8,
@@ -466,6 +480,8 @@ PLAIN_RECIPES = {
     "adam": "recipe(adam,lr=0.005,batch=32,constant)",
     "adam with weight decay": "recipe(adam,lr=0.005,batch=32,decay=0.1)",
     "adamw with weight decay": "recipe(adamw,lr=0.005,batch=32,decay=0.3)",
+    "decay of weights alone": "recipe(lr=0.05,batch=32,decay=0.3,decay_on=weights)",
+    "adamw's decay of weights alone": "recipe(adamw,lr=0.005,batch=32,decay=1,decay_on=weights)",
     "smoothing": "recipe(lr=0.05,batch=32,smoothing=0.2)",
     "average": "recipe(lr=0.05,batch=32,ema=0.7)",
     "long average": "recipe(adam,lr=0.01,batch=32,ema=0.99)",
@@ -683,6 +699,19 @@ def test_three_channels_are_standardised_each_by_itself() -> None:
     torch.testing.assert_close(standard.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
     _, results = trained(task(data=data))
     assert results[-1].train_loss < results[0].train_loss
+
+
+def test_clean_epochs_see_the_images_as_they_are() -> None:
+    plain, moved = Recipe(lr=0.05, batch_size=32), Recipe(lr=0.05, batch_size=32, rotation=20)
+    data = few()
+
+    def losses(recipe: Recipe) -> list[float]:
+        a = task(recipe=recipe, epochs=3, data=data)
+        return [one.train_loss for one in trained(a)[1]]
+
+    assert losses(replace(moved, clean_epochs=3)) == losses(plain)
+    part, whole = losses(replace(moved, clean_epochs=1)), losses(moved)
+    assert part[:2] == whole[:2] and part[2] != whole[2]
 
 
 # Evaluation -------------------------------------------------------------------------------------

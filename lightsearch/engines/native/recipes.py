@@ -16,12 +16,15 @@ from lightsearch.engines.augment import draw_flips
 from lightsearch.errors import EngineError
 from lightsearch.randomness import key
 
-_KNOWN = {"fill": ("black",)}  # the values that the engine has, of fields of which it lacks some
+_KNOWN = {
+    "fill": ("black",),
+    "decay_on": ("all",),
+}  # the values that the engine has, of fields of which it lacks some
 
 
 def is_known(recipe: Recipe) -> bool:
     """Whether the native engine trains by `recipe`, whatever its choices become."""
-    return all(
+    return not recipe.own_steps() and all(
         value in known for name, known in _KNOWN.items() for value in _options(recipe, name)
     )
 

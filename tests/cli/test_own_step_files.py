@@ -1,0 +1,58 @@
+"""Steps of recipes of one's own at the shell; each command is a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightsearch.study.identity import read_identity
+
+STEPS = """
+import torch
+from lightsearch import register_optimizer
+
+@register_optimizer("rms")
+def rms(parameters, recipe, generator):
+    return torch.optim.RMSprop(parameters, lr=recipe.lr)
+"""
+LINE = (
+    "search --dataset digits --epochs 1 --trials 2 --target 0.05 --study rms --workers 2 --recipe"
+)
+RECIPE = "recipe(optimizer=rms,lr=0.01,batch=64)"
+HINT = "one of your own must be registered first (at the shell by --import FILE.py)"
+
+
+def _run(folder: Path, *line: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "lightsearch", *line], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "my_steps.py").write_text(STEPS)
+    space = "conv(4) maxpool conv(6|8) gap linear(10)"
+    given = ("--space", space, "--import", "my_steps.py")
+    _run(folder, *LINE.split(), RECIPE, *given)
+    return folder
+
+
+def test_workers_train_with_the_steps_of_a_file(place: Path) -> None:
+    identity = read_identity(place / "rms")
+    assert identity is not None and identity.recipe == RECIPE
+    assert identity.own_steps.startswith("optimizer rms:")
+
+
+def test_without_the_file_the_study_is_read_and_not_trained(place: Path) -> None:
+    assert "optimizer=rms" in _run(place, "leaderboard", "--csv").stdout
+    _run(place, "report", "rms")
+    assert "optimizer=rms" in (place / "rms/report.html").read_text()
+    assert HINT in _run(place, "train", "--row", "1", code=2).stderr
+    assert HINT in _run(place, *LINE.split(), RECIPE, code=2).stderr
