@@ -82,9 +82,11 @@ if TYPE_CHECKING:
     from lightsearch.data.image_files import folder_dataset, torchvision_dataset
     from lightsearch.data.named import load
     from lightsearch.data.references import DataRef
+    from lightsearch.engines.teacher import Teacher, make_teacher
     from lightsearch.exporting import export
     from lightsearch.exporting.predicting import Prediction, predict
     from lightsearch.exporting.scripts import export_script
+    from lightsearch.exporting.teachers import find_teacher
     from lightsearch.exporting.writing import Exported
     from lightsearch.network.modules import build, register, summary
     from lightsearch.plots.plots import Plots, plot_design
@@ -122,6 +124,9 @@ _LAZY = {
     "survey": "space.counting",
     "export": "exporting.writing",
     "export_script": "exporting.scripts",
+    "find_teacher": "exporting.teachers",
+    "Teacher": "engines.teacher",
+    "make_teacher": "engines.teacher",
     "predict": "exporting.predicting",
     "read": "study.leaderboard",
     "rebuild": "study.rebuild",
@@ -191,6 +196,7 @@ __all__ = [
     "StudyError",
     "Survey",
     "Task",
+    "Teacher",
     "Trial",
     "WorkerError",
     "act",
@@ -210,6 +216,7 @@ __all__ = [
     "dropout",
     "export",
     "export_script",
+    "find_teacher",
     "fingerprint",
     "flag",
     "folder_dataset",
@@ -228,6 +235,7 @@ __all__ = [
     "log_to_wandb",
     "loop",
     "make_dataset",
+    "make_teacher",
     "maxpool",
     "maybe",
     "norm",

@@ -103,6 +103,11 @@ def run_to_end(question: Question, settings: SearchSettings, show: Show | None) 
                 f"`confirm` must not be given with goal={settings.goal!r}, which gives fresh "
                 f"seeds itself, but got confirm={settings.confirm}"
             )
+        if question.teacher is not None:
+            raise ArgumentError(
+                "`confirm` must not be given with a teacher, without which fresh seeds are "
+                f"trained, but got confirm={settings.confirm}"
+            )
         _check_terms(question, settings.confirm)
     last = Stopped("")
     for event in run(question, show):

@@ -431,6 +431,10 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.register_optimizer("x", 3), "Argument", "`function` must be a function, but got"),
     (lambda: ls.register_loss("a b", len), "Design", "the name of a step must be letters, digits"),
     (lambda: ls.register_augmentation("none", len), "Design", "the augmentation 'none' is regist"),
+    (lambda: ls.make_teacher(3), "Argument", "`teacher` must be a Teacher or a PyTorch module"),
+    (lambda: ls.find_teacher(3), "Argument", "a row must have a whole design"),
+    (_search(teacher=3), "Argument", "`teacher` must be a Teacher or a PyTorch module, but got 3"),
+    (_search(recipe="recipe(distill=0.5)"), "Argument", "`teacher` must be given with a recipe"),
     (
         lambda: ls.register(3, type(ls.gap()), cost=len, module=len),
         "Design",
@@ -543,7 +547,16 @@ def test_every_public_function_is_in_the_table() -> None:
         "log_to_mlflow",
         "log_to_wandb",  # take a trial; see test_tracking
         *("Candidate", "Comparison", "Cost", "DataRef", "Design", "Entry", "EpochResult"),
-        *("Exported", "Plots", "Prediction", "Row", "Space", "Survey", "Trial"),  # values given
+        *(
+            "Exported",
+            "Plots",
+            "Prediction",
+            "Row",
+            "Space",
+            "Survey",
+            "Teacher",
+            "Trial",
+        ),  # values given
     }
     for name in ls.__all__:
         value = getattr(ls, name)

@@ -1,10 +1,14 @@
 """Compare the default recipe with variants of it, on a few designs: accuracy by epoch.
 
     python benchmarks/networks/recipes.py --out recipes.jsonl
+    python benchmarks/networks/recipes.py --out recipes.jsonl --variants "" flip=0.1 loss=focal
     python benchmarks/networks/recipes.py --out recipes.jsonl --table
 
 Every run is one line of the file. A run in the file is not repeated, so the benchmark can be
-stopped and continued, with more seeds or designs.
+stopped and continued, with more seeds or designs. The default recipe, the variant "", is always
+trained in the same batch: the table gives each variant's difference to it over the same designs
+and seeds. With `distill`, the teacher is trained first, by the default recipe for as many epochs;
+its weights lie beside the file.
 """
 
 from __future__ import annotations
@@ -15,14 +19,37 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import DESIGNS, add_line, lines
+from common import DESIGNS, add_line, lines, reference
 
-from lightsearch import DEFAULT_RECIPE, Task, parse, parse_recipe, train
-from lightsearch.data.named import load
-from lightsearch.data.references import DataRef
+from lightsearch import (
+    DEFAULT_RECIPE,
+    Recipe,
+    Task,
+    Teacher,
+    build,
+    make_teacher,
+    parse,
+    parse_recipe,
+    register_augmentation,
+    register_loss,
+    register_optimizer,
+    run_epoch,
+    train,
+)
+from lightsearch.data.references import fetch
+from lightsearch.training.epoch import take_evaluated
 
-NAMES = ("plain, 7,546", "separable, 4,360")
+NAMES = ("small, 1,902", "separable, 4,360", "plain, 7,546")
+TEACHER = (
+    "conv(24,act-norm) conv(32,act-norm) maxpool conv(48,act-norm) conv(48,act-norm) maxpool "
+    "conv(64,act-norm) gap linear(10)"
+)
+TEACHER_SEED = 1000
 VARIANTS = (
     "",
     "lr=0.1",
@@ -40,24 +67,77 @@ VARIANTS = (
     "batch=64",
     "smoothing=0.1",
     "scale=0.1",
+    "shear=5",
     "warmup=0.3",
     "schedule=cosine",
     "optimizer=adamw,lr=0.01,decay=0.01",
-    "flip=0.5",
+    "flip=0.1",
     "erasing=0.3",
     "erasing=0.3,fill=mean",
     "erasing=0.3,fill=own",
+    "brightness=0.1,contrast=0.1",
+    "clean=2",
+    "clean=4",
+    "decay=0.0005",
+    "decay=0.0005,decay_on=weights",
+    "distill=0.5",
+    "distill=0.9",
+    "distill=0.5,temperature=2",
+    "optimizer=lion,lr=0.003",
+    "loss=focal",
+    "augmentation=grain",
 )
+
+
+# Steps as a user writes them ---------------------------------------------------------------------
+
+
+class Lion(torch.optim.Optimizer):
+    """Signs of an average of the gradients (Chen et al. 2023)."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                memory = self.state[parameter]
+                average = memory.setdefault("average", torch.zeros_like(parameter))
+                sign = torch.lerp(parameter.grad, average, 0.9).sign_()
+                parameter.mul_(1 - group["lr"] * group["decay"]).sub_(sign, alpha=group["lr"])
+                average.lerp_(parameter.grad, 0.01)
+
+
+@register_optimizer("lion")
+def lion(parameters: list, recipe: Recipe, generator: torch.Generator) -> Lion:
+    return Lion(parameters, {"lr": recipe.lr, "decay": recipe.weight_decay})
+
+
+@register_loss("focal")
+def focal(
+    scores: torch.Tensor, labels: torch.Tensor, recipe: Recipe, generator: torch.Generator
+) -> torch.Tensor:
+    """Easy images count less (Lin et al. 2017)."""
+    losses = F.cross_entropy(scores, labels, reduction="none")
+    return ((1 - torch.exp(-losses)) * losses).mean()
+
+
+@register_augmentation("grain")
+def grain(images: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
+    noise = torch.randn(images.shape, generator=generator, device=images.device)
+    return (images + 0.05 * noise).clamp(0, 1)
+
+
+# Runs --------------------------------------------------------------------------------------------
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13, 14])
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
+    parser.add_argument("--designs", nargs="+", default=NAMES, choices=NAMES)
     parser.add_argument("--data", help="folder of the data set")
-    parser.add_argument("--engine", default="native")
+    parser.add_argument("--engine", default="auto")
     parser.add_argument("--table", action="store_true", help="only print what is in the file")
     options = parser.parse_args()
     if not options.table:
@@ -65,30 +145,35 @@ def main() -> None:
     print_table(options.out)
 
 
-def variant(changes: str) -> str:
+def variant(changes: str) -> Recipe:
     """The default recipe with some fields changed, in the notation."""
     fields = dict(item.split("=") for item in f"{DEFAULT_RECIPE}"[7:-1].split(","))
     fields |= dict(item.split("=") for item in changes.split(",") if item)
     text = ",".join(f"{name}={value}" for name, value in fields.items())
-    return str(parse_recipe(f"recipe({text})"))
+    return parse_recipe(f"recipe({text})")
 
 
 def run(options: argparse.Namespace) -> None:
-    data = load("mnist", options.data)
-    reference = DataRef(data.name, data.checksum, options.data or "")
-    known = {(line["design"], line["variant"], line["seed"]) for line in lines(options.out)}
+    data = reference(options.data)
+    known = {
+        (line["design"], line["variant"], line["seed"], line["epochs"])
+        for line in lines(options.out)
+    }
+    variants = dict.fromkeys(["", *options.variants])
     for seed in options.seeds:
-        for changes in options.variants:
-            for name in NAMES:
-                if (name, changes, seed) in known:
+        for name in options.designs:
+            for changes in variants:
+                if (name, changes, seed, options.epochs) in known:
                     continue
+                recipe = variant(changes)
                 task = Task(
                     parse(DESIGNS[name]),
-                    parse_recipe(variant(changes)),
-                    reference,
+                    recipe,
+                    data,
                     options.epochs,
                     seed,
                     engine=options.engine,
+                    teacher=make_a_teacher(options) if recipe.distill else None,
                 )
                 results = list(train(task, raw=True))
                 add_line(
@@ -96,27 +181,52 @@ def run(options: argparse.Namespace) -> None:
                     design=name,
                     variant=changes,
                     seed=seed,
+                    epochs=options.epochs,
+                    trained_by=results[-1].engine,
+                    teacher="" if task.teacher is None else str(task.teacher),
                     correct=[r.correct for r in results],
                     raw=[r.raw_correct for r in results],
                     seconds=sum(r.seconds for r in results),
                 )
 
 
+def make_a_teacher(options: argparse.Namespace) -> Teacher:
+    """The teacher: its weights are read, or trained and kept."""
+    data, epochs = reference(options.data), options.epochs
+    path = options.out.with_suffix(f".teacher-{epochs}.safetensors")
+    task = Task(parse(TEACHER), DEFAULT_RECIPE, data, epochs, TEACHER_SEED, options.engine)
+    if not path.exists():
+        state = None
+        for epoch in range(1, epochs + 1):
+            state, result = run_epoch(task, state, epoch)
+        print(f"The teacher has {result.correct} of {result.total} images right.", flush=True)
+        save_file(take_evaluated(state), path)
+    module = build(task.design, fetch(data).shape)
+    module.load_state_dict(load_file(path))
+    return make_teacher(module, epochs=epochs)
+
+
 def print_table(path: Path) -> None:
     found = defaultdict(list)
     for line in lines(path):
         found[line["variant"]].append(line)
-    print("| change | runs | last epoch, mean | best epoch, mean | runs at 99.4 | first at 99.3 |")
-    print("|---|---:|---:|---:|---:|---:|")
+    plain = {key(line): line["correct"][-1] for line in found[""]}
+    print("| change | trained by | runs | last epoch, mean | to none, mean (sd) | at 99.4 |")
+    print("|---|---|---:|---:|---:|---:|")
     for changes, runs in sorted(found.items(), key=lambda item: -last(item[1])):
-        best = statistics.mean(max(r["correct"]) for r in runs) / 100
         hits = sum(max(r["correct"]) >= 9940 for r in runs)
-        first = [next((i for i, c in enumerate(r["correct"], 1) if c >= 9930), None) for r in runs]
-        firsts = ", ".join("-" if f is None else str(f) for f in first)
+        gains = [(r["correct"][-1] - plain[key(r)]) / 100 for r in runs if key(r) in plain]
+        spread = f" ({statistics.stdev(gains):.3f})" if len(gains) > 1 else ""
         print(
-            f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {len(runs)} | {last(runs):.3f} "
-            f"| {best:.3f} | {hits} | {firsts} |"
+            f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {runs[0]['trained_by']} "
+            f"| {len(runs)} | {last(runs):.3f} | {statistics.mean(gains):+.3f}{spread} | {hits} |"
         )
+    for teacher in sorted({line.get("teacher", "") for line in lines(path)} - {""}):
+        print(f"\nTeacher {teacher}")
+
+
+def key(line: dict) -> tuple[str, int, int]:
+    return line["design"], line["seed"], line["epochs"]
 
 
 def last(runs: list[dict]) -> float:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 # Caps have options of their own, slots come of --dask, and functions are for Python.
-ELSEWHERE = {"budget", "slots", "objective", "directions", "on_epoch", "on_trial"}
+ELSEWHERE = {"budget", "slots", "objective", "directions", "teacher", "on_epoch", "on_trial"}
 SPECIAL: dict[str, dict[str, Any]] = {
     "space": {"also": "Or @FILE.", "callback": notation},
     "recipe": {"also": "Or @FILE.", "callback": notation},

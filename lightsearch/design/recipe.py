@@ -58,6 +58,8 @@ class Recipe(Fielded):
       the mean of the image's `own` pixels.
     - `clean_epochs`: so many epochs at the end see the images as they are.
     - `smoothing`: label smoothing.
+    - `distill`: weight of the teacher's answers in the loss, beside 1 - `distill` for the labels;
+      without a `teacher` it must be 0. Both are softened by `temperature`.
     - `decay_on`: what weight decay pulls: `all` parameters, or the `weights` of convolutions and
       linear layers alone, neither biases nor norms.
     - `ema`: the largest decay of the exponential moving average of the weights and of batch
@@ -92,6 +94,8 @@ class Recipe(Fielded):
     augmentation: str = _step("augmentation")
     clean_epochs: int = integer(0, short="clean", low=0)
     decay_on: str = word("all", ("all", "weights"), named=True)
+    distill: float = real(0.0, high=1.0)
+    temperature: float = real(4.0, low=0.01, high=1000.0)
 
     def in_epoch(self, epoch: int, epochs: int) -> Recipe:
         """Return what trains an epoch (from 1) of `epochs`: no augmentation in the clean ones."""
@@ -135,6 +139,8 @@ class Recipe(Fielded):
             set_fields(self, clean_epochs=0)
         if self.weight_decay == 0:
             set_fields(self, decay_on="all")
+        if self.distill == 0:
+            set_fields(self, temperature=4.0)
 
 
 def _unpickle(cls: type[Recipe], steps: tuple[OwnStep, ...], values: tuple[Any, ...]) -> Recipe:

@@ -33,8 +33,9 @@ from lightsearch.engines.augment import Streams, augment_values
 from lightsearch.engines.cuda_stream import backward_alone, capture, new_stream, use_stream
 from lightsearch.engines.engine import Batch, State, memories
 from lightsearch.engines.epoch_tables import Tables
+from lightsearch.engines.optimizers import make_optimizer
 from lightsearch.engines.own_kernels import own_kernels
-from lightsearch.engines.pytorch import Eager, _on_device, make_optimizer
+from lightsearch.engines.pytorch import Eager, _on_device
 from lightsearch.engines.resident import keep
 from lightsearch.engines.stopping import current_flag
 from lightsearch.engines.transfer import copy_in, copy_out

@@ -1,19 +1,23 @@
-"""The PyTorch engine with steps of a recipe that are a user's own: optimizer, loss, augmentation.
+"""The PyTorch engine with steps of a recipe that are a user's own, and with a teacher.
 
-Each runs eagerly, on a GPU too. What it draws follows from the step's stream: its generator, and
-torch's own meanwhile, get a seed before each call. So an epoch repeats bit for bit from its state.
+Optimizer, loss and augmentation may be the user's. Each runs eagerly, on a GPU too. What it draws
+follows from the step's stream: its generator, and torch's own meanwhile, get a seed before each
+call. So an epoch repeats bit for bit from its state.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lightsearch.data.dataset import DataSet
 from lightsearch.design.own_steps import find_step
+from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.augment import Streams, augment
 from lightsearch.engines.cuda_stream import use_stream
@@ -28,6 +32,7 @@ from lightsearch.engines.engine import (
     under,
 )
 from lightsearch.engines.pytorch import Eager
+from lightsearch.engines.teacher import Teacher, soft_loss
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.randomness import key
 
@@ -38,14 +43,29 @@ SET_HERE = ("params", "lr")
 
 def is_extended(recipe: Recipe) -> bool:
     """Whether the recipe needs the engine of this file."""
-    return bool(recipe.own_steps())
+    return bool(recipe.own_steps() or recipe.distill)
 
 
 class Extended(Eager):
     """Trains by a recipe with own steps; see `lightsearch.engines.engine.Engine`.
 
-    Raises `ArgumentError` for a function that does not return what it must.
+    Raises `ArgumentError` for a function or a teacher that does not return what it must.
     """
+
+    def __init__(
+        self,
+        design: Design,
+        recipe: Recipe,
+        data: DataSet,
+        seed: int,
+        device: str = "cpu",
+        precision: str = "float32",
+        teacher: Teacher | None = None,
+    ) -> None:
+        super().__init__(design, recipe, data, seed, device, precision)
+        assert (teacher is None) == (recipe.distill == 0)
+        self.teacher = None if teacher is None else copy.deepcopy(teacher.module).to(self.device)
+        self.pixels: Tensor | None = None  # of the batch
 
     def _call(self, field: str, stream: int, *given: Any) -> Any:
         """Call the step of a field with a seeded generator."""
@@ -111,6 +131,20 @@ class Extended(Eager):
         return use_stream(torch.cuda.current_stream(self.device) if on_gpu else None, precision)
 
     def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        loss = self._hard_loss(scores, labels)
+        if self.teacher is None:
+            return loss
+        with torch.no_grad():
+            answers = self.teacher(self.pixels)
+        if not isinstance(answers, Tensor) or answers.shape != scores.shape:
+            raise ArgumentError(
+                f"the teacher must return class scores of the shape {tuple(scores.shape)}, but "
+                f"got {_describe(answers)}"
+            )
+        share = self.recipe.distill
+        return (1 - share) * loss + share * soft_loss(scores, answers, self.recipe.temperature)
+
+    def _hard_loss(self, scores: Tensor, labels: Tensor) -> Tensor:
         if not self._has("loss"):
             return super()._loss(scores, labels)
         loss = self._call("loss", self.stream, scores, labels)
@@ -122,6 +156,10 @@ class Extended(Eager):
         return loss
 
     def _pixels(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
+        self.pixels = self._changed(images, batch, streams)
+        return self.pixels
+
+    def _changed(self, images: Tensor, batch: Tensor, streams: Streams) -> Tensor:
         if not self._has("augmentation"):
             return super()._pixels(images, batch, streams)
         pixels = images[batch].to(torch.float32).div_(255)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from lightsearch.engines.engine import (
     under,
 )
 from lightsearch.engines.initial_weights import initialise, seeded_module
+from lightsearch.engines.optimizers import make_optimizer
 from lightsearch.engines.stopping import current_flag
 from lightsearch.randomness import keep, key, round_rate
 
@@ -248,26 +249,6 @@ def _on_device(data: DataSet, part: str, device: torch.device) -> Split:
     if entry not in _CACHE:
         _CACHE[entry] = (images.to(device), labels.to(device))
     return _CACHE[entry]
-
-
-def make_optimizer(
-    recipe: Recipe, parameters: list[nn.Parameter], **how: bool
-) -> torch.optim.Optimizer:
-    """Make PyTorch's optimizer of a recipe. `how` chooses among its implementations."""
-    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **how}
-    groups: Any = parameters
-    if recipe.decay_on == "weights":
-        parts = [
-            [p for p in parameters if (p.ndim > 1) == is_weight] for is_weight in (True, False)
-        ]
-        groups = [{"params": parts[0]}, {"params": parts[1], "weight_decay": 0.0}]
-        groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, momentum=recipe.momentum, nesterov=recipe.momentum > 0, **shared
-        )
-    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, **shared)
 
 
 class KeyedDropout(nn.Module):

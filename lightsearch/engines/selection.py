@@ -22,6 +22,7 @@ from lightsearch.engines.native.plan import supports
 from lightsearch.engines.native.recipes import is_known
 from lightsearch.engines.own_kernels import own_kernels
 from lightsearch.engines.pytorch import Eager
+from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, suggestion
 from lightsearch.shapes import Shape
 
@@ -143,6 +144,7 @@ def start(
     seed: int,
     device: str,
     precision: str = "float32",
+    teacher: Teacher | None = None,
 ) -> Engine:
     """The engine `name`, which must know the design, before its first step.
 
@@ -152,7 +154,7 @@ def start(
     if name == "native":
         return Native(design, recipe, data, seed)
     if is_extended(recipe):
-        return Extended(design, recipe, data, seed, device, precision)
+        return Extended(design, recipe, data, seed, device, precision, teacher)
     if device != "cpu":
         return resident(design, recipe, data, seed, device, precision)
     return Eager(design, recipe, data, seed, device, precision)

@@ -284,6 +284,12 @@ def protocol(result: SearchResult) -> Iterable[str]:
             )
             + " Train a design with other seeds before you believe the second decimal."
         )
+    if identity.teacher:
+        yield (
+            "Designs learned from the answers of a trained network too, beside the labels. What "
+            f"it cost is not counted: {identity.teacher.partition(': ')[2]} (its checksum is "
+            f"{identity.teacher.partition(':')[0]})."
+        )
     if identity.warm_start:
         yield explain_warm_start(identity.warm_start, on)
     yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (

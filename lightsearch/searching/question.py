@@ -16,14 +16,16 @@ from lightsearch.data.image_files import open_dataset
 from lightsearch.data.references import DataRef
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
-from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.design.recipe import Recipe
 from lightsearch.engines.native.library import trouble
 from lightsearch.engines.selection import check_precision, choose_device, choose_engine
+from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
 from lightsearch.network.cost import Budget
-from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.notation.parser import parse
 from lightsearch.searching.objective import name_objective
 from lightsearch.searching.objectives import directions_of
+from lightsearch.searching.recipes import choose_recipe, choose_teacher
 from lightsearch.searching.settings import Settings, check_setting
 from lightsearch.searching.sources import TAUGHT, list_sources, open_warm_start
 from lightsearch.searching.words import (
@@ -63,6 +65,7 @@ class Question:
     survey: Survey
     folder: Path
     warm_start: WarmStart
+    teacher: Teacher | None = None
     cap: int | None = None
     until: Callable[[Trial], bool] | None = None
 
@@ -86,6 +89,7 @@ class Question:
             self.identity.engine,
             self.identity.device,
             self.identity.precision,
+            teacher=self.teacher if recipe.distill else None,
         )
         return hold_out(task, self.holdout)
 
@@ -111,6 +115,7 @@ def resolve(settings: Settings) -> Question:
             f"consistent={settings.consistent}"
         )
     _check_goal(settings)
+    teacher = choose_teacher(settings, recipe)
     device = choose_device(settings.device, settings.engine)
     workers, engine = count_workers(settings, device), choose_engine(settings.engine, device)
     whole = survey(space, data.shape, data.classes, settings.caps)
@@ -137,6 +142,7 @@ def resolve(settings: Settings) -> Question:
         objective=name_objective(settings.objective),
         directions=directions_of(settings),
         own_steps=", ".join(map(str, recipe.own_steps())),
+        teacher="" if teacher is None else str(teacher),
     )
     folder = (
         default_folder(identity).absolute() if settings.study is None else Path(settings.study)
@@ -150,7 +156,9 @@ def resolve(settings: Settings) -> Question:
             raise ArgumentError("with engine='surrogate', `select_on` must be 'test'")
     warm_start = open_warm_start(identity, folder, data)
     identity = dataclasses.replace(identity, warm_start_digest=warm_start.digest())
-    return Question(settings, identity, space, recipe, data, holdout, whole, folder, warm_start)
+    return Question(
+        settings, identity, space, recipe, data, holdout, whole, folder, warm_start, teacher
+    )
 
 
 # Subject by subject ------------------------------------------------------------------------------
@@ -238,26 +246,6 @@ def choose_space(settings: Settings, data: DataSet) -> Space:
             f"`space` must be a sequence of layers or its notation, but got {quote(space)}"
         )
     return space
-
-
-def choose_recipe(settings: Settings) -> Recipe:
-    """The recipe as a value."""
-    given = settings.recipe
-    if given is None:
-        return (
-            dataclasses.replace(DEFAULT_RECIPE, rotation=0)
-            if settings.keep_orientation
-            else DEFAULT_RECIPE
-        )
-    if settings.keep_orientation:
-        raise ArgumentError(
-            "`keep_orientation` must not be given with a `recipe`, which says "
-            "itself whether images are turned"
-        )
-    recipe = parse_recipe(given) if isinstance(given, str) else given
-    if not isinstance(recipe, Recipe):
-        raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {quote(recipe)}")
-    return recipe
 
 
 def count_workers(settings: Settings, device: str) -> int:

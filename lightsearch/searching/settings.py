@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from lightsearch.data.dataset import DataSet
+    from lightsearch.engines.teacher import Module, Teacher
     from lightsearch.study.objectives import Direction
     from lightsearch.study.trial import Trial
     from lightsearch.workers.slot import Slot
@@ -226,6 +227,17 @@ class Settings:
             "`NSGAIISampler` or tpe, looks for their Pareto front, and every trial is trained to "
             "its end: with `pruner='none'`. `result.pareto(objective)` is the front.",
             none="the objective has one value, which is to be large",
+        ),
+    ] = None
+    teacher: Annotated[
+        "Teacher | Module | None",
+        identity(
+            "Trained network that designs learn from beside the labels.",
+            "A module, or what `find_teacher` makes of a row, a study or a file. How they learn, "
+            "`recipe` says by `distill` and `temperature`; the default recipe then has "
+            "`distill=0.5`. The study keeps its checksum, its parameters and its epochs, which no "
+            "budget counts.",
+            none="nobody",
         ),
     ] = None
     seed: Annotated[int, identity("Seed of everything random.", low=-(2**63), high=2**63 - 1)] = 0

@@ -33,6 +33,7 @@ LATER: dict[str, Any] = {
     "objective": "",
     "directions": [],
     "own_steps": "",
+    "teacher": "",
 }
 LISTS = ("warm_start", "directions")  # of texts; tuples here, lists in study.json
 
@@ -65,6 +66,7 @@ class Identity(Presented):
     objective: str = ""  # the name of a function, with a digest; "" is the accuracy
     directions: tuple[str, ...] = ()  # of an objective with several values
     own_steps: str = ""  # of the recipe: field, name and digest of each, separated by ", "
+    teacher: str = ""  # its checksum, parameters and epochs
 
     @property
     def rule(self) -> HitRule:

@@ -57,6 +57,7 @@ COLUMNS = (
     "device_kind",
     "threads",
     "warm_start",
+    "teacher",
     "versions",
     "trial",
 )
@@ -71,6 +72,7 @@ _LATER = {
     "device_kind",
     "threads",
     "warm_start",
+    "teacher",
 }
 TEXT = {
     "design",
@@ -82,6 +84,7 @@ TEXT = {
     "device",
     "device_kind",
     "warm_start",
+    "teacher",
     "versions",
     "confirmation",
     "confirmed_on",
@@ -193,6 +196,7 @@ def _row(
         "device_kind": last.device_kind if last else "",
         "threads": last.threads if last else 1,
         "warm_start": label_sources(identity.warm_start),
+        "teacher": identity.teacher if "distill=" in candidate.recipe else "",
         "versions": " ".join(f"{k}={v}" for k, v in candidate.versions.items()),
         "trial": trial.number,
     }
@@ -227,7 +231,8 @@ def read(path: str | Path) -> pd.DataFrame:
         )
     older = {c: c != "confirmed" and math.nan for c in COLUMNS if c not in frame.columns}
     frame = pd.concat([frame, pd.DataFrame(older, index=frame.index)], axis=1)
-    frame["warm_start"] = frame["warm_start"].astype(object).fillna("")  # as it was written
+    for column in ("warm_start", "teacher"):
+        frame[column] = frame[column].astype(object).fillna("")  # as it was written
     if path.with_name("study.json").exists():
         frame.attrs["study"] = str(path.parent)
     return frame

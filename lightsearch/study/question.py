@@ -15,4 +15,5 @@ def describe_question(identity: Identity) -> str:
         + (f", {identity.rule}" if identity.consistent else "")
         + (f", with at most {caps}" if caps else "")
         + (f"; proposals for the objective {identity.objective}" if identity.objective else "")
+        + (f"; learning from a teacher ({identity.teacher})" if identity.teacher else "")
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightsearch.checks import check_integer, check_kind
 from lightsearch.data.dataset import DataSet
@@ -37,6 +37,7 @@ from lightsearch.engines.engine import (
 )
 from lightsearch.engines.names import EngineName, PrecisionName
 from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
+from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.randomness import indexed_keys, key, permutation
@@ -150,6 +151,7 @@ def train(
     device: str | None = None,
     engine: EngineName | None = None,
     precision: PrecisionName | None = None,
+    teacher: Teacher | nn.Module | None = None,
     raw: bool = False,
 ) -> Iterator[EpochResult]:
     """Train a design from its first epoch to its last. Yield the result of each epoch.
@@ -160,6 +162,10 @@ def train(
     `task` is a design, as a value or in notation, with `dataset`, `data`, `recipe`, `epochs`,
     `seed`, `device`, `engine` and `precision` as `search` has them, and with its defaults. Or it
     is a `Task`, such as `rebuild` makes, which has all of these itself.
+
+    `teacher`: a trained network that a design learns from, as `find_teacher` makes of a
+    row, a study or a file, or any module (`make_teacher` has its rules). How it learns, `recipe`
+    says by `distill` and `temperature`; by default it is the default recipe with `distill=0.5`.
 
     `raw`: also evaluate the weights that are not averaged after each epoch, not the last alone.
     """
@@ -174,6 +180,7 @@ def train(
             "device": device,
             "engine": engine,
             "precision": precision,
+            "teacher": teacher,
         }.items()
         if value is not None
     }
@@ -243,7 +250,9 @@ def _evaluate_other(task: Task, name: str, state: State) -> tuple[int | None, in
 
 
 def _start(name: str, task: Task, data: DataSet, recipe: Recipe) -> Engine:
-    return start(name, task.design, recipe, data, task.seed, task.device, task.precision)
+    return start(
+        name, task.design, recipe, data, task.seed, task.device, task.precision, task.teacher
+    )
 
 
 class _Run:

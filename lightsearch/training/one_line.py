@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+from torch import nn
 
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.image_files import open_dataset
@@ -11,9 +14,11 @@ from lightsearch.design.parts import Design
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.names import EngineName, PrecisionName
 from lightsearch.engines.selection import check_precision, choose_device, choose_engine
+from lightsearch.engines.teacher import Teacher, as_teacher
 from lightsearch.notation.parser import parse_recipe, read_design
 from lightsearch.training.task import Task
 
+DISTILL = 0.5  # with a teacher, where no recipe says it
 DATASET, EPOCHS, SEED = "mnist", 15, 0  # those of a search
 
 
@@ -28,6 +33,7 @@ def make_task(
     device: str = "auto",
     engine: EngineName = "auto",
     precision: PrecisionName = "float32",
+    teacher: Teacher | nn.Module | None = None,
 ) -> Task:
     """Return the task of training a design. Each argument is as a search has it.
 
@@ -37,18 +43,20 @@ def make_task(
     trainer = choose_engine(engine, chosen)
     return Task(
         read_design(design),
-        DEFAULT_RECIPE
-        if recipe is None
-        else parse_recipe(recipe)
-        if isinstance(recipe, str)
-        else recipe,
+        parse_recipe(recipe) if isinstance(recipe, str) else recipe or default_recipe(teacher),
         _refer_to(dataset, data),
         epochs,
         seed,
         trainer,
         chosen,
         check_precision(precision, trainer, chosen),
+        teacher=None if teacher is None else as_teacher(teacher),
     )
+
+
+def default_recipe(teacher: Teacher | nn.Module | None) -> Recipe:
+    """Return the recipe that is taken if none is given."""
+    return DEFAULT_RECIPE if teacher is None else replace(DEFAULT_RECIPE, distill=DISTILL)
 
 
 def _refer_to(dataset: str | Path | DataSet, data: str | Path | None) -> DataRef:

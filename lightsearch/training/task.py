@@ -12,6 +12,7 @@ from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Seq, is_decided
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import ENGINES
+from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, quote
 
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
@@ -25,6 +26,7 @@ class Task:
       "surrogate" nothing is trained: see `lightsearch.surrogate`.
     - `precision` of the training steps: "float32", "bf16" (torch) or "tf32" (torch on CUDA). See
       `lightsearch.engines`.
+    - `teacher`: whose answers the design learns from, by the recipe's `distill` and `temperature`.
     - `tested_on`: another data set, whose test images are evaluated once, after the last epoch.
     """
 
@@ -37,6 +39,7 @@ class Task:
     device: str = "cpu"
     precision: str = "float32"
     tested_on: DataRef | None = None
+    teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
         check_kind("design", self.design, Seq, "a design (`parse` reads notation)")
@@ -44,6 +47,11 @@ class Task:
         for name, value in (("design", self.design), ("recipe", self.recipe)):
             if not is_decided(value):
                 raise ArgumentError(f"`{name}` must have no choices left, but got {name}={value}")
+        if (self.teacher is None) != (self.recipe.distill == 0):
+            raise ArgumentError(
+                "`teacher` must be given with a recipe that has `distill`, and only with one, but "
+                f"got recipe={self.recipe} and teacher={self.teacher}"
+            )
         check_kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
         for name, low, high in (("epochs", 1, 10_000), ("seed", -(2**63), 2**63 - 1)):
             object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))

@@ -19,7 +19,16 @@ def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     name = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
     few = take_few(data, task.recipe.batch_size, steps)
     with plain_thread(), plain_torch(name, task.device):
-        engine = start(name, task.design, task.recipe, few, task.seed, task.device, task.precision)
+        engine = start(
+            name,
+            task.design,
+            task.recipe,
+            few,
+            task.seed,
+            task.device,
+            task.precision,
+            task.teacher,
+        )
         return time_engine(engine, task, few, data)
 
 

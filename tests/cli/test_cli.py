@@ -166,7 +166,8 @@ def test_what_is_not_given_is_the_librarys_default() -> None:
 def test_every_argument_of_search_is_an_option() -> None:
     options = {p.name for p in main.commands["search"].params}
     assert (
-        set(inspect.signature(search).parameters) - {"slots", "objective", "on_epoch", "on_trial"}
+        set(inspect.signature(search).parameters)
+        - {"slots", "objective", "teacher", "on_epoch", "on_trial"}
         <= options
     )
     assert options - set(inspect.signature(search).parameters) == {

@@ -63,6 +63,8 @@ def test_the_defaults_are_part_of_the_notation_and_never_change() -> None:
         "augmentation": "none",
         "clean_epochs": 0,
         "decay_on": "all",
+        "distill": 0.0,
+        "temperature": 4.0,
     }
     assert repr(Recipe()) == "recipe()"
 
@@ -113,6 +115,7 @@ def test_clean_epochs_and_decay_count_only_beside_what_they_limit() -> None:
     assert Recipe(clean_epochs=3) == Recipe()
     assert Recipe(clean_epochs=3, flip=0.5) != Recipe(flip=0.5)
     assert Recipe(decay_on="weights") == Recipe()
+    assert Recipe(temperature=2) == Recipe() != Recipe(temperature=2, distill=0.1)
     assert Recipe(decay_on="weights", weight_decay=oneof(0, 0.1)).decay_on == "weights"
 
 
@@ -221,6 +224,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("augmentation", 1, "must be one of none, but got augmentation=1"),
     ("clean_epochs", -1, "must be an integer from 0 to 1000000, but got clean_epochs=-1"),
     ("decay_on", "norms", "must be one of all, weights, but got decay_on='norms'"),
+    ("distill", 1.1, "must be a number from 0 to 1, but got distill=1.1"),
+    ("temperature", 0, "must be a number from 0.01 to 1000, but got temperature=0"),
     ("fill", "white", "must be one of black, mean, own, but got fill='white'"),
 ]
 

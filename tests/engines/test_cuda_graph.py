@@ -50,12 +50,14 @@ DIGITS = DataRef("digits", "b63efdd1b04b8e02")
 DROPPING = "conv(6,dropout=0.1) maxpool conv(8,dropout=0.2,per=channel) gap linear(10)"
 EVERYTHING = (
     "recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
-    "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
+    "erasing=0.2,flip=0.4,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
 )
 RECIPES = {
     "everything": EVERYTHING,
     "adam": "recipe(adam,lr=0.01,batch=256,plateau,patience=0,decay=0.01,rotation=8,ema=0.9)",
     "adamw": "recipe(adamw,lr=0.01,batch=256,decay=0.01)",
+    "weights alone": "recipe(lr=0.1,batch=256,decay=0.1,decay_on=weights,erasing=0.4,fill=own)",
+    "mean colour": "recipe(lr=0.1,batch=256,rotation=9,flip=0.5,erasing=0.6,fill=mean)",
     "plain": "recipe(lr=0.1,batch=100,momentum=0,step,step=1,gamma=0.3)",
     "a last image alone": "recipe(lr=0.1,batch=359,ema=0.9)",
     "one batch": "recipe(lr=0.1,batch=2000)",

@@ -46,7 +46,7 @@ DESIGNS = [
 ]
 EVERYTHING = (
     "recipe(lr=0.05,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
-    "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
+    "erasing=0.2,flip=0.4,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
 )
 RECIPES = [
     EVERYTHING,

@@ -171,6 +171,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
         ("maximize", "minimize"),
         {"objective": _cheap, "sampler": "tpe", "pruner": "none"},
     ),
+    "teacher": (torch.nn.Linear(2, 3), {"recipe": None}),
     "seed": (4, {}),
     "repeatable": (False, {}),
     "trials": (9, {}),

@@ -57,7 +57,7 @@ NET = seq(conv(6), maxpool(), conv(8), gap(), linear(10))
 DROPPING = "conv(6,dropout=0.1) maxpool conv(8,dropout=0.2,per=channel) gap linear(10)"
 EVERYTHING = (
     "recipe(lr=0.2,batch=256,decay=0.0005,rotation=8,shift=0.05,scale=0.1,shear=5,"
-    "erasing=0.2,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
+    "erasing=0.2,flip=0.4,brightness=0.2,contrast=0.2,smoothing=0.1,ema=0.98)"
 )
 ADAPTIVE = "recipe({},lr=0.01,batch=256,plateau,patience=0,decay=0.01,rotation=8,ema=0.9)"
 

@@ -1,0 +1,75 @@
+"""A trained network whose answers a design learns from, beside the labels (distillation)."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lightsearch.errors import ArgumentError, quote
+
+Module: TypeAlias = nn.Module
+DIGITS = 16  # of the checksum
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Teacher:
+    """A trained network and what it cost: parameters, epochs if they are known.
+
+    Two are equal if their checksums, those of the weights and the layers, are.
+    """
+
+    module: nn.Module = field(compare=False)
+    checksum: str
+    params: int
+    epochs: int | None = None
+
+    def __str__(self) -> str:
+        epochs = "unknown epochs" if self.epochs is None else f"{self.epochs} epochs"
+        return f"{self.checksum}: {self.params:,} parameters, {epochs}"
+
+    def __repr__(self) -> str:
+        return f"Teacher({self})"
+
+
+def make_teacher(module: nn.Module, *, epochs: int | None = None) -> Teacher:
+    """Return a teacher of a trained module, which is copied.
+
+    It is given images as designs are: float32 (N, C, H, W), less the mean of the training images,
+    by channel, and divided by their deviation. It returns class scores (N, classes). `epochs` is
+    how long it was trained, if that is known; it is only recorded.
+
+    Raises `ArgumentError` for what is no module.
+    """
+    if not isinstance(module, nn.Module):
+        raise ArgumentError(
+            "`teacher` must be a Teacher or a PyTorch module, but got "
+            f"{quote(module)} (`find_teacher` makes one of a row, a study or a file)"
+        )
+    own = copy.deepcopy(module).cpu().eval().requires_grad_(False)
+    digest = hashlib.sha256(repr(own).encode())
+    for name, tensor in own.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+    params = sum(parameter.numel() for parameter in own.parameters())
+    return Teacher(own, digest.hexdigest()[:DIGITS], params, epochs)
+
+
+def as_teacher(given: Teacher | nn.Module) -> Teacher:
+    """Return a teacher that is given as such or as a module."""
+    return given if isinstance(given, Teacher) else make_teacher(given)
+
+
+def soft_loss(scores: Tensor, answers: Tensor, temperature: float) -> Tensor:
+    """Return the mean Kullback-Leibler divergence from the answers, at a temperature.
+
+    Both are class scores (N, classes). It is multiplied by the temperature's square, so that its
+    gradient is as large at any (Hinton, Vinyals and Dean 2015).
+    """
+    told, wanted = (F.log_softmax(one / temperature, 1) for one in (scores, answers))
+    return F.kl_div(told, wanted, reduction="batchmean", log_target=True) * temperature**2

@@ -1,0 +1,35 @@
+"""Teachers of trained networks: of a study's row, of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightsearch.data.dataset import DataSet
+from lightsearch.engines.teacher import Teacher, make_teacher
+from lightsearch.exporting.finding import Source, find_net
+from lightsearch.network.modules import build
+
+
+def find_teacher(
+    source: Source,
+    *,
+    row: int = 1,
+    study: str | Path | None = None,
+    dataset: DataSet | None = None,
+    data: str | Path | None = None,
+) -> Teacher:
+    """Return the trained network of a search's result, a leaderboard's row or a file as a teacher.
+
+        best = find_teacher(result.leaderboard.loc[1])
+        for epoch in train("conv(8) maxpool gap linear(10)", teacher=best):
+            print(epoch.accuracy)
+
+    The arguments are those of `export`. Its weights are those of the row's best epoch; its epochs
+    are those that it was trained up to there.
+
+    Raises what `export` raises for its source.
+    """
+    net = find_net(source, rank=row, study=study, dataset=dataset, data=data)
+    module = build(net.design, net.data.shape)
+    module.load_state_dict(net.weights)
+    return make_teacher(module, epochs=int(net.record["epoch"]))
