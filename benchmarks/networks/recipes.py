@@ -136,6 +136,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--designs", nargs="+", default=NAMES, choices=NAMES)
+    parser.add_argument(
+        "--dataset",
+        default="mnist",
+        help="digits to see whether a variant runs, without the plain design",
+    )
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--table", action="store_true", help="only print what is in the file")
@@ -154,7 +159,7 @@ def variant(changes: str) -> Recipe:
 
 
 def run(options: argparse.Namespace) -> None:
-    data = reference(options.data)
+    data = reference(options.data, options.dataset)
     known = {
         (line["design"], line["variant"], line["seed"], line["epochs"])
         for line in lines(options.out)
@@ -184,6 +189,7 @@ def run(options: argparse.Namespace) -> None:
                     epochs=options.epochs,
                     trained_by=results[-1].engine,
                     teacher="" if task.teacher is None else str(task.teacher),
+                    total=results[-1].total,
                     correct=[r.correct for r in results],
                     raw=[r.raw_correct for r in results],
                     seconds=sum(r.seconds for r in results),
@@ -192,7 +198,7 @@ def run(options: argparse.Namespace) -> None:
 
 def make_a_teacher(options: argparse.Namespace) -> Teacher:
     """The teacher: its weights are read, or trained and kept."""
-    data, epochs = reference(options.data), options.epochs
+    data, epochs = reference(options.data, options.dataset), options.epochs
     path = options.out.with_suffix(f".teacher-{epochs}.safetensors")
     task = Task(parse(TEACHER), DEFAULT_RECIPE, data, epochs, TEACHER_SEED, options.engine)
     if not path.exists():
@@ -210,16 +216,16 @@ def print_table(path: Path) -> None:
     found = defaultdict(list)
     for line in lines(path):
         found[line["variant"]].append(line)
-    plain = {key(line): line["correct"][-1] for line in found[""]}
+    plain = {key(line): last(line) for line in found[""]}
     print("| change | trained by | runs | last epoch, mean | to none, mean (sd) | at 99.4 |")
     print("|---|---|---:|---:|---:|---:|")
-    for changes, runs in sorted(found.items(), key=lambda item: -last(item[1])):
-        hits = sum(max(r["correct"]) >= 9940 for r in runs)
-        gains = [(r["correct"][-1] - plain[key(r)]) / 100 for r in runs if key(r) in plain]
+    for changes, runs in sorted(found.items(), key=lambda item: -mean(item[1])):
+        hits = sum(max(r["correct"]) >= 0.994 * r["total"] for r in runs)
+        gains = [last(r) - plain[key(r)] for r in runs if key(r) in plain]
         spread = f" ({statistics.stdev(gains):.3f})" if len(gains) > 1 else ""
         print(
             f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {runs[0]['trained_by']} "
-            f"| {len(runs)} | {last(runs):.3f} | {statistics.mean(gains):+.3f}{spread} | {hits} |"
+            f"| {len(runs)} | {mean(runs):.3f} | {statistics.mean(gains):+.3f}{spread} | {hits} |"
         )
     for teacher in sorted({line.get("teacher", "") for line in lines(path)} - {""}):
         print(f"\nTeacher {teacher}")
@@ -229,8 +235,13 @@ def key(line: dict) -> tuple[str, int, int]:
     return line["design"], line["seed"], line["epochs"]
 
 
-def last(runs: list[dict]) -> float:
-    return statistics.mean(r["correct"][-1] for r in runs) / 100
+def last(run: dict) -> float:
+    """Per cent of the test images after the last epoch."""
+    return 100 * run["correct"][-1] / run["total"]
+
+
+def mean(runs: list[dict]) -> float:
+    return statistics.mean(last(run) for run in runs)
 
 
 if __name__ == "__main__":

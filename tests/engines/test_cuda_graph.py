@@ -101,7 +101,9 @@ def _fresh() -> Iterator[None]:
 @pytest.fixture
 def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """`run_epoch` trains as on a GPU, but here."""
-    monkeypatch.setattr(training, "start", lambda name, *rest: room.resident(*rest))
+    monkeypatch.setattr(
+        training, "start", lambda name, *rest: room.resident(*rest[:6])
+    )  # no teacher
 
 
 def trained(task: Task, upto: int) -> tuple[State, list[EpochResult]]:
@@ -118,7 +120,9 @@ def trained(task: Task, upto: int) -> tuple[State, list[EpochResult]]:
 def test_epochs_agree_with_the_pytorch_engine(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task = Task(parse(DROPPING), parse_recipe(RECIPES[case]), DIGITS, 3, 5, "torch")
     state, results = trained(task, 2)
-    monkeypatch.setattr(training, "start", lambda name, *rest: room.resident(*rest))
+    monkeypatch.setattr(
+        training, "start", lambda name, *rest: room.resident(*rest[:6])
+    )  # no teacher
     found, shown = trained(task, 2)
     assert found.keys() == state.keys()
     for name, value in state.items():
@@ -157,7 +161,9 @@ def test_the_state_of_one_engine_is_gone_on_with_by_the_other(
     task = Task(parse(DROPPING), parse_recipe(RECIPES["adam"]), DIGITS, 2, 5, "torch")
     first, _ = run_epoch(task, None, 1)
     expected, _ = run_epoch(task, first, 2)
-    monkeypatch.setattr(training, "start", lambda name, *rest: room.resident(*rest))
+    monkeypatch.setattr(
+        training, "start", lambda name, *rest: room.resident(*rest[:6])
+    )  # no teacher
     found, _ = run_epoch(task, first, 2)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=2e-5, rtol=2e-4)
