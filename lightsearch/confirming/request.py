@@ -30,7 +30,7 @@ from lightsearch.study.confirmations import Key, Terms
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of
 from lightsearch.study.trial import to_fraction
-from lightsearch.training.task import Task
+from lightsearch.training.task import Task, check_teacher
 
 
 class Found(Protocol):
@@ -109,6 +109,11 @@ class Arguments:
 
     def pick(self, row: Design | str | Row) -> Pick:
         """One design's task, on all training images."""
+        pick = self._pick(row)
+        check_teacher(pick.task)
+        return pick
+
+    def _pick(self, row: Design | str | Row) -> Pick:
         if isinstance(row, Mapping | pd.Series):
             return self._pick_row(row)
         if not isinstance(row, str | Space):

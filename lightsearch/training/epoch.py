@@ -45,7 +45,7 @@ from lightsearch.surrogate.answers import answer, check_surrogate
 from lightsearch.torch_modes import plain_modes, plain_thread
 from lightsearch.training.one_line import make_task
 from lightsearch.training.schedule import Plateau, decay, learning_rate
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.task import EpochResult, Task, check_teacher
 
 THREADS = 1  # of torch, since sums depend on the number of threads
 
@@ -64,6 +64,7 @@ def run_epoch(
     state, and `DesignError` for a design that does not fit the images or their classes.
     """
     check_kind("task", task, Task, "a Task, as `rebuild` makes")
+    check_teacher(task)
     epoch = check_integer("epoch", epoch, 1, task.epochs)
     if (state is None) != (epoch == 1):
         raise ArgumentError(

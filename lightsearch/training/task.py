@@ -27,6 +27,7 @@ class Task:
     - `precision` of the training steps: "float32", "bf16" (torch) or "tf32" (torch on CUDA). See
       `lightsearch.engines`.
     - `teacher`: whose answers the design learns from, by the recipe's `distill` and `temperature`.
+      The task of a row lacks it, and can be described and exported, but not trained.
     - `tested_on`: another data set, whose test images are evaluated once, after the last epoch.
     """
 
@@ -47,11 +48,8 @@ class Task:
         for name, value in (("design", self.design), ("recipe", self.recipe)):
             if not is_decided(value):
                 raise ArgumentError(f"`{name}` must have no choices left, but got {name}={value}")
-        if (self.teacher is None) != (self.recipe.distill == 0):
-            raise ArgumentError(
-                "`teacher` must be given with a recipe that has `distill`, and only with one, but "
-                f"got recipe={self.recipe} and teacher={self.teacher}"
-            )
+        if self.teacher is not None:
+            check_teacher(self)
         check_kind("data", self.data, DataRef, "a reference to a data set, as `rebuild` makes")
         for name, low, high in (("epochs", 1, 10_000), ("seed", -(2**63), 2**63 - 1)):
             object.__setattr__(self, name, check_integer(name, getattr(self, name), low, high))
@@ -64,6 +62,15 @@ class Task:
                 f"`engine` must be one of {', '.join(ENGINES)}, but got "
                 f"engine={quote(self.engine)}"
             )
+
+
+def check_teacher(task: Task) -> None:
+    """Raise `ArgumentError` unless a task has a teacher if, and only if, its recipe needs one."""
+    if (task.teacher is None) != (task.recipe.distill == 0):
+        raise ArgumentError(
+            "`teacher` must be given with a recipe that has `distill`, and only with one, but got "
+            f"recipe={task.recipe} and teacher={task.teacher}"
+        )
 
 
 def hold_out(task: Task, holdout: Holdout | None) -> Task:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightsearch import Recipe, Task, make_dataset, parse, train
+from lightsearch import Recipe, Task, confirm, make_dataset, parse, train
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.named import load
 from lightsearch.data.references import lend
@@ -101,10 +101,13 @@ def test_a_teacher_is_a_copy_with_its_cost() -> None:
 
 
 def test_a_task_has_a_teacher_if_its_recipe_has_distill(few: DataSet) -> None:
-    task = Task(DESIGN, Recipe(), lend(few), 1, 0)
-    for changes in ({"teacher": make_teacher(_module())}, {"recipe": Recipe(distill=0.5)}):
-        with pytest.raises(ArgumentError, match="`teacher` must be given with a recipe that has"):
-            dataclasses.replace(task, **changes)  # type: ignore[arg-type]
+    task, rule = Task(DESIGN, Recipe(), lend(few), 1, 0), "`teacher` must be given with a recipe"
+    with pytest.raises(ArgumentError, match=rule):
+        dataclasses.replace(task, teacher=make_teacher(_module()))
+    with pytest.raises(ArgumentError, match=rule):
+        run_epoch(dataclasses.replace(task, recipe=Recipe(distill=0.5)), None, 1)
+    with pytest.raises(ArgumentError, match=rule):
+        confirm(DESIGN, dataset=few, recipe=Recipe(distill=0.5), quiet=True)
     assert not is_known(Recipe(distill=oneof(0, 0.5)))
 
 

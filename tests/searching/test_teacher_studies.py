@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from tiny import arguments
 
-from lightsearch import export, find_teacher, read, search, write_report
+from lightsearch import (
+    export,
+    find_teacher,
+    read,
+    rebuild,
+    search,
+    train,
+    write_report,
+)
 from lightsearch.engines.teacher import make_teacher
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.network.modules import build
@@ -65,6 +73,11 @@ def test_a_study_keeps_its_teachers_checksum_and_cost(
     assert list(read(tmp_path)["teacher"]) == list(result.leaderboard["teacher"])
     page = write_report(result, tmp_path / "report.md").read_text()
     assert f"What it cost is not counted: {teacher.params:,} parameters" in page
+
+    taught = next(row for _, row in result.leaderboard.iterrows() if row["teacher"])
+    assert export(taught, tmp_path / "net.safetensors").accuracy == taught["best_accuracy"]
+    with pytest.raises(ArgumentError, match="`teacher` must be given with a recipe"):
+        list(train(rebuild(taught)))
 
     other = make_teacher(build(parse(DESIGN), (1, 8, 8)))
     with pytest.raises(

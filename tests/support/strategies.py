@@ -116,7 +116,8 @@ def _fielded(draw: st.DrawFn, cls: type[Any], *, open_: bool, depth: int) -> Any
             first = draw(layers(open_=open_, depth=0))  # a body must not turn out empty
             fields[spec.name] = _joined([first, draw(sequences(open_=open_, depth=depth - 1))])
         elif spec.required or spec.name in told:
-            is_open = open_ and told.get(spec.name, False)
+            single = spec.kind == "word" and len(spec.options) == 1
+            is_open = open_ and told.get(spec.name, False) and not single
             fields[spec.name] = draw(choices(spec) if is_open else values(spec))
     try:
         made = cls(**fields)
