@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from lightsearch.checks import to_number
 from lightsearch.errors import ArgumentError
