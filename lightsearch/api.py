@@ -16,6 +16,7 @@ from lightsearch.data import catalogue, references
 from lightsearch.errors import ArgumentError
 from lightsearch.goals.fastest import find_fastest
 from lightsearch.goals.rounds import run_rounds
+from lightsearch.layer_warnings import take_silently
 from lightsearch.progress.display import show_progress
 from lightsearch.result import SearchResult, load_result
 from lightsearch.searching.callbacks import tell
@@ -216,7 +217,7 @@ def _run_one(
             references.save(question.data, images)  # never over another study's images
     stop = threading.Event()
     loop = runner(question, slots, stop, timed=show is not None)
-    events = tell(_written(loop, question), question, stop)
+    events = tell(_written(take_silently(loop), question), question, stop)
     # Images of one's own are read from the study's folder, so that damage there is noticed.
     own = question.data.name not in catalogue.NAMES
     lending = contextlib.nullcontext() if own else references.share_in_process(question.data)

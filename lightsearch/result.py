@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from lightsearch.study.objectives import Direction, check_directions, judge_all
 from lightsearch.study.orders import Order, OrderName
 from lightsearch.study.pareto import find_front
 from lightsearch.study.question import describe_question
-from lightsearch.study.rows import Row, row_of
+from lightsearch.study.rows import Row, row_of, with_study
 from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
 
@@ -72,8 +73,7 @@ class SearchResult(Presented):
         frame = tables.leaderboard(
             self.records, self.identity, by=by, confirmed=self.confirmations
         )
-        frame.attrs["study"] = str(self.folder)  # `confirm` stores its runs there
-        return frame
+        return with_study(frame, self.folder)  # `confirm` stores its runs there
 
     def _rank_by(self, function: Callable[[Trial], float]) -> pd.DataFrame:
         frame = self.ranked()
@@ -161,15 +161,13 @@ class SearchResult(Presented):
         `means().attrs["protocol"]` has the estimates in a sentence.
         """
         frame = tabulate_means(self.records, self.identity, self.runs)
-        frame.attrs["study"] = str(self.folder)
-        return frame
+        return with_study(frame, self.folder)
 
     @property
     def trials(self) -> pd.DataFrame:
         """All trials, also the pruned ones."""
         frame = tables.trials_table(self.records, self.identity, self.confirmations)
-        frame.attrs["study"] = str(self.folder)
-        return frame
+        return with_study(frame, self.folder)
 
     @property
     def counts(self) -> Counts:
@@ -258,13 +256,13 @@ class SearchResult(Presented):
 
     def _find_number(self, row: int | Row) -> int:
         """Return the number of a row's trial."""
-        if not isinstance(row, int):
+        if isinstance(row, bool) or not isinstance(row, Integral):
             return check_integer("trial", row_of(row)["trial"], 0, 10**9)
         board = self.leaderboard
         if row not in board.index:
             rows = f"from 1 to {len(board)}" if len(board) else "of a row, and there is none"
             raise ArgumentError(f"`row` must be a rank {rows}, but got row={row}")
-        return int(board["trial"].loc[row])
+        return int(board["trial"].loc[int(row)])
 
 
 def load_result(study: str | Path, reason: str = "") -> SearchResult:

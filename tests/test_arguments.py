@@ -5,12 +5,15 @@ Python's own `TypeError`.)
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import made
 import numpy as np
 import pytest
 import torch
@@ -19,8 +22,10 @@ import lightsearch as ls
 from lightsearch import errors
 from lightsearch.data.references import lend
 from lightsearch.design.decoding import replay
-from lightsearch.searching.pruning import PredictedPruner, TargetPruner
+from lightsearch.searching.pruning import HalvingPruner, PredictedPruner, RungPruner, TargetPruner
+from lightsearch.space import Sampler
 from lightsearch.workers.local import local_slots
+from lightsearch.workers.process_slot import ProcessSlot
 
 DESIGN = ls.seq(ls.conv(4), ls.gap(), ls.linear(2))
 OPEN = ls.seq(ls.conv(ls.oneof(4, 8)), ls.gap(), ls.linear(2))
@@ -497,7 +502,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (
         lambda: local_slots(1.5),
         "Argument",
-        "`workers` must be an integer >= 0, but got workers=1.5",
+        "`workers` must be an integer from 0 to 1000000, but got workers=1.5",
     ),
 ]
 
@@ -573,8 +578,81 @@ def test_numpy_numbers_in_pruners_and_records() -> None:
     assert [type(value) for value in values] == [float, int, int, float]
     predicted = PredictedPruner(np.float64(0.9), 3, errors=np.int64(2))
     assert (predicted.errors, type(predicted.errors)) == (2, int)
+    rungs = RungPruner(np.int64(15), (np.float64(0.5), np.float32(0.25)), np.int8(2))
+    assert (rungs.shares, rungs.first) == ({1: 0.5, 3: 0.25}, 2)
+    assert [type(one) for one in (*rungs.shares, *rungs.shares.values())] == [
+        int,
+        int,
+        float,
+        float,
+    ]
+    halving = HalvingPruner(np.int64(3))
+    assert (halving.first, type(halving.first)) == (3, int)
+    for wrong in (
+        lambda: RungPruner(0),
+        lambda: RungPruner(15, (0.5, 2.0)),
+        lambda: RungPruner(15, 0.5),  # type: ignore[arg-type]
+        lambda: RungPruner(15, first=-1),
+        lambda: HalvingPruner(0),
+        lambda: HalvingPruner(1.5),  # type: ignore[arg-type]
+        lambda: TargetPruner(0.9, consistent=0),
+        lambda: PredictedPruner(0.9, 3, images=0),
+    ):
+        with pytest.raises(errors.ArgumentError, match=r"`\w+` must be .*, but got"):
+            wrong()
     index = replay({"a": np.int64(1)})("a", (3, 4))  # type: ignore[dict-item]
     assert (index, type(index)) == (1, int)
     for wrong in (np.int64(2), np.float64(1.0), np.bool_(True)):
         with pytest.raises(errors.DesignError, match="must give an index below 2"):
             replay({"a": wrong})("a", (3, 4))  # type: ignore[dict-item]
+
+
+def test_numpy_numbers_in_slots_spaces_and_choices() -> None:
+    assert repr(local_slots(np.int64(1), np.uint8(2))) == repr(local_slots(1, 2))
+    assert repr(ProcessSlot(np.int16(2))) == repr(ProcessSlot(2))
+    for threads in (0, 1.5, True):
+        with pytest.raises(errors.ArgumentError, match="`threads` must be an integer from 1"):
+            ProcessSlot(threads)  # type: ignore[arg-type]
+    generator = np.random.default_rng(0)
+    decided = ls.decode(OPEN, lambda path, options: generator.integers(len(options)))
+    assert str(decided) in ("conv(4) gap linear(2)", "conv(8) gap linear(2)")
+    shape = (np.int64(1), np.int64(9), np.int64(9))  # of no other test: costs are kept by shape
+    sampler = Sampler(OPEN, shape, np.int64(2), tries=np.int16(50))
+    assert sampler.draw(random.Random(0))[1]
+    assert type(ls.cost("conv(4) gap linear(2)", shape, 2).params) is int
+    assert type(ls.survey(OPEN, shape, np.int64(2)).counts[0][0]) is int
+
+
+@pytest.mark.usefixtures("registry")
+def test_numpy_numbers_in_the_cost_of_ones_own_layer() -> None:
+    @dataclass(frozen=True, slots=True, repr=False)
+    class Scaled(ls.Layer):
+        by: float = ls.real(1.0)
+
+    stated: list[Any] = [ls.Local((np.int64(4), 3, 3), params=np.prod((4, 3)), macs=np.int32(9))]
+    ls.register(
+        "scaled",
+        Scaled,
+        cost=lambda layer, shape: stated[0],
+        module=lambda *_: torch.nn.Identity(),
+    )
+    spent = ls.cost("conv(4) scaled(0.5) gap linear(2)", (1, 8, 8))
+    assert spent.rows[1].shape == (4, 3, 3)
+    assert {type(n) for n in (spent.params, spent.macs, *spent.rows[1].shape)} == {int}
+    for by, wrong, rule in (
+        (2, ls.Local((4, 3, 3), params=1.5), "`params of scaled` must be an integer from 0"),  # type: ignore[arg-type]
+        (3, ls.Local((4, 3, 3), macs=-1), "`macs of scaled` must be an integer from 0"),
+        (4, 12, "`cost of scaled` must be a Local, but got"),
+        (5, ls.Local((4, 3)), r"`shape` must be three integers >= 1"),  # type: ignore[arg-type]
+    ):
+        stated[0] = wrong
+        with pytest.raises(errors.ArgumentError, match=rule):
+            ls.cost(f"conv(4) scaled({by}) gap linear(2)", (1, 8, 8))
+
+
+def test_numpy_numbers_in_pictures() -> None:
+    result = made.result(12)
+    assert len(result.plot.space(bins=np.int64(5)).patches) <= 8
+    for call in (lambda: result.plot.space(bins=0), lambda: result.plot.choices(most=1.5)):
+        with pytest.raises(errors.ArgumentError, match=r"`(bins|most)` must be an integer from 1"):
+            call()

@@ -41,16 +41,26 @@ HEAVY = {
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
     "presentation": (set(), set()),
+    "layer_warnings": (set(), set()),
     "randomness": (set(), set()),
     "torch_modes": (set(), set()),
     "statistics": (set(), {"scipy"}),
     "checks": ({"errors"}, set()),
     "shapes": ({"errors"}, set()),
     "naming": ({"errors"}, set()),
-    "design": ({"errors", "checks", "naming"}, set()),
-    "notation": ({"errors", "design"}, set()),
+    "design": ({"errors", "layer_warnings", "checks", "naming"}, set()),
+    "notation": ({"errors", "layer_warnings", "design"}, set()),
     "network": (
-        {"errors", "torch_modes", "checks", "shapes", "design", "notation", "presentation"},
+        {
+            "errors",
+            "layer_warnings",
+            "torch_modes",
+            "checks",
+            "shapes",
+            "design",
+            "notation",
+            "presentation",
+        },
         {"torchinfo"},
     ),
     "formatting": ({"network"}, set()),
@@ -80,6 +90,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training": (
         {
             "errors",
+            "layer_warnings",
             "randomness",
             "torch_modes",
             "checks",
@@ -111,6 +122,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "plots": (
         {
             "errors",
+            "checks",
             "shapes",
             "design",
             "notation",
@@ -176,6 +188,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {
             "errors",
             "naming",
+            "layer_warnings",
             "randomness",
             "checks",
             "shapes",
@@ -196,6 +209,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "confirming": (
         {
             "errors",
+            "layer_warnings",
             "randomness",
             "checks",
             "design",
@@ -240,6 +254,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "api": (
         {
             "errors",
+            "layer_warnings",
             "data",
             "workers",
             "study",

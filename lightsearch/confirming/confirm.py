@@ -28,6 +28,7 @@ from lightsearch.confirming.runs import Over, left_of, retrain_all
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
 from lightsearch.formatting import percent, plural
+from lightsearch.layer_warnings import silence_layers
 from lightsearch.searching.settings import DEFAULTS, check_setting
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
@@ -56,6 +57,7 @@ COLUMNS = (
 )
 
 
+@silence_layers()
 def confirm(
     designs: Asked,
     seeds: int = 10,

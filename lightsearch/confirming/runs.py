@@ -11,7 +11,7 @@ from typing import TypeAlias
 from lightsearch.engines.engine import State
 from lightsearch.study.confirmations import Key
 from lightsearch.study.ledger import Ledger
-from lightsearch.training.epoch import run_epoch
+from lightsearch.training.epoch import run_epochs
 from lightsearch.training.task import EpochResult, Task
 from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
@@ -102,7 +102,7 @@ def _retrain(
 
 def _submit(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:
     state, done = ledger.state(job.key, job.task.seed)
-    return slot.submit(run_epoch, job.task, state, done + 1)
+    return slot.submit(run_epochs, job.task, state, done + 1, done + 1)
 
 
 def _commit(

@@ -34,6 +34,7 @@ from lightsearch.design.parts import (
     kind_of,
 )
 from lightsearch.errors import ArgumentError, DesignError, quote
+from lightsearch.layer_warnings import call_layer
 
 Choose: TypeAlias = Callable[[str, tuple[Any, ...]], int]
 """`choose(path, options)` returns the index of the option to take."""
@@ -79,8 +80,9 @@ def _ask_once(choose: Choose) -> Callable[[Choice, str], Any]:
 
     def pick(path: str, options: tuple[Any, ...]) -> Any:
         index = choose(path, options)
-        if type(index) is int and 0 <= index < len(options):
-            return options[index]
+        whole = isinstance(index, Integral) and not isinstance(index, bool)
+        if whole and 0 <= int(index) < len(options):
+            return options[int(index)]
         raise DesignError(
             f"`choose` must give an index below {len(options)} at {path}, but gave {index!r}"
         )
@@ -126,7 +128,8 @@ def fill_fields(layer: F, values: tuple[Any, ...]) -> F:
     """Return `layer` with its open fields replaced, in their order, by `values`."""
     chosen = dict(zip((name for name, _ in find_open_fields(layer)), values, strict=True))
     fields = {spec.name: getattr(layer, spec.name) for spec in specs(type(layer))}
-    return type(layer)(**(fields | chosen))
+    with call_layer():
+        return type(layer)(**(fields | chosen))
 
 
 @cache_by_identity(4096)

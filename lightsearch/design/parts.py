@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, body, check_fields, is_choice, specs
 from lightsearch.errors import DesignError, quote
+from lightsearch.layer_warnings import call_layer
 
 
 class Fielded:
@@ -233,7 +234,8 @@ def _is_default(layer: Fielded, spec: Spec, values: dict[str, Any]) -> bool:
     if spec.auto is None:
         return False
     try:
-        return type(layer)(**{**values, spec.name: spec.default}) == layer
+        with call_layer():
+            return type(layer)(**{**values, spec.name: spec.default}) == layer
     except DesignError:
         return False
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
 from lightsearch.errors import ArgumentError, DesignError, quote
+from lightsearch.layer_warnings import call_layer, silence_layers
 from lightsearch.network.blocks import (
     BranchModules,
     ChannelSlice,
@@ -186,7 +187,8 @@ def _unpickle_layer(
 ) -> Layer:
     if cls not in _MAKERS:
         register(name, cls, cost=cost, module=module)
-    return cls(*values)
+    with silence_layers(), call_layer():  # it was made, and has warned, where it comes from
+        return cls(*values)
 
 
 # Operations as modules --------------------------------------------------------------------------

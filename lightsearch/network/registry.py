@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
+from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.decoding import layers_of
 from lightsearch.design.parts import Layer, Seq, Space, is_decided, kind_of
 from lightsearch.errors import DesignError
+from lightsearch.layer_warnings import call_layer
 from lightsearch.network.op_costs import sum_costs
 from lightsearch.network.operations import Custom, Local, Ops, Step
-from lightsearch.shapes import Shape, elements
+from lightsearch.shapes import Shape, check_shape, elements
 
 L = TypeVar("L", bound=Layer)
 
@@ -31,6 +34,17 @@ def register_cost(cls: type[Layer], cost: Costing) -> None:
     _COSTINGS[cls] = cost
 
 
+def _check_local(name: str, local: Any) -> Local:
+    """Return a user's own cost with Python's integers: NumPy's would go into files and wrap."""
+    check_kind(f"cost of {name}", local, Local, "a Local")
+    numbers = {
+        field.name: check_integer(f"{field.name} of {name}", getattr(local, field.name), 0, 2**62)
+        for field in dataclasses.fields(local)
+        if field.name not in ("shape", "whole")
+    }
+    return Local(check_shape(local.shape), whole=bool(local.whole), **numbers)
+
+
 @functools.lru_cache(maxsize=131072)
 def lower(layer: Layer, source: Shape) -> Step:
     """Return the operations of `layer` on an input of shape `source`, with their cost.
@@ -43,7 +57,8 @@ def lower(layer: Layer, source: Shape) -> Step:
         )
     kind = type(layer)
     if kind in _COSTINGS:
-        local = _COSTINGS[kind](layer, source)
+        with call_layer():
+            local = _check_local(kind_of(kind), _COSTINGS[kind](layer, source))
         ops: Ops = ((kind_of(kind), Custom(layer, source)),)
         peak = local.peak or elements(source) + elements(local.shape)
         return Step(

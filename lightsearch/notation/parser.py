@@ -15,6 +15,7 @@ from lightsearch.design.fields import Spec, specs
 from lightsearch.design.parts import Fielded, Seq, kinds, oneof, positional_specs, repeat, seq
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, DesignError, quote
+from lightsearch.layer_warnings import call_layer
 from lightsearch.notation.arguments import (
     accept_scalar,
     describe_unknown,
@@ -204,7 +205,8 @@ class Parser:
         self, head: Token, cls: type[F], values: dict[str, Any], places: dict[str, int]
     ) -> F:
         try:
-            return cls(**values)
+            with call_layer():
+                return cls(**values)
         except DesignError as error:  # a rule between fields: mark the one that it names first
             named = (places[word] for word in re.findall(r"`(\w+)`", str(error)) if word in places)
             message = str(error).removeprefix(f"{head.text}: ")

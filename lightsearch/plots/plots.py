@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lightsearch.checks import check_integer
 from lightsearch.design.parts import Design
 from lightsearch.plots.result import Result
 from lightsearch.presentation import Presented, Sheet
@@ -70,13 +71,13 @@ class Plots(Presented):
         """
         from lightsearch.plots.space import choices
 
-        return choices(self.result, ax, most)
+        return choices(self.result, ax, check_integer("most", most, 1, 10**6))
 
     def space(self, ax: Axes | None = None, *, bins: int = 40) -> Axes:
         """Plot the designs of the space by parameters, with the budget. All are counted."""
         from lightsearch.plots.space import space
 
-        return space(self.result, ax, bins)
+        return space(self.result, ax, check_integer("bins", bins, 1, 10**6))
 
 
 def plot_design(design: Design | str, shape: Shape = (1, 28, 28), ax: Axes | None = None) -> Axes:

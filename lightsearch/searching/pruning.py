@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsearch.checks import check_number, to_number
+from lightsearch.checks import check_integer, check_number, to_number
 from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.searching.forecast import Line, fit_line
 from lightsearch.searching.words import PRUNERS
@@ -26,6 +27,15 @@ def _check_not_negative(name: str, value: Any) -> int | float:
     if number is None or not number >= 0:
         raise ArgumentError(f"`{name}` must be >= 0, but got {name}={quote(value)}")
     return number
+
+
+def _check_count(name: str, value: Any, low: int = 1) -> int:
+    """Return a count as an `int` of Python, from one that may be of NumPy."""
+    return check_integer(name, value, low, 10**9)
+
+
+def _check_consistent(value: Any) -> int | None:
+    return None if value is None else _check_count("consistent", value)
 
 
 class TargetPruner(optuna.pruners.BasePruner):
@@ -54,7 +64,7 @@ class TargetPruner(optuna.pruners.BasePruner):
         self.warmup = _check_not_negative("warmup", warmup)
         self.startup = _check_not_negative("startup", startup)
         self.slack = _check_not_negative("slack", slack)
-        self.consistent = consistent
+        self.consistent = _check_consistent(consistent)
         self._known: tuple[Any, ...] | None = None
         self._found: dict[int, tuple[int, float]] = {}
 
@@ -106,9 +116,10 @@ class PredictedPruner(optuna.pruners.BasePruner):
         images: int = IMAGES,
     ) -> None:
         self.target = check_number("target", target, 0.0, 1.0)
-        self.epochs, self.errors = epochs, _check_not_negative("errors", errors)
-        self.consistent = consistent
-        self._share = max(0.0, 1 / images - 1 / IMAGES)
+        self.epochs = _check_count("epochs", epochs)
+        self.errors = _check_not_negative("errors", errors)
+        self.consistent = _check_consistent(consistent)
+        self._share = max(0.0, 1 / _check_count("images", images) - 1 / IMAGES)
         self._known: tuple[Any, ...] | None = None
         self._lines: dict[int, Line | None] = {}
 
@@ -148,9 +159,13 @@ class RungPruner(optuna.pruners.BasePruner):
     def __init__(
         self, epochs: int, shares: tuple[float, float] = (1 / 15, 1 / 2), first: int = FIRST_WHOLE
     ) -> None:
+        epochs = _check_count("epochs", epochs)
+        if not isinstance(shares, Sequence) or len(shares) != 2:
+            raise ArgumentError(f"`shares` must be two numbers, but got shares={quote(shares)}")
         rungs = max(1, round(epochs / 15)), first_rung(epochs)
-        self.shares = dict(zip(rungs, shares, strict=True))  # the second one where they coincide
-        self.first = first
+        early, late = (check_number("shares", share, 0.0, 1.0) for share in shares)
+        self.shares = dict(zip(rungs, (early, late), strict=True))  # the late one if they coincide
+        self.first = _check_count("first", first, 0)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         step = trial.last_step
@@ -202,7 +217,7 @@ class HalvingPruner(optuna.pruners.BasePruner):
     """
 
     def __init__(self, first: int) -> None:
-        self.first = first
+        self.first = _check_count("first", first)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         step = trial.last_step

@@ -21,6 +21,7 @@ from lightsearch.engines.native.library import trouble
 from lightsearch.engines.selection import check_precision, choose_device, choose_engine
 from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
+from lightsearch.layer_warnings import silence_layers
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse
 from lightsearch.searching.objective import name_objective
@@ -94,6 +95,7 @@ class Question:
         return hold_out(task, self.holdout)
 
 
+@silence_layers()
 def resolve(settings: Settings) -> Question:
     """Load the data, parse the notation, choose the device and survey the space.
 

@@ -18,7 +18,7 @@ from lightsearch.design.parts import Design, Space
 from lightsearch.errors import ArgumentError, BudgetError, DesignError
 from lightsearch.formatting import caps_text
 from lightsearch.network.cost import Budget, cost
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.graph import Graph, build_graph
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import (
@@ -110,9 +110,9 @@ class Sampler:
         limit: int = LIMIT,
         tries: int = TRIES,
     ) -> None:
-        if tries < 1:
-            raise ArgumentError(f"`tries` must be >= 1, but got tries={tries}")
-        self.space, self.shape, self.classes, self.tries = space, shape, classes, tries
+        self.tries = check_integer("tries", tries, 1, 10**12)
+        self.space, self.shape = space, check_shape(shape)
+        self.classes = None if classes is None else check_integer("classes", classes, 1, 10**9)
         self.budget = budget or Budget()
         cap = self.budget.params
         self.least = check_integer("least", least, 0, 10**12)

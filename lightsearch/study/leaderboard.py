@@ -24,6 +24,7 @@ from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.orders import ORDERS, Order
+from lightsearch.study.rows import with_study
 from lightsearch.study.trial import HitRule, Trial, to_fraction
 from lightsearch.study.warm_start import label_sources
 
@@ -233,9 +234,8 @@ def read(path: str | Path) -> pd.DataFrame:
     frame = pd.concat([frame, pd.DataFrame(older, index=frame.index)], axis=1)
     for column in ("warm_start", "teacher"):
         frame[column] = frame[column].astype(object).fillna("")  # as it was written
-    if path.with_name("study.json").exists():
-        frame.attrs["study"] = str(path.parent)
-    return frame
+    known = path.with_name("study.json").exists()
+    return with_study(frame, path.parent) if known else frame
 
 
 def refresh(folder: Path) -> None:

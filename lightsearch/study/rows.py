@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,6 +12,36 @@ import pandas as pd
 from lightsearch.errors import ArgumentError
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
+
+
+class Table(pd.DataFrame):
+    """A table whose rows know the study that they come from, as `attrs["study"]`.
+
+    Pandas hands `attrs` on to the rows of `loc`, `iloc` and `iterrows`, and not to the tuples of
+    `itertuples`.
+    """
+
+    @property
+    def _constructor(self) -> type[Table]:
+        return Table
+
+    def itertuples(self, index: bool = True, name: str | None = "Pandas") -> Iterator[Any]:
+        """Yield the rows as named tuples, each with the table's `attrs`."""
+        rows = iter(super().itertuples(index, name))
+        for first in rows:
+            if not hasattr(first, "_fields"):
+                yield first
+                yield from rows
+                return
+            known = type(type(first).__name__, (type(first),), {"attrs": dict(self.attrs)})
+            yield from (known(*row) for row in itertools.chain([first], rows))
+
+
+def with_study(frame: pd.DataFrame, folder: Path) -> Table:
+    """Return a table that knows the folder of its study."""
+    table = Table(frame)
+    table.attrs = {**frame.attrs, "study": str(folder)}
+    return table
 
 
 def row_of(given: Any) -> Row:
@@ -34,7 +65,9 @@ def row_of(given: Any) -> Row:
         return given
     if isinstance(given, tuple) and hasattr(given, "_asdict"):
         fields: dict[str, Any] = given._asdict()
-        return fields if "trial" in fields else {**fields, "trial": fields.get("Index")}
+        row = pd.Series({"trial": fields.get("Index"), **fields}, dtype=object)
+        row.attrs = dict(getattr(given, "attrs", {}))
+        return row
     if isinstance(given, Mapping):
         return given
     raise ArgumentError(

@@ -39,7 +39,9 @@ from lightsearch.engines.names import EngineName, PrecisionName
 from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
 from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError
+from lightsearch.layer_warnings import call_layer, silence_layers
 from lightsearch.network.cost import cost
+from lightsearch.network.lowering import has_own_layers
 from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.surrogate.answers import answer, check_surrogate
 from lightsearch.torch_modes import plain_modes, plain_thread
@@ -130,12 +132,24 @@ def _one_thread(engine: str, device: str) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextlib.contextmanager
+def silence_epochs(task: Task) -> Iterator[None]:
+    """Print no warning of an epoch with layers of the user's own: theirs cannot be told apart."""
+    own = call_layer() if has_own_layers(task.design) else contextlib.nullcontext()
+    with silence_layers(), own:
+        yield
+
+
 def run_epochs(
     task: Task, state: State | None, first: int, last: int
 ) -> tuple[State, EpochResult]:
-    """Run epochs `first` to `last`. Return what `run_epoch` returns for the last one."""
-    for epoch in range(first, last + 1):
-        state, result = run_epoch(task, state, epoch)
+    """Run epochs `first` to `last`, of a search. Return what `run_epoch` returns for the last one.
+
+    What layers of the user's own warn of is not printed.
+    """
+    with silence_epochs(task):
+        for epoch in range(first, last + 1):
+            state, result = run_epoch(task, state, epoch)
     if state is None:
         raise ArgumentError(f"`first` must not be after `last`, but got {first} and {last}")
     return state, result

@@ -9,27 +9,28 @@ from lightsearch.data.references import fetch
 from lightsearch.engines.engine import Engine
 from lightsearch.engines.selection import engine_of, start
 from lightsearch.torch_modes import plain_thread
-from lightsearch.training.epoch import plain_torch, train_epoch
+from lightsearch.training.epoch import plain_torch, silence_epochs, train_epoch
 from lightsearch.training.task import Task
 
 
 def seconds_per_epoch(task: Task, steps: int = 6) -> float:
     """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
     data = fetch(task.data)
-    name = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
     few = take_few(data, task.recipe.batch_size, steps)
-    with plain_thread(), plain_torch(name, task.device):
-        engine = start(
-            name,
-            task.design,
-            task.recipe,
-            few,
-            task.seed,
-            task.device,
-            task.precision,
-            task.teacher,
-        )
-        return time_engine(engine, task, few, data)
+    with silence_epochs(task), plain_thread():
+        name = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
+        with plain_torch(name, task.device):
+            engine = start(
+                name,
+                task.design,
+                task.recipe,
+                few,
+                task.seed,
+                task.device,
+                task.precision,
+                task.teacher,
+            )
+            return time_engine(engine, task, few, data)
 
 
 def take_few(data: DataSet, batch_size: int, steps: int) -> DataSet:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from lightsearch.checks import check_integer
 from lightsearch.design.parts import Space
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.native.recipes import is_known
-from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.lowering import has_own_layers
 from lightsearch.workers.devices import gpus
 from lightsearch.workers.process_slot import ProcessSlot
@@ -50,8 +50,7 @@ def local_slots(
     >>> local_slots(1, in_threads=True)
     [ThreadSlot(name='worker-0')]
     """
-    if not isinstance(workers, int) or workers < 0:
-        raise ArgumentError(f"`workers` must be an integer >= 0, but got workers={quote(workers)}")
+    workers = check_integer("workers", workers, 0, 10**6)
     if workers == 0:
         return [InlineSlot()]
     names = [f"worker-{index}" for index in range(workers)]

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from typing import Any
 
 import cloudpickle
@@ -84,8 +85,15 @@ def _keep_freed_memory() -> None:
 def prepare(call: bytes) -> None:
     """Import what a call needs. Whatever is wrong with it, `answer` will say."""
     with contextlib.suppress(Exception):
-        pickle.loads(call)
+        _unpickle(call)
     _limit_torch()
+
+
+def _unpickle(call: bytes) -> Any:
+    """Read a call, without the warnings of modules that are imported: the parent has had them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pickle.loads(call)
 
 
 def answer(call: bytes) -> bytes:
@@ -99,7 +107,7 @@ def answer(call: bytes) -> bytes:
 
 def _answer(call: bytes) -> bytes:
     try:
-        function, args = pickle.loads(call)
+        function, args = _unpickle(call)
     except Exception as error:
         what = f"the call could not be unpickled in the worker: {_line(error)}"
         return pickle.dumps(("lost", what, _text(error)))

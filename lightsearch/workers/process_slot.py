@@ -21,7 +21,8 @@ from typing import Any, TypeVar, cast
 import cloudpickle
 from loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
-from lightsearch.errors import ArgumentError, WorkerError
+from lightsearch.checks import check_integer
+from lightsearch.errors import WorkerError
 from lightsearch.workers import process
 from lightsearch.workers.slot import (
     AtExit,
@@ -66,8 +67,7 @@ class ProcessSlot:
     def __init__(
         self, threads: int = 1, env: Mapping[str, str] | None = None, name: str = "worker"
     ) -> None:
-        if threads < 1:
-            raise ArgumentError(f"`threads` must be at least 1, but got threads={threads}")
+        threads = check_integer("threads", threads, 1, 10**6)
         self._name = name
         self._threads = threads
         self._env = dict.fromkeys(THREAD_VARIABLES, str(threads)) | _KEEP_GROWN | dict(env or {})

@@ -38,6 +38,9 @@ def test_rows_of_ones_own_images_have_the_weights_of_their_study(own: SearchResu
     trials, board = own.trials, own.leaderboard
     number = board.loc[1, "trial"]
     rows: list[Any] = [board.loc[1], board.head(1), trials.loc[number], read(own.folder).loc[1]]
+    rows += [next(table.itertuples()) for table in (board, board.head(1), read(own.folder))]
+    rows.append(list(trials.itertuples())[number])
+    assert rows[-1].Index == number and rows[-1]._fields[1] == trials.columns[0]
     for row in rows:
         found = find_net(row)
         assert found.record["origin"] == f"kept by the study, trial {number}"
@@ -48,9 +51,14 @@ def test_rows_of_ones_own_images_have_the_weights_of_their_study(own: SearchResu
 
 NEW_PROCESS = """
 import sys
-from lightsearch import confirm, export, read, rebuild, train
+from lightsearch import confirm, export, load_result, read, rebuild, train
 row = read(sys.argv[1]).loc[1]
-print(export(row, sys.argv[2]).origin)
+for table in (read(sys.argv[1]), load_result(sys.argv[1]).ranked()):
+    one = next(table.itertuples())
+    print(export(one, sys.argv[2], force=True).origin)
+    assert rebuild(one) == rebuild(row) and rebuild(one).data.where == rebuild(row).data.where
+    print(confirm(one, 2, quiet=True).columns[0])
+print(export(row, sys.argv[2], force=True).origin)
 assert len(list(train(rebuild(row)))) == 2
 assert len(list(train(rebuild(row.to_dict(), data=sys.argv[1])))) == 2
 print(len(confirm(row, 2, quiet=True)))
@@ -66,6 +74,7 @@ def test_rows_of_ones_own_images_in_a_new_process(own: SearchResult, tmp_path: P
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == [
+        *[f"kept by the study, trial {own.leaderboard.loc[1, 'trial']}", "design"] * 2,
         f"kept by the study, trial {own.leaderboard.loc[1, 'trial']}",
         "1",
     ]
