@@ -60,6 +60,14 @@ class WorkerError(LightsearchError):
     """A worker process that died or failed to start too often."""
 
 
+def explain_refusal(error: Exception) -> str:
+    """What a system says that refuses a thread, with what to do about it."""
+    return (
+        f"a thread must start, but the system refuses it ({error}): close other programs, "
+        "take fewer workers, or allow more threads or memory (`ulimit -u`, `ulimit -v`)"
+    )
+
+
 def suggestion(value: object, known: Iterable[str]) -> str:
     """Return the end of a message about an unknown name: a similar known name, or "".
 

@@ -84,6 +84,7 @@ def compare(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json must not be given together")
     from lightsearch.comparing import compare as compare_studies
+    from lightsearch.study.csv_file import quote_cells
 
     files = {"picture": picture, "curves": curves}
     paths = {name: check_path(name, file) for name, file in files.items() if file is not None}
@@ -93,10 +94,10 @@ def compare(
     if "picture" in paths:
         found.save(paths["picture"])
     if "curves" in paths:
-        found.curves.to_csv(paths["curves"], index=False)
+        quote_cells(found.curves).to_csv(paths["curves"], index=False)
     frame = found.studies.set_index("group") if each else found.table
     if as_csv:
-        click.echo(frame.to_csv(), nl=False)
+        click.echo(quote_cells(frame).to_csv(), nl=False)
     elif as_json:
         print_json(records(frame))
     else:

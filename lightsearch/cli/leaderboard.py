@@ -80,6 +80,7 @@ def leaderboard(
             "--means must be given without --by and --all: it has its own order"
         )
     from lightsearch.result import load_result
+    from lightsearch.study.csv_file import quote_cells
 
     result = load_result(folder or study or choose_study())
     if means:
@@ -89,7 +90,7 @@ def leaderboard(
             _all(result, by) if everything else result.ranked(cast(OrderName, by or "accuracy"))
         )
     if as_csv:
-        click.echo(frame.to_csv(), nl=False)
+        click.echo(quote_cells(frame).to_csv(), nl=False)
     elif as_json:
         print_json(records(frame))
     elif means:

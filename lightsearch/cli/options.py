@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -23,6 +24,7 @@ from lightsearch.errors import (
     DesignError,
     LightsearchError,
     NotationError,
+    explain_refusal,
     suggestion,
 )
 from lightsearch.network.cost import Budget
@@ -32,6 +34,7 @@ from lightsearch.shapes import Shape
 F = TypeVar("F", bound=Callable[..., Any])
 
 FAILED, USAGE, NO_HIT, DIFFERENT, STOPPED = 1, 2, 3, 4, 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # of what output goes to
 _WRONG = (ArgumentError, BudgetError, DesignError, NotationError)
 
 
@@ -45,17 +48,29 @@ class Commands(click.Group):
         ctx.meta["line"] = list(args)
         return super().parse_args(ctx, move_to_front(args))
 
+    def main(self, *args: Any, **named: Any) -> Any:
+        _open_closed()
+        try:
+            return super().main(*args, **named)
+        except OSError as error:  # also from `--help`, which is printed before any command runs
+            if error.errno not in _FULL or error.filename is not None:
+                raise
+            with contextlib.suppress(OSError):  # standard error may be on the same disk
+                click.echo(
+                    f"lightsearch: the output cannot be written: {error.strerror}", err=True
+                )
+            _drop_output()
+            sys.exit(FAILED)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             value = super().invoke(ctx)
             sys.stdout.flush()  # or what cannot be written is noticed after the exit status
             return value
-        except OSError as error:
-            if error.errno != errno.ENOSPC or error.filename is not None:
+        except RuntimeError as error:
+            if "can't start new thread" not in str(error):
                 raise
-            click.echo(f"lightsearch: the output cannot be written: {error.strerror}", err=True)
-            # What is left would fail again as the interpreter ends, with a traceback.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            click.echo(f"lightsearch: {explain_refusal(error)}", err=True)
             ctx.exit(FAILED)
         except MemoryError:
             click.echo("lightsearch: no memory is left (`ulimit -v` may limit it)", err=True)
@@ -77,6 +92,23 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("lightsearch: stopped", err=True)
             ctx.exit(STOPPED)
+
+
+def _open_closed() -> None:
+    """Let streams that are closed (`>&-`) lead nowhere: a file that is opened would be one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+
+
+def _drop_output() -> None:
+    """What is left would fail again as the interpreter ends, with a traceback."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, number)
 
 
 def option(

@@ -36,7 +36,7 @@ from lightsearch.study.ledger import Ledger, read_families
 from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
 from lightsearch.training.task import Task
-from lightsearch.workers.devices import trials_at_once
+from lightsearch.workers.devices import check_room, trials_at_once
 from lightsearch.workers.local import local_slots, trains_in_threads
 from lightsearch.workers.slot import Slot
 
@@ -130,6 +130,7 @@ def confirm(
             check_kind(
                 name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet"
             )
+    check_room()
     with contextlib.ExitStack() as stack:
         source = study_of(designs, rows)
         kept = study if study is not None else source

@@ -44,7 +44,7 @@ from lightsearch.study.trial import Trial, to_fraction
 from lightsearch.study.warm_start import WarmStart, kind_of_source
 from lightsearch.surrogate.answers import check_surrogate
 from lightsearch.training.task import Task, hold_out
-from lightsearch.workers.devices import trials_at_once
+from lightsearch.workers.devices import check_room, trials_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ def resolve(settings: Settings) -> Question:
     `StudyError` for a study that cannot be continued here, and whatever the notation, the data and
     the budget raise.
     """
+    check_room()
     data, holdout = load_images(settings)
     space, recipe = choose_space(settings, data), choose_recipe(settings)
     shared = named_choices(space).keys() & named_choices(recipe).keys()

@@ -19,7 +19,7 @@ from lightsearch.network.cost import cost
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.pool import Seen
 from lightsearch.shapes import format_shape
-from lightsearch.study.csv_file import read_table
+from lightsearch.study.csv_file import read_table, unquote_cell
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.warm_start import (
@@ -203,7 +203,8 @@ def _read_csv(source: str) -> Iterable[First]:
     """Yield the designs of a table, in its order."""
     try:
         text, separator = read_table(Path(source))
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+        rows = [{name: unquote_cell(cell) for name, cell in row.items()} for row in reader]
     except (OSError, ValueError, csv.Error) as error:
         raise ArgumentError(f"{RULE}, but {source} cannot be read: {error}") from None
     if not rows or rows[0].get("design") is None:

@@ -7,13 +7,50 @@ import io
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from lightsearch.checks import has_controls, read_text_file
 
 SEPARATORS = ",;\t"
 _GAPS = ("", "nan", "NaN", "NA", "N/A", "#N/A", "<NA>", "null")  # in columns of numbers
+
+
+# A spreadsheet takes such a cell for a formula, and runs it.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_QUOTED = re.compile(r"'+[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+
+
+def quote_cell(cell: Any) -> Any:
+    """Return text that a spreadsheet would run with a quote before it, any other cell as it is.
+
+    >>> [quote_cell(cell) for cell in ("=1+1", "-x", "-1.5", -1.5, "conv(8)", "'=1")]
+    ["'=1+1", "'-x", '-1.5', -1.5, 'conv(8)', "''=1"]
+    """
+    if not isinstance(cell, str) or not _FORMULA.match(cell) or _NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"
+
+
+def unquote_cell(cell: Any) -> Any:
+    """Return a cell as it was before `quote_cell`.
+
+    >>> [unquote_cell(cell) for cell in ("'=1+1", "'-x", "-1.5", "''=1", "'quoted'")]
+    ['=1+1', '-x', '-1.5', "'=1", "'quoted'"]
+    """
+    return cell[1:] if isinstance(cell, str) and _QUOTED.match(cell) else cell
+
+
+def quote_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts no spreadsheet runs, those of its index too. Numbers stay."""
+    texts = [name for name in frame.columns if not is_numeric_dtype(frame[name])]
+    quoted = pd.DataFrame(frame).assign(**{name: frame[name].map(quote_cell) for name in texts})
+    if not is_numeric_dtype(quoted.index):
+        quoted.index = quoted.index.map(quote_cell)
+    return quoted
 
 
 def find_table(path: Path) -> Path:
@@ -62,6 +99,8 @@ def parse_table(
     )
     if "seed" in frame and frame["seed"].dtype != "int64":  # a gap would round the others
         frame["seed"] = raw["seed"]
+    for name in texts & set(frame.columns):
+        frame[name] = frame[name].map(unquote_cell)
     return frame.set_index("rank")
 
 

@@ -18,7 +18,7 @@ from lightsearch.checks import check_path
 from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.network.cost import BYTES
 from lightsearch.study.confirmations import FIGURES, Confirmation, Key
-from lightsearch.study.csv_file import find_table, parse_table, read_table
+from lightsearch.study.csv_file import find_table, parse_table, quote_cells, read_table
 from lightsearch.study.disk import write_text
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
@@ -206,7 +206,7 @@ def _row(
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV, at once: a reader never sees a part of it."""
     text = io.StringIO()
-    frame.to_csv(text)
+    quote_cells(frame).to_csv(text)
     write_text(path, text.getvalue())
 
 

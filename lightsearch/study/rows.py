@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from lightsearch.errors import ArgumentError
+from lightsearch.study.csv_file import quote_cells
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
 
@@ -18,12 +19,16 @@ class Table(pd.DataFrame):
     """A table whose rows know the study that they come from, as `attrs["study"]`.
 
     Pandas hands `attrs` on to the rows of `loc`, `iloc` and `iterrows`, and not to the tuples of
-    `itertuples`.
+    `itertuples`. Its CSV is `quote_cells`'s.
     """
 
     @property
     def _constructor(self) -> type[Table]:
         return Table
+
+    def to_csv(self, *arguments: Any, **named: Any) -> Any:
+        """Write CSV as pandas does, with a quote before texts that a spreadsheet would run."""
+        return quote_cells(self).to_csv(*arguments, **named)
 
     def itertuples(self, index: bool = True, name: str | None = "Pandas") -> Iterator[Any]:
         """Yield the rows as named tuples, each with the table's `attrs`."""

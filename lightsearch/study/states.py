@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lightsearch.engines.engine import State
+from lightsearch.errors import WorkerError, explain_refusal
 from lightsearch.study.disk import load_state, save_state, sync_names, writing
 from lightsearch.study.trial import Trial
 from lightsearch.training.epoch import take_evaluated
@@ -31,6 +32,31 @@ _HALF = re.compile(  # of files that are replaced at once: our own, and safetens
 )
 
 
+class _Threads(ThreadPoolExecutor):
+    """Threads of which one starts at once, so that a later call has one to run in.
+
+    Raises `WorkerError` if it cannot start. A call that gets no further thread is in the queue
+    nevertheless.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        super().__init__(most, name)
+        try:
+            super().submit(int).result()
+        except RuntimeError as error:
+            raise WorkerError(explain_refusal(error)) from error
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **named: Any) -> Future[T]:
+        """Run a call in one of the threads."""
+        done: Future[T] = Future()
+        try:
+            super().submit(_into, done, lambda: done.set_result(function(*args, **named)))
+        except RuntimeError as error:
+            if "start new thread" not in str(error):
+                raise
+        return done
+
+
 class Files:
     """Of one study, which this process alone has open."""
 
@@ -38,8 +64,8 @@ class Files:
         self.folder = folder
         for name in ("states", "weights"):
             (folder / name).mkdir(exist_ok=True)
-        self._threads = ThreadPoolExecutor(WRITERS, "lightsearch-files")
-        self._names = ThreadPoolExecutor(1, "lightsearch-names")  # one: they come in their order
+        self._threads = _Threads(WRITERS, "lightsearch-files")
+        self._names = _Threads(1, "lightsearch-names")  # one: they come in their order
         self._obsolete: list[Path] = []  # not needed any more once the journal is synced
         self._naming: dict[int, Future[None]] = {}  # of the latest best weights, by trial
         self._unsynced = threading.Event()  # a name in weights/ is not synced yet

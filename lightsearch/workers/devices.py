@@ -7,6 +7,7 @@ import os
 import torch
 
 from lightsearch.errors import ArgumentError
+from lightsearch.workers.slot import check_threads
 
 SLOTS_PER_GPU = 4  # more gave no more trials a minute on an H200: docs/decisions/gpu.md
 
@@ -54,6 +55,12 @@ def worker_environments(workers: int, device: str) -> list[dict[str, str]]:
         {"CUDA_VISIBLE_DEVICES": seen[index % len(seen)]} if seen else {}
         for index in range(workers)
     ]
+
+
+def check_room() -> None:
+    """Raise `WorkerError` unless this process may start the threads that it needs beside workers:
+    PyTorch's own, and one each that watches workers and draws progress."""
+    check_threads(torch.get_num_threads() + 2)
 
 
 def cores() -> int:

@@ -41,7 +41,8 @@ def begin(parent: int, threads: int) -> None:
     if hasattr(os, "setsid"):
         with contextlib.suppress(OSError):
             os.setsid()
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # no thread is left: the kernel watches alone
+            threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     os.dup2(2, 1)  # prints go to standard error
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)

@@ -29,6 +29,7 @@ from lightsearch.workers.slot import (
     Call,
     WorkerDied,
     check_free,
+    check_threads,
     describe_exit,
     start_thread,
 )
@@ -41,6 +42,7 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+ROOM = 12  # processes and threads of a worker, here and there, with loky's own
 # loky replaces a worker that has grown by 300 MB, which images or a context on a GPU take.
 _KEEP_GROWN = {"LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}
 _EXITCODE = re.compile(r"\((-?\d+)\)\}")  # as in loky's `{SIGKILL(-9)}`
@@ -121,8 +123,9 @@ class ProcessSlot:
 
     def _start(self, job: _Job) -> None:
         """Start a worker for a call, which gets it once it is ready."""
-        self._discard()
         try:
+            self._discard()
+            check_threads(ROOM)
             with self._lock:  # so that `kill` finds either no worker or one that it can kill
                 if job.settled:
                     return
@@ -135,7 +138,8 @@ class ProcessSlot:
                 ready = executor.submit(process.prepare, job.payload)
             _AT_EXIT.add(self)
         except Exception as error:  # no processes, or no descriptors, are to be had
-            self._discard()
+            with contextlib.suppress(Exception):  # of what has not begun
+                self._discard()
             self._settle(job, error=_explain_start(self._name, str(error)))
             return
         ready.add_done_callback(lambda done: self._ready(job, executor, done))
@@ -200,7 +204,12 @@ class ProcessSlot:
             # A future's callback runs in the thread that manages the worker, which cannot wait
             # for itself.
             own = threading.current_thread() is executor._executor_manager_thread
-            executor.shutdown(wait=not own, kill_workers=True)
+            workers = list((executor._processes or {}).values())
+            try:
+                executor.shutdown(wait=not own, kill_workers=True)
+            except RuntimeError:  # that thread could not start, so nobody ends the workers
+                for worker in workers:
+                    worker.kill()
 
 
 class _Job:
@@ -245,7 +254,8 @@ class _Starter:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         while True:
-            self._tasks.get()()
+            with contextlib.suppress(Exception):  # a slot's, of which its future knows
+                self._tasks.get()()
 
 
 _STARTER = _Starter()

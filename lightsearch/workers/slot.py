@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol, TypeVar
 
-from lightsearch.errors import WorkerError
+from lightsearch.errors import WorkerError, explain_refusal
 
 T = TypeVar("T")
 
@@ -106,10 +106,25 @@ def start_thread(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as error:
-        raise WorkerError(
-            f"a thread must start, but the system refuses it ({error}): close other programs, "
-            "take fewer workers, or allow more threads or memory (`ulimit -u`, `ulimit -v`)"
-        ) from error
+        raise WorkerError(explain_refusal(error)) from error
+
+
+def check_threads(count: int) -> None:
+    """Raise `WorkerError` unless the system lets so many threads run at once.
+
+    OpenMP ends the process where it gets none, with a line of its own and no exception.
+    """
+    over = threading.Event()
+    started: list[threading.Thread] = []
+    try:
+        for _ in range(count):
+            thread = threading.Thread(target=over.wait, daemon=True)
+            start_thread(thread)
+            started.append(thread)
+    finally:
+        over.set()
+        for thread in started:
+            thread.join()
 
 
 def kill_all(slots: Iterable[Slot]) -> None:

@@ -223,11 +223,22 @@ def test_weights_of_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
-@pytest.mark.parametrize("line", [("zoo",), ("space",)])
-def test_output_that_cannot_be_written_is_one_line(line: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "--help",
+        "--version",
+        "zoo",
+        "search --help",
+        "search --dataset digits --budget 900 --epochs 1 --trials 1 --study full",
+    ],
+)
+def test_output_that_cannot_be_written_is_one_line(line: str, tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run(
-            [sys.executable, "-m", "lightsearch", *line],
+            [sys.executable, "-m", "lightsearch", *line.split()],
+            cwd=tmp_path,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -235,3 +246,52 @@ def test_output_that_cannot_be_written_is_one_line(line: tuple[str, ...]) -> Non
         )
     assert ran.returncode == 1
     assert ran.stderr == "lightsearch: the output cannot be written: No space left on device\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a shell that closes streams")
+def test_streams_that_are_closed() -> None:
+    line = f"{sys.executable} -m lightsearch zoo <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", line], check=False).returncode == 0
+
+
+# Limits of the system ----------------------------------------------------------------------------
+
+USER = 61234  # an unprivileged user, whom nothing else runs as
+CAPABILITIES = "+dac_override,+dac_read_search"  # Python may be in a folder of root's
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux"
+    or os.getuid() != 0
+    or not all(map(shutil.which, ("setpriv", "prlimit"))),
+    reason="needs root, who alone can become a user without other processes; setpriv; prlimit",
+)
+@pytest.mark.parametrize("most", [1, 4, 12])  # at once; before the search, and as a worker starts
+def test_a_limit_on_processes_is_one_error(tmp_path: Path, most: int) -> None:
+    tmp_path.chmod(0o777)
+    user = f"--reuid={USER} --regid={USER} --clear-groups".split()
+    caps = [f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}"]
+    line = [
+        "-m",
+        "lightsearch",
+        *SEARCH,
+        "--engine",
+        "torch",
+        "--workers",
+        "1",
+        "--study",
+        "limited",
+    ]
+    ran = subprocess.run(
+        ["setpriv", *user, *caps, "prlimit", f"--nproc={most}", sys.executable, *line],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert ran.stderr.startswith("lightsearch: ") and ran.stderr.count("lightsearch: ") == 1
+    assert "a thread must start, but the system refuses it" in ran.stderr
+    assert "`ulimit -u`" in ran.stderr and "Traceback" not in ran.stderr

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import Any
 
 import made
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -24,13 +28,14 @@ from lightsearch.errors import ArgumentError, LightsearchError, StudyError
 from lightsearch.exporting import open_net
 from lightsearch.exporting.reading import read_weights
 from lightsearch.report.study import write_markdown
+from lightsearch.study.csv_file import quote_cells
 from lightsearch.study.disk import load_state
 from lightsearch.study.identity import read_identity
-from lightsearch.study.leaderboard import leaderboard
+from lightsearch.study.leaderboard import leaderboard, write
 from lightsearch.study.ledger import Ledger
 from lightsearch.study.study import Study
 from lightsearch.study.terms import read_terms
-from lightsearch.study.trial import parse_fraction
+from lightsearch.study.trial import Trial, parse_fraction
 
 
 @pytest.fixture
@@ -157,6 +162,47 @@ def test_names_of_data_sets_are_no_formulas(name: str, tmp_path: Path) -> None:
             Image.new("L", (8, 8), number).save(root / label / f"{number}.png")
     found = folder_dataset(root, size=8)
     assert found.name[0] not in "=+-@" and found.name.isprintable()
+
+
+FORMULAS = ["=1+1", "+1-1", "-x", "@SUM(A1)", "\t=1+1", "'=1", "''-2", "'=cmd|' /C calc'!A0"]
+PLAIN = ["-1", "+1.5e3", "'quoted'", "conv(8)"]
+RUNS = re.compile(r"[=+\-@\t\r]")  # https://owasp.org/www-community/attacks/CSV_Injection
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *PLAIN])
+def test_no_cell_of_a_csv_is_a_formula(text: str, tmp_path: Path) -> None:
+    """Of a stranger's study, in which any text may be a design, a name or a folder."""
+    result = made.result(3, target="0.5")
+    candidate = dataclasses.replace(
+        result.records[0].candidate,
+        design=text,
+        recipe=text,
+        proposed_by=text,
+        versions={text: text},
+    )
+    strange = Trial(candidate, result.records[0].epochs, "failed", text)
+    identity = dataclasses.replace(
+        result.identity, dataset=text, checksum=text, engine=text, warm_start=(text,)
+    )
+    whole = dataclasses.replace(result, records=(strange, *result.records[1:]), identity=identity)
+    tables = [whole.ranked(), whole.trials, whole.means()]
+    for table in tables:
+        cells = [cell for row in csv.reader(io.StringIO(table.to_csv())) for cell in row]
+        running = [cell for cell in cells if RUNS.match(cell)]
+        assert all(float(cell) == float(text) for cell in running), running
+    board = whole.ranked()
+    write(board, tmp_path / "l.csv")
+    again = read(tmp_path / "l.csv")
+    texts = ("design", "recipe", "dataset", "checksum", "engine", "warm_start", "versions")
+    for column in (*texts, "params", "best_accuracy", "seed", "trial"):
+        assert list(again[column]) == list(board[column]), column
+
+
+def test_numbers_of_a_csv_stay_numbers() -> None:
+    frame = pd.DataFrame(
+        {"a": [-1, 2], "b": [-0.5, float("nan")], "c": ["-x", "-3"]}, index=["=1", "2"]
+    )
+    assert quote_cells(frame).to_csv() == ",a,b,c\n'=1,-1,-0.5,'-x\n2,2,,-3\n"
 
 
 def test_a_script_does_not_reach_markdown(tmp_path: Path) -> None:
