@@ -53,7 +53,7 @@ Told: TypeAlias = Callable[[EpochResult], None]
 def find_net(
     source: Source,
     *,
-    rank: int = 1,
+    row: int = 1,
     study: str | Path | None = None,
     dataset: DataSet | None = None,
     data: str | Path | None = None,
@@ -61,9 +61,9 @@ def find_net(
 ) -> TrainedNet:
     """Return the trained network of a search's result, of a leaderboard's row, or of a file.
 
-    `source` is a `SearchResult` or a study's folder, whose row at `rank` is taken; a row, perhaps
-    from a CSV file or of all trials; or a `.safetensors` that lightsearch wrote. A row's weights
-    are those of its best epoch, as they were evaluated (averaged if its recipe averages). They are
+    `source` is a `SearchResult` or a study's folder, whose `row` of that rank is taken; a row,
+    perhaps from a CSV file or of all trials; or a `.safetensors` that lightsearch wrote. A row's
+    weights are those of its best epoch, as they were evaluated (averaged if its recipe averages). They are
     read from the study, if it is given or the row comes from it. Otherwise the row is trained
     again up to that epoch, and `told` is called with each epoch's result. `dataset` or `data` say
     where the images are, as in `rebuild`.
@@ -77,12 +77,12 @@ def find_net(
         if path.suffix.lower() == ".safetensors":
             return _from_file(path, dataset, data)
         source = load_result(path)
-    row, folder = find_row(source, rank=rank, study=study)
-    return _net_of_row(row, folder, dataset, data, told)
+    found, folder = find_row(source, row=row, study=study)
+    return _net_of_row(found, folder, dataset, data, told)
 
 
 def find_row(
-    source: Source, *, rank: int = 1, study: str | Path | None = None
+    source: Source, *, row: int = 1, study: str | Path | None = None
 ) -> tuple[Row, Path | None]:
     """Return the row of a source, no file of weights, and its study's folder if that is known.
 
@@ -91,13 +91,13 @@ def find_row(
     if isinstance(source, str | os.PathLike):
         source = load_result(check_path("source", source))
     if isinstance(source, SearchResult):
-        return _row(source, rank), source.folder
-    row = row_of(source)
+        return _row(source, row), source.folder
+    found = row_of(source)
     if study is not None:
-        return row, find_study(study)
-    folder = study_of_row(row)
-    is_known = folder is not None and _is_trial_of(folder, row)
-    return row, folder if is_known else None
+        return found, find_study(study)
+    folder = study_of_row(found)
+    is_known = folder is not None and _is_trial_of(folder, found)
+    return found, folder if is_known else None
 
 
 def _row(result: SearchResult, rank: int) -> Row:

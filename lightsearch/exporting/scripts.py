@@ -57,7 +57,7 @@ def export_script(
     if not path.resolve().parent.is_dir():
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
     check_free("path", path, force=force)
-    found, folder = find_row(source, rank=row, study=study)
+    found, folder = find_row(source, row=row, study=study)
     if folder is not None and data is None and str(found.get("dataset")) not in NAMES:
         data = folder
     task = rebuild(found, dataset=dataset, data=data)

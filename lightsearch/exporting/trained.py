@@ -48,7 +48,7 @@ class TrainedNet:
         return {
             "lightsearch": versions()["lightsearch"],
             "design": str(self.design),
-            "parameters": str(cost(self.design, self.data.shape).params),
+            "params": str(cost(self.design, self.data.shape).params),
             "input": format_shape(self.data.shape),
             "classes": str(self.data.classes),
             "mean": _numbers(mean),

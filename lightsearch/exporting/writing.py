@@ -78,7 +78,6 @@ def export(
     path: str | Path,
     *,
     row: int = 1,
-    rank: int | None = None,
     fold: bool = False,
     int8: bool = False,
     study: str | Path | None = None,
@@ -94,8 +93,8 @@ def export(
         result = search(budget=8000, epochs=15)
         print(export(result, "net.onnx"))
 
-    `source` is a search's result or a study's folder, whose `row` of that rank is taken
-    (`rank` is its older name); a leaderboard's row; or a `.safetensors` that lightsearch wrote. A
+    `source` is a search's result or a study's folder, whose `row` of that rank is taken; a
+    leaderboard's row; or a `.safetensors` that lightsearch wrote. A
     row without its `study` is trained again, and `told` is called with each epoch's result.
     `dataset` or `data` say where the images are, as in `rebuild`.
 
@@ -133,7 +132,7 @@ def export(
     beside = _check_card(card, license, force=force)
     net = find_net(
         source,
-        rank=row if rank is None else rank,
+        row=row,
         study=study,
         dataset=dataset,
         data=data,

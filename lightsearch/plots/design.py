@@ -16,7 +16,7 @@ from lightsearch.shapes import Shape
 _HEADS = (
     (0.0, "left", "layer"),
     (4.75, "center", "output"),
-    (7.1, "right", "parameters"),
+    (7.1, "right", "params"),
     (8.4, "center", "sees, in pixels"),
 )
 WIDEST = 1.2  # bar of a receptive field

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lightsearch.design.parts import Seq, Space, kind_of
+from lightsearch.errors import NotationError, StudyError
 from lightsearch.formatting import format_large, plural, shorten
 from lightsearch.notation.parser import parse
 from lightsearch.plots.result import Result
@@ -19,6 +21,11 @@ from lightsearch.study.importances import importances
 
 NAME = 40  # characters of a decision's name, at most
 BROAD = 4.0  # inches at which a name fits on one line
+_UNKNOWN = re.compile(r"the layer kind must be one of .*, but got ('[^']*')", re.DOTALL)
+TIGHT = 0.02  # share within the budget below which a plot of all designs would not show it
+INSIDE = 4  # bins within the budget, at least
+MOST = 400  # bins in all
+Counts: TypeAlias = tuple[tuple[int, int], ...]  # of designs by parameters, the fewest first
 _FIELDS = {"out": "width"}  # words for fields that do not speak for themselves
 _TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
 
@@ -26,7 +33,7 @@ _TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
 def choices(result: Result, ax: Axes | None, most: int) -> Axes:
     """See `Plots.choices`."""
     importance = importances(result.records)
-    whole = parse(result.identity.space)
+    whole, gap = _read_space(result)
     bars = list(importance.shares.items())[:most]
     ax = axes(ax, (SIZE[0], 1.8 + 0.28 * len(bars)))
     rows = range(len(bars))
@@ -50,7 +57,9 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
         label="exceeded by chance 1 in 20 times",
     )
     broad = inches(ax) > BROAD
-    names = [shorten(decision_name(whole, name), NAME) for name, _ in bars]
+    names = [
+        shorten(name if whole is None else decision_name(whole, name), NAME) for name, _ in bars
+    ]
     ax.set_yticks(
         rows,
         names if broad else [name.replace(", ", "\n", 1) for name in names],
@@ -65,10 +74,24 @@ def choices(result: Result, ax: Axes | None, most: int) -> Axes:
         ax,
         f"Which decisions matter\nfor accuracy after epoch {importance.epoch}, "
         + plural(importance.trials, "trial")
-        + (f"\n({more} smaller ones not shown)" if more else ""),
+        + (f"\n({more} smaller ones not shown)" if more else "")
+        + (f"\nBy their places in the space: {gap}" if gap else ""),
     )
     legend(ax, columns=1)
     return ax
+
+
+def _read_space(result: Result) -> tuple[Space | None, str]:
+    """The space of a study; or None, and what its text has that is not known in this process."""
+    try:
+        return parse(result.identity.space), ""
+    except NotationError as error:
+        found = _UNKNOWN.search(str(error))
+        return None, (
+            f"the layer kind {found[1]} is not registered here"
+            if found
+            else shorten(str(error).splitlines()[0], 90)
+        )
 
 
 def decision_name(space: Space, path: str) -> str:
@@ -112,11 +135,44 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     """See `Plots.space`."""
     shape, classes = result.images
     budget = result.identity.budget
-    found = survey(parse(result.identity.space), shape, classes, budget)
+    whole, gap = _read_space(result)
+    if whole is None:
+        return _draw_trials(result, ax, bins, gap)
+    found = survey(whole, shape, classes, budget)
     ax = axes(ax, (SIZE[0], 3.6))
-    cap, wide = budget.params, _width(found.counts, bins)
-    histogram = _histogram(found.counts, cap, bins)
+    _draw_counts(ax, found.counts, budget.params, bins)
+    about = "" if found.exact else "about "
+    beyond = f", {format_large(found.beyond)} larger ones not shown" if found.beyond else ""
+    title(
+        ax,
+        f"The space: {about}{format_large(found.designs)} designs, {format_large(found.within)} "
+        f"within the budget{beyond}",
+    )
+    ax.set_ylabel("share of the designs")
+    return ax
+
+
+def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:
+    """Draw the designs that were trained, of a space that cannot be counted here."""
+    sizes = Counter(trial.candidate.params for trial in result.records)
+    if not sizes:
+        raise StudyError(f"a space must be known here or have trials to be drawn, but {gap}")
+    ax = axes(ax, (SIZE[0], 3.6))
+    _draw_counts(ax, tuple(sorted(sizes.items())), result.identity.budget.params, bins)
+    title(ax, f"{plural(sizes.total(), 'trial')} of the space, which is not counted:\n{gap}")
+    ax.set_ylabel("share of the trials")
+    return ax
+
+
+def _draw_counts(ax: Axes, counts: Counts, cap: int | None, bins: int) -> None:
+    """Draw how many designs have so many parameters, and the cap.
+
+    Where few of all are within the cap, the shares are logarithmic, so that those can be seen.
+    """
+    wide = _width(counts, cap, bins)
+    histogram = _histogram(counts, cap, wide)
     total = sum(histogram.values())
+    inside = sum(count for params, count in counts if cap is None or params <= cap)
     for label, within in (("within the budget", True), ("over the budget", False)):
         lows = [low for low in histogram if (cap is None or low <= cap) is within]
         if lows:
@@ -133,26 +189,20 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
             )
     if cap is not None:
         ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
-    about = "" if found.exact else "about "
-    beyond = f", {format_large(found.beyond)} larger ones not shown" if found.beyond else ""
-    title(
-        ax,
-        f"The space: {about}{format_large(found.designs)} designs, {format_large(found.within)} "
-        f"within the budget{beyond}",
-    )
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    if 0 < inside < TIGHT * total:
+        ax.set_yscale("log")
+        ax.set_ylim(float(Fraction(min(histogram.values()), total)) / 10)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
     ax.set_xlabel("parameters")
-    ax.set_ylabel("share of the designs")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.xaxis.set_major_locator(ticks(ax))
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend(ax)
-    return ax
 
 
-def _histogram(counts: tuple[tuple[int, int], ...], cap: int | None, bins: int) -> dict[int, int]:
+def _histogram(counts: Counts, cap: int | None, wide: int) -> dict[int, int]:
     """Return counts of designs by their bin's fewest parameters. A bin ends at the cap, if any."""
     first = counts[0][0] if cap is None else cap + 1
-    wide = _width(counts, bins)
     sums: dict[int, int] = {}
     for params, count in counts:
         low = first + (params - first) // wide * wide
@@ -160,5 +210,11 @@ def _histogram(counts: tuple[tuple[int, int], ...], cap: int | None, bins: int) 
     return sums
 
 
-def _width(counts: tuple[tuple[int, int], ...], bins: int) -> int:
-    return max(1, -(-(counts[-1][0] - counts[0][0] + 1) // bins))
+def _width(counts: Counts, cap: int | None, bins: int) -> int:
+    """The parameters of a bin: narrow enough that the designs within the cap have several."""
+    low, high = counts[0][0], counts[-1][0]
+    whole = -(-(high - low + 1) // bins)
+    if cap is not None and low <= cap < high:
+        inside, least = -(-(cap - low + 1) // INSIDE), -(-(high - low + 1) // MOST)
+        whole = min(whole, max(inside, least))
+    return max(1, whole)

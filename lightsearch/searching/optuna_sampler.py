@@ -51,7 +51,8 @@ class OptunaSampler:
             storage.create_new_trial(id_, trial)
 
     def ask(self) -> Choose:
-        self._trial = self._study.ask()
+        with warn_once():
+            self._trial = self._study.ask()
         return self._suggest
 
     def _suggest(self, path: str, options: Sequence[Any]) -> int:

@@ -62,7 +62,7 @@ from lightsearch.study.warm_start import NOTHING, First, WarmStart
 ASKED = 40  # times that Optuna is asked for one proposal, before it is drawn uniformly
 DRAWN = 500  # uniform draws for one proposal, before the space counts as exhausted
 SEEN = 300  # the latest trials that are over, which an Optuna sampler sees
-STARTUP = 8  # trials that are drawn before a sampler is asked
+STARTUP = 8  # trials that are drawn before a sampler is asked, unless told otherwise
 NEAR_CAP = ("model", "near-cap", "evolution")
 DRAWS_ALONE = ("near-cap", "uniform", "random")
 
@@ -89,6 +89,7 @@ class Proposer:
         budget: Budget,
         sampler: Any,
         seed: int,
+        startup: int | None = None,
         epochs: int,
         workers: int = 1,
         warm_start: WarmStart = NOTHING,
@@ -107,7 +108,8 @@ class Proposer:
             shares = NEAR if reach is None else NEAR_SMALLEST
             self._near, self._least = draw_near_cap(self._uniform, shares)
         self._learner = pool.Learner(self.gate, epochs, warm_start.lessons, workers, reach)
-        self._startup = 0 if warm_start.lessons else STARTUP
+        usual = 0 if warm_start.lessons else STARTUP
+        self._startup = usual if startup is None else startup
         self._first = [self._read(one, n) for n, one in enumerate(warm_start.first)]
         self._pool_size = pool.size_for(workers)
         self._known: set[tuple[str, str]] = set()

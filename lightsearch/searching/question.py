@@ -131,6 +131,7 @@ def resolve(settings: Settings) -> Question:
         dataset=data.name,
         checksum=data.checksum,
         sampler=name_of(settings.sampler or DEFAULT_SAMPLER),
+        startup=settings.startup,
         pruner=name_of(settings.pruner or DEFAULT_PRUNER),
         workers=workers,
         seed=settings.seed,

@@ -80,6 +80,7 @@ def proposer_of(question: Question) -> Proposer:
         classes=question.data.classes,
         budget=question.budget,
         sampler=question.settings.sampler or identity.sampler,
+        startup=identity.startup,
         seed=identity.seed,
         epochs=identity.epochs,
         workers=identity.workers,

@@ -136,6 +136,16 @@ class Settings:
             none="what the study was started with, else model",
         ),
     ] = None
+    startup: Annotated[
+        int | None,
+        identity(
+            "Trials that are drawn before the sampler is asked; designs of a warm start count.",
+            "An Optuna sampler may draw some of its own after them.",
+            low=0,
+            high=1_000_000,
+            none="8, or 0 if there are results to learn from",
+        ),
+    ] = None
     warm_start: Annotated[
         "str | Path | Design | Sequence[str | Path | Design] | None",
         identity(

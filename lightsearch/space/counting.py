@@ -99,7 +99,7 @@ class Survey(Presented):
         if not self.exact:
             lines.append(("method", self.method))
         classes = ((f"{a:,} - {b:,}", format_large(n)) for a, b, n in self.histogram(10))
-        return Sheet("Survey of a space", tuple(lines), ("parameters", "designs"), tuple(classes))
+        return Sheet("Survey of a space", tuple(lines), ("params", "designs"), tuple(classes))
 
     def describe_within(self) -> str:
         """Return the number of designs within the budget for people, or its interval if guided."""

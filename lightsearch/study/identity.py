@@ -27,6 +27,7 @@ FORMAT = 1  # of the folder; a reader refuses a newer one
 # them have the file that they had before there were any.
 LATER: dict[str, Any] = {
     "consistent": None,
+    "startup": None,
     "warm_start": [],
     "warm_start_digest": "",
     "goal": "best",
@@ -63,6 +64,7 @@ class Identity(Presented):
     warm_start: tuple[str, ...] = ()  # the sources, as they were given
     warm_start_digest: str = ""  # of what was read from them
     goal: str = "best"
+    startup: int | None = None  # trials that are drawn before the sampler is asked
     objective: str = ""  # the name of a function, with a digest; "" is the accuracy
     directions: tuple[str, ...] = ()  # of an objective with several values
     own_steps: str = ""  # of the recipe: field, name and digest of each, separated by ", "

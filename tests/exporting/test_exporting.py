@@ -152,7 +152,7 @@ def test_a_row_with_its_study_needs_no_training(studied, tmp_path: Path) -> None
     told: list[Any] = []
     found = export(row, tmp_path / "net.safetensors", study=studied.folder, told=told.append)
     assert not told and found.origin == f"kept by the study, trial {row['trial']}"
-    by_folder = export(studied.folder, tmp_path / "same.safetensors", rank=2)
+    by_folder = export(studied.folder, tmp_path / "same.safetensors", row=2)
     assert by_folder.metadata == found.metadata
 
 

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from scipy import stats
 
-from lightsearch import cost, decode, default_space, parse, plot_design, zoo
+from lightsearch import Budget, cost, decode, default_space, parse, plot_design, survey, zoo
 from lightsearch.design.decoding import chooser, record_decisions
 from lightsearch.errors import DesignError, StudyError
 from lightsearch.plots.plots import Plots
@@ -237,9 +237,50 @@ def test_all_images_right_is_drawn_and_called_100() -> None:
     assert ax.get_ylim()[1] > 99.99
 
 
-def test_the_space_is_counted_and_its_classes_end_at_the_budget(few) -> None:
-    from lightsearch import Budget, survey
+def test_a_space_with_a_layer_that_is_not_known_here_is_drawn_by_its_trials(few, many) -> None:
+    """Of a study that was made elsewhere, with layers of somebody's own."""
+    strange = "conv(8|16) nosuch(4|5) gap linear(10)"
+    elsewhere = dataclasses.replace(few, identity=dataclasses.replace(few.identity, space=strange))
+    ax = elsewhere.plot.space()
+    gap = "the layer kind 'nosuch' is not registered here"
+    said = f"{len(few.records)} trials of the space, which is not counted:\n{gap}"
+    assert ax.get_title("left") == said
+    sizes = np.array([trial.candidate.params for trial in few.records])
+    for bar in ax.patches:
+        low, high = bar.get_x(), bar.get_x() + bar.get_width()
+        inside = ((low <= sizes) & (sizes < high)).mean()
+        assert bar.get_height() == pytest.approx(inside)
+    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)
+    elsewhere = dataclasses.replace(
+        many, identity=dataclasses.replace(many.identity, space=strange)
+    )
+    ax = elsewhere.plot.choices()
+    assert f"By their places in the space: {gap}" in ax.get_title("left")
+    assert len(ax.patches) == len(many.plot.choices().patches)
+    none = dataclasses.replace(elsewhere, records=())
+    with pytest.raises(StudyError, match="must be known here or have trials"):
+        none.plot.space()
 
+
+@pytest.mark.parametrize("cap", [600, 1200])
+def test_a_tight_budget_is_seen(few, cap: int) -> None:
+    """The designs within it are few of all, and as high and as wide on the page as one can see."""
+    identity = dataclasses.replace(few.identity, budget=Budget(cap))
+    ax = dataclasses.replace(few, identity=identity).plot.space()
+    found = survey(default_space(), budget=Budget(cap))
+    assert 0 < found.within / found.designs < 1e-4
+    within = [bar for bar in ax.patches if bar.get_x() <= cap]
+    assert all(bar.get_x() + bar.get_width() <= cap + 1 for bar in within) and len(within) >= 2
+    assert sum(bar.get_height() for bar in within) == pytest.approx(found.within / found.designs)
+    page = ax.get_window_extent()
+    for bar in within:
+        top = ax.transData.transform((cap, bar.get_height()))[1]
+        assert (top - page.y0) / page.height > 0.05
+    low, high = (ax.transData.transform((x, 1))[0] for x in (within[0].get_x(), cap))
+    assert high - low > 2  # pixels
+
+
+def test_the_space_is_counted_and_its_classes_end_at_the_budget(few) -> None:
     ax = few.plot.space()
     found = survey(default_space(), budget=Budget(8000))
     within = [b for c in ax.containers if c.get_label() == "within the budget" for b in c]

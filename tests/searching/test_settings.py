@@ -158,6 +158,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "val_size": (300, {"select_on": "val"}),
     "val_seed": (1, {"select_on": "val"}),
     "sampler": ("random", {}),
+    "startup": (0, {}),
     "warm_start": ("conv(4) gap linear(10)", {}),
     "pruner": ("none", {}),
     "workers": (2, {}),

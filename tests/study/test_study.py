@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import random
 import re
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -310,6 +312,7 @@ def _proposer(
     seed: int = 1,
     space: Space = SPACE,
     workers: int = 1,
+    startup: int | None = None,
 ) -> Proposer:
     return Proposer(
         space,
@@ -319,6 +322,7 @@ def _proposer(
         budget=Budget(params=params),
         sampler=sampler,
         seed=seed,
+        startup=startup,
         epochs=1,
         workers=workers,
     )
@@ -382,6 +386,40 @@ def test_designs_near_the_cap_come_first(sampler: str) -> None:
     later = {t.candidate.proposed_by for t in trials[8:]}
     expected = {"near-cap": {"near-cap"}, "evolution": {"mutation"}}
     assert later <= expected.get(sampler, {"mutation", "crossing", "near-cap"})
+
+
+@pytest.mark.parametrize("startup", [0, 3, None])
+@pytest.mark.parametrize("sampler", ["tpe", "evolution", optuna.samplers.RandomSampler(seed=1)])
+def test_a_sampler_is_asked_after_the_startup(sampler: Any, startup: int | None) -> None:
+    trials = _search(_proposer(sampler, 3000, space=WIDE, startup=startup), 10)
+    drawn = [t.candidate.proposed_by in ("near-cap", "uniform") for t in trials]
+    first = 8 if startup is None else startup
+    # with no trial to vary, evolution draws, and says so
+    assert drawn[max(first, 1) :] == [False] * (10 - max(first, 1)) and all(drawn[:first])
+    if startup == 0:
+        said = trials[0].candidate.proposed_by
+        assert said == {
+            "tpe": "tpe",
+            "evolution": "near-cap, since evolution found nothing new",
+        }.get(sampler if isinstance(sampler, str) else "", "RandomSampler")
+
+
+@pytest.mark.needs("cmaes")
+def test_cma_es_is_named_as_what_made_a_trial_and_warns_once() -> None:
+    lines: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    keeper, logger = Keeper(), logging.getLogger("optuna")
+    logger.addHandler(keeper)
+    try:
+        trials = _search(_proposer(optuna.samplers.CmaEsSampler(seed=1), 3000, startup=2), 8)
+    finally:
+        logger.removeHandler(keeper)
+    assert [t.candidate.proposed_by for t in trials] == ["uniform"] * 2 + ["CmaEsSampler"] * 6
+    assert len(lines) <= 1 and len(set(lines)) == len(lines)
 
 
 def test_a_space_far_below_the_cap_is_drawn_from_as_a_whole() -> None:
