@@ -86,7 +86,7 @@ def test_without_the_file_the_rest_is_shown_and_the_gap_said(place: Path) -> Non
 def test_without_the_file_reports_are_written_and_the_gap_said(place: Path) -> None:
     _run(place, "report", "scaled")
     page = (place / "scaled/report.html").read_text()
-    assert "Not drawn" not in page
+    assert "Not drawn: the layer kind" not in page and page.count("<svg") == 0
     assert "data:image/svg+xml" in page
     _run(place, "report", "scaled", "--row", "1", "--out", "row.md")
     text = (place / "row.md").read_text()
