@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -84,13 +84,16 @@ def compare(
     if as_csv and as_json:
         raise click.UsageError("--csv and --json must not be given together")
     from lightsearch.comparing import compare as compare_studies
+    from lightsearch.comparing.steps import Measure
     from lightsearch.study.csv_file import quote_cells
 
     files = {"picture": picture, "curves": curves}
     paths = {name: check_path(name, file) for name, file in files.items() if file is not None}
     for name, path in paths.items():
         check_free(name, path, force=force)
-    found = compare_studies(studies, by=by or None, measure=measure, epochs=epochs)
+    found = compare_studies(
+        studies, by=by or None, measure=cast("Measure", measure), epochs=epochs
+    )
     if "picture" in paths:
         found.save(paths["picture"])
     if "curves" in paths:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from lightsearch.checks import check_integer, check_path
 from lightsearch.comparing.groups import Given, Group, group_studies
 from lightsearch.comparing.steps import (
     Floats,
+    Measure,
     Steps,
     check_has_measure,
     check_measure,
@@ -44,7 +45,7 @@ class Comparison:
     differs: tuple[str, ...]
     groups: tuple[Group, ...]
     steps: tuple[dict[int, Steps], ...]  # of each group, by seed
-    measure: str
+    measure: Measure
     epochs: int
     notes: tuple[str, ...]
 
@@ -138,7 +139,7 @@ class Comparison:
             for result in group.results.values()
         )
 
-    def plot(self, axis: str = "epochs", ax: Axes | None = None) -> Axes:
+    def plot(self, axis: Literal["epochs", "seconds"] = "epochs", ax: Axes | None = None) -> Axes:
         """Plot the curves by `"epochs"` or `"seconds"`: the mean, and its 95% interval as a band.
 
         Returns matplotlib's `Axes`: `ax`, or new ones.
@@ -188,7 +189,7 @@ def compare(
     studies: Given,
     *,
     by: str | Sequence[str] | None = None,
-    measure: str = "best",
+    measure: Measure = "best",
     epochs: int | None = None,
 ) -> Comparison:
     """Compare studies that differ in one thing and in their seeds: means, intervals, curves.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Steps:
         return np.concatenate([[np.nan], self.values])[done]
 
 
-def take_steps(result: SearchResult, measure: str) -> Steps:
+def take_steps(result: SearchResult, measure: Measure) -> Steps:
     """Follow a study's epochs in the order of its search.
 
     Seconds are those of training, of all trials together.
@@ -50,7 +50,7 @@ def take_steps(result: SearchResult, measure: str) -> Steps:
     return Steps(np.array(values, dtype=float), seconds.astype(float))
 
 
-def check_measure(measure: str) -> str:
+def check_measure(measure: Measure) -> Measure:
     """Return `measure`. Raises `ArgumentError` if there is no such measure."""
     if measure not in _MEASURES:
         raise ArgumentError(
@@ -60,7 +60,7 @@ def check_measure(measure: str) -> str:
     return measure
 
 
-def check_has_measure(result: SearchResult, measure: str) -> None:
+def check_has_measure(result: SearchResult, measure: Measure) -> None:
     """Raise `ArgumentError` if a study cannot have a measure."""
     identity = result.identity
     if measure == "test" and identity.selected_on == "test":
@@ -104,7 +104,8 @@ def _follow_pick(judge: Callable[[Trial], float | None]) -> Callable[[Order, int
     return follow
 
 
-_MEASURES: dict[str, Callable[[Order, int], list[float]]] = {
+Measure: TypeAlias = Literal["best", "test", "true"]
+_MEASURES: dict[Measure, Callable[[Order, int], list[float]]] = {
     "best": _follow_best,
     "test": _follow_pick(lambda trial: trial.epochs[-1].test_accuracy),
     "true": _follow_pick(lambda trial: true_accuracy(parse(trial.candidate.design))),

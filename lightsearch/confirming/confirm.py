@@ -27,6 +27,7 @@ from lightsearch.confirming.request import (
 from lightsearch.confirming.runs import Over, left_of, retrain_all
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
+from lightsearch.engines.names import EngineName
 from lightsearch.formatting import percent, plural
 from lightsearch.layer_warnings import silence_layers
 from lightsearch.searching.settings import DEFAULTS, check_setting
@@ -71,7 +72,7 @@ def confirm(
     study: str | Path | None = None,
     workers: int | None = None,
     device: str | None = None,
-    engine: str | None = None,
+    engine: EngineName | None = None,
     halving: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame:

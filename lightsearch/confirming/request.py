@@ -19,6 +19,7 @@ from lightsearch.data.image_files import open_dataset
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.engines.names import EngineName
 from lightsearch.engines.selection import choose_device, choose_engine
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.cost import cost
@@ -105,7 +106,7 @@ class Arguments:
     dataset: str | Path | DataSet | None
     data: str | Path | None
     device: str | None
-    engine: str | None
+    engine: EngineName | None
 
     def pick(self, row: Design | str | Row) -> Pick:
         """One design's task, on all training images."""

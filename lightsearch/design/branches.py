@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightsearch.design.fields import body, word
-from lightsearch.design.layers import ACTIVATIONS
 from lightsearch.design.parts import Layer, kind_of, register_kind
+from lightsearch.design.words import ACTIVATIONS, ActivationName
 from lightsearch.errors import DesignError
 
 
@@ -37,7 +37,7 @@ class AddBranches(Branching):
 
     first: Any = body()
     second: Any = body(bare=True)
-    act: str = word("none", ACTIVATIONS)
+    act: ActivationName = word("none", ACTIVATIONS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lightsearch.design.fields import integer, word
-from lightsearch.design.layers import ACTIVATIONS, MAX_KERNEL
+from lightsearch.design.layers import MAX_KERNEL
 from lightsearch.design.parts import Layer, register_kind
+from lightsearch.design.words import ACTIVATIONS, ActivationName
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,7 +27,7 @@ class Inverted(Layer):
     expand: int = integer(6, short="e")
     kernel: int = integer(3, short="k", high=MAX_KERNEL)
     stride: int = integer(1, short="s", high=MAX_KERNEL)
-    act: str = word("relu6", ACTIVATIONS)
+    act: ActivationName = word("relu6", ACTIVATIONS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -35,7 +36,7 @@ class Ghost(Layer):
 
     out: int = integer()
     kernel: int = integer(3, short="k", high=MAX_KERNEL)
-    act: str = word("relu", ACTIVATIONS)
+    act: ActivationName = word("relu", ACTIVATIONS)
 
 
 inverted = Inverted

@@ -7,33 +7,30 @@ The three convolution kinds run their convolution, then normalisation and activa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import body, flag, integer, is_choice, real, set_fields, word
 from lightsearch.design.parts import Layer, Part, Seq, register_kind
+from lightsearch.design.words import (
+    ACTIVATIONS,
+    AFFINES,
+    NORMS,
+    ORDERS,
+    PER,
+    SHARES,
+    SHORTCUTS,
+    ActivationName,
+    AffineName,
+    NormName,
+    OrderName,
+    PerName,
+    ShareName,
+    ShortcutName,
+)
 from lightsearch.errors import DesignError
 
-ACTIVATIONS = (
-    "relu",
-    "gelu",
-    "silu",
-    "hardswish",
-    "relu6",
-    "leakyrelu",
-    "prelu",
-    "tanh",
-    "sigmoid",
-    "hardsigmoid",
-    "none",
-)
-NORMS = ("batch", "group", "layer", "none")
-AFFINES = ("both", "shift", "none")
 GROUPS = 4  # of a group norm, by default
-ORDERS = ("norm-act", "act-norm")
-PER = ("element", "channel")
-SHORTCUTS = ("identity", "project")
-SHARES = ("all", "depthwise")
 MAX_KERNEL = 99
 MAX_PASSES = 100
 
@@ -90,16 +87,18 @@ class Conv(_ConvolutionLayer):
     out: int = integer()
     kernel: int = integer(3, short="k", high=MAX_KERNEL)
     stride: int = integer(1, short="s", high=MAX_KERNEL)
-    padding: int | str = integer("same", short="p", low=0, high=MAX_KERNEL, auto="same")
+    padding: int | Literal["same"] = integer(
+        "same", short="p", low=0, high=MAX_KERNEL, auto="same"
+    )
     groups: int = integer(1, short="g")
     bias: bool = flag(False)
-    norm: str = word("batch", NORMS)
-    act: str = word("relu", ACTIVATIONS)
-    order: str = word("norm-act", ORDERS)
+    norm: NormName = word("batch", NORMS)
+    act: ActivationName = word("relu", ACTIVATIONS)
+    order: OrderName = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
-    per: str = word("element", PER)
+    per: PerName = word("element", PER)
     dilation: int = integer(1, short="d", high=MAX_KERNEL)
-    affine: str = word("both", AFFINES)
+    affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
 
 
@@ -109,16 +108,18 @@ class Depthwise(_ConvolutionLayer):
 
     kernel: int = integer(3, short="k", high=MAX_KERNEL)
     stride: int = integer(1, short="s", high=MAX_KERNEL)
-    padding: int | str = integer("same", short="p", low=0, high=MAX_KERNEL, auto="same")
+    padding: int | Literal["same"] = integer(
+        "same", short="p", low=0, high=MAX_KERNEL, auto="same"
+    )
     multiplier: int = integer(1, short="m")
     bias: bool = flag(False)
-    norm: str = word("batch", NORMS)
-    act: str = word("relu", ACTIVATIONS)
-    order: str = word("norm-act", ORDERS)
+    norm: NormName = word("batch", NORMS)
+    act: ActivationName = word("relu", ACTIVATIONS)
+    order: OrderName = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
-    per: str = word("element", PER)
+    per: PerName = word("element", PER)
     dilation: int = integer(1, short="d", high=MAX_KERNEL)
-    affine: str = word("both", AFFINES)
+    affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
 
 
@@ -133,16 +134,18 @@ class Separable(_ConvolutionLayer):
     out: int = integer()
     kernel: int = integer(3, short="k", high=MAX_KERNEL)
     stride: int = integer(1, short="s", high=MAX_KERNEL)
-    padding: int | str = integer("same", short="p", low=0, high=MAX_KERNEL, auto="same")
+    padding: int | Literal["same"] = integer(
+        "same", short="p", low=0, high=MAX_KERNEL, auto="same"
+    )
     inner: bool = flag(False)
     bias: bool = flag(False)
-    norm: str = word("batch", NORMS)
-    act: str = word("relu", ACTIVATIONS)
-    order: str = word("norm-act", ORDERS)
+    norm: NormName = word("batch", NORMS)
+    act: ActivationName = word("relu", ACTIVATIONS)
+    order: OrderName = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
-    per: str = word("element", PER)
+    per: PerName = word("element", PER)
     dilation: int = integer(1, short="d", high=MAX_KERNEL)
-    affine: str = word("both", AFFINES)
+    affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
     last_bias: bool = flag(False)
 
@@ -172,7 +175,7 @@ class MaxPool(_PoolingLayer):
     """Max pooling. The stride defaults to the kernel. Output sizes are rounded down."""
 
     kernel: int = integer(2, short="k", high=MAX_KERNEL)
-    stride: int | str = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
+    stride: int | Literal["kernel"] = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
     padding: int = integer(0, short="p", low=0, high=MAX_KERNEL)
 
 
@@ -181,7 +184,7 @@ class AvgPool(_PoolingLayer):
     """Average pooling. The stride defaults to the kernel. Padded zeros count in the average."""
 
     kernel: int = integer(2, short="k", high=MAX_KERNEL)
-    stride: int | str = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
+    stride: int | Literal["kernel"] = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
     padding: int = integer(0, short="p", low=0, high=MAX_KERNEL)
 
 
@@ -196,7 +199,7 @@ class Linear(Layer):
 
     out: int = integer()
     bias: bool = flag(True)
-    act: str = word("none", ACTIVATIONS)
+    act: ActivationName = word("none", ACTIVATIONS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -204,7 +207,7 @@ class Dropout(Layer):
     """Dropout as a layer of its own, of elements or of whole channels."""
 
     rate: float = real(high=1.0, below=True)
-    per: str = word("element", PER)
+    per: PerName = word("element", PER)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -234,8 +237,8 @@ class Residual(Layer):
     """
 
     body: Any = body()  # accepts layers in any form and stores them as a Seq
-    shortcut: str = word("identity", SHORTCUTS)
-    act: str = word("none", ACTIVATIONS)
+    shortcut: ShortcutName = word("identity", SHORTCUTS)
+    act: ActivationName = word("none", ACTIVATIONS)
 
     def settle(self) -> None:
         if not self.body.parts:
@@ -260,7 +263,7 @@ class Loop(Layer):
 
     body: Any = body()
     passes: int = integer(high=MAX_PASSES, bare=True)
-    share: str = word("all", SHARES)
+    share: ShareName = word("all", SHARES)
 
     def settle(self) -> None:
         if not self.body.parts:

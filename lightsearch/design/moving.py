@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lightsearch.design.fields import integer, is_choice, set_fields, word
 from lightsearch.design.layers import MAX_KERNEL
 from lightsearch.design.parts import Layer, register_kind
-
-BORDERS = ("zeros", "reflect", "replicate")
+from lightsearch.design.words import BORDERS, BorderName
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -46,8 +46,10 @@ class Pad(Layer):
     """
 
     before: int = integer(low=0, high=MAX_KERNEL)
-    after: int | str = integer("before", short="a", low=0, high=MAX_KERNEL, auto="before")
-    mode: str = word("zeros", BORDERS)
+    after: int | Literal["before"] = integer(
+        "before", short="a", low=0, high=MAX_KERNEL, auto="before"
+    )
+    mode: BorderName = word("zeros", BORDERS)
 
     def settle(self) -> None:
         if self.after == "before" and not is_choice(self.before):

@@ -12,14 +12,15 @@ from typing import Any, TypeVar, overload
 
 from lightsearch.checks import check_kind
 from lightsearch.design.fields import WORD
+from lightsearch.design.words import AUGMENTATIONS, LOSSES, OPTIMIZERS
 from lightsearch.errors import DesignError
 from lightsearch.naming import digest_source
 
 F = TypeVar("F", bound=Callable[..., Any])
-RESERVED = {
-    "optimizer": ("sgd", "adam", "adamw"),
-    "loss": ("cross-entropy",),
-    "augmentation": ("none",),
+RESERVED: dict[str, tuple[str, ...]] = {
+    "optimizer": OPTIMIZERS,
+    "loss": LOSSES,
+    "augmentation": AUGMENTATIONS,
 }
 """The library's own steps of each field."""
 

@@ -6,8 +6,16 @@ import dataclasses
 from dataclasses import dataclass
 
 from lightsearch.design.fields import integer, is_choice, real, set_fields, word
-from lightsearch.design.layers import ACTIVATIONS, AFFINES, GROUPS, NORMS, settle_norm
+from lightsearch.design.layers import GROUPS, settle_norm
 from lightsearch.design.parts import Layer, register_kind
+from lightsearch.design.words import (
+    ACTIVATIONS,
+    AFFINES,
+    NORMS,
+    ActivationName,
+    AffineName,
+    NormName,
+)
 
 SLOPE = 0.01  # of a leaky ReLU, by default
 
@@ -23,9 +31,9 @@ class Norm(Layer):
     [16, 0]
     """
 
-    by: str = word("batch", NORMS)
+    by: NormName = word("batch", NORMS)
     groups: int = integer(GROUPS, short="g")
-    affine: str = word("both", AFFINES)
+    affine: AffineName = word("both", AFFINES)
 
     def settle(self) -> None:
         settle_norm(self, self.by, "groups")
@@ -40,7 +48,7 @@ class Act(Layer):
     'act(tanh) act(leakyrelu,slope=0.2)'
     """
 
-    function: str = word(dataclasses.MISSING, ACTIVATIONS)
+    function: ActivationName = word(dataclasses.MISSING, ACTIVATIONS)
     slope: float = real(SLOPE, high=1e6)
 
     def settle(self) -> None:

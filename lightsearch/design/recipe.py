@@ -15,10 +15,18 @@ from lightsearch.design.choice import Choice
 from lightsearch.design.fields import integer, real, set_fields, specs, word
 from lightsearch.design.own_steps import RESERVED, OwnStep, add_step, find_step, own_names
 from lightsearch.design.parts import Fielded
+from lightsearch.design.words import (
+    DECAYS,
+    FILLS,
+    SCHEDULES,
+    AugmentationName,
+    DecayName,
+    FillName,
+    LossName,
+    OptimizerName,
+    ScheduleName,
+)
 
-OPTIMIZERS = RESERVED["optimizer"]
-SCHEDULES = ("onecycle", "cosine", "step", "constant", "plateau")
-FILLS = ("black", "mean", "own")
 AUGMENTATION = ("rotation", "shift", "scale", "shear", "flip", "erasing", "brightness", "contrast")
 """The fields that change images at random, where they are not 0."""
 
@@ -67,9 +75,9 @@ class Recipe(Fielded):
       there is no average; otherwise the averaged weights are evaluated.
     """
 
-    optimizer: str = _step("optimizer")
+    optimizer: OptimizerName | str = _step("optimizer")
     lr: float = real(0.1, low=1e-8, high=100.0)
-    schedule: str = word("onecycle", SCHEDULES)
+    schedule: ScheduleName = word("onecycle", SCHEDULES)
     batch_size: int = integer(128, short="batch", high=65536)
     momentum: float = real(0.9, high=1.0, below=True)
     weight_decay: float = real(0.0, short="decay", high=10.0)
@@ -89,11 +97,11 @@ class Recipe(Fielded):
     smoothing: float = real(0.0, high=1.0, below=True)
     ema: float = real(0.0, high=1.0, below=True)
     flip: float = real(0.0, high=1.0)
-    fill: str = word("black", FILLS, named=True)
-    loss: str = _step("loss")
-    augmentation: str = _step("augmentation")
+    fill: FillName = word("black", FILLS, named=True)
+    loss: LossName | str = _step("loss")
+    augmentation: AugmentationName | str = _step("augmentation")
     clean_epochs: int = integer(0, short="clean", low=0)
-    decay_on: str = word("all", ("all", "weights"), named=True)
+    decay_on: DecayName = word("all", DECAYS, named=True)
     distill: float = real(0.0, high=1.0)
     temperature: float = real(4.0, low=0.01, high=1000.0)
 

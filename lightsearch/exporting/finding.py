@@ -64,9 +64,9 @@ def find_net(
     `source` is a `SearchResult` or a study's folder, whose `row` of that rank is taken; a row,
     perhaps from a CSV file or of all trials; or a `.safetensors` that lightsearch wrote. A row's
     weights are those of its best epoch, as they were evaluated (averaged if its recipe averages).
-    They are read from the study, if it is given or the row comes from it. Otherwise the row is trained
-    again up to that epoch, and `told` is called with each epoch's result. `dataset` or `data` say
-    where the images are, as in `rebuild`.
+    They are read from the study, if it is given or the row comes from it. Otherwise the row is
+    trained again up to that epoch, and `told` is called with each epoch's result. `dataset` or
+    `data` say where the images are, as in `rebuild`.
 
     Raises `ArgumentError` for another kind of source or a missing rank, `StudyError` if the
     study's trial of that number is another one, `DataError` if the images are not found, and

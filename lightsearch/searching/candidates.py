@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching.clock import epoch_work
-from lightsearch.searching.gate import Proposal
+from lightsearch.searching.gate import Proposal, count_options
 from lightsearch.searching.question import Question
 from lightsearch.study.trial import Candidate, Counts, versions
 from lightsearch.training.task import Task
@@ -25,7 +25,7 @@ def make_candidate(
         design=str(proposal.design),
         recipe=recipe,
         decisions=proposal.decisions,
-        options=proposal.options,
+        options=count_options(proposal.options),
         seed=seed,
         fingerprint=proposal.fingerprint,
         params=cost.params,

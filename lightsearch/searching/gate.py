@@ -31,7 +31,7 @@ class Proposal:
     recipe: Recipe
     decisions: dict[str, int]
     cost: Cost
-    options: dict[str, int]  # how many options each decision had
+    options: dict[str, tuple[Any, ...]]  # what each decision was between
     by: str  # what made it, such as `mutation` or `near-cap`
     fingerprint: str = ""  # of the network; "" until it is needed
 
@@ -42,7 +42,7 @@ class Rejected:
 
     reason: str
     decisions: dict[str, int]
-    options: dict[str, int]
+    options: dict[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Gate:
         A design of less than `least` parameters is too small.
         """
         decisions: dict[str, int] = {}
-        options: dict[str, int] = {}
+        options: dict[str, tuple[Any, ...]] = {}
         note = _note(choose, decisions, options)
         try:
             design, recipe = decode(self.space, note), decode(self.recipe, note)
@@ -81,7 +81,7 @@ class Gate:
         the recipe space, `otherwise` picks the recipe.
         """
         decisions: dict[str, int] = {}
-        options: dict[str, int] = {}
+        options: dict[str, tuple[Any, ...]] = {}
         found = encode(self.space, design)
         if found is not None:
             decode(self.space, _note(replay(found), decisions, options))
@@ -94,6 +94,11 @@ class Gate:
     def name(self, proposal: Proposal) -> Proposal:
         """Return the proposal with its fingerprint."""
         return dataclasses.replace(proposal, fingerprint=fingerprint(proposal.design, self.shape))
+
+
+def count_options(options: Mapping[str, tuple[Any, ...]]) -> dict[str, int]:
+    """Return how many options each decision had."""
+    return {path: len(of) for path, of in options.items()}
 
 
 def draw_near_cap(uniform: Sampler, shares: Sequence[float] = NEAR) -> tuple[Sampler, int]:
@@ -121,11 +126,13 @@ def draw_near_cap(uniform: Sampler, shares: Sequence[float] = NEAR) -> tuple[Sam
     return uniform, 0
 
 
-def _note(choose: Choose, decisions: dict[str, int], options: dict[str, int]) -> Choose:
-    """Return a `choose` that writes down its decisions, and how many options each had."""
+def _note(
+    choose: Choose, decisions: dict[str, int], options: dict[str, tuple[Any, ...]]
+) -> Choose:
+    """Return a `choose` that writes down its decisions, and what each was between."""
 
     def note(path: str, of: tuple[Any, ...]) -> int:
-        options[path] = len(of)
+        options[path] = of
         decisions[path] = choose(path, of)
         return decisions[path]
 

@@ -178,7 +178,7 @@ class SearchLoop:
                 slot=slot,
                 start=self.clock.lanes[slot].time,
             )
-            trial = self.study.begin(candidate)
+            trial = self.study.begin(candidate, proposal.options)
             task = self.question.task(proposal.design, proposal.recipe, candidate.seed)
             self._occupy(slot, trial, task)
             yield Started(trial)

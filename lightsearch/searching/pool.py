@@ -23,7 +23,7 @@ from lightsearch.design.parts import is_decided
 from lightsearch.network.cost import Cost, cost
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.forecast import level
-from lightsearch.searching.gate import Gate, Proposal
+from lightsearch.searching.gate import Gate, Proposal, count_options
 from lightsearch.searching.model import Array, LevelModel, Observations, observe, observe_curves
 from lightsearch.searching.variation import cross, mutate
 from lightsearch.study.trial import Candidate, Trial
@@ -170,7 +170,7 @@ class Learner:
             rows.append(self._measure(one.cost, one.decisions))
             fits = not self.gate.budget.exceeded(one.cost)
             if fits and self._is_of_space(one.decisions):
-                parents[index] = Parent(one.decisions, one.options)
+                parents[index] = Parent(one.decisions, count_options(one.options))
         curves = [[level(c, lesson.images) for c in run.correct] for run in lesson.runs]
         return Taught(np.array(rows), observe_curves(curves, lesson.epochs), parents)
 

@@ -47,6 +47,7 @@ from lightsearch.searching.gate import (
     Gate,
     Proposal,
     Rejected,
+    count_options,
     draw_near_cap,
     follow,
 )
@@ -253,7 +254,7 @@ class Proposer:
             if made is not None:
                 return made, after
             verdict = one.reason if isinstance(one, Rejected) else "duplicate"
-            asked.tell(verdict, one.decisions, one.options)
+            asked.tell(verdict, one.decisions, count_options(one.options))
             counts = after
         return None, counts
 

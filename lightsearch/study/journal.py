@@ -17,7 +17,7 @@ from lightsearch.errors import StudyError
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.trial import OUTCOMES, Trial, candidate_from, epoch_from
 
-NAME = "lightsearch"
+NAME = "lightsearch"  # of a study whose folder has none, and of those of earlier versions
 FILE = "journal.log"
 CANDIDATE = "candidate"
 EPOCH = "epoch-"
@@ -113,10 +113,17 @@ def read_trials(folder: Path) -> list[Trial]:
         )
     with readable(folder):
         storage = JournalStorage(ReadOnlyJournal(Lines(journal, REMEDY)))
-        if not storage.get_all_studies():  # it died, or is, before its first line
+        study = find_study(storage)
+        if study is None:  # it died, or is, before its first line
             return []
-        found = storage.get_all_trials(storage.get_study_id_from_name(NAME), deepcopy=False)
+        found = storage.get_all_trials(study, deepcopy=False)
         return [read_trial(trial) for trial in found if CANDIDATE in trial.user_attrs]
+
+
+def find_study(storage: JournalStorage) -> int | None:
+    """Return Optuna's id of the journal's study, whatever its name; None if there is none yet."""
+    studies = storage.get_all_studies()
+    return storage.get_study_id_from_name(studies[0].study_name) if studies else None
 
 
 @contextlib.contextmanager

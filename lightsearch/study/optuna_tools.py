@@ -16,6 +16,12 @@ def categorical(count: int) -> optuna.distributions.CategoricalDistribution:
     return optuna.distributions.CategoricalDistribution(range(count))
 
 
+@cache
+def named(options: tuple[int | float | str, ...]) -> optuna.distributions.CategoricalDistribution:
+    """A decision as a dashboard shows it: one of these options."""
+    return optuna.distributions.CategoricalDistribution(options)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """No line of Optuna's on standard error about studies made and trials ended."""

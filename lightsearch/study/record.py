@@ -10,15 +10,25 @@ from __future__ import annotations
 import bisect
 import contextlib
 import copy
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from lightsearch.study.journal import CANDIDATE, EPOCH, NAME, OUTCOME, Journal, read_trial
-from lightsearch.study.optuna_tools import categorical, quiet
+from lightsearch.study.journal import (
+    CANDIDATE,
+    EPOCH,
+    NAME,
+    OUTCOME,
+    Journal,
+    find_study,
+    read_trial,
+)
+from lightsearch.study.optuna_tools import categorical, named, quiet
 from lightsearch.study.trial import Candidate, Outcome, Trial, to_json
 from lightsearch.training.task import EpochResult
 
@@ -27,13 +37,15 @@ STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # else 
 
 
 class Record:
-    """Optuna's study in a journal, made if there is none yet."""
+    """Optuna's study in a journal, made under a `name` if there is none yet."""
 
-    def __init__(self, journal: Journal, pruner: optuna.pruners.BasePruner) -> None:
+    def __init__(
+        self, journal: Journal, pruner: optuna.pruners.BasePruner, name: str = NAME
+    ) -> None:
         self._journal = journal
         self._storage = Storage(journal)
-        self.study = _open_study(self._storage, pruner)
-        self._study_id = self._storage.get_study_id_from_name(NAME)
+        self.study = _open_study(self._storage, pruner, name)
+        self._study_id = self._storage.get_study_id_from_name(self.study.study_name)
         self._ids: dict[int, int] = {}  # Optuna's, of the trials that run, by our number
         self._over: list[FrozenTrial] = []  # by number
         self._judged = Judged([])
@@ -67,10 +79,18 @@ class Record:
         if not state.is_finished():
             self._storage.set_trial_state_values(id_, TrialState.FAIL)
 
-    def begin(self, candidate: Candidate) -> None:
-        """Add a trial by one line: Optuna's `ask` and `suggest` would write one each."""
-        kinds: dict[str, optuna.distributions.BaseDistribution] = {
-            path: categorical(count) for path, count in candidate.options.items()
+    def begin(
+        self, candidate: Candidate, options: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
+    ) -> None:
+        """Add a trial by one line: Optuna's `ask` and `suggest` would write one each.
+
+        Its parameters are the options that were chosen, as texts and numbers.
+        """
+        kinds = {
+            path: named(tuple(map(_as_plain, options[path])))
+            if path in options
+            else categorical(count)
+            for path, count in candidate.options.items()
         }
         self._ids[candidate.number] = self._storage.create_new_trial(
             self._study_id,
@@ -82,8 +102,10 @@ class Record:
                 values=None,
                 datetime_start=datetime.now(),
                 datetime_complete=None,
-                params={path: candidate.decisions[path] for path in kinds},
-                distributions=kinds,
+                params={
+                    path: kind.choices[candidate.decisions[path]] for path, kind in kinds.items()
+                },
+                distributions=dict(kinds),
                 user_attrs={"design": candidate.design, CANDIDATE: to_json(candidate)},
                 system_attrs={},
                 intermediate_values={},
@@ -116,6 +138,13 @@ class Record:
             self._storage.set_trial_state_values(id_, state, values or None)
         bisect.insort(self._over, self._storage.get_trial(id_), key=lambda trial: trial.number)
         self._judged = Judged(self._over[-JUDGED:])
+
+
+def _as_plain(option: Any) -> int | float | str:
+    """An option as Optuna stores it: numbers and words as they are, layers in notation."""
+    if isinstance(option, int | float) and not isinstance(option, bool):
+        return option
+    return str(option) or "nothing"
 
 
 class Judged:
@@ -159,13 +188,14 @@ class Storage(JournalStorage):
         return copy.deepcopy(found) if deepcopy else found
 
 
-def _open_study(storage: JournalStorage, pruner: optuna.pruners.BasePruner) -> optuna.Study:
+def _open_study(
+    storage: JournalStorage, pruner: optuna.pruners.BasePruner, name: str
+) -> optuna.Study:
     sampler = optuna.samplers.RandomSampler(seed=0)  # never asked
     with quiet():
-        if any(study.study_name == NAME for study in storage.get_all_studies()):
-            return optuna.load_study(
-                study_name=NAME, storage=storage, pruner=pruner, sampler=sampler
-            )
-        return optuna.create_study(
-            study_name=NAME, direction="maximize", storage=storage, pruner=pruner, sampler=sampler
+        if find_study(storage) is None:
+            optuna.create_study(study_name=name, direction="maximize", storage=storage)
+        (known, *_) = storage.get_all_studies()
+        return optuna.load_study(
+            study_name=known.study_name, storage=storage, pruner=pruner, sampler=sampler
         )

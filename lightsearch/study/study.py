@@ -22,10 +22,11 @@ from typing import Any
 
 import optuna
 
+from lightsearch.checks import escape_controls
 from lightsearch.engines.engine import State
 from lightsearch.study.disk import lock, writing
 from lightsearch.study.identity import Identity, check_identity
-from lightsearch.study.journal import Journal, readable
+from lightsearch.study.journal import NAME, Journal, readable
 from lightsearch.study.record import Record
 from lightsearch.study.states import Files, is_best
 from lightsearch.study.trial import Candidate, Trial
@@ -44,7 +45,7 @@ class Study:
         self.folder = folder
         self._files = Files(folder)
         self._journal = journal
-        self._record = Record(journal, pruner)
+        self._record = Record(journal, pruner, escape_controls(folder.name) or NAME)
         self._sure = True  # that `trials` are as the journal has them
         self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
@@ -79,11 +80,13 @@ class Study:
 
     # Committing ----------------------------------------------------------------------------
 
-    def begin(self, candidate: Candidate) -> Trial:
-        """Commit a new trial."""
+    def begin(
+        self, candidate: Candidate, options: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
+    ) -> Trial:
+        """Commit a new trial. Optuna's tools show the `options` of its decisions, if given."""
         assert candidate.number == len(self.trials)
         with writing(self.folder):
-            self._record.begin(candidate)
+            self._record.begin(candidate, options)
         trial = Trial(candidate)
         self.trials.append(trial)
         return trial

@@ -36,7 +36,6 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import SearchSettings
-from lightsearch.study.journal import NAME
 from lightsearch.training import epoch as training
 from lightsearch.training.task import Task
 from lightsearch.workers.slot import InlineSlot
@@ -86,11 +85,20 @@ def test_a_row_of_the_file_retrains_to_the_same_accuracies(finished) -> None:
 
 def test_plain_optuna_reads_the_journal(finished) -> None:
     backend = optuna.storages.journal.JournalFileBackend(str(finished.folder / "journal.log"))
-    study = optuna.load_study(study_name=NAME, storage=optuna.storages.JournalStorage(backend))
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
     assert len(study.trials) == 4
     for trial, record in zip(study.trials, finished.records, strict=True):
         assert trial.intermediate_values == {e.epoch: e.accuracy for e in record.epochs}
-        assert trial.params == record.candidate.decisions
+        assert {
+            path: kind.to_internal_repr(trial.params[path])
+            for path, kind in trial.distributions.items()
+        } == record.candidate.decisions
+        # what a dashboard shows is what stands in the design and the recipe
+        assert record.candidate.design.startswith(f"conv({trial.params['[0].out']}")
+        assert parse_recipe(record.candidate.recipe).lr == trial.params["recipe.lr"]
+        assert trial.params["[1]"] == 0 or str(trial.params["[1]"]).startswith(
+            ("conv", "separable")
+        )
         if record.outcome == "complete":
             assert trial.value == record.epochs[-1].accuracy
 
@@ -379,7 +387,7 @@ def test_a_study_goes_on_with_the_same_held_out_images(held, change) -> None:
 def test_a_trials_record_has_all_that_it_takes_to_run_it_again(held) -> None:
     path = held.folder / "journal.log"
     backend = optuna.storages.journal.JournalFileBackend(str(path))
-    study = optuna.load_study(study_name=NAME, storage=optuna.storages.JournalStorage(backend))
+    study = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
     record = study.trials[0].user_attrs["candidate"]
     assert record["decisions"] and record["versions"].keys() >= {
         "lightsearch",

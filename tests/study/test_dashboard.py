@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tiny import arguments
 
-from lightsearch import iter_search, load_result
+from lightsearch import iter_search, load_result, parse_recipe
 
 
 def _port() -> int:
@@ -65,11 +65,15 @@ def test_the_dashboard_shows_a_study_that_runs(
     site = f"http://127.0.0.1:{port}/api/studies"
     ours = load_result(folder).records
     studies = _fetched(site, dashboard)["study_summaries"]
-    assert [study["study_name"] for study in studies] == ["lightsearch"]
+    assert [study["study_name"] for study in studies] == ["s"]
     shown = _fetched(f"{site}/{studies[0]['study_id']}", dashboard)["trials"]
     assert len(shown) == len(ours) >= 2 and all(trial.epochs for trial in ours[:2])
     assert [[value["value"] for value in trial["intermediate_values"]] for trial in shown] == [
         [epoch.accuracy for epoch in trial.epochs] for trial in ours
     ]
+    for trial, one in zip(shown, ours, strict=True):  # the options, not their places
+        values = {param["name"]: param["param_external_value"] for param in trial["params"]}
+        assert one.candidate.design.startswith(f"conv({values['[0].out']})")
+        assert parse_recipe(one.candidate.recipe).lr == float(values["recipe.lr"])
     assert len(list(trials)) == 2  # looking on has not disturbed the search
     assert all(len(trial.epochs) == 2 for trial in load_result(folder).records)

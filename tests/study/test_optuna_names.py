@@ -206,7 +206,7 @@ def test_a_trial_ends_as_optuna_would_end_it(
     journal.close()
     path = str(tmp_path / "s" / "journal.log")
     storage = JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path)))
-    (found,) = optuna.load_study(study_name=NAME, storage=storage).trials
+    (found,) = optuna.load_study(study_name=None, storage=storage).trials
     (expected,) = plain.study.trials
     assert (found.state, found.values, found.intermediate_values) == (
         expected.state,

@@ -27,6 +27,7 @@ from lightsearch.design.parts import Space
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.network.cost import Cost, cost
+from lightsearch.searching.gate import count_options
 from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.pruning import (
     HalvingPruner,
@@ -35,7 +36,6 @@ from lightsearch.searching.pruning import (
     TargetPruner,
     make_pruner,
 )
-from lightsearch.study import journal
 from lightsearch.study.disk import load_state, save_state
 from lightsearch.study.identity import Identity, default_folder
 from lightsearch.study.journal import read_trials
@@ -341,7 +341,7 @@ def _search(
             design=str(made.design),
             recipe=str(made.recipe),
             decisions=made.decisions,
-            options=made.options,
+            options=count_options(made.options),
             fingerprint=made.fingerprint,
             params=made.cost.params,
             macs=made.cost.macs,
@@ -784,7 +784,7 @@ def test_what_others_write_to_the_journal_is_read_too(tmp_path: Path) -> None:
         study.begin(_candidate(0))
         path = str(tmp_path / "journal.log")
         other = optuna.load_study(
-            study_name=journal.NAME,
+            study_name=None,
             storage=JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))),
         )
         other.set_user_attr("note", "good")
@@ -846,7 +846,7 @@ def test_blank_lines_of_the_journal_are_skipped(tmp_path: Path, blank: str) -> N
         assert len(read_trials(folder)) == number + 1
     with Study.open(folder, _identity(), _nop()):
         backend = JournalFileBackend(str(path))
-        plain = optuna.load_study(study_name=journal.NAME, storage=JournalStorage(backend))
+        plain = optuna.load_study(study_name=None, storage=JournalStorage(backend))
         assert len(plain.trials) == 3
     first, rest = path.read_text().split("\n", 1)
     path.write_text(f"{first}\n{blank}{rest}", newline="")

@@ -29,7 +29,6 @@ from lightsearch import api, load_result, make_dataset, search
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.named import load
 from lightsearch.engines.native.library import available
-from lightsearch.study.journal import NAME
 from lightsearch.workers.slot import InlineSlot
 
 ROOT = Path(__file__).parents[2]
@@ -117,7 +116,7 @@ def plain(folder: Path) -> list[Any]:
     storage = optuna.storages.JournalStorage(backend)
     if not storage.get_all_studies():
         return []
-    trials: list[Any] = optuna.load_study(study_name=NAME, storage=storage).get_trials()
+    trials: list[Any] = optuna.load_study(study_name=None, storage=storage).get_trials()
     return trials
 
 

@@ -43,8 +43,8 @@ from lightsearch.design import (
     split,
     widen,
 )
-from lightsearch.design.layers import ACTIVATIONS, AFFINES, NORMS
 from lightsearch.design.moving import BORDERS
+from lightsearch.design.words import ACTIVATIONS, AFFINES, NORMS
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, lower_all
 from lightsearch.shapes import Shape, elements
