@@ -9,6 +9,7 @@ What needs torch is loaded when it is first used.
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,10 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'lightsearch' has no attribute {name!r}")
-    value = getattr(import_module(f"lightsearch.{_LAZY[name]}"), name)
+    with warnings.catch_warnings():
+        # In a notebook without ipywidgets, Optuna's progress bars warn as they are imported.
+        warnings.filterwarnings("ignore", "IProgress not found")
+        value = getattr(import_module(f"lightsearch.{_LAZY[name]}"), name)
     globals()[name] = value  # asked for once; no submodule bears a lazy name
     return value
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,28 @@ def test_a_search_is_shown_in_a_notebook(tmp_path: Path, monkeypatch: pytest.Mon
     images = [one.data["image/png"] for one in drawn if "image/png" in one.get("data", {})]
     assert len(images) == 1 and base64.b64decode(images[0]).startswith(b"\x89PNG")
     assert last[0].text.strip() == "360"
+
+
+KERNEL = """
+import sys, types
+kernel = types.ModuleType("IPython")
+kernel.get_ipython = lambda: types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"], sys.modules["ipywidgets"] = kernel, None
+sys.modules["ipykernel.zmqshell"] = types.ModuleType("zmqshell")
+if sys.argv[1:]:
+    import tqdm.auto  # what warns
+from lightsearch import search, confirm, export
+print("tqdm.auto" in sys.modules)
+"""
+
+
+def test_a_notebook_without_ipywidgets_shows_no_warning() -> None:
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", KERNEL, *more], capture_output=True, text=True, check=True
+        )
+        for more in ([], ["as tqdm does"])
+    ]
+    assert [one.stdout for one in said] == ["True\n"] * 2
+    assert said[0].stderr == ""
+    assert "IProgress not found" in said[1].stderr
