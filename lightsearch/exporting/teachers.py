@@ -29,7 +29,7 @@ def find_teacher(
 
     Raises what `export` raises for its source.
     """
-    net = find_net(source, rank=row, study=study, dataset=dataset, data=data)
+    net = find_net(source, row=row, study=study, dataset=dataset, data=data)
     module = build(net.design, net.data.shape)
     module.load_state_dict(net.weights)
     return make_teacher(module, epochs=int(net.record["epoch"]))

@@ -141,7 +141,7 @@ def export(
     written = write(net, path, fold=fold, int8=int8)
     if beside is None:
         return written
-    history = find_history(source, row if rank is None else rank, study)
+    history = find_history(source, row, study)
     file = File(path, written.size, written.correct, written.total, written.metadata)
     try:
         beside.write_text(format_card(net, file, history, license), encoding="utf-8")

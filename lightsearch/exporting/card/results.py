@@ -39,7 +39,7 @@ def find_history(source: Source, rank: int, study: str | Path | None) -> History
     """Return what the row of a source and its study know; nothing for a file of weights."""
     if isinstance(source, str | Path) and Path(source).suffix.lower() == ".safetensors":
         return History()
-    row, folder = find_row(source, rank=rank, study=study)
+    row, folder = find_row(source, row=rank, study=study)
     fresh, on = _mean_of_row(row), str(row.get("confirmed_on", ""))
     trials, seed = 0, None
     if folder is not None:
