@@ -17,6 +17,7 @@ import pytest
 import torch
 from random_designs import default
 from random_designs import nasty as any_shape
+from random_designs import rich as any_layers
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,6 +43,7 @@ from lightsearch.errors import ArgumentError, EngineError
 from lightsearch.network.modules import build
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape, nearest
+from lightsearch.zoo.public import public_networks
 
 CPP = Path(lightsearch.engines.native.__file__).parent / "cpp"
 COMPILER = os.environ.get("CXX") or shutil.which("c++")
@@ -123,6 +125,14 @@ def nasty(rng: Random) -> tuple[Seq, Shape]:
     """A nasty design with class scores at its end."""
     design, shape = any_shape(rng)
     return seq(design, gap()), shape
+
+
+def rich(rng: Random) -> tuple[Seq, Shape]:
+    """A rich design that the engine trains, with class scores at its end."""
+    while True:
+        design, shape = any_layers(rng)
+        if supports(seq(design, gap()), shape):
+            return seq(design, gap()), shape
 
 
 def classes_of(design: Seq, shape: Shape) -> int:
@@ -247,6 +257,22 @@ ONES = (
         for m in (1, 3)
         for s in (1, 2)
         for p in (0, 2)
+    ]
+    + [  # dilation
+        f"conv(7) conv(12,k={k},d={d},stride={s},p={p},bias) conv(5,k=1) gap"
+        for k, d in ((1, 2), (2, 3), (3, 2), (3, 4))
+        for s, p in ((1, 0), (2, 8), (3, 9))
+    ]
+    + [
+        f"conv(4) depthwise(k={k},d={d},stride={s},p={p},multiplier={m},bias) conv(5) gap"
+        for k, d in ((2, 3), (3, 2))
+        for s, p in ((1, 0), (2, 5))
+        for m in (1, 2)
+    ]
+    + [
+        "conv(12) conv(24,d=2,groups=2) conv(24,groups=3,d=3,k=2,p=1) gap",
+        "conv(12) residual([conv(12,d=2) separable(12,d=3)]) loop([conv(12,d=4)],2) gap",
+        "conv(5,k=3,d=4,p=1) linear(4)",
     ]
     + [
         f"conv(6,act={act},norm={norm},order={order},bias=true) conv(4) gap"
@@ -416,7 +442,7 @@ def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("make", [default, nasty])
+@pytest.mark.parametrize("make", [default, nasty, rich])
 @pytest.mark.parametrize(
     "seeds", [range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"]
 )
@@ -428,7 +454,7 @@ def test_random_designs(
 
 @needs_compiler
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [default, nasty])
+@pytest.mark.parametrize("make", [default, nasty, rich])
 def test_random_designs_with_wide_registers(
     wide: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]]
 ) -> None:
@@ -625,6 +651,7 @@ for count in (1, 2, 15, 16, 17, 33, 300):
             (1, 7, 5), count=count, recipe=t.Recipe(batch_size=count))
 for seed in range(60):
     t.agree(library, *t.nasty(Random(seed)), count=21)
+    t.agree(library, *t.rich(Random(seed)), count=21)
 for name in ("sgd", "adam", "adamw"):
     recipe = t.Recipe(optimizer=name, batch_size=20, rotation=180, shift=1, scale=0.9, shear=80,
                       erasing=1, brightness=1, contrast=1, smoothing=0.1, ema=0.9, flip=0.5)
@@ -814,6 +841,15 @@ def test_a_label_without_a_score_is_an_error(label: int) -> None:
 
 
 # Which engine ------------------------------------------------------------------------------------
+
+
+def test_the_zoos_table_says_who_trains_a_network() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "zoo.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| `")]
+    engines = {row[0].strip(" `"): row[-1].strip() for row in rows}
+    for name, network in public_networks.items():
+        expected = "native" if supports(network.design, network.shape) else "PyTorch"
+        assert engines[name] == expected, name
 
 
 def test_who_trains_what() -> None:

@@ -318,7 +318,6 @@ def test_an_unknown_norm_is_refused() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "conv(8,d=2)",
         "conv(8,layer)",
         "conv(8,shift)",
         "act(tanh)",
@@ -336,7 +335,7 @@ def test_what_the_native_engine_lacks_goes_to_pytorch(text: str) -> None:
 
 
 def test_norms_and_activations_that_the_native_engine_has() -> None:
-    for text in ("act(gelu)", "separable(8,last_bias)", "conv(8,k=1,d=2)", "inverted(6,act=relu)"):
+    for text in ("act(gelu)", "separable(8,last_bias)", "conv(8,d=2)", "inverted(6,act=relu)"):
         assert supports(parse(f"{text} gap linear(3)"), SHAPE)
 
 

@@ -31,9 +31,9 @@ class Op(ctypes.Structure):
     _fields_: ClassVar = _fields(
         c_int64,
         """
-        kind source other target height width stride padding groups weight bias weight2 bias2
-        hidden gamma beta running before after drop threshold drop_index tail wanted wanted_other
-        adds adds_other again barrier""",
+        kind source other target height width stride padding groups dilation weight bias weight2
+        bias2 hidden gamma beta running before after drop threshold drop_index tail wanted
+        wanted_other adds adds_other again barrier""",
     )
 
 

@@ -66,8 +66,6 @@ def is_known(op: Op) -> bool:
         return op.name in _FUNCTIONS
     if isinstance(op, BatchNorm):
         return op.affine == "both"
-    if isinstance(op, Conv2d):
-        return op.dilation == 1
     if isinstance(op, Branches):
         return op.by == "add"
     return isinstance(op, _KNOWN)

@@ -164,10 +164,11 @@ class _Writer:
         _, height, width = self._shape(source)
         if isinstance(op, Dense):
             kernel, stride, padding, groups, size = (height, width), 1, 0, 1, (1, 1)
+            dilation = 1
         else:
             kernel, stride, padding = (op.kernel, op.kernel), op.stride, op.padding
-            groups = op.groups
-            size = slide((height, width), op.kernel, stride, padding)
+            groups, dilation = op.groups, op.dilation if op.kernel > 1 else 1
+            size = slide((height, width), op.extent, stride, padding)
         return self._op(
             Kind.CONV,
             source,
@@ -177,6 +178,7 @@ class _Writer:
             stride=stride,
             padding=padding,
             groups=groups,
+            dilation=dilation,
             weight=self._offset(f"{place}.weight"),
             bias=self._offset(f"{place}.bias") if op.bias else Offset.ABSENT,
         )
@@ -255,7 +257,7 @@ class _Writer:
                 source=source,
                 other=other,
                 target=target,
-                **(absent | {"groups": 1, "stride": 1} | fields),
+                **(absent | {"groups": 1, "stride": 1, "dilation": 1} | fields),
             )
         )
         return target

@@ -1,17 +1,17 @@
 // Convolution with dense groups. A linear layer is a convolution whose window is as large as its
 // input.
 //
-//     z[o][y][x] = b[o] + sum over i, r, s of w[o][i][r][s] * x[i][S*y + r - P][S*x + s - P]
+//     z[o][y][x] = b[o] + sum over i, r, s of w[o][i][r][s] * x[i][S*y + D*r - P][S*x + D*s - P]
 //
 // Inputs have a halo of P zeros, so edges need no code of their own. The innermost tile holds up
 // to six output channels of one pixel in registers, or of two pixels if registers are wide.
 //
 // The gradient of the input is the same sum with the window turned around and the channels
-// exchanged. It reads the output's gradient with S - 1 zeros between its pixels and K - 1 - P
+// exchanged. It reads the output's gradient with S - 1 zeros between its pixels and D*(K - 1) - P
 // zeros around them: the `spread` gradient. The gradient of the weights is a sum over pixels and
 // images,
 //
-//     dw[o][i][r][s] = sum over y, x of dz[o][y][x] * x[i][S*y + r - P][S*x + s - P],
+//     dw[o][i][r][s] = sum over y, x of dz[o][y][x] * x[i][S*y + D*r - P][S*x + D*s - P],
 //
 // which stays separate by lane until the end of the batch.
 #pragma once
@@ -25,6 +25,7 @@ namespace {
 
 constexpr int TILE = 6;               // output channels at once, in 12 registers of sums
 constexpr int PIXELS = WIDE ? 2 : 1;  // pixels at once
+constexpr int ANY = 0, DILATED = -1;  // in place of a window's side
 
 // The number of channels in tile `index` of `tiles`. Tiles are as even as possible.
 INLINE int tile_size(int channels, int tiles, int index) {
@@ -37,13 +38,18 @@ struct Window {
     int inputs, height, width;
     long plane, row;  // distances in the input, in pixels
     int step;         // input pixels from one output to the next
+    int dilation;     // input pixels from one tap to the next
+
+    bool dilated() const { return dilation > 1; }
 };
 
-// Computes N neighbouring pixels of T output channels. SIDE is the window's side; 0: any window.
+// Computes N neighbouring pixels of T output channels. SIDE is the window's side; ANY: any window;
+// DILATED: any with dilation, whose multiplications would slow the others down.
 template <int SIDE, int T, int N>
 INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, const real *w,
                         const real *bias, bool add) {
-    const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
+    const int height = SIDE > 0 ? SIDE : window.height, width = SIDE > 0 ? SIDE : window.width;
+    const int apart = SIDE == DILATED ? window.dilation : 1;
     Lanes sums[T][N];
     UNROLL_FOR (int t = 0; t < T; t++)
         UNROLL_FOR (int n = 0; n < N; n++) {
@@ -52,10 +58,10 @@ INLINE void conv_pixels(Window window, const Lanes *x, Lanes *y, long y_plane, c
         }
     for (int c = 0; c < window.inputs; c++, x += window.plane) {
         const Lanes *line = x;
-        UNROLL_FOR (int r = 0; r < height; r++, line += window.row)
+        UNROLL_FOR (int r = 0; r < height; r++, line += apart * window.row)
             UNROLL_FOR (int s = 0; s < width; s++, w += T) {
                 Lanes pixel[N];
-                UNROLL_FOR (int n = 0; n < N; n++) pixel[n] = line[s + n * window.step];
+                UNROLL_FOR (int n = 0; n < N; n++) pixel[n] = line[s * apart + n * window.step];
                 UNROLL_FOR (int t = 0; t < T; t++) {
                     Reg weight = spread(w[t]);
                     if (N > 1) HOLD(weight);
@@ -84,10 +90,12 @@ typedef void (*ConvRow)(Window, const Lanes *, Lanes *, long, const real *, cons
 #define ROWS_OF(side)                                         \
     {conv_row<side, 1>, conv_row<side, 2>, conv_row<side, 3>, \
      conv_row<side, 4>, conv_row<side, 5>, conv_row<side, 6>}
-const ConvRow CONV_ROWS[3][TILE] = {ROWS_OF(0), ROWS_OF(1), ROWS_OF(3)};
+const ConvRow CONV_ROWS[4][TILE] = {ROWS_OF(ANY), ROWS_OF(1), ROWS_OF(3), ROWS_OF(DILATED)};
 
-INLINE int side_index(int64_t height, int64_t width) {
-    return height == width && height == 1 ? 1 : height == width && height == 3 ? 2 : 0;
+INLINE int side_index(const Window &window) {
+    if (window.dilated()) return 3;
+    if (window.height != window.width) return 0;
+    return window.height == 1 ? 1 : window.height == 3 ? 2 : 0;
 }
 
 // Computes the sum above for one group, and adds it to y if `add`. `x` points at the first tap of
@@ -96,7 +104,7 @@ INLINE int side_index(int64_t height, int64_t width) {
 template <class After>
 void convolve(Window window, const Lanes *x, View y, const real *weights, const real *bias,
               bool add, After after) {
-    const ConvRow *rows = CONV_ROWS[side_index(window.height, window.width)];
+    const ConvRow *rows = CONV_ROWS[side_index(window)];
     const long taps = (long)window.inputs * window.height * window.width;
     const int tiles = tile_count(y.channels, TILE);
     for (int line = 0; line < y.height; line++) {
@@ -180,13 +188,14 @@ inline void weight_gradient(Window window, const Lanes *x, View dz, int dz_step,
         for (int i = 0, o = 0; i < output_tiles; i++) {
             const int T = tile_size(outputs, output_tiles, i);
             const Lanes *d = dz.at + o * dz.plane + line * dz.row;
+            auto tap = [&](int r, int s) { return window.dilation * (r * window.row + s); };
             auto run = [&](const WeightKernels &kernels, int input, int r, int s) {
-                kernels[T - 1](window, from + input * window.plane + r * window.row + s, d,
-                               dz.plane, dz.row, dz_step,
+                kernels[T - 1](window, from + input * window.plane + tap(r, s), d, dz.plane,
+                               dz.row, dz_step,
                                sums + ((long)o * inputs + input) * taps + r * window.width + s,
                                (long)inputs * taps, taps, rows, dz.width);
             };
-            if (window.width == 3) {
+            if (window.width == 3 && !window.dilated()) {
                 for (int c = 0; c < inputs; c++)
                     for (int r = 0; r < window.height; r++) run(BY_THREE_TAPS, c, r, 0);
             } else {

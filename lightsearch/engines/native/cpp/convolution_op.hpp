@@ -27,7 +27,7 @@ struct Groups {
 };
 
 INLINE Window window(const Op &op, const View &x, int inputs, int step) {
-    return {inputs, (int)op.height, (int)op.width, x.plane, x.row, step};
+    return {inputs, (int)op.height, (int)op.width, x.plane, x.row, step, (int)op.dilation};
 }
 INLINE View part(View v, int first, int channels) {
     v.at += first * v.plane;
@@ -35,12 +35,19 @@ INLINE View part(View v, int first, int channels) {
     return v;
 }
 
+// How many pixels a window of `taps` reaches beyond its first one.
+INLINE long reach(const Op &op, int64_t taps) { return op.dilation * (taps - 1); }
+
+// Whether the window is one that Winograd's algorithms know.
+INLINE bool is_plain_three(const Op &op, int64_t stride) {
+    return op.height == 3 && op.width == 3 && op.dilation == 1 && stride == 1;
+}
+
 // Chooses the kernel for one direction, and makes room for its weights.
 inline Packed packed(const Op &op, int groups, int inputs, int outputs, int height, int width,
                      int stride) {
     Packed made;
-    if (op.height == 3 && op.width == 3 && stride == 1)
-        made.tiling = fastest_tiling(inputs, outputs, height, width);
+    if (is_plain_three(op, stride)) made.tiling = fastest_tiling(inputs, outputs, height, width);
     made.group =
         (size_t)inputs * outputs * (made.tiling.any() ? spots(made.tiling) : op.height * op.width);
     made.weights.resize(made.group * groups);
@@ -159,7 +166,8 @@ inline void convolution_backward(const Net &net, const Op &op, Work &work, const
     const Lanes *from = x.at - op.padding * x.row - op.padding;
     const View dz = work.spread_layout.view(net.spreads[work.spread].at());
     const Window turned = window(op, dz, groups.outputs, 1);
-    const Lanes *d = dz.at - (op.height - 1 - op.padding) * dz.row - (op.width - 1 - op.padding);
+    const Lanes *d =
+        dz.at - (reach(op, op.height) - op.padding) * dz.row - (reach(op, op.width) - op.padding);
     const View dx = net.grad(op.source, block);
     View compact = dz;  // without the zeros between pixels
     compact.row *= step, compact.height = z.height, compact.width = z.width;
@@ -226,14 +234,15 @@ inline void settle_weights(const Net &net, const Op &op, const Work &work) {
 inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
     const int channels = by_channel(op, Groups(op, x.channels, z.channels)) ? 1 : z.channels;
     if (!op.wanted || covers(op, x.height, x.width)) return Layout(channels, z.height, z.width, 0);
-    // The input's gradient reads height + kernel - 1 rows. It starts kernel - 1 - padding rows
+    // With a reach of R, the input's gradient reads height + R rows. It starts R - padding rows
     // before the first one, or inside if the padding is larger.
-    const long before_y = op.height - 1 - op.padding, before_x = op.width - 1 - op.padding;
+    const long reach_y = reach(op, op.height), reach_x = reach(op, op.width);
+    const long before_y = reach_y - op.padding, before_x = reach_x - op.padding;
     const long halo = std::max<long>(0, std::max(before_y, before_x));
-    const long rows = std::max(halo + (z.height - 1) * op.stride + 1,
-                               halo - before_y + x.height + op.height - 1);
+    const long rows =
+        std::max(halo + (z.height - 1) * op.stride + 1, halo - before_y + x.height + reach_y);
     const long columns =
-        std::max(halo + (z.width - 1) * op.stride + 1, halo - before_x + x.width + op.width - 1);
+        std::max(halo + (z.width - 1) * op.stride + 1, halo - before_x + x.width + reach_x);
     return Layout(channels, z.height, z.width, halo, rows, columns);
 }
 

@@ -1,6 +1,6 @@
 // Depthwise convolution: each output channel sees one input channel.
 //
-//     z[o][y][x] = b[o] + sum over r, s of w[o][r][s] * x[o / M][S*y + r - P][S*x + s - P]
+//     z[o][y][x] = b[o] + sum over r, s of w[o][r][s] * x[o / M][S*y + D*r - P][S*x + D*s - P]
 //
 // with M outputs per input. Loads are the limit. A window of 3 x 3 therefore computes four
 // neighbouring outputs at once, from six pixels of each of its rows.
@@ -32,7 +32,8 @@ INLINE void depthwise_run(const Lanes *x, long row, Lanes *y, const real *weight
 template <int SIDE>
 void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_height,
                      int y_width, const real *weights, real bias, bool add) {
-    const int height = SIDE ? SIDE : window.height, width = SIDE ? SIDE : window.width;
+    const int height = SIDE > 0 ? SIDE : window.height, width = SIDE > 0 ? SIDE : window.width;
+    const long apart = SIDE == DILATED ? window.dilation : 1, row = apart * window.row;
     for (int line = 0; line < y_height; line++, y += y_row, x += window.row * window.step) {
         const Lanes *at = x;
         int i = 0;
@@ -45,7 +46,7 @@ void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_
             Lanes sums = add ? y[i] : lanes(bias);
             UNROLL_FOR (int r = 0; r < height; r++)
                 UNROLL_FOR (int s = 0; s < width; s++)
-                    sums = fma(at[r * window.row + s], weights[r * width + s], sums);
+                    sums = fma(at[r * row + s * apart], weights[r * width + s], sums);
             y[i] = sums;
         }
     }
@@ -53,14 +54,17 @@ void depthwise_plane(Window window, const Lanes *x, Lanes *y, long y_row, int y_
 
 inline void depthwise(Window window, const Lanes *x, View y, int channel, const real *weights,
                       real bias, bool add) {
-    auto plane = window.height == 3 && window.width == 3 ? depthwise_plane<3> : depthwise_plane<0>;
+    const bool three = window.height == 3 && window.width == 3;
+    auto plane = window.dilated() ? depthwise_plane<DILATED>
+                 : three          ? depthwise_plane<3>
+                                  : depthwise_plane<ANY>;
     plane(window, x, y.line(channel, 0), y.row, y.height, y.width, weights, bias, add);
 }
 
 // Adds the gradient of one channel's weights to sums[tap]; nine taps at once if there are nine.
 inline void depthwise_weight_gradient(Window window, const Lanes *x, const Lanes *dz, long dz_row,
                                       int dz_step, int dz_height, int dz_width, Reg *sums) {
-    if (window.height == 3 && window.width == 3) {
+    if (window.height == 3 && window.width == 3 && !window.dilated()) {
         Reg a[9];
         UNROLL_FOR (int k = 0; k < 9; k++) a[k] = sums[k];
         for (int line = 0; line < dz_height; line++, x += window.row * window.step, dz += dz_row) {
@@ -77,8 +81,8 @@ inline void depthwise_weight_gradient(Window window, const Lanes *x, const Lanes
     }
     for (int r = 0; r < window.height; r++)
         for (int s = 0; s < window.width; s++)
-            weight_rows<1, 1, 1>(window, x + r * window.row + s, dz, 0, dz_row, dz_step,
-                                 sums + r * window.width + s, 0, 0, dz_height, dz_width);
+            weight_rows<1, 1, 1>(window, x + window.dilation * (r * window.row + s), dz, 0, dz_row,
+                                 dz_step, sums + r * window.width + s, 0, 0, dz_height, dz_width);
 }
 
 }  // namespace

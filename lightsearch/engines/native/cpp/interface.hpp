@@ -32,10 +32,11 @@ struct Op {
     int64_t source, other, target;  // values; `other` is the shortcut of an addition
     int64_t height, width;          // of the window
     int64_t stride, padding, groups;
-    int64_t weight, bias;                 // offsets in the parameters
-    int64_t weight2, bias2, hidden;       // the second layer of a squeeze-excitation
-    int64_t gamma, beta, running;         // batch norm
-    int64_t before, after;                // functions before and after the normalisation
+    int64_t dilation;                // distance in pixels between neighbouring taps of the window
+    int64_t weight, bias;            // offsets in the parameters
+    int64_t weight2, bias2, hidden;  // the second layer of a squeeze-excitation
+    int64_t gamma, beta, running;    // batch norm
+    int64_t before, after;           // functions before and after the normalisation
     int64_t drop, threshold, drop_index;  // drops `threshold` in 65,536; index of this dropout
     int64_t tail;                         // index of the pointwise op that follows a convolution
     int64_t wanted, wanted_other;         // whether source and other need a gradient
@@ -111,8 +112,8 @@ constexpr Entry INTERFACE[] = {
     FIELD(Value, channels), FIELD(Value, height), FIELD(Value, width), FIELD(Value, halo),
     FIELD(Value, batch), FIELD(Value, gradient),
     FIELD(Op, kind), FIELD(Op, source), FIELD(Op, other), FIELD(Op, target), FIELD(Op, height),
-    FIELD(Op, width), FIELD(Op, stride), FIELD(Op, padding), FIELD(Op, groups), FIELD(Op, weight),
-    FIELD(Op, bias), FIELD(Op, weight2), FIELD(Op, bias2), FIELD(Op, hidden), FIELD(Op, gamma),
+    FIELD(Op, width), FIELD(Op, stride), FIELD(Op, padding), FIELD(Op, groups), FIELD(Op, dilation),
+    FIELD(Op, weight), FIELD(Op, bias), FIELD(Op, weight2), FIELD(Op, bias2), FIELD(Op, hidden), FIELD(Op, gamma),
     FIELD(Op, beta), FIELD(Op, running), FIELD(Op, before), FIELD(Op, after), FIELD(Op, drop),
     FIELD(Op, threshold), FIELD(Op, drop_index), FIELD(Op, tail), FIELD(Op, wanted),
     FIELD(Op, wanted_other), FIELD(Op, adds), FIELD(Op, adds_other), FIELD(Op, again),

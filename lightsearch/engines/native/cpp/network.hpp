@@ -43,7 +43,7 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
                 w.tile = Memory(std::max(tile_room(w.forward.tiling, groups.inputs),
                                          tile_room(w.backward.tiling, groups.outputs)));
             }
-            if (!groups.depthwise && op.height == 3 && op.width == 3 && op.stride == 1)
+            if (!groups.depthwise && is_plain_three(op, op.stride))
                 w.together = fastest_group(groups.inputs, groups.outputs, z.height, z.width);
             const size_t sums = groups.sums(w.together) * groups.count * sizeof(Reg);
             w.sums = Memory((sums + sizeof(Lanes) - 1) / sizeof(Lanes));

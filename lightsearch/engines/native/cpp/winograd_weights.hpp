@@ -97,7 +97,7 @@ template <int M> struct RowGradient {
             for (int c = 0; c < outputs; c++)
                 for (int r = 0; r < rows; r++)
                     transform_slopes(dz.line(c, line + r), width, slopes, c, r);
-            const Window down{3, 1, 1, in.groups, in.groups, 1};  // takes rows for channels
+            const Window down{3, 1, 1, in.groups, in.groups, 1, 1};  // takes rows for channels
             Reg *to = sums;
             for (int n = 0; n < POINTS; n++, to += 3L * outputs * inputs)
                 for (int i = 0, o = 0; i < tiles; i++) {
