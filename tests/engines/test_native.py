@@ -24,6 +24,7 @@ from torch.nn import functional
 import lightsearch.engines.native
 from lightsearch.data.dataset import DataSet
 from lightsearch.design import Seq, gap, seq
+from lightsearch.design.layers import ACTIVATIONS
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import STEP, Batch
 from lightsearch.engines.initial_weights import initial_weights
@@ -276,9 +277,19 @@ ONES = (
     ]
     + [
         f"conv(6,act={act},norm={norm},order={order},bias=true) conv(4) gap"
-        for act in ("relu", "gelu", "silu", "hardswish", "none")
+        for act in ACTIVATIONS
+        if act != "prelu"
         for norm in ("batch", "none")
         for order in ("norm-act", "act-norm")
+    ]
+    + [f"conv(6,act=none) act({act}) conv(4) maxpool act({act}) gap" for act in ACTIVATIONS[:-1]]
+    + [
+        "conv(6) act(leakyrelu,slope=0.3) act(leakyrelu,slope=2) dropout(0.2) gap",
+        "act(prelu) conv(6,prelu) gap linear(5,prelu)",
+        "conv(6,prelu,norm=none,dropout=0.2) separable(5,prelu,inner) "
+        "residual(conv(5),act=prelu) gap",
+        "conv(6) loop([act(prelu) conv(6,tanh)],3) gap",
+        "conv(6) loop([act(prelu) depthwise],3,depthwise) linear(3)",
     ]
     + [
         f"conv(5,dropout={rate},per={per}) dropout({rate},per={per}) conv(7,k=2,p=0) gap"
@@ -501,8 +512,10 @@ OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimize
         "separable(9,act=silu,dropout=0.1) gap linear(10)",
         "conv(6,act=silu) loop([separable(6,silu,dropout=0.1) residual(conv(6,gelu))],3) "
         "avgpool loop([depthwise(silu) conv(6,k=1,silu)],2,depthwise) gap linear(10)",
+        "conv(6,tanh,d=2) act(prelu) avgpool residual([conv(8,sigmoid)],project) "
+        "separable(9,silu,d=2) act(tanh) gap linear(10)",
     ],
-    ids=["layers", "loops"],
+    ids=["layers", "loops", "activations"],
 )
 def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, text: str, recipe: Recipe) -> None:
     design = parse(text)

@@ -28,13 +28,20 @@ class Value(ctypes.Structure):
 class Op(ctypes.Structure):
     """An operation that makes a tensor from another."""
 
-    _fields_: ClassVar = _fields(
-        c_int64,
-        """
+    _fields_: ClassVar = [
+        *_fields(
+            c_int64,
+            """
         kind source other target height width stride padding groups dilation weight bias weight2
-        bias2 hidden gamma beta running before after drop threshold drop_index tail wanted
-        wanted_other adds adds_other again barrier""",
-    )
+        bias2 hidden gamma beta running before after""",
+        ),
+        ("slope", c_double),
+        *_fields(
+            c_int64,
+            """
+            drop threshold drop_index tail wanted wanted_other adds adds_other again barrier""",
+        ),
+    ]
 
 
 class Images(ctypes.Structure):
@@ -95,6 +102,7 @@ class Kind(IntEnum):
     SQUEEZE = 6
     RESIZE = 7
     ADD = 8
+    PRELU = 9
 
 
 class Function(IntEnum):
@@ -105,6 +113,11 @@ class Function(IntEnum):
     GELU = 2
     SILU = 3
     HARDSWISH = 4
+    RELU6 = 5
+    LEAKYRELU = 6
+    TANH = 7
+    SIGMOID = 8
+    HARDSIGMOID = 9
 
 
 class DropMode(IntEnum):
@@ -145,6 +158,8 @@ class Status(IntEnum):
     NO_SUCH_CLASS = 3
 
 
+# By the names of activations in designs.
+FUNCTIONS = {name.lower(): function for name, function in Function.__members__.items()}
 STRUCTS: tuple[type[ctypes.Structure], ...] = (Value, Op, Images, Augmentation, Training, Step)
 CONSTANTS: tuple[type[IntEnum], ...] = (
     Kind,

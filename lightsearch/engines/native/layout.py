@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from lightsearch.engines.native.interface import FUNCTIONS
 from lightsearch.network.operations import (
     Activation,
     Add,
@@ -19,6 +20,7 @@ from lightsearch.network.operations import (
     Op,
     PerPass,
     Pool,
+    PRelu,
     Squeeze,
     Step,
     list_bodies,
@@ -43,7 +45,6 @@ class Unsupported(Exception):
     """The design has a layer that the native engine does not know. PyTorch trains it."""
 
 
-_FUNCTIONS = ("none", "relu", "gelu", "silu", "hardswish")
 _KNOWN = (
     Activation,
     Add,
@@ -56,6 +57,7 @@ _KNOWN = (
     Iterate,
     PerPass,
     Pool,
+    PRelu,
     Squeeze,
 )
 
@@ -63,7 +65,7 @@ _KNOWN = (
 def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
     if isinstance(op, Activation):
-        return op.name in _FUNCTIONS
+        return op.name in FUNCTIONS
     if isinstance(op, BatchNorm):
         return op.affine == "both"
     if isinstance(op, Branches):
@@ -111,6 +113,8 @@ class Layout:
                 self._place(self.running, f"{place}.{name}", (op.channels,))
             self.counters.append(f"{place}.num_batches_tracked")
             self.names.append(f"{place}.num_batches_tracked")
+        elif isinstance(op, PRelu):
+            self._add_weights(place, (op.channels,), False)
         elif isinstance(op, Squeeze):
             self._add_weights(f"{place}.reduce", (op.hidden, op.channels, 1, 1), True)
             self._add_weights(f"{place}.expand", (op.channels, op.hidden, 1, 1), True)

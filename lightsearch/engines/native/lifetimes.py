@@ -75,6 +75,7 @@ def _order_gradients(values: Sequence[Value], ops: Sequence[Op], start: int) -> 
             Kind.POINTWISE,
             Kind.GATE,
             Kind.SQUEEZE,
+            Kind.PRELU,
         ):
             needed |= set(_sources(op))
         for value, wanted, adds in (

@@ -12,8 +12,8 @@ from typing import Any
 
 from lightsearch.design.parts import Design
 from lightsearch.engines.native.interface import (
+    FUNCTIONS,
     DropMode,
-    Function,
     Gradient,
     Kind,
     Offset,
@@ -36,6 +36,7 @@ from lightsearch.network.operations import (
     Iterate,
     PerPass,
     Pool,
+    PRelu,
     Squeeze,
     Step,
     list_bodies,
@@ -43,14 +44,6 @@ from lightsearch.network.operations import (
 from lightsearch.network.operations import Op as Operation
 from lightsearch.randomness import threshold
 from lightsearch.shapes import Shape, slide
-
-FUNCTIONS = {
-    "none": Function.IDENTITY,
-    "relu": Function.RELU,
-    "gelu": Function.GELU,
-    "silu": Function.SILU,
-    "hardswish": Function.HARDSWISH,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +131,11 @@ class _Writer:
         if isinstance(op, GlobalPool):
             return self._op(Kind.GLOBAL_POOL, source, (shape[0], 1, 1))
         if isinstance(op, Activation):
-            return self._op(Kind.POINTWISE, source, shape, before=FUNCTIONS[op.name])
+            return self._op(
+                Kind.POINTWISE, source, shape, before=FUNCTIONS[op.name], slope=op.slope
+            )
+        if isinstance(op, PRelu):
+            return self._op(Kind.PRELU, source, shape, weight=self._offset(f"{place}.weight"))
         if isinstance(op, Drop):
             return self._op(Kind.POINTWISE, source, shape, **self._drop(op, place))
         if isinstance(op, ChannelGate):
@@ -185,7 +182,7 @@ class _Writer:
 
     def _tail(self, tail: list[tuple[str, Operation]], source: int) -> int:
         """Write the pointwise op after a convolution: activation, normalisation and dropout."""
-        fields: dict[str, int] = {}
+        fields: dict[str, Any] = {}
         for place, op in tail:
             if isinstance(op, BatchNorm):
                 fields["gamma"] = self._offset(f"{place}.weight")
@@ -193,7 +190,7 @@ class _Writer:
                 fields["running"] = self._offset(f"{place}.running_mean")
             elif isinstance(op, Activation):
                 side = "after" if "gamma" in fields else "before"
-                fields[side] = FUNCTIONS[op.name]
+                fields |= {side: FUNCTIONS[op.name], "slope": op.slope}
             else:
                 assert isinstance(op, Drop)
                 fields |= self._drop(op, place)
@@ -244,7 +241,7 @@ class _Writer:
         return found.channels, found.height, found.width
 
     def _op(
-        self, kind: Kind, source: int, shape: Shape, other: int = Offset.ABSENT, **fields: int
+        self, kind: Kind, source: int, shape: Shape, other: int = Offset.ABSENT, **fields: float
     ) -> int:
         target = self._value(shape)
         absent: dict[str, Any] = dict.fromkeys(

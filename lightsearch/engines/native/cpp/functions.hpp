@@ -36,18 +36,33 @@ INLINE Lanes sigmoid(Lanes x) {
     return x;
 }
 
+INLINE Reg hyperbolic_tangent(Reg x) {
+#ifdef LIGHTSEARCH_DOUBLE
+    for (int i = 0; i < WIDTH; i++) x[i] = std::tanh(x[i]);
+    return x;
+#else
+    // Near zero, where 1 - 2 / (1 + e^2x) would cancel, a polynomial (Moshier's Cephes, tanhf).
+    const float rest[] = {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
+                          -3.33332819422e-1f};
+    Reg square = x * x, small = spread(-5.70498872745e-3f);
+    UNROLL_FOR (int i = 0; i < 4; i++) small = fma(small, square, spread(rest[i]));
+    Reg large = 1 - 2 / (1 + exponential(x + x));
+    return choose(square < 0.390625f, fma(small * square, x, x), large);
+#endif
+}
+
 // Each function has its value at x, and its slope at x times d. NaN stays NaN.
 struct Identity {
-    static INLINE Reg value(Reg x) { return x; }
-    static INLINE Reg times_slope(Reg, Reg d) { return d; }
+    INLINE Reg value(Reg x) const { return x; }
+    INLINE Reg times_slope(Reg, Reg d) const { return d; }
 };
 struct Relu {
-    static INLINE Reg value(Reg x) { return where(~(x < 0), x); }
-    static INLINE Reg times_slope(Reg x, Reg d) { return where(~(x <= 0), d); }
+    INLINE Reg value(Reg x) const { return where(~(x < 0), x); }
+    INLINE Reg times_slope(Reg x, Reg d) const { return where(~(x <= 0), d); }
 };
 struct Silu {  // x sigmoid(x)
-    static INLINE Reg value(Reg x) { return x * sigmoid(x); }
-    static INLINE Reg times_slope(Reg x, Reg d) {
+    INLINE Reg value(Reg x) const { return x * sigmoid(x); }
+    INLINE Reg times_slope(Reg x, Reg d) const {
         Reg s = sigmoid(x);
         return d * (s * (1 + x * (1 - s)));
     }
@@ -70,40 +85,83 @@ struct Gelu {  // x (1 + erf(x / sqrt 2)) / 2, the exact one
         return choose(x < 0, tail, 1 - tail);
 #endif
     }
-    static INLINE Reg value(Reg x) { return x * half(x); }
-    static INLINE Reg times_slope(Reg x, Reg d) {
+    INLINE Reg value(Reg x) const { return x * half(x); }
+    INLINE Reg times_slope(Reg x, Reg d) const {
         Reg bell = exponential(x * x * (real)-0.5) * (real)0.3989422804014327;  // 1/sqrt(2 pi)
         return d * (half(x) + x * bell);
     }
 };
 struct Hardswish {  // x clamp(x + 3, 0, 6) / 6
-    static INLINE Reg value(Reg x) {
+    INLINE Reg value(Reg x) const {
         Reg inner = x * (x + 3) / 6;
         return choose(x <= -3, spread(0), choose(x >= 3, x, inner));
     }
-    static INLINE Reg times_slope(Reg x, Reg d) {
+    INLINE Reg times_slope(Reg x, Reg d) const {
         return choose(x <= -3, spread(0), choose(x >= 3, d, d * (x / 3 + (real)0.5)));
     }
 };
 
-template <class F> INLINE Lanes value(Lanes x) {
-    UNROLL_FOR (int p = 0; p < PARTS; p++) x.part[p] = F::value(x.part[p]);
+struct LeakyRelu {
+    Reg slope;  // below zero
+    INLINE Reg value(Reg x) const { return choose(x <= 0, x * slope, x); }
+    INLINE Reg times_slope(Reg x, Reg d) const { return choose(x <= 0, d * slope, d); }
+};
+struct Relu6 {  // clamp(x, 0, 6)
+    INLINE Reg value(Reg x) const {
+        return choose(x <= 0, spread(0), choose(x >= 6, spread(6), x));
+    }
+    INLINE Reg times_slope(Reg x, Reg d) const { return where(~((x <= 0) | (x >= 6)), d); }
+};
+struct Hardsigmoid {  // clamp(x + 3, 0, 6) / 6
+    INLINE Reg value(Reg x) const { return Relu6{}.value(x + 3) / 6; }
+    INLINE Reg times_slope(Reg x, Reg d) const { return where(~((x <= -3) | (x >= 3)), d) / 6; }
+};
+struct Sigmoid {
+    INLINE Reg value(Reg x) const { return sigmoid(x); }
+    INLINE Reg times_slope(Reg x, Reg d) const {
+        Reg s = sigmoid(x);
+        return d * (s * (1 - s));
+    }
+};
+struct Tanh {
+    INLINE Reg value(Reg x) const { return hyperbolic_tangent(x); }
+    INLINE Reg times_slope(Reg x, Reg d) const {
+        Reg y = hyperbolic_tangent(x);
+        return d * (1 - y * y);
+    }
+};
+
+template <class F> INLINE Lanes value(F f, Lanes x) {
+    UNROLL_FOR (int p = 0; p < PARTS; p++) x.part[p] = f.value(x.part[p]);
     return x;
 }
-template <class F> INLINE Lanes times_slope(Lanes x, Lanes d) {
-    UNROLL_FOR (int p = 0; p < PARTS; p++) d.part[p] = F::times_slope(x.part[p], d.part[p]);
+template <class F> INLINE Lanes times_slope(F f, Lanes x, Lanes d) {
+    UNROLL_FOR (int p = 0; p < PARTS; p++) d.part[p] = f.times_slope(x.part[p], d.part[p]);
     return d;
 }
 
-// Calls `run` with a value of the function's type.
-template <class Run> INLINE void with_function(int64_t name, Run run) {
+// Calls `run` with a function of an op.
+template <class Run> INLINE void with_function(const Op &op, int64_t name, Run run) {
     switch (name) {
         case RELU: return run(Relu{});
         case GELU: return run(Gelu{});
         case SILU: return run(Silu{});
         case HARDSWISH: return run(Hardswish{});
+        case RELU6: return run(Relu6{});
+        case LEAKYRELU: return run(LeakyRelu{spread((real)op.slope)});
+        case TANH: return run(Tanh{});
+        case SIGMOID: return run(Sigmoid{});
+        case HARDSIGMOID: return run(Hardsigmoid{});
         default: return run(Identity{});
     }
+}
+
+// Calls `run` with the functions before and after an op's normalisation. One of them is the
+// identity (plan.py): all pairs would be five times the code.
+template <class Run> INLINE void with_functions(const Op &op, Run run) {
+    if (op.before == IDENTITY)
+        return with_function(op, op.after, [&](auto g) { run(Identity{}, g); });
+    with_function(op, op.before, [&](auto f) { run(f, Identity{}); });
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ inline void gate(const Net &net, const Op &op, Work &work, int64_t block) {
         Lanes total = lanes(b1[h]);
         for (int c = 0; c < x.channels; c++)
             total = fma(kept.mean[c], w1[h * x.channels + c], total);
-        kept.hidden[h] = value<Relu>(total);
+        kept.hidden[h] = value(Relu{}, total);
     }
     for (int c = 0; c < x.channels; c++) {
         Lanes total = op.kind == GATE ? kept.mean[c] : lanes(b2[c]);
@@ -66,7 +66,7 @@ inline void gate_backward(const Net &net, const Op &op, Work &work, int64_t bloc
             dhidden[h] = fma(inner[c], w2[c * hidden + h], dhidden[h]);
             dw2[c * hidden + h] += sum(inner[c] * kept.hidden[h]);
         }
-        dhidden[h] = times_slope<Relu>(kept.hidden[h], dhidden[h]);
+        dhidden[h] = times_slope(Relu{}, kept.hidden[h], dhidden[h]);
         for (int c = 0; c < channels; c++) {
             dmean[c] = fma(dhidden[h], w1[h * channels + c], dmean[c]);
             dw1[h * channels + c] += sum(dhidden[h] * kept.mean[c]);

@@ -12,8 +12,30 @@ namespace {
 
 // A network -----------------------------------------------------------------------------------
 
-enum Kind { CONV, POINTWISE, MAX_POOL, AVERAGE_POOL, GLOBAL_POOL, GATE, SQUEEZE, RESIZE, ADD };
-enum Function { IDENTITY, RELU, GELU, SILU, HARDSWISH };
+enum Kind {
+    CONV,
+    POINTWISE,
+    MAX_POOL,
+    AVERAGE_POOL,
+    GLOBAL_POOL,
+    GATE,
+    SQUEEZE,
+    RESIZE,
+    ADD,
+    PRELU
+};
+enum Function {
+    IDENTITY,
+    RELU,
+    GELU,
+    SILU,
+    HARDSWISH,
+    RELU6,
+    LEAKYRELU,
+    TANH,
+    SIGMOID,
+    HARDSIGMOID
+};
 enum DropMode { NO_DROP, PER_ELEMENT, PER_CHANNEL };
 enum Gradient { NO_GRADIENT = -2, OWN_BLOCK = -1 };  // else the index of a shared buffer
 enum Offset { ABSENT = -1 };                         // of a parameter, or of another op
@@ -36,7 +58,8 @@ struct Op {
     int64_t weight, bias;            // offsets in the parameters
     int64_t weight2, bias2, hidden;  // the second layer of a squeeze-excitation
     int64_t gamma, beta, running;    // batch norm
-    int64_t before, after;           // functions before and after the normalisation
+    int64_t before, after;  // functions around the normalisation, one of which is the identity
+    double slope;           // of a leaky ReLU below zero
     int64_t drop, threshold, drop_index;  // drops `threshold` in 65,536; index of this dropout
     int64_t tail;                         // index of the pointwise op that follows a convolution
     int64_t wanted, wanted_other;         // whether source and other need a gradient
@@ -114,7 +137,7 @@ constexpr Entry INTERFACE[] = {
     FIELD(Op, kind), FIELD(Op, source), FIELD(Op, other), FIELD(Op, target), FIELD(Op, height),
     FIELD(Op, width), FIELD(Op, stride), FIELD(Op, padding), FIELD(Op, groups), FIELD(Op, dilation),
     FIELD(Op, weight), FIELD(Op, bias), FIELD(Op, weight2), FIELD(Op, bias2), FIELD(Op, hidden), FIELD(Op, gamma),
-    FIELD(Op, beta), FIELD(Op, running), FIELD(Op, before), FIELD(Op, after), FIELD(Op, drop),
+    FIELD(Op, beta), FIELD(Op, running), FIELD(Op, before), FIELD(Op, after), FIELD(Op, slope), FIELD(Op, drop),
     FIELD(Op, threshold), FIELD(Op, drop_index), FIELD(Op, tail), FIELD(Op, wanted),
     FIELD(Op, wanted_other), FIELD(Op, adds), FIELD(Op, adds_other), FIELD(Op, again),
     FIELD(Op, barrier),
@@ -135,8 +158,9 @@ constexpr Entry INTERFACE[] = {
     FIELD(Step, affine_stream), FIELD(Step, brightness_stream), FIELD(Step, contrast_stream),
     FIELD(Step, erasing_stream),
     CONSTANT(CONV), CONSTANT(POINTWISE), CONSTANT(MAX_POOL), CONSTANT(AVERAGE_POOL),
-    CONSTANT(GLOBAL_POOL), CONSTANT(GATE), CONSTANT(SQUEEZE), CONSTANT(RESIZE), CONSTANT(ADD),
+    CONSTANT(GLOBAL_POOL), CONSTANT(GATE), CONSTANT(SQUEEZE), CONSTANT(RESIZE), CONSTANT(ADD), CONSTANT(PRELU),
     CONSTANT(IDENTITY), CONSTANT(RELU), CONSTANT(GELU), CONSTANT(SILU), CONSTANT(HARDSWISH),
+    CONSTANT(RELU6), CONSTANT(LEAKYRELU), CONSTANT(TANH), CONSTANT(SIGMOID), CONSTANT(HARDSIGMOID),
     CONSTANT(NO_DROP), CONSTANT(PER_ELEMENT), CONSTANT(PER_CHANNEL), CONSTANT(NO_GRADIENT),
     CONSTANT(OWN_BLOCK), CONSTANT(ABSENT), CONSTANT(SGD), CONSTANT(ADAM), CONSTANT(ADAMW),
     CONSTANT(DONE), CONSTANT(STOPPED), CONSTANT(NO_SUCH_IMAGE), CONSTANT(NO_SUCH_CLASS),

@@ -6,6 +6,7 @@
 #include "convolution_op.hpp"
 #include "gate.hpp"
 #include "pool.hpp"
+#include "prelu.hpp"
 #include "residual.hpp"
 
 namespace {
@@ -133,6 +134,7 @@ inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
         case SQUEEZE: return gate(net, op, work, net.training ? block : 0);
         case RESIZE: return resize(x, y);
         case ADD: return add(x, net.act(op.other, block), y);
+        case PRELU: return prelu(net, op, x, y);
     }
 }
 
@@ -152,7 +154,9 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
         if (op.wanted_other) pass_on(dy, net.grad(op.other, block), op.adds_other);
         return;
     }
-    if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);  // has weights to train
+    // These have weights to train, whether or not their input needs a gradient.
+    if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);
+    if (op.kind == PRELU) return prelu_backward(net, op, x, dy, net.grad(op.source, block));
     if (!op.wanted) return;
     if (op.kind == POINTWISE) {  // a tail keeps the gradient for its convolution
         if (net.values[op.source].gradient == NO_GRADIENT)

@@ -29,12 +29,12 @@ constexpr double EPSILON = 1e-5, MOMENTUM = 0.1;  // PyTorch's defaults
 // mean, so that a large mean costs no precision.
 INLINE void add_statistics(const Op &op, Work &work, const real *shift, View z, int line,
                            unsigned lanes_used) {
-    with_function(op.before, [&](auto f) {
+    with_function(op, op.before, [&](auto f) {
         for (int c = 0; c < z.channels; c++) {
             const Lanes *at = z.line(c, line);
             Lanes k = lanes(shift[c]), one = lanes(0), two = lanes(0);
             for (int x = 0; x < z.width; x++) {
-                Lanes v = value<decltype(f)>(at[x]) - k;
+                Lanes v = value(f, at[x]) - k;
                 one += v;
                 two = fma(v, v, two);
             }
@@ -162,24 +162,21 @@ inline void pointwise_forward(const Net &net, const Op &op, Work &work, int64_t 
                               bool first) {
     const View z = net.act(op.source, block), y = net.act(op.target, block);
     if (first && op.drop != NO_DROP && net.training) draw_kept(net, op, work, y, block);
-    with_function(op.before, [&](auto f) {
-        with_function(op.after, [&](auto g) {
-            for (int c = 0; c < z.channels; c++) {
-                const uint16_t *kept = kept_bits(net, op, work, y, c, block);
-                const Lanes scale = lanes(work.scale[c]), offset = lanes(work.offset[c]);
-                for (int line = 0; line < z.height; line++) {
-                    const Lanes *from = z.line(c, line);
-                    Lanes *to = y.line(c, line);
-                    with_drop(op, kept, (long)line * z.width, [&](auto drop) {
-                        for (int x = 0; x < z.width; x++) {
-                            fetch(from + x), fetch_to_write(to + x, NEAR);
-                            to[x] = drop(x, value<decltype(g)>(
-                                                fma(value<decltype(f)>(from[x]), scale, offset)));
-                        }
-                    });
-                }
+    with_functions(op, [&](auto f, auto g) {
+        for (int c = 0; c < z.channels; c++) {
+            const uint16_t *kept = kept_bits(net, op, work, y, c, block);
+            const Lanes scale = lanes(work.scale[c]), offset = lanes(work.offset[c]);
+            for (int line = 0; line < z.height; line++) {
+                const Lanes *from = z.line(c, line);
+                Lanes *to = y.line(c, line);
+                with_drop(op, kept, (long)line * z.width, [&](auto drop) {
+                    for (int x = 0; x < z.width; x++) {
+                        fetch(from + x), fetch_to_write(to + x, NEAR);
+                        to[x] = drop(x, value(g, fma(value(f, from[x]), scale, offset)));
+                    }
+                });
             }
-        });
+        }
     });
 }
 
@@ -187,32 +184,30 @@ inline void pointwise_forward(const Net &net, const Op &op, Work &work, int64_t 
 inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t block) {
     const View z = net.act(op.source, block), dy = net.grad(op.target, block);
     clear_block(work);
-    with_function(op.before, [&](auto f) {
-        with_function(op.after, [&](auto g) {
-            for (int c = 0; c < z.channels; c++) {
-                const uint16_t *kept = kept_bits(net, op, work, z, c, block);
-                const Lanes scale = lanes(work.scale[c]), offset = lanes(work.offset[c]);
-                const Lanes mean = lanes(work.mean[c]);
-                const bool changes = kept || !std::is_same_v<decltype(g), Identity>;
-                for (int line = 0; line < z.height; line++) {
-                    const Lanes *from = z.line(c, line);
-                    Lanes *d = dy.line(c, line), one = lanes(0), two = lanes(0);
-                    with_drop(op, kept, (long)line * z.width, [&](auto drop) {
-                        for (int x = 0; x < z.width; x++) {
-                            fetch(from + x), fetch(d + x);
-                            Lanes v = value<decltype(f)>(from[x]), du = drop(x, d[x]);
-                            if constexpr (!std::is_same_v<decltype(g), Identity>)
-                                du = times_slope<decltype(g)>(fma(v, scale, offset), du);
-                            if (changes) d[x] = du;
-                            one += du;
-                            two = fma(du, v - mean, two);
-                        }
-                    });
-                    work.first[c] += one;
-                    work.second[c] += two;
-                }
+    with_functions(op, [&](auto f, auto g) {
+        for (int c = 0; c < z.channels; c++) {
+            const uint16_t *kept = kept_bits(net, op, work, z, c, block);
+            const Lanes scale = lanes(work.scale[c]), offset = lanes(work.offset[c]);
+            const Lanes mean = lanes(work.mean[c]);
+            const bool changes = kept || !std::is_same_v<decltype(g), Identity>;
+            for (int line = 0; line < z.height; line++) {
+                const Lanes *from = z.line(c, line);
+                Lanes *d = dy.line(c, line), one = lanes(0), two = lanes(0);
+                with_drop(op, kept, (long)line * z.width, [&](auto drop) {
+                    for (int x = 0; x < z.width; x++) {
+                        fetch(from + x), fetch(d + x);
+                        Lanes v = value(f, from[x]), du = drop(x, d[x]);
+                        if constexpr (!std::is_same_v<decltype(g), Identity>)
+                            du = times_slope(g, fma(v, scale, offset), du);
+                        if (changes) d[x] = du;
+                        one += du;
+                        two = fma(du, v - mean, two);
+                    }
+                });
+                work.first[c] += one;
+                work.second[c] += two;
             }
-        });
+        }
     });
     gather_block(work);
 }
@@ -235,7 +230,7 @@ inline void settle_backward(const Net &net, const Op &op, Work &work, double cou
 inline void spread_gradient(const Net &net, const Op &op, const Work &work, View z, View du,
                             View dz, int first, int step, int64_t block) {
     const unsigned used = (1u << net.lanes_in(block)) - 1;
-    with_function(op.before, [&](auto f) {
+    with_function(op, op.before, [&](auto f) {
         for (int c = 0; c < z.channels; c++) {
             const int k = first + c;
             const Lanes slope = lanes(work.slope[k]), pull = lanes(work.pull[k]);
@@ -245,9 +240,9 @@ inline void spread_gradient(const Net &net, const Op &op, const Work &work, View
                 Lanes *to = dz.line(c, line * step);
                 for (int x = 0; x < z.width; x++) {
                     fetch(from + x), fetch(d + x), fetch_to_write(to + x * step, NEAR);
-                    Lanes centred = value<decltype(f)>(from[x]) - mean;
+                    Lanes centred = value(f, from[x]) - mean;
                     Lanes df = fma(slope, d[x], fma(pull, centred, push));
-                    to[x * step] = times_slope<decltype(f)>(from[x], df);
+                    to[x * step] = times_slope(f, from[x], df);
                 }
                 if (used != 0xFFFF)
                     for (int x = 0; x < z.width; x++) to[x * step] = where(used, to[x * step]);
@@ -260,7 +255,7 @@ inline void spread_gradient(const Net &net, const Op &op, const Work &work, View
 inline void pointwise_backward_alone(const Net &net, const Op &op, Work &work, int64_t block) {
     const View x = net.act(op.source, block), dy = net.grad(op.target, block);
     const View dx = net.grad(op.source, block);
-    with_function(op.before, [&](auto f) {
+    with_function(op, op.before, [&](auto f) {
         for (int c = 0; c < x.channels; c++) {
             const uint16_t *kept = kept_bits(net, op, work, x, c, block);
             for (int line = 0; line < x.height; line++) {
@@ -269,7 +264,7 @@ inline void pointwise_backward_alone(const Net &net, const Op &op, Work &work, i
                 Lanes *to = dx.line(c, line);
                 with_drop(op, kept, (long)line * x.width, [&](auto drop) {
                     for (int i = 0; i < x.width; i++) {
-                        Lanes slope = times_slope<decltype(f)>(from[i], drop(i, d[i]));
+                        Lanes slope = times_slope(f, from[i], drop(i, d[i]));
                         to[i] = op.adds ? to[i] + slope : slope;
                     }
                 });
