@@ -24,7 +24,7 @@ from torch.nn import functional
 import lightsearch.engines.native
 from lightsearch.data.dataset import DataSet
 from lightsearch.design import Seq, gap, seq
-from lightsearch.design.layers import ACTIVATIONS
+from lightsearch.design.layers import ACTIVATIONS, AFFINES
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import STEP, Batch
 from lightsearch.engines.initial_weights import initial_weights
@@ -291,6 +291,26 @@ ONES = (
         "conv(6) loop([act(prelu) conv(6,tanh)],3) gap",
         "conv(6) loop([act(prelu) depthwise],3,depthwise) linear(3)",
     ]
+    + [  # norms
+        f"conv(6,act={act},norm={norm},ng=3,affine={affine},order={order},dropout=0.1) conv(4) gap"
+        for act in ("gelu", "prelu")
+        for norm in ("batch", "group", "layer")
+        for affine in AFFINES
+        for order in ("norm-act", "act-norm")
+    ]
+    + [
+        f"{norm} conv(4) add([{norm}],[avgpool(3,s=1,p=1)],silu) {norm} dropout(0.2) gap {norm}"
+        for norm in (f"norm({by},affine={a})" for by in ("batch", "layer") for a in AFFINES)
+    ]
+    + [
+        "norm(affine=none) gate norm(affine=none) conv(3) gap",
+        "norm(group,g=2) norm norm maxpool norm(layer) norm conv(3) gap",
+        "conv(6,act=none,norm=none) norm act(gelu) norm act(silu) dropout(0.3) gap",
+        "conv(6) residual([norm act(tanh)],act=gelu) residual([gate norm(layer)],project) gap",
+        "conv(6) loop([norm(group,g=3) act(prelu) norm(affine=shift) conv(6,layer)],3) gap",
+        "conv(6) loop([loop([norm conv(6,group,ng=2,affine=none)],2)],2,depthwise) gap",
+        "conv(6) linear(5,tanh) norm linear(4)",
+    ]
     + [
         f"conv(5,dropout={rate},per={per}) dropout({rate},per={per}) conv(7,k=2,p=0) gap"
         for rate in (0.1, 0.5, 0.8)
@@ -514,8 +534,11 @@ OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimize
         "avgpool loop([depthwise(silu) conv(6,k=1,silu)],2,depthwise) gap linear(10)",
         "conv(6,tanh,d=2) act(prelu) avgpool residual([conv(8,sigmoid)],project) "
         "separable(9,silu,d=2) act(tanh) gap linear(10)",
+        "norm conv(6,group,ng=3,silu) residual([norm(layer) conv(6,gelu,affine=shift)]) avgpool "
+        "act(tanh) norm separable(8,silu,affine=none) loop([norm(layer) conv(8,silu)],2) gap "
+        "linear(10)",
     ],
-    ids=["layers", "loops", "activations"],
+    ids=["layers", "loops", "activations", "norms"],
 )
 def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, text: str, recipe: Recipe) -> None:
     design = parse(text)

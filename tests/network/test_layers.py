@@ -318,9 +318,6 @@ def test_an_unknown_norm_is_refused() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "conv(8,layer)",
-        "conv(8,shift)",
-        "norm",
         "concat([],[gate])",
         "split(0)",
         "shuffle",
@@ -336,6 +333,9 @@ def test_norms_and_activations_that_the_native_engine_has() -> None:
     for text in (
         "act(tanh)",
         "conv(8,prelu)",
+        "conv(8,layer)",
+        "conv(8,shift)",
+        "norm",
         "separable(8,last_bias)",
         "conv(8,d=2)",
         "inverted(6)",

@@ -70,7 +70,7 @@ class Native:
         self.memories = {name: torch.zeros_like(self.parameters) for name in memories(recipe)}
         # Batch norm cannot train on a single value.
         self.needs_two_images = any(
-            op.gamma >= 0 and value.height * value.width == 1
+            op.running >= 0 and value.height * value.width == 1
             for op in self.plan.ops
             for value in (self.plan.values[op.source],)
         )

@@ -103,6 +103,8 @@ class Kind(IntEnum):
     RESIZE = 7
     ADD = 8
     PRELU = 9
+    MEASURE = 10
+    GROUP_NORM = 11
 
 
 class Function(IntEnum):

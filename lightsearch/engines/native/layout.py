@@ -16,6 +16,7 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
@@ -54,6 +55,7 @@ _KNOWN = (
     Dense,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     PerPass,
     Pool,
@@ -66,8 +68,6 @@ def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
     if isinstance(op, Activation):
         return op.name in FUNCTIONS
-    if isinstance(op, BatchNorm):
-        return op.affine == "both"
     if isinstance(op, Branches):
         return op.by == "add"
     return isinstance(op, _KNOWN)
@@ -107,12 +107,8 @@ class Layout:
             self._add_weights(place, (op.outputs, *taps), op.bias)
         elif isinstance(op, Dense):
             self._add_weights(place, (op.outputs, op.inputs), op.bias)
-        elif isinstance(op, BatchNorm):
-            self._add_weights(place, (op.channels,), True)
-            for name in ("running_mean", "running_var"):
-                self._place(self.running, f"{place}.{name}", (op.channels,))
-            self.counters.append(f"{place}.num_batches_tracked")
-            self.names.append(f"{place}.num_batches_tracked")
+        elif isinstance(op, BatchNorm | GroupNorm):
+            self._add_norm(op, place)
         elif isinstance(op, PRelu):
             self._add_weights(place, (op.channels,), False)
         elif isinstance(op, Squeeze):
@@ -128,6 +124,17 @@ class Layout:
                 self._add_steps(body, f"{place}.{name}.")
             if isinstance(op, Add) and op.project is not None:
                 self._add(op.project, f"{place}.project")
+
+    def _add_norm(self, op: BatchNorm | GroupNorm, place: str) -> None:
+        if op.affine == "both":
+            self._place(self.parameters, f"{place}.weight", (op.channels,))
+        if op.affine != "none":
+            self._place(self.parameters, f"{place}.bias", (op.channels,))
+        if isinstance(op, BatchNorm):
+            for name in ("running_mean", "running_var"):
+                self._place(self.running, f"{place}.{name}", (op.channels,))
+            self.counters.append(f"{place}.num_batches_tracked")
+            self.names.append(f"{place}.num_batches_tracked")
 
     def _add_weights(self, place: str, shape: tuple[int, ...], bias: bool) -> None:
         self._place(self.parameters, f"{place}.weight", shape)

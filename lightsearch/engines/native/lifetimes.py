@@ -2,7 +2,8 @@
 
 The engine runs a plan in segments: from one batch normalisation, which needs every block of the
 batch, to the next. A tensor that a later segment reads is kept for the whole batch. So is the
-output of a convolution. Any other tensor is computed again in the backward pass.
+output of a convolution, and what any other batch norm normalises. The rest is computed again in
+the backward pass.
 
 Gradients that live longer than one segment take as few shared buffers as possible. Such a gradient
 may overwrite the gradient that it was computed from.
@@ -41,7 +42,7 @@ def _keep_values(
 ) -> None:
     """Set `halo`, and `batch` for what is kept for the whole batch."""
     segment_of = {op.target: segment for op, segment in zip(ops, segments, strict=True)}
-    kept = {op.target for op in ops if op.kind == Kind.CONV} | ends
+    kept = {op.target for op in ops if op.kind in (Kind.CONV, Kind.MEASURE)} | ends
     for op, segment in zip(ops, segments, strict=True):
         for index in _sources(op):
             value = values[index]
@@ -62,7 +63,11 @@ def _order_gradients(values: Sequence[Value], ops: Sequence[Op], start: int) -> 
     for op in ops:
         op.wanted = learns[op.source]
         op.wanted_other = op.other >= 0 and learns[op.other]
-        learns[op.target] = bool(op.weight >= 0 or op.gamma >= 0 or op.wanted or op.wanted_other)
+        learns[op.target] = bool(op.wanted or op.wanted_other) or any(
+            offset >= 0
+            for one in (op, ops[op.tail] if op.tail >= 0 else op)
+            for offset in (one.weight, one.bias, one.gamma, one.beta)
+        )
     needed: set[int] = set()
     written: set[int] = set()
     for op in reversed(ops):
@@ -76,6 +81,7 @@ def _order_gradients(values: Sequence[Value], ops: Sequence[Op], start: int) -> 
             Kind.GATE,
             Kind.SQUEEZE,
             Kind.PRELU,
+            Kind.GROUP_NORM,
         ):
             needed |= set(_sources(op))
         for value, wanted, adds in (

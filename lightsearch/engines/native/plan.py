@@ -33,6 +33,7 @@ from lightsearch.network.operations import (
     Dense,
     Drop,
     GlobalPool,
+    GroupNorm,
     Iterate,
     PerPass,
     Pool,
@@ -102,17 +103,24 @@ class _Writer:
 
     def body(self, steps: tuple[Step, ...], prefix: str, source: int, number: int = 0) -> int:
         """Write the layers of a sequence, in pass `number` of the loop around it."""
-        for index, step in enumerate(steps):
-            ops = [_take_pass(op, f"{prefix}{index}.{name}", number) for name, op in step.ops]
-            while ops:
-                place, op = ops.pop(0)
-                if isinstance(op, Conv2d | Dense):
-                    source = self._convolution(op, place, source)
-                    tail = [ops.pop(0) for _ in range(_tail_length(ops))]
-                    if tail:
-                        source = self._tail(tail, source)
-                else:
-                    source = self._single(op, place, source, number)
+        ops = [
+            _take_pass(op, f"{prefix}{index}.{name}", number)
+            for index, step in enumerate(steps)
+            for name, op in step.ops
+        ]
+        while ops:
+            place, op = ops.pop(0)
+            if isinstance(op, BatchNorm):  # that follows no convolution: it is the first of a tail
+                ops.insert(0, (place, op))
+                source = self._op(Kind.MEASURE, source, self._shape(source))
+            elif isinstance(op, Conv2d | Dense):
+                source = self._convolution(op, place, source)
+            else:
+                source = self._single(op, place, source, number)
+                continue
+            tail = [ops.pop(0) for _ in range(_tail_length(ops))]
+            if tail:
+                source = self._tail(tail, source)
         return source
 
     def _single(self, op: Operation, place: str, source: int, number: int) -> int:
@@ -138,6 +146,11 @@ class _Writer:
             return self._op(Kind.PRELU, source, shape, weight=self._offset(f"{place}.weight"))
         if isinstance(op, Drop):
             return self._op(Kind.POINTWISE, source, shape, **self._drop(op, place))
+        if isinstance(op, GroupNorm):
+            weight, bias = self._affine(op, place)
+            return self._op(
+                Kind.GROUP_NORM, source, shape, groups=op.groups, weight=weight, bias=bias
+            )
         if isinstance(op, ChannelGate):
             return self._op(Kind.GATE, source, shape)
         if isinstance(op, Squeeze):
@@ -153,8 +166,7 @@ class _Writer:
                 for name, body in list_bodies(op)
             )
             return self._op(Kind.ADD, first, self._shape(first), other=second)
-        if not isinstance(op, Add):  # a batch norm that follows no convolution
-            raise Unsupported(f"{op!r}")
+        assert isinstance(op, Add), op
         return self._add(op, place, source, number)
 
     def _convolution(self, op: Conv2d | Dense, place: str, source: int) -> int:
@@ -181,23 +193,32 @@ class _Writer:
         )
 
     def _tail(self, tail: list[tuple[str, Operation]], source: int) -> int:
-        """Write the pointwise op after a convolution: activation, normalisation and dropout."""
+        """Write the pointwise op behind a convolution or `MEASURE`.
+
+        It does activation, normalisation and dropout.
+        """
         fields: dict[str, Any] = {}
         for place, op in tail:
             if isinstance(op, BatchNorm):
-                fields["gamma"] = self._offset(f"{place}.weight")
-                fields["beta"] = self._offset(f"{place}.bias")
+                fields["gamma"], fields["beta"] = self._affine(op, place)
                 fields["running"] = self._offset(f"{place}.running_mean")
             elif isinstance(op, Activation):
-                side = "after" if "gamma" in fields else "before"
+                side = "after" if "running" in fields else "before"
                 fields |= {side: FUNCTIONS[op.name], "slope": op.slope}
             else:
                 assert isinstance(op, Drop)
                 fields |= self._drop(op, place)
-        convolution = self.ops[-1]
-        convolution.tail = len(self.ops)
-        convolution.barrier = "gamma" in fields
+        before = self.ops[-1]
+        before.tail = len(self.ops)
+        before.barrier = "running" in fields
         return self._op(Kind.POINTWISE, source, self._shape(source), **fields)
+
+    def _affine(self, op: BatchNorm | GroupNorm, place: str) -> tuple[int, int]:
+        """Return the offsets of a norm's gain and shift."""
+        return (
+            self._offset(f"{place}.weight") if op.affine == "both" else Offset.ABSENT,
+            self._offset(f"{place}.bias") if op.affine != "none" else Offset.ABSENT,
+        )
 
     def _drop(self, op: Drop, place: str) -> dict[str, int]:
         mode = DropMode.PER_ELEMENT if op.per == "element" else DropMode.PER_CHANNEL
@@ -281,8 +302,13 @@ def _take_pass(op: Operation, place: str, number: int) -> tuple[str, Operation]:
 
 
 def _tail_length(ops: list[tuple[str, Operation]]) -> int:
-    """Count the next ops that one pointwise op does: activation, normalisation, then dropout."""
-    length, kinds = 0, (BatchNorm, Activation)
-    while length < len(ops) and isinstance(ops[length][1], kinds):
+    """Count the next ops that one pointwise op does: activation, normalisation, then dropout.
+
+    Activation and normalisation have any order, and there is one of each at most.
+    """
+    length = 0
+    kinds: list[type[Operation]] = [BatchNorm, Activation]
+    while length < len(ops) and (kind := type(ops[length][1])) in kinds:
+        kinds.remove(kind)
         length += 1
     return length + (length < len(ops) and isinstance(ops[length][1], Drop))

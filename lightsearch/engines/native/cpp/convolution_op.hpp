@@ -90,7 +90,7 @@ inline void convolution_forward(const Net &net, const Op &op, Work &work, Work *
     const Window sliding = window(op, x, groups.inputs, (int)op.stride);
     const Lanes *from = x.at - op.padding * x.row - op.padding;
     const real *bias = start(net.parameters, op.bias);
-    const bool statistics = net.training && tail && tail->gamma >= 0;
+    const bool statistics = net.training && tail && normalises(*tail);
     const unsigned used = (1u << net.lanes_in(block)) - 1;
     const real *shift = statistics ? net.running + tail->running : nullptr;
     if (statistics) clear_block(*tail_work);

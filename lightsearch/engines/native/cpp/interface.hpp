@@ -22,7 +22,9 @@ enum Kind {
     SQUEEZE,
     RESIZE,
     ADD,
-    PRELU
+    PRELU,
+    MEASURE,
+    GROUP_NORM
 };
 enum Function {
     IDENTITY,
@@ -57,15 +59,15 @@ struct Op {
     int64_t dilation;                // distance in pixels between neighbouring taps of the window
     int64_t weight, bias;            // offsets in the parameters
     int64_t weight2, bias2, hidden;  // the second layer of a squeeze-excitation
-    int64_t gamma, beta, running;    // batch norm
+    int64_t gamma, beta, running;    // batch norm, if `running` is not absent
     int64_t before, after;  // functions around the normalisation, one of which is the identity
     double slope;           // of a leaky ReLU below zero
     int64_t drop, threshold, drop_index;  // drops `threshold` in 65,536; index of this dropout
-    int64_t tail;                         // index of the pointwise op that follows a convolution
-    int64_t wanted, wanted_other;         // whether source and other need a gradient
-    int64_t adds, adds_other;             // whether that gradient is added to an earlier one
-    int64_t again;                        // whether the backward pass computes the target again
-    int64_t barrier;                      // whether the next op needs all blocks of this one
+    int64_t tail;  // index of the pointwise op that follows a convolution or MEASURE
+    int64_t wanted, wanted_other;  // whether source and other need a gradient
+    int64_t adds, adds_other;      // whether that gradient is added to an earlier one
+    int64_t again;                 // whether the backward pass computes the target again
+    int64_t barrier;               // whether the next op needs all blocks of this one
 };
 
 // Images --------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ constexpr Entry INTERFACE[] = {
     FIELD(Step, affine_stream), FIELD(Step, brightness_stream), FIELD(Step, contrast_stream),
     FIELD(Step, erasing_stream),
     CONSTANT(CONV), CONSTANT(POINTWISE), CONSTANT(MAX_POOL), CONSTANT(AVERAGE_POOL),
-    CONSTANT(GLOBAL_POOL), CONSTANT(GATE), CONSTANT(SQUEEZE), CONSTANT(RESIZE), CONSTANT(ADD), CONSTANT(PRELU),
+    CONSTANT(GLOBAL_POOL), CONSTANT(GATE), CONSTANT(SQUEEZE), CONSTANT(RESIZE), CONSTANT(ADD), CONSTANT(PRELU), CONSTANT(MEASURE), CONSTANT(GROUP_NORM),
     CONSTANT(IDENTITY), CONSTANT(RELU), CONSTANT(GELU), CONSTANT(SILU), CONSTANT(HARDSWISH),
     CONSTANT(RELU6), CONSTANT(LEAKYRELU), CONSTANT(TANH), CONSTANT(SIGMOID), CONSTANT(HARDSIGMOID),
     CONSTANT(NO_DROP), CONSTANT(PER_ELEMENT), CONSTANT(PER_CHANNEL), CONSTANT(NO_GRADIENT),

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <vector>
 
+#include "batch_norm.hpp"
 #include "convolution_op.hpp"
 #include "gate.hpp"
+#include "group_norm.hpp"
 #include "pool.hpp"
 #include "prelu.hpp"
 #include "residual.hpp"
@@ -64,6 +66,8 @@ inline Net::Net(const Value *first, int64_t value_count, const Op *first_op, int
             if (op.drop != NO_DROP)
                 w.kept.resize((size_t)blocks * z.channels *
                               (op.drop == PER_CHANNEL ? 1 : (size_t)z.height * z.width));
+        } else if (op.kind == GROUP_NORM) {
+            w.small.assign(blocks * 2 * op.groups, lanes(0));
         } else if (op.kind == GATE || op.kind == SQUEEZE) {
             w.small.assign(blocks * (2 * x.channels + op.hidden), lanes(0));
         }
@@ -112,7 +116,7 @@ inline void Net::share_memory() {
 // Order ---------------------------------------------------------------------------------------
 
 inline const Op *tail_of(const Net &net, const Op &op) {
-    return op.kind == CONV && op.tail >= 0 ? &net.ops[op.tail] : nullptr;
+    return op.tail >= 0 ? &net.ops[op.tail] : nullptr;
 }
 
 inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
@@ -135,6 +139,8 @@ inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
         case RESIZE: return resize(x, y);
         case ADD: return add(x, net.act(op.other, block), y);
         case PRELU: return prelu(net, op, x, y);
+        case MEASURE: return measure(net, *tail_of(net, op), net.work[op.tail], x, y, block);
+        case GROUP_NORM: return group_norm(net, op, work, net.training ? block : 0);
     }
 }
 
@@ -154,8 +160,9 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
         if (op.wanted_other) pass_on(dy, net.grad(op.other, block), op.adds_other);
         return;
     }
-    // These have weights to train, whether or not their input needs a gradient.
+    // These may have weights to train, whether or not their input needs a gradient.
     if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);
+    if (op.kind == GROUP_NORM && dy.at) return group_norm_backward(net, op, work, block);
     if (op.kind == PRELU) return prelu_backward(net, op, x, dy, net.grad(op.source, block));
     if (!op.wanted) return;
     if (op.kind == POINTWISE) {  // a tail keeps the gradient for its convolution
@@ -170,6 +177,8 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
         case GLOBAL_POOL: return global_pool_backward(op, dy, dx);
         case GATE: return gate_backward(net, op, work, block);
         case RESIZE: return resize_backward(op, dy, dx);
+        case MEASURE:
+            return measure_backward(net, op, *tail_of(net, op), net.work[op.tail], block);
     }
 }
 
@@ -206,7 +215,7 @@ inline void Net::forward() {
             for (size_t i = start; i < end; i++) forward_op(*this, i, block, true);
         }
         const Op *tail = tail_of(*this, ops[end - 1]);
-        if (tail && tail->gamma >= 0) {
+        if (tail && normalises(*tail)) {
             Work &w = work[ops[end - 1].tail];
             settle_statistics(*this, *tail, w, population(*this, tail->source));
             clear(w);
@@ -244,7 +253,7 @@ inline void prepare_inference(Net &net) {
     net.training = false;
     for (size_t i = 0; i < net.ops.size(); i++) {
         if (net.ops[i].kind == CONV) pack_weights(net, net.ops[i], net.work[i]);
-        if (net.ops[i].kind == POINTWISE && net.ops[i].gamma >= 0)
+        if (net.ops[i].kind == POINTWISE && normalises(net.ops[i]))
             settle_running(net, net.ops[i], net.work[i]);
     }
 }

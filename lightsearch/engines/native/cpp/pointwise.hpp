@@ -1,5 +1,5 @@
-// What follows a convolution pixel by pixel: batch normalisation, an activation before or after
-// it, and dropout.
+// What follows a convolution, or MEASURE (batch_norm.hpp), pixel by pixel: batch normalisation, an
+// activation before or after it, and dropout.
 //
 //     u = scale * f(z) + offset,   y = keep * g(u)
 //
@@ -22,6 +22,17 @@
 namespace {
 
 constexpr double EPSILON = 1e-5, MOMENTUM = 0.1;  // PyTorch's defaults
+
+// Whether an op normalises over the batch.
+INLINE bool normalises(const Op &op) { return op.running >= 0; }
+
+// The gain of a channel, or 1 if the norm has none; its shift, or 0.
+INLINE real gain(const Net &net, int64_t offset, int c) {
+    return offset < 0 ? 1 : net.parameters[offset + c];
+}
+INLINE real shift(const Net &net, int64_t offset, int c) {
+    return offset < 0 ? 0 : net.parameters[offset + c];
+}
 
 // Statistics ----------------------------------------------------------------------------------
 
@@ -71,8 +82,8 @@ inline void settle_statistics(const Net &net, const Op &op, Work &work, double c
         if (variance < 0) variance = 0;  // by rounding; NaN stays NaN
         work.mean[c] = (real)mean;
         work.inverse[c] = (real)(1 / std::sqrt(variance + EPSILON));
-        work.scale[c] = net.parameters[op.gamma + c] * work.inverse[c];
-        work.offset[c] = (real)(net.parameters[op.beta + c] - mean * work.scale[c]);
+        work.scale[c] = gain(net, op.gamma, c) * work.inverse[c];
+        work.offset[c] = (real)(shift(net, op.beta, c) - mean * work.scale[c]);
         means[c] = (real)(means[c] + MOMENTUM * (mean - means[c]));
         double unbiased = variance * count / (count - 1);
         variances[c] = (real)(variances[c] + MOMENTUM * (unbiased - variances[c]));
@@ -85,8 +96,8 @@ inline void settle_running(const Net &net, const Op &op, Work &work) {
     const real *means = net.running + op.running, *variances = means + channels;
     for (int c = 0; c < channels; c++) {
         double inverse = 1 / std::sqrt((double)variances[c] + EPSILON);
-        work.scale[c] = (real)(net.parameters[op.gamma + c] * inverse);
-        work.offset[c] = (real)(net.parameters[op.beta + c] - means[c] * (double)work.scale[c]);
+        work.scale[c] = (real)(gain(net, op.gamma, c) * inverse);
+        work.offset[c] = (real)(shift(net, op.beta, c) - means[c] * (double)work.scale[c]);
     }
 }
 
@@ -214,19 +225,20 @@ inline void pointwise_backward(const Net &net, const Op &op, Work &work, int64_t
 
 // After the last block, computes the gradients of gamma and beta, and the map from du to dz.
 inline void settle_backward(const Net &net, const Op &op, Work &work, double count) {
-    if (op.gamma < 0) return;
-    for (size_t c = 0; c < work.total.size(); c++) {
-        double inverse = work.inverse[c], slope = net.parameters[op.gamma + c] * inverse;
-        net.gradients[op.beta + c] = (real)work.total[c];
-        net.gradients[op.gamma + c] = (real)(work.squares[c] * inverse);
+    if (!normalises(op)) return;
+    for (int c = 0; c < (int)work.total.size(); c++) {
+        double inverse = work.inverse[c], slope = gain(net, op.gamma, c) * inverse;
+        if (op.beta >= 0) net.gradients[op.beta + c] = (real)work.total[c];
+        if (op.gamma >= 0) net.gradients[op.gamma + c] = (real)(work.squares[c] * inverse);
         work.slope[c] = (real)slope;
         work.pull[c] = (real)(-slope * inverse * inverse * work.squares[c] / count);
         work.push[c] = (real)(-slope * work.total[c] / count);
     }
 }
 
-// Computes dz from du for the channels from `first` on, `step` pixels apart. Lanes without an
-// image become zero.
+// Computes dz from du for the channels from `first` on, `step` pixels apart, and adds it if ADDS.
+// Lanes without an image become zero.
+template <bool ADDS = false>
 inline void spread_gradient(const Net &net, const Op &op, const Work &work, View z, View du,
                             View dz, int first, int step, int64_t block) {
     const unsigned used = (1u << net.lanes_in(block)) - 1;
@@ -242,7 +254,8 @@ inline void spread_gradient(const Net &net, const Op &op, const Work &work, View
                     fetch(from + x), fetch(d + x), fetch_to_write(to + x * step, NEAR);
                     Lanes centred = value(f, from[x]) - mean;
                     Lanes df = fma(slope, d[x], fma(pull, centred, push));
-                    to[x * step] = times_slope(f, from[x], df);
+                    df = times_slope(f, from[x], df);
+                    to[x * step] = ADDS ? to[x * step] + df : df;
                 }
                 if (used != 0xFFFF)
                     for (int x = 0; x < z.width; x++) to[x * step] = where(used, to[x * step]);
