@@ -39,7 +39,8 @@ class Op(ctypes.Structure):
         *_fields(
             c_int64,
             """
-            drop threshold drop_index tail wanted wanted_other adds adds_other again barrier""",
+            channel top left border drop threshold drop_index tail wanted wanted_other adds
+            adds_other again barrier""",
         ),
     ]
 
@@ -105,6 +106,8 @@ class Kind(IntEnum):
     PRELU = 9
     MEASURE = 10
     GROUP_NORM = 11
+    CONCAT = 12
+    MOVE = 13
 
 
 class Function(IntEnum):
@@ -120,6 +123,14 @@ class Function(IntEnum):
     TANH = 7
     SIGMOID = 8
     HARDSIGMOID = 9
+
+
+class Border(IntEnum):
+    """What lies around an image that is padded."""
+
+    ZEROS = 0
+    REFLECT = 1
+    REPLICATE = 2
 
 
 class DropMode(IntEnum):
@@ -162,10 +173,12 @@ class Status(IntEnum):
 
 # By the names of activations in designs.
 FUNCTIONS = {name.lower(): function for name, function in Function.__members__.items()}
+BORDERS = {name.lower(): border for name, border in Border.__members__.items()}
 STRUCTS: tuple[type[ctypes.Structure], ...] = (Value, Op, Images, Augmentation, Training, Step)
 CONSTANTS: tuple[type[IntEnum], ...] = (
     Kind,
     Function,
+    Border,
     DropMode,
     Gradient,
     Offset,

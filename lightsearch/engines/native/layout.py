@@ -5,22 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lightsearch.engines.native.interface import FUNCTIONS
 from lightsearch.network.operations import (
-    Activation,
     Add,
     BatchNorm,
-    Branches,
-    ChannelGate,
     Conv2d,
+    Custom,
     Dense,
     Drop,
-    GlobalPool,
     GroupNorm,
-    Iterate,
     Op,
     PerPass,
-    Pool,
     PRelu,
     Squeeze,
     Step,
@@ -46,31 +40,9 @@ class Unsupported(Exception):
     """The design has a layer that the native engine does not know. PyTorch trains it."""
 
 
-_KNOWN = (
-    Activation,
-    Add,
-    BatchNorm,
-    ChannelGate,
-    Conv2d,
-    Dense,
-    Drop,
-    GlobalPool,
-    GroupNorm,
-    Iterate,
-    PerPass,
-    Pool,
-    PRelu,
-    Squeeze,
-)
-
-
 def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
-    if isinstance(op, Activation):
-        return op.name in FUNCTIONS
-    if isinstance(op, Branches):
-        return op.by == "add"
-    return isinstance(op, _KNOWN)
+    return not isinstance(op, Custom)
 
 
 class Layout:

@@ -24,7 +24,9 @@ enum Kind {
     ADD,
     PRELU,
     MEASURE,
-    GROUP_NORM
+    GROUP_NORM,
+    CONCAT,
+    MOVE
 };
 enum Function {
     IDENTITY,
@@ -38,6 +40,7 @@ enum Function {
     SIGMOID,
     HARDSIGMOID
 };
+enum Border { ZEROS, REFLECT, REPLICATE };  // what lies around an image that is padded
 enum DropMode { NO_DROP, PER_ELEMENT, PER_CHANNEL };
 enum Gradient { NO_GRADIENT = -2, OWN_BLOCK = -1 };  // else the index of a shared buffer
 enum Offset { ABSENT = -1 };                         // of a parameter, or of another op
@@ -62,6 +65,8 @@ struct Op {
     int64_t gamma, beta, running;    // batch norm, if `running` is not absent
     int64_t before, after;  // functions around the normalisation, one of which is the identity
     double slope;           // of a leaky ReLU below zero
+    int64_t channel, top, left;           // where MOVE writes the first pixel of its source
+    int64_t border;                       // what MOVE writes around it
     int64_t drop, threshold, drop_index;  // drops `threshold` in 65,536; index of this dropout
     int64_t tail;  // index of the pointwise op that follows a convolution or MEASURE
     int64_t wanted, wanted_other;  // whether source and other need a gradient
@@ -137,12 +142,13 @@ constexpr Entry INTERFACE[] = {
     FIELD(Value, channels), FIELD(Value, height), FIELD(Value, width), FIELD(Value, halo),
     FIELD(Value, batch), FIELD(Value, gradient),
     FIELD(Op, kind), FIELD(Op, source), FIELD(Op, other), FIELD(Op, target), FIELD(Op, height),
-    FIELD(Op, width), FIELD(Op, stride), FIELD(Op, padding), FIELD(Op, groups), FIELD(Op, dilation),
-    FIELD(Op, weight), FIELD(Op, bias), FIELD(Op, weight2), FIELD(Op, bias2), FIELD(Op, hidden), FIELD(Op, gamma),
-    FIELD(Op, beta), FIELD(Op, running), FIELD(Op, before), FIELD(Op, after), FIELD(Op, slope), FIELD(Op, drop),
-    FIELD(Op, threshold), FIELD(Op, drop_index), FIELD(Op, tail), FIELD(Op, wanted),
-    FIELD(Op, wanted_other), FIELD(Op, adds), FIELD(Op, adds_other), FIELD(Op, again),
-    FIELD(Op, barrier),
+    FIELD(Op, width), FIELD(Op, stride), FIELD(Op, padding), FIELD(Op, groups),
+    FIELD(Op, dilation), FIELD(Op, weight), FIELD(Op, bias), FIELD(Op, weight2), FIELD(Op, bias2),
+    FIELD(Op, hidden), FIELD(Op, gamma), FIELD(Op, beta), FIELD(Op, running), FIELD(Op, before),
+    FIELD(Op, after), FIELD(Op, slope), FIELD(Op, channel), FIELD(Op, top), FIELD(Op, left),
+    FIELD(Op, border), FIELD(Op, drop), FIELD(Op, threshold), FIELD(Op, drop_index),
+    FIELD(Op, tail), FIELD(Op, wanted), FIELD(Op, wanted_other), FIELD(Op, adds),
+    FIELD(Op, adds_other), FIELD(Op, again), FIELD(Op, barrier),
     FIELD(Images, pixels), FIELD(Images, labels), FIELD(Images, count), FIELD(Images, channels),
     FIELD(Images, height), FIELD(Images, width), FIELD(Images, mean), FIELD(Images, deviation),
     FIELD(Augmentation, rotation), FIELD(Augmentation, shear), FIELD(Augmentation, scale),
@@ -160,12 +166,14 @@ constexpr Entry INTERFACE[] = {
     FIELD(Step, affine_stream), FIELD(Step, brightness_stream), FIELD(Step, contrast_stream),
     FIELD(Step, erasing_stream),
     CONSTANT(CONV), CONSTANT(POINTWISE), CONSTANT(MAX_POOL), CONSTANT(AVERAGE_POOL),
-    CONSTANT(GLOBAL_POOL), CONSTANT(GATE), CONSTANT(SQUEEZE), CONSTANT(RESIZE), CONSTANT(ADD), CONSTANT(PRELU), CONSTANT(MEASURE), CONSTANT(GROUP_NORM),
+    CONSTANT(GLOBAL_POOL), CONSTANT(GATE), CONSTANT(SQUEEZE), CONSTANT(RESIZE), CONSTANT(ADD),
+    CONSTANT(PRELU), CONSTANT(MEASURE), CONSTANT(GROUP_NORM), CONSTANT(CONCAT), CONSTANT(MOVE),
     CONSTANT(IDENTITY), CONSTANT(RELU), CONSTANT(GELU), CONSTANT(SILU), CONSTANT(HARDSWISH),
     CONSTANT(RELU6), CONSTANT(LEAKYRELU), CONSTANT(TANH), CONSTANT(SIGMOID), CONSTANT(HARDSIGMOID),
-    CONSTANT(NO_DROP), CONSTANT(PER_ELEMENT), CONSTANT(PER_CHANNEL), CONSTANT(NO_GRADIENT),
-    CONSTANT(OWN_BLOCK), CONSTANT(ABSENT), CONSTANT(SGD), CONSTANT(ADAM), CONSTANT(ADAMW),
-    CONSTANT(DONE), CONSTANT(STOPPED), CONSTANT(NO_SUCH_IMAGE), CONSTANT(NO_SUCH_CLASS),
+    CONSTANT(ZEROS), CONSTANT(REFLECT), CONSTANT(REPLICATE), CONSTANT(NO_DROP),
+    CONSTANT(PER_ELEMENT), CONSTANT(PER_CHANNEL), CONSTANT(NO_GRADIENT), CONSTANT(OWN_BLOCK),
+    CONSTANT(ABSENT), CONSTANT(SGD), CONSTANT(ADAM), CONSTANT(ADAMW), CONSTANT(DONE),
+    CONSTANT(STOPPED), CONSTANT(NO_SUCH_IMAGE), CONSTANT(NO_SUCH_CLASS),
 };
 
 // clang-format on

@@ -7,6 +7,7 @@
 #include "convolution_op.hpp"
 #include "gate.hpp"
 #include "group_norm.hpp"
+#include "move.hpp"
 #include "pool.hpp"
 #include "prelu.hpp"
 #include "residual.hpp"
@@ -139,6 +140,8 @@ inline void forward_op(Net &net, size_t i, int64_t block, bool first) {
         case RESIZE: return resize(x, y);
         case ADD: return add(x, net.act(op.other, block), y);
         case PRELU: return prelu(net, op, x, y);
+        case CONCAT: return concatenate(x, net.act(op.other, block), y);
+        case MOVE: return move(op, x, y);
         case MEASURE: return measure(net, *tail_of(net, op), net.work[op.tail], x, y, block);
         case GROUP_NORM: return group_norm(net, op, work, net.training ? block : 0);
     }
@@ -160,6 +163,14 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
         if (op.wanted_other) pass_on(dy, net.grad(op.other, block), op.adds_other);
         return;
     }
+    if (op.kind == CONCAT) {
+        const View second = net.act(op.other, block);
+        if (op.wanted) pass_on(part(dy, 0, x.channels), net.grad(op.source, block), op.adds);
+        if (op.wanted_other)
+            pass_on(part(dy, x.channels, second.channels), net.grad(op.other, block),
+                    op.adds_other);
+        return;
+    }
     // These may have weights to train, whether or not their input needs a gradient.
     if (op.kind == SQUEEZE) return gate_backward(net, op, work, block);
     if (op.kind == GROUP_NORM && dy.at) return group_norm_backward(net, op, work, block);
@@ -177,6 +188,7 @@ inline void backward_op(Net &net, size_t i, int64_t block) {
         case GLOBAL_POOL: return global_pool_backward(op, dy, dx);
         case GATE: return gate_backward(net, op, work, block);
         case RESIZE: return resize_backward(op, dy, dx);
+        case MOVE: return move_backward(op, dy, dx);
         case MEASURE:
             return measure_backward(net, op, *tail_of(net, op), net.work[op.tail], block);
     }
