@@ -51,6 +51,11 @@ NAMES = {
     Kind.SQUEEZE: "squeeze-excitation",
     Kind.RESIZE: "resize",
     Kind.ADD: "addition",
+    Kind.PRELU: "PReLU",
+    Kind.MEASURE: "copy for a norm",
+    Kind.GROUP_NORM: "group norm",
+    Kind.CONCAT: "concatenation",
+    Kind.MOVE: "moved values",
 }
 
 

@@ -1,9 +1,8 @@
 """Random designs that fit their input, for tests that judge `cost` and `build`.
 
-`nasty` has odd combinations of what the native engine trains, `rich` of all else; `plain` is
-stacks and separable chains; `default` is drawn from the default space. `local`, `loose` and
-`valid` have only windows, for measuring receptive fields; in `local` the bodies of residuals see
-all that their shortcuts do.
+`nasty` has odd combinations of the first layers, `rich` of all; `plain` is stacks and separable
+chains; `default` is drawn from the default space. `local`, `loose` and `valid` have only windows,
+for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts do.
 """
 
 from __future__ import annotations
