@@ -581,7 +581,7 @@ def test_twenty_steps_are_pytorchs(double: ctypes.CDLL, text: str, recipe: Recip
 
 @needs_engine
 @pytest.mark.parametrize("build_name", BY_BUILD)
-@pytest.mark.parametrize("make", [default, nasty])
+@pytest.mark.parametrize("make", [default, nasty, rich])
 def test_single_precision_is_as_close_to_the_truth_as_pytorchs(
     make: Callable[[Random], tuple[Seq, Shape]], build_name: str
 ) -> None:
