@@ -34,6 +34,7 @@ HEAVY = {
     "onnx",
     "onnxruntime",
     "distributed",
+    "ray",
 }
 
 # Rooms from the ground up, and what each may import: of the rooms above it in this table, and of
@@ -103,7 +104,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "workers": ({"checks", "errors", "design", "network", "engines"}, {"distributed"}),
+    "workers": ({"checks", "errors", "design", "network", "engines"}, {"distributed", "ray"}),
     "study": (
         {
             "errors",
