@@ -6,6 +6,7 @@ make by itself, takes minutes and 6 GB. Those at the end are about installing, a
 
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -49,18 +50,24 @@ def long(session: nox.Session) -> None:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Lint, format, types. clang-format must be the environment's own: versions differ."""
+    """Lint, format, types, workflows."""
     run(session, "ruff", "check", ".")
     run(session, "ruff", "format", "--check", ".")
-    clang_format = shutil.which("clang-format", path=str(Path(sys.executable).parent))
-    if clang_format:
-        sources = sorted(map(str, Path("lightsearch").rglob("*.[ch]pp")))
-        session.run(clang_format, "--dry-run", "--Werror", *sources)
-    else:
-        session.warn("the format of C++ is not checked: pip install -e '.[dev]'")
+    sources = sorted(map(str, Path("lightsearch").rglob("*.[ch]pp")))
+    run_program(session, "clang-format", "--dry-run", "--Werror", *sources)
     run(session, "mypy")
     workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
     run(session, "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
+    run_program(session, "zizmor", "--offline", "--no-progress", *workflows)
+
+
+def run_program(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run a program of this environment, if it has it: others' versions judge differently."""
+    program = shutil.which(name, path=str(Path(sys.executable).parent))
+    if program:
+        session.run(program, *arguments)
+    else:
+        session.warn(f"{name} checks nothing, since it is not installed: pip install -e '.[dev]'")
 
 
 @nox.session
@@ -83,19 +90,29 @@ def wheels(session: nox.Session) -> None:
 
 @nox.session(venv_backend="uv")
 def oldest(session: nox.Session) -> None:
-    """The fast tests with the oldest version that is allowed of each dependency."""
-    session.install("--resolution", "lowest-direct", "-e", ".[test]")
-    # What they need is new: matplotlib 3.8 is told by pyparsing that its calls are out of date.
+    """The core of the tests, pictures and reports with the oldest dependencies that are allowed.
+
+    Other tests go after `--`.
+    """
+    # Triton 3.0, of PyTorch 2.4, imports setuptools without asking for it.
+    session.install("--resolution", "lowest-direct", "-e", ".[test]", "setuptools>=77")
+    # What they need is new: matplotlib is told by pyparsing that its calls are out of date.
     old = ("-W", "ignore::DeprecationWarning")
-    session.run("pytest", "-q", "-n", "2", *old, *session.posargs)
+    tests = session.posargs or (*CORE, "tests/plots", "tests/report")
+    session.run("pytest", "-q", "-n", "2", *old, *tests)
 
 
 @nox.session(venv_backend="uv")
 def no_compiler(session: nox.Session) -> None:
     """An install without a compiler: PyTorch does the work of a search."""
-    session.install(".", env={"CXX": "false"})
-    command = "from lightsearch.engines.native.library import has_builds; assert not has_builds()"
-    session.chdir(session.create_tmp())
-    session.run("python", "-c", command)
-    arguments = "--dataset digits --budget 900 --epochs 2 --trials 2 --target 0.1 --study study"
-    session.run("lightsearch", "search", *arguments.split())
+    with tempfile.TemporaryDirectory() as fresh:
+        # From a source distribution: the checkout's build/ may hold an engine.
+        session.run("uv", "build", "--quiet", "--sdist", "--out-dir", fresh, external=True)
+        (source,) = Path(fresh).glob("*.tar.gz")
+        session.install(str(source), env={"CXX": "false"})
+        session.chdir(fresh)
+        code = "from lightsearch.engines.native.library import has_builds; assert not has_builds()"
+        session.run("python", "-c", code)
+        arguments = "--dataset digits --budget 900 --epochs 2 --trials 2 --target 0.1"
+        session.run("lightsearch", "search", *arguments.split(), "--study", "study")
+        session.chdir(session.invoked_from)
