@@ -7,6 +7,7 @@ them. Scheduler, workers and search are processes of their own; the workers shar
 processes, since each would import PyTorch. With `--restart-at N` the scheduler is killed after N
 epochs, comes back at the same address, and the search is called again. `--fill N` gives the study
 N trials of uniform draws first, as `throughput.py` does, to see an old study in less time.
+`--minutes M` ends the search after that time, wherever it is.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=4, help="processes that the workers share")
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--fill", type=int, default=0, help="trials that the study has already")
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--rows", type=int, default=10, help="parts of the trials, a row for each")
     parser.add_argument("--restart-at", type=int, help="epochs after which the scheduler dies")
     parser.add_argument("--inline", action="store_true", help="no cluster: slots that answer here")
     parser.add_argument("--data", help="folder of the data set")
@@ -142,6 +145,7 @@ class Meter:
         self.epochs = self.trials = 0
         self.rows: list[dict[str, float | str]] = []
         self.killed = 0.0
+        self.until = time.perf_counter() + 60 * options.minutes
 
     @contextlib.contextmanager
     def settings(self, study: Path) -> Iterator[Settings]:
@@ -159,7 +163,7 @@ class Meter:
         with self.settings(study) as settings:
             mark = begin = time.perf_counter()
             before, used, resumes = self.epochs, self.processor(), bool(self.killed)
-            every = max(1, (self.options.trials - self.options.fill) // 10)
+            every = max(1, (self.options.trials - self.options.fill) // self.options.rows)
             question = resolve(settings)
             if self.options.fill and not self.trials:
                 filled(question, self.options.fill)
@@ -173,10 +177,13 @@ class Meter:
                 if self.epochs == self.options.restart_at and not self.killed:
                     self.killed = time.perf_counter()
                     self.cluster.kill_scheduler()
-                if isinstance(event, Ended) and self.trials % every == 0:
-                    now = time.perf_counter()
+                now = time.perf_counter()
+                over = now > self.until and self.epochs > before
+                if over or (isinstance(event, Ended) and self.trials % every == 0):
                     self.add_row(now - mark, self.epochs - before, used)
                     mark, before, used = now, self.epochs, self.processor()
+                if over:
+                    return
 
     def processes(self) -> dict[str, list[int]]:
         """The search, and where there is a cluster its scheduler and the hosts of its workers."""
