@@ -31,6 +31,7 @@ from lightsearch.api import run
 from lightsearch.randomness import key
 from lightsearch.searching.clock import epoch_work
 from lightsearch.searching.events import Ended, EpochDone, Started
+from lightsearch.searching.gate import count_options
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import Settings
@@ -160,7 +161,7 @@ def filled(question: Question, trials: int) -> None:
                 design=str(drawn.design),
                 recipe=str(drawn.recipe),
                 decisions=drawn.decisions,
-                options=drawn.options,
+                options=count_options(drawn.options),
                 seed=key(identity.seed, number) % 2**31,
                 fingerprint=drawn.fingerprint,
                 params=drawn.cost.params,
