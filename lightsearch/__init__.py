@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from lightsearch.training.epoch import run_epoch, train
     from lightsearch.training.task import EpochResult, Task
     from lightsearch.workers.dask import dask_slots
+    from lightsearch.workers.ray import ray_slots
 
 _LAZY = {
     "SearchResult": "result",
@@ -150,6 +151,7 @@ _LAZY = {
     "Survey": "space.counting",
     "Trial": "study.trial",
     "dask_slots": "workers.dask",
+    "ray_slots": "workers.ray",
     "write_report": "result",
 }
 
@@ -250,6 +252,7 @@ __all__ = [
     "parse_recipe",
     "plot_design",
     "predict",
+    "ray_slots",
     "read",
     "real",
     "rebuild",

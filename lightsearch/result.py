@@ -29,8 +29,8 @@ from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.means import Run, gather_runs, tabulate_means
-from lightsearch.study.objectives import Direction, check_directions, judge_all
-from lightsearch.study.orders import Order, OrderName
+from lightsearch.study.objectives import check_directions, judge_all
+from lightsearch.study.orders import Direction, Order, OrderName
 from lightsearch.study.pareto import find_front
 from lightsearch.study.question import describe_question
 from lightsearch.study.rows import Row, row_of, with_study

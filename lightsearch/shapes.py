@@ -36,9 +36,23 @@ def slide(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tupl
 
 
 def check_shape(shape: Any) -> Shape:
-    """Return `shape`, perhaps of NumPy's integers, as (channels, height, width).
+    """Return the shape of an image, perhaps of NumPy's integers, as (channels, height, width).
 
     Raises `ArgumentError` for anything else, and for a shape that has its channels last.
+    """
+    first, second, last = check_features(shape)
+    if has_channels_last((first, second, last)):
+        raise ArgumentError(
+            "`shape` must be (channels, height, width), here "
+            f"shape={(last, first, second)}, but got shape={(first, second, last)}"
+        )
+    return first, second, last
+
+
+def check_features(shape: Any) -> Shape:
+    """Return the shape of a layer's output, which may have any number of channels.
+
+    Raises `ArgumentError` unless it is three integers from 1.
     """
     if not (
         isinstance(shape, tuple)
@@ -49,13 +63,8 @@ def check_shape(shape: Any) -> Shape:
             "`shape` must be three integers >= 1, (channels, height, width), "
             f"but got shape={quote(shape)}"
         )
-    first, second, last = (int(n) for n in shape)
-    if has_channels_last((first, second, last)):
-        raise ArgumentError(
-            "`shape` must be (channels, height, width), here "
-            f"shape={(last, first, second)}, but got shape={(first, second, last)}"
-        )
-    return first, second, last
+    channels, height, width = (int(n) for n in shape)
+    return channels, height, width
 
 
 def has_channels_last(shape: tuple[int, int, int]) -> bool:

@@ -38,7 +38,15 @@ def test_fields_of_layers_and_recipes(kind: type) -> None:
 def test_settings_of_a_search() -> None:
     hints = typing.get_type_hints(SearchSettings, {**vars(typing), **_names()})
     with_words = {name for name in SETTINGS if _words(hints[name])}
-    assert with_words == {"select_on", "sampler", "pruner", "engine", "precision", "goal"}
+    assert with_words == {
+        "select_on",
+        "sampler",
+        "pruner",
+        "engine",
+        "precision",
+        "goal",
+        "directions",
+    }
     for name in with_words:
         assert _words(hints[name]) == set(SETTINGS[name].about.words), name
 
@@ -46,7 +54,7 @@ def test_settings_of_a_search() -> None:
 def _names() -> dict[str, Any]:
     """What annotations in quotes name, as far as it is not loaded with the settings."""
     found: dict[str, Any] = dict(vars(inspect.getmodule(SearchSettings)))
-    for name in ("DataSet", "BaseSampler", "BasePruner", "Slot", "Trial"):
+    for name in ("DataSet", "BaseSampler", "BasePruner", "Slot", "Trial", "Teacher", "Module"):
         found.setdefault(name, object)
     return found
 

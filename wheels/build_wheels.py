@@ -72,7 +72,8 @@ def build(source: Path, target: Target, out: Path) -> None:
     variables = {
         **os.environ,
         "CXX": shlex.join(compiler),
-        "LDFLAGS": "-s",
+        # Of -shared and -static (setup.py, for Windows) zig obeys the last.
+        "LDFLAGS": "-s -shared",
         "_PYTHON_HOST_PLATFORM": target.platform,
     }
     command = [

@@ -14,7 +14,7 @@ from lightsearch.errors import DesignError
 from lightsearch.layer_warnings import call_layer
 from lightsearch.network.op_costs import sum_costs
 from lightsearch.network.operations import Custom, Local, Ops, Step
-from lightsearch.shapes import Shape, check_shape, elements
+from lightsearch.shapes import Shape, check_features, elements
 
 L = TypeVar("L", bound=Layer)
 
@@ -42,7 +42,7 @@ def _check_local(name: str, local: Any) -> Local:
         for field in dataclasses.fields(local)
         if field.name not in ("shape", "whole")
     }
-    return Local(check_shape(local.shape), whole=bool(local.whole), **numbers)
+    return Local(check_features(local.shape), whole=bool(local.whole), **numbers)
 
 
 @functools.lru_cache(maxsize=131072)

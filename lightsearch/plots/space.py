@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, TypeAlias
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from lightsearch.design.parts import Seq, Space, kind_of
 from lightsearch.errors import NotationError, StudyError
@@ -189,11 +189,11 @@ def _draw_counts(ax: Axes, counts: Counts, cap: int | None, bins: int) -> None:
             )
     if cap is not None:
         ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     if 0 < inside < TIGHT * total:
         ax.set_yscale("log")
         ax.set_ylim(float(Fraction(min(histogram.values()), total)) / 10)
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.3g}%"))
+    else:
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel("parameters")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.xaxis.set_major_locator(ticks(ax))

@@ -9,7 +9,8 @@ from lightsearch.errors import ArgumentError, quote
 from lightsearch.searching.optuna_sampler import Seen, seen_trial
 from lightsearch.searching.proposals import DRAWS_ALONE, Proposer
 from lightsearch.searching.settings import Settings
-from lightsearch.study.objectives import Direction, Objectives, check_directions, judge_all
+from lightsearch.study.objectives import Objectives, check_directions, judge_all
+from lightsearch.study.orders import Direction
 from lightsearch.study.trial import Trial
 
 KNOWING = ("tpe", *DRAWS_ALONE)  # samplers by name that know several objectives, or need none

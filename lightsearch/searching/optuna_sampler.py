@@ -12,8 +12,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.design.decoding import Choose
-from lightsearch.study.objectives import Direction
 from lightsearch.study.optuna_tools import categorical, quiet, warn_once
+from lightsearch.study.orders import Direction
 from lightsearch.study.trial import Trial
 
 

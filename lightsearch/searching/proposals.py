@@ -56,7 +56,7 @@ from lightsearch.searching.words import SAMPLERS
 from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
 from lightsearch.study.identity import name_of
-from lightsearch.study.objectives import Direction
+from lightsearch.study.orders import Direction
 from lightsearch.study.trial import Candidate, Counts, Trial
 from lightsearch.study.warm_start import NOTHING, First, WarmStart
 

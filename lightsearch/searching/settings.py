@@ -27,6 +27,7 @@ from lightsearch.searching.words import (
     SamplerName,
     Selection,
 )
+from lightsearch.study.orders import DIRECTIONS, Direction
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from lightsearch.data.dataset import DataSet
     from lightsearch.engines.teacher import Module, Teacher
-    from lightsearch.study.objectives import Direction
     from lightsearch.study.trial import Trial
     from lightsearch.workers.slot import Slot
 
@@ -230,12 +230,13 @@ class Settings:
         ),
     ] = None
     directions: Annotated[
-        "Sequence[Direction] | None",
+        Sequence[Direction] | None,
         identity(
             "For an `objective` of several values: where each is to go, maximize or minimize.",
             "The values may be any. A sampler of Optuna's that knows several, such as "
             "`NSGAIISampler` or tpe, looks for their Pareto front, and every trial is trained to "
             "its end: with `pruner='none'`. `result.pareto(objective)` is the front.",
+            words=DIRECTIONS,
             none="the objective has one value, which is to be large",
         ),
     ] = None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import TypeAlias
 
 from lightsearch.checks import to_number
 from lightsearch.errors import ArgumentError, quote, suggestion
+from lightsearch.study.orders import DIRECTIONS, Direction
 from lightsearch.study.trial import Trial
 
-Direction: TypeAlias = Literal["maximize", "minimize"]
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 Objectives: TypeAlias = Callable[[Trial], Sequence[float]]
 
 

@@ -1,10 +1,16 @@
-"""The orders of a leaderboard. Pandas is not loaded, so that the command line has them at once."""
+"""The orders of a leaderboard, and the directions of objectives.
+
+Pandas is not loaded, so that the command line has them at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
+
+Direction: TypeAlias = Literal["maximize", "minimize"]  # in Optuna's words
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,7 @@ def test_every_argument_of_search_is_an_option() -> None:
     options = {p.name for p in main.commands["search"].params}
     assert (
         set(inspect.signature(search).parameters)
-        - {"slots", "objective", "teacher", "on_epoch", "on_trial"}
+        - {"slots", "objective", "directions", "teacher", "on_epoch", "on_trial"}
         <= options
     )
     assert options - set(inspect.signature(search).parameters) == {

@@ -231,6 +231,8 @@ OTHERS = {
     "precision": "bf16",
     "consistent": 2,
     "warm_start": ("curves",),
+    "startup": 3,
+    "directions": ("maximize", "minimize"),
     "objective": "cheap:0123456789ab",
     "teacher": "0123456789abcdef: 70,000 parameters, 15 epochs",
     "own_steps": "loss focal:0123456789ab",

@@ -30,7 +30,7 @@ from lightsearch.study.confirmations import Terms
 from lightsearch.study.leaderboard import _NEEDED, read
 from lightsearch.study.ledger import Ledger, read_confirmations
 from lightsearch.study.trial import epoch_from
-from lightsearch.training.epoch import run_epoch, take_evaluated, train
+from lightsearch.training.epoch import run_epoch, run_epochs, take_evaluated, train
 from lightsearch.training.task import Task
 from lightsearch.workers.slot import InlineSlot, WorkerDied
 
@@ -169,13 +169,13 @@ def test_an_interruption_loses_no_committed_epoch(
     expected = confirm(GOOD, 3, target=0.5, study=tmp_path / "whole", **COMMON)
     ran = []
 
-    def counting(task, state, epoch):
+    def counting(task, state, epoch, last):
         ran.append((task.seed, epoch))
         if len(ran) == 4:
             raise KeyboardInterrupt
-        return run_epoch(task, state, epoch)
+        return run_epochs(task, state, epoch, last)
 
-    monkeypatch.setattr(retraining, "run_epoch", counting)
+    monkeypatch.setattr(retraining, "run_epochs", counting)
     with pytest.raises(KeyboardInterrupt):
         confirm(GOOD, 3, target=0.5, study=tmp_path / "cut", **COMMON)
     assert len(_epochs(tmp_path / "cut")) in (2, 3)
@@ -191,13 +191,13 @@ def test_a_lost_state_costs_the_run_and_no_more(
 ) -> None:
     expected = confirm(GOOD, 2, target=0.5, study=tmp_path / "whole", **COMMON)
 
-    def failing(task, state, epoch):
+    def failing(task, state, epoch, last):
         if epoch == 2:
             raise KeyboardInterrupt
-        return run_epoch(task, state, epoch)
+        return run_epochs(task, state, epoch, last)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(retraining, "run_epoch", failing)
+        patch.setattr(retraining, "run_epochs", failing)
         confirm(GOOD, 2, target=0.5, study=tmp_path / "cut", **COMMON)
     states = [*tmp_path.rglob("*.safetensors")]
     assert states
@@ -213,15 +213,15 @@ def test_a_worker_that_dies_costs_an_epoch(
     expected = confirm(GOOD, 2, target=0.5, **COMMON)
     died = []
 
-    def dying(task, state, epoch):
+    def dying(task, state, epoch, last):
         if len(died) < 2 and epoch == 2:
             died.append(task.seed)
             raise WorkerDied("worker-0", -9)
-        return run_epoch(task, state, epoch)
+        return run_epochs(task, state, epoch, last)
 
-    monkeypatch.setattr(retraining, "run_epoch", dying)
+    monkeypatch.setattr(retraining, "run_epochs", dying)
     pd.testing.assert_frame_equal(confirm(GOOD, 2, target=0.5, **COMMON), expected)
-    monkeypatch.setattr(retraining, "run_epoch", lambda *_: dying(*_[:2], 2) and 1 / 0)
+    monkeypatch.setattr(retraining, "run_epochs", lambda *_: dying(*_[:2], 2, 2) and 1 / 0)
     died.clear()
     with pytest.raises((WorkerDied, ArgumentError)):
         confirm(GOOD, 2, target=0.5, **COMMON)
@@ -316,11 +316,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Seed and number of every epoch that a confirmation trains."""
     epochs: list[tuple[int, int]] = []
 
-    def noted(task, state, epoch):
+    def noted(task, state, epoch, last):
         epochs.append((task.seed, epoch))
-        return run_epoch(task, state, epoch)
+        return run_epochs(task, state, epoch, last)
 
-    monkeypatch.setattr(retraining, "run_epoch", noted)
+    monkeypatch.setattr(retraining, "run_epochs", noted)
     return epochs
 
 
@@ -379,17 +379,17 @@ def test_runs_that_do_not_have_the_answer_are_trained(tmp_path: Path, ran) -> No
 
 
 def test_a_run_that_was_begun_gives_way_to_a_whole_one(tmp_path: Path, monkeypatch) -> None:
-    def failing(task, state, epoch):
+    def failing(task, state, epoch, last):
         if epoch == 2:
             raise KeyboardInterrupt
-        return run_epoch(task, state, epoch)
+        return run_epochs(task, state, epoch, last)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(retraining, "run_epoch", failing)
+        patch.setattr(retraining, "run_epochs", failing)
         confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
     assert [*tmp_path.rglob("*.safetensors")]
     confirm(GOOD, 2, target=0.5, on=_others(), study=tmp_path, **COMMON)
-    monkeypatch.setattr(retraining, "run_epoch", lambda *_: pytest.fail("it trained"))
+    monkeypatch.setattr(retraining, "run_epochs", lambda *_: pytest.fail("it trained"))
     found = confirm(GOOD, 2, target=0.5, study=tmp_path, **COMMON)
     assert found.loc[1, "n"] == 2
     assert not [*(tmp_path / "confirmations").rglob("states/*")]

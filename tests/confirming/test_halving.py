@@ -20,7 +20,7 @@ from lightsearch.confirming.halving import halving_rounds, keep_best
 from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import gather, judge
 from lightsearch.study.ledger import read_confirmations
-from lightsearch.training.epoch import run_epoch
+from lightsearch.training.epoch import run_epochs
 
 DESIGNS = [
     "conv(12) maxpool separable(16) gap linear(10)",
@@ -101,15 +101,15 @@ def test_interrupted_at_any_epoch_it_ends_the_same(tmp_path: Path, monkeypatch) 
     for stop in (1, 5, 6, 8, 9, 12):
         done = []
 
-        def failing(task, state, epoch, done=done, stop=stop):
+        def failing(task, state, epoch, last, done=done, stop=stop):
             done.append(task.seed)
             if len(done) == stop:
                 raise KeyboardInterrupt
-            return run_epoch(task, state, epoch)
+            return run_epochs(task, state, epoch, last)
 
         folder = tmp_path / str(stop)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(retraining, "run_epoch", failing)
+            patch.setattr(retraining, "run_epochs", failing)
             confirm(DESIGNS, 4, study=folder, **{**HALVING, "workers": 1})
         resumed = confirm(DESIGNS, 4, study=folder, **{**HALVING, "workers": 1})
         pd.testing.assert_frame_equal(resumed, expected)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightsearch.design import decode, oneof
-from lightsearch.design.recipe import DEFAULT_RECIPE, OPTIMIZERS, SCHEDULES, Recipe
+from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.design.words import OPTIMIZERS, SCHEDULES
 from lightsearch.errors import DesignError, LightsearchError
 
 quick = settings(deadline=None, database=None, derandomize=True, max_examples=60)

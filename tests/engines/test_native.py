@@ -908,8 +908,8 @@ def test_the_zoos_table_says_who_trains_a_network() -> None:
 
 
 def test_who_trains_what() -> None:
-    design, shape = parse("conv(4) gap linear(10)"), (1, 8, 8)
-    assert choose_engine("torch", "cpu") == engine_of("torch", design, shape, "cpu") == "torch"
+    asked = parse("conv(4) gap linear(10)"), Recipe(), (1, 8, 8), "cpu"
+    assert choose_engine("torch", "cpu") == engine_of("torch", *asked) == "torch"
     assert parse_engine("native-v4") == parse_engine("native-plain") == "native"
     assert parse_engine("torch") == "torch"
     with pytest.raises(
@@ -920,7 +920,7 @@ def test_who_trains_what() -> None:
         choose_engine("native", "cuda")
     assert choose_engine("auto", "cuda") == "torch"
     if available():
-        assert choose_engine("auto", "cpu") == engine_of("auto", design, shape, "cpu") == "native"
+        assert choose_engine("auto", "cpu") == engine_of("auto", *asked) == "native"
 
 
 @pytest.fixture

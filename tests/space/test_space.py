@@ -524,7 +524,9 @@ def test_arguments_are_checked() -> None:
         Sampler(small(), budget=Budget(params=400), least=401)
     with pytest.raises(ArgumentError, match=r"`draws` must be an integer .* got draws=0"):
         survey(small(), draws=0)
-    with pytest.raises(ArgumentError, match=r"`tries` must be >= 1, but got tries=0"):
+    with pytest.raises(
+        ArgumentError, match=r"`tries` must be an integer from 1 to .* but got tries=0"
+    ):
         Sampler(small(), tries=0)
 
 
