@@ -72,7 +72,7 @@ def build(source: Path, target: Target, out: Path) -> None:
     variables = {
         **os.environ,
         "CXX": shlex.join(compiler),
-        # Of -shared and -static (setup.py, for Windows) zig obeys the last.
+        # zig obeys the last of -shared and -static (setup.py): it would make an archive.
         "LDFLAGS": "-s -shared",
         "_PYTHON_HOST_PLATFORM": target.platform,
     }
