@@ -481,6 +481,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
         "`client` must be a distributed.Client, or a scheduler",
     ),
     (lambda: ls.dask_slots("tcp://x", 0), "Argument", "`workers` must be an integer from 1 to"),
+    (lambda: ls.ray_slots(0), "Argument", "`workers` must be an integer from 1 to"),
     (lambda: ls.compare(3), "Argument", "`studies` must be studies, or a mapping of labels"),
     (lambda: ls.compare([]), "Argument", "studies to compare must be at least one"),
     (lambda: ls.compare(["/nowhere"]), "Study", "a study's folder must hold a study.json"),

@@ -140,7 +140,6 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
         return _draw_trials(result, ax, bins, gap)
     found = survey(whole, shape, classes, budget)
     ax = axes(ax, (SIZE[0], 3.6))
-    _draw_counts(ax, found.counts, budget.params, bins)
     about = "" if found.exact else "about "
     beyond = f", {format_large(found.beyond)} larger ones not shown" if found.beyond else ""
     title(
@@ -148,7 +147,8 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
         f"The space: {about}{format_large(found.designs)} designs, {format_large(found.within)} "
         f"within the budget{beyond}",
     )
-    ax.set_ylabel("share of the designs")
+    ax.set_ylabel("share of the designs")  # before the ticks and the legend, which measure
+    _draw_counts(ax, found.counts, budget.params, bins)
     return ax
 
 
@@ -158,9 +158,9 @@ def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:
     if not sizes:
         raise StudyError(f"a space must be known here or have trials to be drawn, but {gap}")
     ax = axes(ax, (SIZE[0], 3.6))
-    _draw_counts(ax, tuple(sorted(sizes.items())), result.identity.budget.params, bins)
-    title(ax, f"{plural(sizes.total(), 'trial')} of the space, which is not counted:\n{gap}")
     ax.set_ylabel("share of the trials")
+    title(ax, f"{plural(sizes.total(), 'trial')} of the space, which is not counted:\n{gap}")
+    _draw_counts(ax, tuple(sorted(sizes.items())), result.identity.budget.params, bins)
     return ax
 
 

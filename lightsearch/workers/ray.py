@@ -34,10 +34,10 @@ def ray_slots(workers: int | None = None) -> list[Slot]:
 
     Raises `ArgumentError` before `ray.init`, and for a cluster without CPUs.
     """
-    import ray
-
     if workers is not None:
         workers = check_integer("workers", workers, 1, 10**6)
+    import ray
+
     if not ray.is_initialized():
         raise ArgumentError("Ray must be connected before its slots are made: call `ray.init()`")
     workers = workers or int(ray.cluster_resources().get("CPU", 0))

@@ -107,7 +107,7 @@ def test_local_slots() -> None:
     assert [type(slot) for slot in local_slots(0)] == [InlineSlot]
     with pytest.raises(ArgumentError, match=r"from 0 to .*, but got workers=-1"):
         local_slots(-1)
-    with pytest.raises(ArgumentError, match="`threads` must be at least 1, but got threads=0"):
+    with pytest.raises(ArgumentError, match="`threads` must be an integer from 1"):
         local_slots(1, threads=0)
 
 

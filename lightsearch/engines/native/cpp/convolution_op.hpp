@@ -239,10 +239,10 @@ inline Layout spread_layout(const Op &op, const Layout &x, const Layout &z) {
     const long reach_y = reach(op, op.height), reach_x = reach(op, op.width);
     const long before_y = reach_y - op.padding, before_x = reach_x - op.padding;
     const long halo = std::max<long>(0, std::max(before_y, before_x));
-    const long rows =
-        std::max(halo + (z.height - 1) * op.stride + 1, halo - before_y + x.height + reach_y);
+    const long rows = std::max<long>(halo + (z.height - 1) * op.stride + 1,
+                                     halo - before_y + x.height + reach_y);
     const long columns =
-        std::max(halo + (z.width - 1) * op.stride + 1, halo - before_x + x.width + reach_x);
+        std::max<long>(halo + (z.width - 1) * op.stride + 1, halo - before_x + x.width + reach_x);
     return Layout(channels, z.height, z.width, halo, rows, columns);
 }
 
