@@ -149,6 +149,7 @@ class Judge:
     def __init__(self, design: Seq, data: DataSet, recipe: Recipe, dtype: torch.dtype) -> None:
         self.model: nn.Module = build(design, data.shape)
         _key_dropouts(self.model)
+        _give_exact_slopes(self.model)
         self.model.load_state_dict(initial_weights(design, data.shape, 3))
         self.model.to(dtype).train()
         self.data, self.recipe, self.dtype = data, recipe, dtype
@@ -175,6 +176,13 @@ class Judge:
         return {k: v for k, v in self.model.state_dict().items() if v.is_floating_point()}
 
 
+def _give_exact_slopes(model: nn.Module) -> None:
+    """PyTorch's hard sigmoid has the slope 1/6 in single precision, also for doubles: 3e-8 off."""
+    for module in model.modules():
+        if isinstance(module, nn.Hardsigmoid):
+            module.forward = lambda x: functional.relu6(x + 3) / 6  # type: ignore[method-assign]
+
+
 def native_gradients(engine: Native) -> dict[str, Tensor]:
     return {
         slot.name: engine.gradients[slot.offset : slot.offset + slot.size].view(slot.shape)
@@ -199,15 +207,9 @@ def close(mine: dict[str, Tensor], theirs: dict[str, Tensor], tolerance: float) 
 
 
 def agree(
-    library: ctypes.CDLL,
-    design: Seq,
-    shape: Shape,
-    *,
-    count: int = 37,
-    recipe: Recipe = PLAIN,
-    tolerance: float = 1e-9,
+    library: ctypes.CDLL, design: Seq, shape: Shape, *, count: int = 37, recipe: Recipe = PLAIN
 ) -> bool:
-    """Loss and running statistics of one batch are PyTorch's to 1e-9, gradients to `tolerance`.
+    """Loss, gradients and running statistics of one batch are PyTorch's to 1e-9.
 
     Gives whether that could be judged: a channel that is constant (a window that sees padding
     alone) is normalised to rounding noise, whose sign decides what a ReLU lets through.
@@ -227,7 +229,7 @@ def agree(
         for name, value in judge.tensors().items()
     ):
         return False
-    close(native_gradients(engine), judge.gradients(), tolerance)
+    close(native_gradients(engine), judge.gradients(), 1e-9)
     return True
 
 
@@ -517,19 +519,12 @@ def test_random_designs_with_wide_registers(
 def agree_on(
     build_: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]], seeds: range
 ) -> None:
-    # Of 300 rich designs one, a loop of group norms in a residual (seed 81), has gradients 1.4e-9
-    # off, for a cause that is not known. The last bits of the weights move PyTorch's by 1e-15.
-    tolerance, judged = 2e-9 if make is rich else 1e-9, 0
+    judged = 0
     for seed in seeds:
         design, shape = make(Random(seed))
         try:
             judged += agree(
-                build_,
-                design,
-                shape,
-                count=21,
-                recipe=Recipe(smoothing=0.1 * (seed % 2)),
-                tolerance=tolerance,
+                build_, design, shape, count=21, recipe=Recipe(smoothing=0.1 * (seed % 2))
             )
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {design} on {shape}") from error
