@@ -26,7 +26,7 @@ BLOCK = re.compile(r"^```(sh|python)( no-run)?\n(.*?)^```", re.MULTILINE | re.DO
 
 
 def main() -> None:
-    folder, *pages = map(Path, sys.argv[1:])
+    folder, *pages = (Path(argument).resolve() for argument in sys.argv[1:])
     write_mnist(folder / "mnist")
     os.environ["LIGHTSEARCH_DATA"] = str(folder / "mnist")
     for page in pages:
