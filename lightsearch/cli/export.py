@@ -84,7 +84,7 @@ def export(
     lightsearch export net.py --leaderboard small/leaderboard.csv
     lightsearch export net.c --int8 --leaderboard small/leaderboard.csv
     lightsearch export net8.onnx --int8 --leaderboard small/leaderboard.csv
-    lightsearch export net.onnx --card README.md --license mit --leaderboard small/leaderboard.csv
+    lightsearch export net.onnx --card card.md --license mit --leaderboard small/leaderboard.csv
     lightsearch export best.onnx --weights best.safetensors --fold
     lightsearch export net.ipynb --leaderboard small/leaderboard.csv
     lightsearch export train_net.py --script --leaderboard small/leaderboard.csv
