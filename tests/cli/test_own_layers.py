@@ -6,11 +6,10 @@ Each command is a process of its own: what is registered in this one would stay.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from at_shell import run
 
 from lightsearch.cli.own_layers import move_to_front
 
@@ -38,22 +37,13 @@ SPACE = "conv(8) scale(start=0.5|1) maxpool conv(8|10) gap linear(10)"
 HINT = "one of your own must be registered first (at the shell by --import FILE.py)"
 
 
-def _run(folder: Path, *line: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lightsearch", *line], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study of such a layer, searched at the shell by worker processes."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "my_layers.py").write_text(LAYERS)
     line = "search --dataset digits --epochs 1 --trials 3 --target 0.05 --study scaled --seed 1"
-    _run(folder, *line.split(), "--space", SPACE, "--workers", "2", "--import", "my_layers.py")
+    run(folder, *line.split(), "--space", SPACE, "--workers", "2", "--import", "my_layers.py")
     return folder
 
 
@@ -66,29 +56,29 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_file_of_layers_may_be_named_anywhere(place: Path, line: str) -> None:
-    layers = json.loads(_run(place, *line.split()).stdout)["layers"]
+    layers = json.loads(run(place, *line.split()).stdout)["layers"]
     assert any(layer["layer"].startswith("scale") for layer in layers)
 
 
 def test_a_row_with_such_a_layer_is_exported(place: Path) -> None:
-    done = _run(place, "export", "net.safetensors", "--import", "my_layers.py")
+    done = run(place, "export", "net.safetensors", "--import", "my_layers.py")
     assert "360 have PyTorch's class" in done.stdout
 
 
 def test_without_the_file_the_rest_is_shown_and_the_gap_said(place: Path) -> None:
-    shown = _run(place, "show", "--row", "1").stdout
+    shown = run(place, "show", "--row", "1").stdout
     assert "its layers cannot be shown: the layer kind must be one of" in shown and HINT in shown
-    assert "scale" in _run(place, "leaderboard").stdout
-    done = _run(place, "train", "--row", "1", code=2)
+    assert "scale" in run(place, "leaderboard").stdout
+    done = run(place, "train", "--row", "1", code=2)
     assert HINT in done.stderr
 
 
 def test_without_the_file_reports_are_written_and_the_gap_said(place: Path) -> None:
-    _run(place, "report", "scaled")
+    run(place, "report", "scaled")
     page = (place / "scaled/report.html").read_text()
     assert "Not drawn: the layer kind" not in page and page.count("<svg") == 0
     assert "data:image/svg+xml" in page
-    _run(place, "report", "scaled", "--row", "1", "--out", "row.md")
+    run(place, "report", "scaled", "--row", "1", "--out", "row.md")
     text = (place / "row.md").read_text()
     assert "## Log" in text and "## Results" in text and "## Summary" not in text
     assert "Left out: the layer kind must be one of" in text and HINT in text
@@ -96,11 +86,11 @@ def test_without_the_file_reports_are_written_and_the_gap_said(place: Path) -> N
 
 def test_with_the_file_only_the_code_is_left_out(place: Path) -> None:
     line = ["report", "scaled", "--row", "1", "--out", "with.md", "--import", "my_layers.py"]
-    _run(place, *line)
+    run(place, *line)
     text = (place / "with.md").read_text()
     assert "## Summary" in text and "ScaleModule" in text
     assert "Left out: source can be written for the library's own layer kinds" in text
-    _run(place, "report", "scaled", "--import", "my_layers.py")
+    run(place, "report", "scaled", "--import", "my_layers.py")
     page = (place / "scaled/report.html").read_text()
     assert "but got &#39;scale&#39;" not in page and "but got 'scale'" not in page
 
@@ -123,7 +113,7 @@ def test_a_file_that_cannot_be_imported(
         (tmp_path / "at" / name).write_text(text)
     folder = tmp_path if name in ("json.py", "torch.py") else tmp_path / "at"
     given = f"at/{name}" if folder == tmp_path else name
-    done = _run(folder, "zoo", "--import", given, code=2)
+    done = run(folder, "zoo", "--import", given, code=2)
     assert message in done.stderr and done.stdout == ""
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from at_shell import run
 
 from lightsearch.study.identity import read_identity
 
@@ -25,22 +24,13 @@ RECIPE = "recipe(optimizer=rms,lr=0.01,batch=64)"
 HINT = "one of your own must be registered first (at the shell by --import FILE.py)"
 
 
-def _run(folder: Path, *line: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "lightsearch", *line], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("own")
     (folder / "my_steps.py").write_text(STEPS)
     space = "conv(4) maxpool conv(6|8) gap linear(10)"
     given = ("--space", space, "--import", "my_steps.py")
-    _run(folder, *LINE.split(), RECIPE, *given)
+    run(folder, *LINE.split(), RECIPE, *given)
     return folder
 
 
@@ -51,8 +41,8 @@ def test_workers_train_with_the_steps_of_a_file(place: Path) -> None:
 
 
 def test_without_the_file_the_study_is_read_and_not_trained(place: Path) -> None:
-    assert "optimizer=rms" in _run(place, "leaderboard", "--csv").stdout
-    _run(place, "report", "rms")
+    assert "optimizer=rms" in run(place, "leaderboard", "--csv").stdout
+    run(place, "report", "rms")
     assert "optimizer=rms" in (place / "rms/report.html").read_text()
-    assert HINT in _run(place, "train", "--row", "1", code=2).stderr
-    assert HINT in _run(place, *LINE.split(), RECIPE, code=2).stderr
+    assert HINT in run(place, "train", "--row", "1", code=2).stderr
+    assert HINT in run(place, *LINE.split(), RECIPE, code=2).stderr
