@@ -79,7 +79,7 @@ def test_what_is_damaged_is_read_or_refused(
 def test_a_short_run_of_the_fuzzer() -> None:
     script = Path(fuzz.__file__)
     ran = subprocess.run(
-        [sys.executable, script, "--seconds", "12"],
+        [sys.executable, script, "--seconds", "6"],
         check=False,
         text=True,
         capture_output=True,

@@ -288,7 +288,7 @@ def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path, engine: str
 @pytest.mark.parametrize(
     ("recipe", "epochs"),
     [
-        (EVERYTHING, 15),
+        (EVERYTHING, 8),
         (ADAPTIVE.format("adam"), 4),
         (ADAPTIVE.format("adamw"), 4),
         ("recipe(lr=0.1,batch=100,momentum=0,step,step=2,gamma=0.3)", 4),
