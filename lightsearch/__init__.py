@@ -102,7 +102,8 @@ if TYPE_CHECKING:
     from lightsearch.surrogate.table import curves
     from lightsearch.tracking import log_to_mlflow, log_to_wandb
     from lightsearch.training.epoch import run_epoch, train
-    from lightsearch.training.task import EpochResult, Task
+    from lightsearch.training.epoch_result import EpochResult
+    from lightsearch.training.task import Task
     from lightsearch.workers.dask import dask_slots
     from lightsearch.workers.ray import ray_slots
 
@@ -144,7 +145,7 @@ _LAZY = {
     "train": "training.epoch",
     "Candidate": "study.trial",
     "DataRef": "data.references",
-    "EpochResult": "training.task",
+    "EpochResult": "training.epoch_result",
     "Exported": "exporting.writing",
     "Plots": "plots.plots",
     "Prediction": "exporting.predicting",

@@ -6,16 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from lightsearch.checks import check_free, check_integer, check_kind, check_path
-from lightsearch.data import references
 from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.class_names import CLASS_NAMES
-from lightsearch.data.dataset import DataSet
-from lightsearch.data.references import DataRef
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.formatting import percent, plural
@@ -36,6 +33,9 @@ from lightsearch.study.question import describe_question
 from lightsearch.study.rows import Row, row_of, with_study
 from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
+
+if TYPE_CHECKING:
+    from lightsearch.data.dataset import DataSet
 
 FRONT: tuple[OrderName, ...] = ("accuracy", "params")
 SHOWN = 5  # rows of the leaderboard in a notebook
@@ -220,7 +220,9 @@ class SearchResult(Presented):
         return known if file is None else self._fetch_own(file).class_names
 
     def _fetch_own(self, file: Path) -> DataSet:
-        reference = DataRef(self.identity.dataset, self.identity.checksum, str(file))
+        from lightsearch.data import references  # here, since it loads torch
+
+        reference = references.DataRef(self.identity.dataset, self.identity.checksum, str(file))
         return references.fetch(reference)
 
     @property

@@ -10,11 +10,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-
-from scipy.special import betaincinv, ndtri, stdtr, stdtrit
+from typing import Any
 
 ERROR = 0.05  # probability of confirming a design that is not good enough
 FEWEST = 3  # seeds before a design may be given up
+
+
+def _special() -> Any:
+    """Return scipy's functions. To import them takes longer than to read most studies."""
+    from scipy import special
+
+    return special
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ class Sample:
         count = len(self.correct)
         if count < 2:
             return math.inf
-        return float(stdtrit(count - 1, 1 - error)) * self.sd / math.sqrt(count)
+        return float(_special().stdtrit(count - 1, 1 - error)) * self.sd / math.sqrt(count)
 
     def bound(self, error: float = ERROR) -> float:
         """Return the one-sided lower t bound of the mean, at confidence `1 - error`."""
@@ -77,7 +83,7 @@ class Sample:
             return 1.0
         if self.sd == 0:
             return 0.0 if above >= 0 else 1.0
-        return float(stdtr(count - 1, -above / self.sd * math.sqrt(count)))
+        return float(_special().stdtr(count - 1, -above / self.sd * math.sqrt(count)))
 
 
 def share_bound(hits: int, count: int, error: float = ERROR) -> float:
@@ -85,7 +91,7 @@ def share_bound(hits: int, count: int, error: float = ERROR) -> float:
 
     Its confidence is at least `1 - error`.
     """
-    return float(betaincinv(hits, count - hits + 1, error)) if hits else 0.0
+    return float(_special().betaincinv(hits, count - hits + 1, error)) if hits else 0.0
 
 
 def holm(p_values: Sequence[float], error: float = ERROR) -> list[float]:
@@ -143,7 +149,9 @@ class Shrinkage:
     def interval(self, mean: float, count: int, error: float = ERROR) -> tuple[float, float]:
         """The two-sided interval of a true mean by its own `count` runs, not shrunken."""
         upper = 1 - error / 2
-        factor = stdtrit(self.freedom, upper) if self.freedom else ndtri(upper)
+        factor = (
+            _special().stdtrit(self.freedom, upper) if self.freedom else _special().ndtri(upper)
+        )
         half = float(factor) * self.seed_sd / math.sqrt(count)
         return mean - half, mean + half
 
@@ -219,6 +227,6 @@ def find_mean(values: Sequence[float], error: float = ERROR) -> MeanInterval:
         sure = math.nan if mean else 1.0
         return MeanInterval(mean, 0.0, math.nan, math.nan, count, sure)
     sd = math.sqrt(math.fsum((one - mean) ** 2 for one in values) / (count - 1))
-    half = float(stdtrit(count - 1, 1 - error / 2)) * sd / math.sqrt(count)
-    p_value = 2 * float(stdtr(count - 1, -abs(mean) / sd * math.sqrt(count)))
+    half = float(_special().stdtrit(count - 1, 1 - error / 2)) * sd / math.sqrt(count)
+    p_value = 2 * float(_special().stdtr(count - 1, -abs(mean) / sd * math.sqrt(count)))
     return MeanInterval(mean, sd, mean - half, mean + half, count, p_value)

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightsearch.errors import ArgumentError
 from lightsearch.study.trial import Trial
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 
 def log_to_mlflow(trial: Trial) -> None:

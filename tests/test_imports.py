@@ -306,7 +306,6 @@ TORCH = {
     "network/modules.py",
     "data/dataset.py",
     "data/holdout.py",
-    "data/named.py",
     "data/references.py",
     "engines/augment.py",
     "engines/cuda_graph.py",

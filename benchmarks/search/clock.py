@@ -44,7 +44,8 @@ from lightsearch.searching.settings import Settings
 from lightsearch.space import Sampler
 from lightsearch.study.journal import read_trials
 from lightsearch.training import timing as training
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 
 LABELS = np.arange(20) % 10
 IMAGES = make_dataset((np.zeros((20, 28, 28)), LABELS), (np.zeros((20, 28, 28)), LABELS))

@@ -41,7 +41,7 @@ from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import Settings
 from lightsearch.study.trial import reaches, to_fraction
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 BUDGET, EPOCHS, TARGET = 8000, 15, 0.994
 

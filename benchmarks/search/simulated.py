@@ -18,7 +18,7 @@ import torch
 
 from lightsearch import Task
 from lightsearch.engines.engine import State
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 from lightsearch.training.timing import seconds_per_epoch
 
 _WEIGHTS = {

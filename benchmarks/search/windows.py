@@ -40,7 +40,7 @@ from lightsearch.searching import proposals
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.pruning import TargetPruner
 from lightsearch.study.trial import Candidate, Counts, Trial
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 TARGET, EPOCHS = Fraction("0.994"), 15
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 import shutil
@@ -117,10 +118,7 @@ def _packages() -> Iterator[Check]:
 
 def _training() -> Iterator[Check]:
     """Check the native engine and the device."""
-    import torch
-
-    from lightsearch.engines.native.library import trouble
-    from lightsearch.engines.selection import engine_label
+    from lightsearch.engines.native.library import label, trouble
 
     why = trouble()
     if why:
@@ -133,11 +131,23 @@ def _training() -> Iterator[Check]:
             "on a processor.",
         )
     else:
-        yield Check("engine", "ok", engine_label("native"))
-    if torch.cuda.is_available():
-        yield Check("device", "ok", f"cuda: {torch.cuda.get_device_name()}")
-    else:
-        yield Check("device", "ok", "cpu (no CUDA device is seen)")
+        yield Check("engine", "ok", label())
+    yield Check("device", "ok", _find_gpu() or "cpu (no CUDA device is seen)")
+
+
+def _find_gpu() -> str:
+    """Return the GPU that PyTorch would train on, if any.
+
+    PyTorch is asked only where there is a driver, since it takes longer to import than all the
+    rest of the checks.
+    """
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return ""
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
 
 
 def _threads() -> Check:
@@ -171,12 +181,12 @@ def _images(name: str, data: str | None) -> Check:
     from lightsearch.data.named import find
 
     try:
-        dataset, where = find(name, data)
+        parts, where = find(name, data)
     except DataError as error:
         return Check(
             "data", "missing", f"{error}", "Remove the damaged file, and it is downloaded again."
         )
-    if dataset is None:
+    if parts is None:
         if data is not None:
             return Check(
                 "data",
@@ -192,7 +202,7 @@ def _images(name: str, data: str | None) -> Check:
             "A search downloads it through "
             "torchvision; without a network, give --data FOLDER or use --dataset digits.",
         )
-    train, test = len(dataset.train[1]), len(dataset.test[1])
+    train, test = (len(labels) for _, labels in parts)
     return Check("data", "ok", f"{name} in {where}: {train:,} training and {test:,} test images")
 
 

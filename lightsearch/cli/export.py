@@ -14,7 +14,7 @@ from lightsearch.cli.output import print_csv, print_json, print_table, table_of
 from lightsearch.formatting import percent
 
 if TYPE_CHECKING:
-    from lightsearch.training.task import EpochResult
+    from lightsearch.training.epoch_result import EpochResult
 
 
 @click.command(short_help="Write a trained network as ONNX, as source, as C, as weights.")

@@ -26,7 +26,8 @@ from lightsearch.searching.settings import DEFAULTS, check_setting
 
 if TYPE_CHECKING:
     from lightsearch.engines.engine import State
-    from lightsearch.training.task import EpochResult, Task
+    from lightsearch.training.epoch_result import EpochResult
+    from lightsearch.training.task import Task
 
 
 @click.command(short_help="Train one design, or a leaderboard's row again.")

@@ -12,7 +12,8 @@ from lightsearch.engines.engine import State
 from lightsearch.study.confirmations import Key
 from lightsearch.study.ledger import Ledger
 from lightsearch.training.epoch import run_epochs
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 from lightsearch.workers.slot import Slot, WorkerDied, kill_all
 
 DEATHS = 3  # of workers over one epoch, before the confirmation is given up

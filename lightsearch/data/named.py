@@ -1,4 +1,4 @@
-"""Data sets by name, read through torchvision, and the digits of scikit-learn.
+"""Data sets by name: those of torchvision's MNIST and its relatives, and scikit-learn's digits.
 
 `load` looks into the folder that it is given, into `LIGHTSEARCH_DATA` and into the user's cache
 folder. It downloads a missing data set to the cache folder, unless it was given a folder.
@@ -6,22 +6,25 @@ folder. It downloads a missing data set to the cache folder, unless it was given
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import platformdirs
-import torch
 
 from lightsearch.checks import check_path
 from lightsearch.data.catalogue import LAYOUT, NAMES, find_name
 from lightsearch.data.class_names import CLASS_NAMES
-from lightsearch.data.dataset import DataSet, Split, assemble
+from lightsearch.data.idx import Pair, read_parts
 from lightsearch.errors import ArgumentError, DataError, suggestion
+
+if TYPE_CHECKING:
+    from lightsearch.data.dataset import DataSet
 
 
 def load(name: str, folder: str | Path | None = None) -> DataSet:
@@ -49,24 +52,23 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
 
 @functools.lru_cache(maxsize=4)
 def _load(name: str, folder: str | None, environment: str | None) -> DataSet:
-    if name == "digits":
-        return _read_digits()
-    dataset, _ = _find(name, folder, environment)
-    if dataset is None and folder is None:
-        dataset = _read(name, Path(cache_folder()), download=True)
-    if dataset is None:
+    from lightsearch.data.dataset import assemble  # here, since it loads torch
+
+    parts, _ = _find(name, folder, environment)
+    if parts is None and folder is None:
+        _download(name, Path(cache_folder()))
+        parts = read_parts(name, Path(cache_folder()))
+    if parts is None:
         folders = _list_folders(folder, environment)
         raise DataError(_format_missing(name, folders, downloads=folder is None))
-    return dataset
+    return assemble(*parts, name, CLASS_NAMES[name])
 
 
-def find(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, str]:
-    """Return a data set and its folder, or None and "" if it is not on this machine.
+def find(name: str, folder: str | Path | None = None) -> tuple[tuple[Pair, Pair] | None, str]:
+    """Return a data set's images and their folder, or None and "" if they are not on this machine.
 
-    Raises `DataError` if it is damaged.
+    They are arrays, read without torch. Raises `DataError` if they are damaged.
     """
-    if name == "digits":
-        return load(name), "scikit-learn"
     return _find(
         name,
         None if folder is None else str(check_path("folder", folder).resolve()),
@@ -74,11 +76,15 @@ def find(name: str, folder: str | Path | None = None) -> tuple[DataSet | None, s
     )
 
 
-def _find(name: str, folder: str | None, environment: str | None) -> tuple[DataSet | None, str]:
+def _find(
+    name: str, folder: str | None, environment: str | None
+) -> tuple[tuple[Pair, Pair] | None, str]:
+    if name == "digits":
+        return _read_digits(), "scikit-learn"
     for root in _list_folders(folder, environment):
-        dataset = _read(name, root, download=False)
-        if dataset is not None:
-            return dataset, str(root)
+        parts = read_parts(name, root)
+        if parts is not None:
+            return parts, str(root)
     return None, ""
 
 
@@ -103,49 +109,20 @@ def _format_missing(name: str, folders: list[Path], downloads: bool) -> str:
     )
 
 
-# Through torchvision ----------------------------------------------------------------------------
+def _download(name: str, root: Path) -> None:
+    """Let torchvision put the files of a data set under `root`. What fails is found missing."""
+    from torchvision import datasets  # here, since this import takes seconds
 
-
-def _read(name: str, root: Path, download: bool) -> DataSet | None:
-    """Return the data set that torchvision finds under `root`, or None."""
-    from torchvision import datasets  # here, since this import takes a second
-
-    arguments: tuple[dict[str, Any], dict[str, Any]] = ({"train": True}, {"train": False})
+    arguments: dict[str, Any] = {}
     if name.startswith("emnist-"):
-        split = name.removeprefix("emnist-")
-        arguments = tuple({**m, "split": split} for m in arguments)  # type: ignore
-    if name.startswith("qmnist"):  # test10k are MNIST's test images, test50k all the others
-        arguments = ({"what": "train"}, {"what": "test10k" if name == "qmnist" else "test50k"})
+        arguments["split"] = name.removeprefix("emnist-")
     maker: Callable[..., Any] = getattr(datasets, LAYOUT[name])
-    try:
-        train, test = (maker(root=str(root), download=download, **m) for m in arguments)
-    except (RuntimeError, OSError, HTTPException) as error:
-        if download or "not found" in str(error).lower():
-            return None
-        raise DataError(
-            f"the data set {name!r} in {root} must be whole, but reading it failed: "
-            f"{error}. Delete it there to have it downloaded again"
-        ) from error
-    except (ValueError, TypeError, KeyError, AssertionError) as error:
-        raise DataError(
-            f"the data set {name!r} in {root} must be whole, but a file of it is "
-            f"damaged: {error!r}. Delete it there to have it downloaded again"
-        ) from error
-    return assemble(_split(name, train), _split(name, test), name, CLASS_NAMES[name])
+    for train in (True, False):
+        with contextlib.suppress(RuntimeError, OSError, HTTPException):
+            maker(root=str(root), train=train, download=True, **arguments)
 
 
-def _split(name: str, part: Any) -> Split:
-    images, labels = part.data, torch.as_tensor(part.targets)
-    if labels.ndim == 2:  # QMNIST: the class is the first of eight columns
-        labels = labels[:, 0]
-    if name == "emnist-letters":
-        labels = labels - 1
-    if name.startswith("emnist-"):  # the images in the files are transposed
-        images = images.transpose(1, 2)
-    return images[:, None].contiguous(), labels.long()
-
-
-def _read_digits() -> DataSet:
+def _read_digits() -> tuple[Pair, Pair]:
     """Return the 1,797 digits of scikit-learn, 8x8, in a fixed stratified split: 1,437 and 360."""
     from sklearn.datasets import load_digits  # here, since this import takes a second
     from sklearn.model_selection import train_test_split
@@ -153,6 +130,5 @@ def _read_digits() -> DataSet:
     images, labels = load_digits(return_X_y=True)
     pixels = np.rint(images.reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     parts = train_test_split(pixels, labels, test_size=360, stratify=labels, random_state=0)
-    train_x, test_x, train_y, test_y = (torch.from_numpy(np.ascontiguousarray(p)) for p in parts)
-    pairs = (train_x, train_y.long()), (test_x, test_y.long())
-    return assemble(*pairs, "digits", CLASS_NAMES["digits"])
+    train_x, test_x, train_y, test_y = parts
+    return (train_x, train_y), (test_x, test_y)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from lightsearch.design.recipe import Recipe
 
-State: TypeAlias = dict[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+State: TypeAlias = "dict[str, Tensor]"
 # The names in a state: these prefixes before the names of the module's `state_dict`, the names of
 # `optimizer_key`, and these two, which `run_epoch` adds.
 MODEL, AVERAGE = "model.", "average."

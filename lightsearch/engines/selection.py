@@ -17,7 +17,7 @@ from lightsearch.engines.engine import Engine
 from lightsearch.engines.extended import Extended, is_extended
 from lightsearch.engines.names import ENGINES, PRECISIONS
 from lightsearch.engines.native.engine import Native
-from lightsearch.engines.native.library import available, build_name, trouble
+from lightsearch.engines.native.library import available, label, trouble
 from lightsearch.engines.native.plan import supports
 from lightsearch.engines.native.recipes import is_known
 from lightsearch.engines.own_kernels import own_kernels
@@ -100,7 +100,7 @@ def engine_label(
     """What a record says: `native-` with its build, such as `native-v3`; or `torch`, with
     `-triton` if our own kernels compute, or with the precision if that is not float32."""
     if name == "native":
-        return f"native-{build_name()}"
+        return label()
     if name == "surrogate":
         return name
     if not is_extended(recipe) and own_kernels(device, precision) is not None:

@@ -31,7 +31,8 @@ from lightsearch.result import SearchResult, find_study, load_result, load_weigh
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of, study_of_row
 from lightsearch.training.epoch import run_epoch
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 
 Source: TypeAlias = "SearchResult | Row | pd.DataFrame | str | Path"
 _RECORD = (

@@ -18,7 +18,8 @@ from lightsearch.network.cost import cost
 from lightsearch.shapes import format_shape
 from lightsearch.study.trial import versions
 from lightsearch.training.epoch import take_evaluated
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 
 BYTE_RANGE = "0 to 255, normalised by channel: (pixel / 255 - mean) / std"
 INPUT_RANGE = "0 to 1, normalised by channel: (pixel - mean) / std"

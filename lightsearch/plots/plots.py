@@ -10,7 +10,7 @@ of accuracies is logarithmic in the error: 90, 99 and 99.9% are equally far apar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lightsearch.checks import check_integer
@@ -21,6 +21,8 @@ from lightsearch.shapes import Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from lightsearch.study.importances import Importances
 
 
 PICTURES = ("pareto", "curves", "progress", "choices", "space")
@@ -34,6 +36,7 @@ class Plots(Presented):
     """
 
     result: Result
+    _kept: list[Importances] = field(default_factory=list, init=False, compare=False)
 
     def _sheet(self) -> Sheet:
         calls = (f".{name}()" for name in PICTURES)
@@ -70,8 +73,12 @@ class Plots(Presented):
         similar.
         """
         from lightsearch.plots.space import choices
+        from lightsearch.study.importances import importances
 
-        return choices(self.result, ax, check_integer("most", most, 1, 10**6))
+        most = check_integer("most", most, 1, 10**6)
+        if not self._kept:
+            self._kept.append(importances(self.result.records))
+        return choices(self.result, self._kept[0], ax, most)
 
     def space(self, ax: Axes | None = None, *, bins: int = 40) -> Axes:
         """Plot the designs of the space by parameters, with the budget. All are counted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from fractions import Fraction
@@ -17,7 +18,7 @@ from lightsearch.notation.parser import parse
 from lightsearch.plots.result import Result
 from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, inches, legend, ticks, title
 from lightsearch.space import survey
-from lightsearch.study.importances import importances
+from lightsearch.study.importances import Importances
 
 NAME = 40  # characters of a decision's name, at most
 BROAD = 4.0  # inches at which a name fits on one line
@@ -30,9 +31,8 @@ _FIELDS = {"out": "width"}  # words for fields that do not speak for themselves
 _TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
 
 
-def choices(result: Result, ax: Axes | None, most: int) -> Axes:
+def choices(result: Result, importance: Importances, ax: Axes | None, most: int) -> Axes:
     """See `Plots.choices`."""
-    importance = importances(result.records)
     whole, gap = _read_space(result)
     bars = list(importance.shares.items())[:most]
     ax = axes(ax, (SIZE[0], 1.8 + 0.28 * len(bars)))
@@ -138,7 +138,7 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     whole, gap = _read_space(result)
     if whole is None:
         return _draw_trials(result, ax, bins, gap)
-    found = survey(whole, shape, classes, budget)
+    found = _survey(whole, shape, classes, budget)
     ax = axes(ax, (SIZE[0], 3.6))
     about = "" if found.exact else "about "
     beyond = f", {format_large(found.beyond)} larger ones not shown" if found.beyond else ""
@@ -150,6 +150,9 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     ax.set_ylabel("share of the designs")  # before the ticks and the legend, which measure
     _draw_counts(ax, found.counts, budget.params, bins)
     return ax
+
+
+_survey = functools.lru_cache(maxsize=1)(survey)  # a report draws it at two widths
 
 
 def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:

@@ -17,17 +17,15 @@ from lightsearch.data.catalogue import IMAGES
 from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.formatting import percent
 from lightsearch.network.cost import Row, cost
-from lightsearch.network.modules import summary
 from lightsearch.network.source import to_source
 from lightsearch.notation.parser import parse
 from lightsearch.report.facts import OUTCOMES, protocol
-from lightsearch.report.programs import write_programs
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template, write_text
 from lightsearch.shapes import Shape, format_shape
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial, reaches
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 
 def write_design(result: SearchResult, number: int, path: Path, *, force: bool = False) -> Path:
@@ -58,6 +56,8 @@ def write_trial_programs(
         results=tuple(list_results(trial, on)),
         analysis=tuple(analyse(trial, result)),
     )
+    from lightsearch.report.programs import write_programs  # here, since it loads torch
+
     return write_programs(result, trial, folder, note=note, story=story.strip(), force=force)
 
 
@@ -95,6 +95,8 @@ def _describe_layers(text: str, shape: Shape, note: str) -> dict[str, Any]:
 
     One that is not registered here leaves out all of them, one that is only the code.
     """
+    from lightsearch.network.modules import summary  # here, since it loads torch
+
     try:
         design = parse(text)
     except NotationError as error:

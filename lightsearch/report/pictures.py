@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from lightsearch.errors import LightsearchError
 from lightsearch.plots.plots import Plots
-from lightsearch.plots.result import Result
 
 _INK = "#010203"  # stands for the page's colour of text; nothing else has it
 _THEME = """<style>svg{color:#1c1c1c}
@@ -79,7 +78,7 @@ KINDS = (
 WIDE, NARROW = 7.2, 3.7  # inches
 
 
-def figure(result: Result, kind: Kind, width: float = WIDE) -> Figure:
+def figure(plots: Plots, kind: Kind, width: float = WIDE) -> Figure:
     """Draw a plot in a figure of its own, which pyplot neither shows nor keeps.
 
     Raises `LightsearchError` if it cannot be drawn.
@@ -87,15 +86,15 @@ def figure(result: Result, kind: Kind, width: float = WIDE) -> Figure:
     canvas = Figure(
         figsize=(width, kind.height + (0.6 if width < WIDE else 0)), layout="constrained"
     )
-    getattr(Plots(result), kind.name)(ax=canvas.subplots())
+    getattr(plots, kind.name)(ax=canvas.subplots())
     return canvas
 
 
-def svg(result: Result, kind: Kind, width: float) -> str:
+def svg(plots: Plots, kind: Kind, width: float) -> str:
     """Return a plot as a data URI of SVG: dark ink on a light page, light ink on a dark one."""
     out = io.StringIO()
     with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]):
-        figure(result, kind, width).savefig(out, format="svg", metadata={"Date": None})
+        figure(plots, kind, width).savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head = text.index(">") + 1
@@ -103,11 +102,11 @@ def svg(result: Result, kind: Kind, width: float) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(whole).decode()
 
 
-def png(result: Result, kind: Kind) -> bytes:
+def png(plots: Plots, kind: Kind) -> bytes:
     """Return a plot as a PNG on a white background."""
     out = io.BytesIO()
     with style.context("default"):
-        figure(result, kind).savefig(out, format="png", dpi=130)
+        figure(plots, kind).savefig(out, format="png", dpi=130)
     return out.getvalue()
 
 

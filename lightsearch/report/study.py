@@ -9,6 +9,7 @@ import jinja2
 
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.formatting import MEAN_HEADS
+from lightsearch.plots.plots import Plots
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
 from lightsearch.report.result import SearchResult
@@ -20,19 +21,19 @@ def write_html(result: SearchResult, path: Path) -> Path:
 
     Raises `ArgumentError` if the file cannot be written.
     """
-    plots = []
+    drawn, plots = [], Plots(result)
     for kind in pictures.KINDS:
         try:
             wide, narrow = (
-                pictures.svg(result, kind, width) for width in (pictures.WIDE, pictures.NARROW)
+                pictures.svg(plots, kind, width) for width in (pictures.WIDE, pictures.NARROW)
             )
-            plots.append((kind, wide, narrow, ""))
+            drawn.append((kind, wide, narrow, ""))
         except LightsearchError as error:
-            plots.append((kind, "", "", pictures.failure_text(error)))
+            drawn.append((kind, "", "", pictures.failure_text(error)))
     return write_text(
         path,
         template("study.html").render(
-            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=plots
+            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
         ),
     )
 
@@ -45,23 +46,23 @@ def write_markdown(result: SearchResult, path: Path) -> Path:
     folder = path.with_suffix("")
     if folder == path:
         folder = path.with_name(path.name + "-pictures")
-    plots = []
+    drawn, plots = [], Plots(result)
     for kind in pictures.KINDS:
         try:
-            image = pictures.png(result, kind)
+            image = pictures.png(plots, kind)
         except LightsearchError as error:
-            plots.append((kind, "", pictures.failure_text(error)))
+            drawn.append((kind, "", pictures.failure_text(error)))
             continue
         try:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / f"{kind.name}.png", image)
         except OSError as error:
             raise ArgumentError(_unwritable(folder, error)) from None
-        plots.append((kind, f"{folder.name}/{kind.name}.png", ""))
+        drawn.append((kind, f"{folder.name}/{kind.name}.png", ""))
     return write_text(
         path,
         template("study.md").render(
-            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=plots
+            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
         ),
     )
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from lightsearch.engines.engine import State
 from lightsearch.study.study import Study
 from lightsearch.training.epoch import run_epochs
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 from lightsearch.workers.slot import Slot
 
 POLL = 0.2  # seconds between looks at whether to stop, while an epoch is waited for

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lightsearch.study.trial import Counts, Trial
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 
 @dataclass(frozen=True, slots=True)

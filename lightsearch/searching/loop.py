@@ -33,7 +33,8 @@ from lightsearch.searching.proposals import Exhausted, Proposer
 from lightsearch.searching.question import Question
 from lightsearch.study.study import Study
 from lightsearch.study.trial import Counts, HitRule, Trial
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 from lightsearch.workers.slot import Slot, WorkerDied
 
 DEATHS = 3  # of workers over one epoch, before its trial is given up

@@ -16,7 +16,7 @@ from lightsearch.checks import to_number
 from lightsearch.errors import ArgumentError
 from lightsearch.naming import name_function
 from lightsearch.study.trial import Trial
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 Objective = Callable[[Trial], float]
 PARTS = 10**9  # a value is shown as so many images of these

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import filelock
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from lightsearch.checks import check_regular, read_regular
 from lightsearch.engines.engine import State
@@ -152,12 +151,16 @@ def save_state(path: Path, state: State, metadata: dict[str, str] | None = None)
     Its name is not (`sync_names` does that): a power cut may bring back the folder without it,
     and one epoch runs again.
     """
+    from safetensors.torch import save_file  # here, since it loads torch
+
     with _replacing(path) as part:
         save_file(state, part, metadata)
 
 
 def load_state(path: Path) -> State | None:
     """A state as written; None where there is none, or it is damaged."""
+    from safetensors.torch import load_file  # here, since it loads torch
+
     try:
         check_regular(path)
         return load_file(path)

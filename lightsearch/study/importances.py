@@ -84,6 +84,9 @@ def _study(trials: Sequence[Trial]) -> optuna.Study:
                 for t in trials
             ]
         )
+    for trial in study.get_trials(deepcopy=False):  # to compare Optuna's copies takes longer
+        options = trials[trial.number].candidate.options
+        trial.distributions = {name: categorical(count) for name, count in options.items()}
     return study
 
 

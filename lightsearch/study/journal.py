@@ -42,6 +42,17 @@ class ReadOnlyJournal(BaseJournalBackend):
         raise NotImplementedError("this journal is read only")
 
 
+class ResultsJournal(ReadOnlyJournal):
+    """The same without what the sampler chose, since Optuna takes longer for it than for the rest.
+
+    The design and the epochs, which tables show, are attributes of their own.
+    """
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        for log in super().read_logs(log_number_from):
+            yield {k: v for k, v in log.items() if k not in ("distributions", "params")}
+
+
 class Journal(ReadOnlyJournal):
     """The journal of a study that this process holds.
 
@@ -112,7 +123,7 @@ def read_trials(folder: Path) -> list[Trial]:
             "bring the file back, or give another `study` folder"
         )
     with readable(folder):
-        storage = JournalStorage(ReadOnlyJournal(Lines(journal, REMEDY)))
+        storage = JournalStorage(ResultsJournal(Lines(journal, REMEDY)))
         study = find_study(storage)
         if study is None:  # it died, or is, before its first line
             return []

@@ -21,7 +21,7 @@ from lightsearch.study.disk import load_state, lock, save_state, write_text, wri
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.terms import FOLDER, check_same, read_terms, remedy_of, slug
 from lightsearch.study.trial import epoch_from, to_json
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 FILE = "runs.jsonl"
 

@@ -30,7 +30,7 @@ from lightsearch.study.journal import (
 )
 from lightsearch.study.optuna_tools import categorical, named, quiet
 from lightsearch.study.trial import Candidate, Outcome, Trial, to_json
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 JUDGED = 1000  # the latest trials that the pruner sees
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # else FAIL

@@ -19,7 +19,7 @@ from lightsearch.errors import WorkerError, explain_refusal
 from lightsearch.study.disk import load_state, save_state, sync_names, writing
 from lightsearch.study.trial import Trial
 from lightsearch.training.epoch import take_evaluated
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 T = TypeVar("T")
 

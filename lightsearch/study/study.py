@@ -30,7 +30,7 @@ from lightsearch.study.journal import NAME, Journal, readable
 from lightsearch.study.record import Record
 from lightsearch.study.states import Files, is_best
 from lightsearch.study.trial import Candidate, Trial
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 UNSYNCED = 0.1  # seconds that a line of the journal may wait for others to be synced with
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from importlib import metadata
 from types import NoneType
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from lightsearch.checks import has_controls
 from lightsearch.formatting import percent, plural
 from lightsearch.presentation import Presented, Sheet
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 Outcome: TypeAlias = Literal["running", "complete", "pruned", "diverged", "failed"]
 
@@ -197,7 +197,7 @@ _KINDS: dict[str, Any] = {
     "dict[str, int]": dict,
     "dict[str, str]": dict,
 }
-_INSIDE = {"dict[str, int]": int, "dict[str, str]": str}
+_INSIDE: dict[str, type] = {"dict[str, int]": int, "dict[str, str]": str}
 V = TypeVar("V")
 
 
@@ -206,22 +206,32 @@ def check_types(record: V) -> V:
 
     Raises `TypeError` naming the field otherwise.
     """
-    for item in dataclasses.fields(record):  # type: ignore[arg-type]
-        value = getattr(record, item.name)
-        if not isinstance(value, _KINDS.get(str(item.type), object)):
-            raise TypeError(f"{item.name} must be {item.type}, but is {value!r:.60}")
-        inside = _INSIDE.get(str(item.type))
-        texts = [value] if isinstance(value, str) else list(value) if inside else []
+    for name, declared, kind, inside in _declarations(type(record)):  # type: ignore[arg-type]
+        value = getattr(record, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be {declared}, but is {value!r:.60}")
         if inside is not None:
             if not all(isinstance(one, inside) for one in value.values()):
-                raise TypeError(f"{item.name} must be {item.type}, but is {value!r:.60}")
-            texts += [one for one in value.values() if isinstance(one, str)]
-        if any(has_controls(text) for text in texts):
-            raise TypeError(f"{item.name} must have no control characters, but is {value!r:.60}")
+                raise TypeError(f"{name} must be {declared}, but is {value!r:.60}")
+            text = "\n".join(itertools.chain(value, value.values() if inside is str else ()))
+        elif isinstance(value, str):
+            text = value
+        else:
+            continue
+        if has_controls(text):
+            raise TypeError(f"{name} must have no control characters, but is {value!r:.60}")
     return record
 
 
-@cache
+@functools.cache
+def _declarations(record: type) -> tuple[tuple[str, str, Any, type | None], ...]:
+    """Return each field's name and type, as written, and what its values are instances of."""
+    return tuple(
+        (one.name, str(one.type), _KINDS.get(str(one.type), object), _INSIDE.get(str(one.type)))
+        for one in dataclasses.fields(record)
+    )
+
+
 @functools.cache
 def versions() -> dict[str, str]:
     """The versions that a result depends on: training on torch, proposals on the others."""

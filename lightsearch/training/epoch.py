@@ -45,9 +45,10 @@ from lightsearch.network.lowering import has_own_layers
 from lightsearch.randomness import indexed_keys, key, permutation
 from lightsearch.surrogate.answers import answer, check_surrogate
 from lightsearch.torch_modes import plain_modes, plain_thread
+from lightsearch.training.epoch_result import EpochResult
 from lightsearch.training.one_line import make_task
 from lightsearch.training.schedule import Plateau, decay, learning_rate
-from lightsearch.training.task import EpochResult, Task, check_teacher
+from lightsearch.training.task import Task, check_teacher
 
 THREADS = 1  # of torch, since sums depend on the number of threads
 

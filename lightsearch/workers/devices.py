@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import torch
-
 from lightsearch.errors import ArgumentError
 from lightsearch.workers.slot import check_threads
 
@@ -17,6 +15,8 @@ def gpus(device: str) -> tuple[str, ...]:
     `cuda`, one for `cuda:1`, none for `cpu`."""
     if not device.startswith("cuda"):
         return ()
+    import torch  # here, since `lightsearch doctor` asks for the cores alone
+
     count, told = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
     seen = told.split(",")[:count] if told else list(map(str, range(count)))
     index = torch.device(device).index
@@ -60,6 +60,8 @@ def worker_environments(workers: int, device: str) -> list[dict[str, str]]:
 def check_room() -> None:
     """Raise `WorkerError` unless this process may start the threads that it needs beside workers:
     PyTorch's own, and one each that watches workers and draws progress."""
+    import torch
+
     check_threads(torch.get_num_threads() + 2)
 
 

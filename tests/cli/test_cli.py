@@ -148,6 +148,23 @@ def test_what_needs_no_torch_does_not_load_it(arguments: list[str]) -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_what_only_looks_at_a_study_does_not_load_torch(
+    studied: tuple[Path, Result], tmp_path: Path
+) -> None:
+    study, page = str(studied[0]), str(tmp_path / "report.html")
+    torch_is_there = "import sys\nprint('torch' in sys.modules)"
+    for arguments in (["leaderboard", study], ["report", study, "--out", page], ["doctor"]):
+        code = f"from lightsearch.cli import main\nmain({arguments!r}, standalone_mode=False)\n"
+        done = subprocess.run(
+            [sys.executable, "-c", code + torch_is_there],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            check=True,
+        )
+        assert done.stdout.splitlines()[-1] == "False", arguments
+
+
 def test_what_is_not_given_is_the_librarys_default() -> None:
     given = main.commands["search"].make_context("search", []).params
     switches = {name: value for name, value in given.items() if value is not None}

@@ -22,8 +22,10 @@ from torchvision import datasets
 
 from lightsearch.data import catalogue, named, references
 from lightsearch.data.catalogue import NAMES
-from lightsearch.data.dataset import DataSet, make_dataset
+from lightsearch.data.class_names import CLASS_NAMES
+from lightsearch.data.dataset import DataSet, assemble, make_dataset
 from lightsearch.data.holdout import Holdout, holdout_of
+from lightsearch.data.idx import _read
 from lightsearch.data.named import load
 from lightsearch.data.references import DataRef, _fetch, fetch, lend, save, share, split_holdout
 from lightsearch.errors import ArgumentError, DataError
@@ -366,8 +368,8 @@ def test_the_message_for_a_damaged_file_names_data_set_and_folder(tmp_path: Path
     (raw / "train-images-idx3-ubyte").write_bytes(b"garbage")
     with pytest.raises(
         DataError,
-        match=r"the data set 'mnist' in .* must be whole, but a file of "
-        r"it is damaged",
+        match=r"the data set 'mnist' must be whole, but .*train-images-idx3-ubyte is damaged: "
+        r"it does not begin as an IDX file",
     ) as caught:
         load("mnist", tmp_path)
     assert str(tmp_path) in str(caught.value)
@@ -386,8 +388,38 @@ def test_labels_of_another_data_set_are_refused(tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     write_mnist(raw, some(20, 10), some(10, 10))
     idx(raw / "train-labels-idx1-ubyte", some(19, 10)[1])
-    with pytest.raises(DataError, match="train labels must be 20 integers, one an image"):
+    with pytest.raises(DataError, match=r"\(20, 28, 28\) images and \(19,\) labels"):
         load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "i2", "i4", "f4", "f8"])
+def test_files_are_read_as_torchvision_reads_them(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    values = np.random.default_rng(1).integers(0, 100, (3, 4, 5)).astype(f">{kind}")
+    code = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}[kind]
+    path.write_bytes(bytes([0, 0, code, 3, *b"\0\0\0\3\0\0\0\4\0\0\0\5"]) + values.tobytes())
+    theirs = datasets.mnist.read_sn3_pascalvincent_tensor(str(path))
+    mine = _read("mnist", path)
+    assert mine.shape == (3, 4, 5)
+    assert np.array_equal(mine, theirs.numpy())
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it does not begin as an IDX file"),
+        (b"\0\0\x08", "it does not begin as an IDX file"),
+        (b"\0\0\x07\1\0\0\0\1a", "it does not begin as an IDX file"),
+        (b"\0\0\x08\3\0\0\0\1", "it ends too early"),
+        (b"\0\0\x08\1\0\0\0\3ab", r"it has 2 numbers, not \(3,\)"),
+        (b"\0\0\x0c\1\0\0\0\1abcde", r"it has 1\.25 numbers, not \(1,\)"),
+        (b"\0\0\x08\1\xff\xff\xff\xff", r"it has 0 numbers, not \(-1,\)"),
+    ],
+)
+def test_a_file_that_is_no_idx_file_is_named(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(DataError, match=rf"'kmnist' must be whole, but .*file is damaged: {why}"):
+        _read("kmnist", tmp_path / "file")
 
 
 # One's own --------------------------------------------------------------------------------------
@@ -725,10 +757,14 @@ def shared_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def _read_digits() -> DataSet:
+    return assemble(*named._read_digits(), "digits", CLASS_NAMES["digits"])
+
+
 def test_a_worker_maps_what_its_parent_shared(
     shared_digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = named._read_digits()
+    expected = _read_digits()
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)  # cannot be read from its source
     found = fetch(DataRef("digits", expected.checksum))
     for mine, theirs in zip(
@@ -747,7 +783,9 @@ def test_a_damaged_shared_file_is_passed_over(shared_digits: Path, damage: str) 
     shared_digits.write_bytes(content if damage == "a pixel" else b"\xff" * 100)
     if damage == "missing":
         shared_digits.unlink()
-    reference = DataRef("digits", named._read_digits().checksum)
+    reference = DataRef(
+        "digits", assemble(*named._read_digits(), "digits", CLASS_NAMES["digits"]).checksum
+    )
     assert fetch(reference).checksum == reference.checksum
     _fetch.cache_clear()
 

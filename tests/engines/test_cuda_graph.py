@@ -42,7 +42,8 @@ from lightsearch.network.operations import Local
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation
 from lightsearch.training.epoch import run_epoch
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 from lightsearch.workers.slot import InlineSlot
 
 training = importlib.import_module("lightsearch.training.epoch")

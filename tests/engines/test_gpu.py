@@ -31,7 +31,8 @@ from lightsearch.engines.selection import engine_label
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import bits, keep, key, permutation, uniform
 from lightsearch.training.epoch import run_epoch
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -23,7 +23,7 @@ from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SearchSettings
 from lightsearch.study.leaderboard import read
 from lightsearch.study.trial import Candidate, Counts, Trial, to_fraction
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 from lightsearch.workers.slot import InlineSlot
 
 

@@ -117,7 +117,7 @@ def test_the_commands_of_the_report_run_and_say_the_same(study: Path) -> None:
 def test_no_label_of_a_narrow_picture_is_cut_off(kind: pictures.Kind) -> None:
     from test_plots import _check_apart, _texts
 
-    figure = pictures.figure(made.result(30), kind, pictures.NARROW)
+    figure = pictures.figure(made.result(30).plot, kind, pictures.NARROW)
     texts = _texts(figure.axes[0])
     _check_apart(texts)
     for text in texts:

@@ -41,7 +41,7 @@ from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import SearchSettings
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 from lightsearch.training.timing import seconds_per_epoch
 from lightsearch.workers.slot import InlineSlot, WorkerDied
 

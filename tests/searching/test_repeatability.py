@@ -20,7 +20,8 @@ from lightsearch.engines.engine import State
 from lightsearch.randomness import key
 from lightsearch.searching import loop
 from lightsearch.training import epoch as training
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 from lightsearch.workers.local import local_slots
 from lightsearch.workers.slot import ExecutorSlot, Slot
 

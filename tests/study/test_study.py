@@ -41,7 +41,7 @@ from lightsearch.study.identity import Identity, default_folder
 from lightsearch.study.journal import read_trials
 from lightsearch.study.study import Study
 from lightsearch.study.trial import Candidate, Counts, Trial, reaches, to_fraction, versions
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 SPACE = parse(
     "conv(4|6|8|10|12|16) [conv(6|8) | separable(8|12|16|20)] maxpool "

@@ -15,7 +15,7 @@ from lightsearch.errors import DesignError
 from lightsearch.result import SearchResult
 from lightsearch.study.identity import Identity
 from lightsearch.study.trial import Candidate, Counts, Trial
-from lightsearch.training.task import EpochResult
+from lightsearch.training.epoch_result import EpochResult
 
 TOTAL = 10_000
 RECIPE = "recipe()"

@@ -46,7 +46,8 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation
 from lightsearch.shapes import Shape
 from lightsearch.training.epoch import run_epoch, take_evaluated, train
-from lightsearch.training.task import EpochResult, Task
+from lightsearch.training.epoch_result import EpochResult
+from lightsearch.training.task import Task
 from lightsearch.training.timing import seconds_per_epoch
 
 room = importlib.import_module("lightsearch.training.epoch")
@@ -229,7 +230,8 @@ torch.set_num_threads(int(sys.argv[6]) % 3 + 1)
 from safetensors.torch import load_file, save_file
 from lightsearch.data import DataRef
 from lightsearch.notation import parse, parse_recipe
-from lightsearch.training import Task, run_epoch
+from lightsearch.training.epoch import run_epoch
+from lightsearch.training.task import Task
 design, recipe, epochs, folder, epoch = *sys.argv[1:3], int(sys.argv[3]), *sys.argv[4:6]
 data = DataRef("saved", "b63efdd1b04b8e02", f"{folder}/data.safetensors")
 task, epoch = Task(parse(design), parse_recipe(recipe), data, epochs, 5, sys.argv[7]), int(epoch)

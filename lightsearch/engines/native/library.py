@@ -12,12 +12,12 @@ import ctypes
 import functools
 import hashlib
 import itertools
+import os
 import sys
 import warnings
 from ctypes import POINTER, c_double, c_int64, c_uint64, c_void_p
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from lightsearch.engines.native.interface import (
     Augmentation,
@@ -30,6 +30,9 @@ from lightsearch.engines.native.interface import (
     entries,
 )
 from lightsearch.errors import EngineError
+
+if TYPE_CHECKING:
+    import torch
 
 FOLDER = Path(__file__).parent
 BUILDS = ("plain", "v3", "v4")  # a processor that runs one also runs those before it
@@ -155,9 +158,14 @@ def build_name() -> str:
         best = open_library(path_of("plain")).build_for_processor()
     except EngineError:  # `library` raises it again
         return "plain"
-    most = {"DEFAULT": 0, "AVX2": 3}.get(torch.backends.cpu.get_cpu_capability(), best)
+    most = {"default": 0, "avx2": 3}.get(os.environ.get("ATEN_CPU_CAPABILITY", ""), best)
     able = [name for name in BUILDS[1:] if int(name[1:]) <= min(best, most)]
     return next((name for name in reversed(able) if path_of(name).exists()), "plain")
+
+
+def label() -> str:
+    """Return what a record says: `native-` with the build, such as `native-v3`."""
+    return f"native-{build_name()}"
 
 
 def path_of(build: str) -> Path:
@@ -195,4 +203,6 @@ def available() -> bool:
 
 def number_type(build: ctypes.CDLL) -> torch.dtype:
     """Return the type of a parameter in this build."""
+    import torch  # here, since `lightsearch doctor` needs none
+
     return {4: torch.float32, 8: torch.float64}[build.real_size()]
