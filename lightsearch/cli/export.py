@@ -14,6 +14,7 @@ from lightsearch.cli.output import print_csv, print_json, print_table, table_of
 from lightsearch.formatting import percent
 
 if TYPE_CHECKING:
+    from lightsearch.exporting.writing import Exported
     from lightsearch.training.epoch_result import EpochResult
 
 
@@ -115,17 +116,21 @@ def export(
         found, folder = _pick_row(row, leaderboard)
         show = None if as_json else _epoch_printer(found["best_epoch"])
         result = write_network(found, file, study=folder, told=show, **options)
-    if as_json:
-        print_json(
-            {
-                **dataclasses.asdict(result),
-                "path": str(result.path),
-                "card": result.card and str(result.card),
-                "accuracy": result.accuracy,
-            }
-        )
-    else:
+    _print_result(result, as_json)
+
+
+def _print_result(result: Exported, as_json: bool) -> None:
+    if not as_json:
         click.echo(str(result))
+        return
+    print_json(
+        {
+            **dataclasses.asdict(result),
+            "path": str(result.path),
+            "card": result.card and str(result.card),
+            "accuracy": result.accuracy,
+        }
+    )
 
 
 def _pick_row(row: int | None, leaderboard: str | None) -> tuple[Any, Path | None]:

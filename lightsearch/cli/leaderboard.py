@@ -122,6 +122,18 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
     images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
     short = "val" if "val" in images else "test"
     rerun = bool(frame["confirmation"].notna().any())
+    _print_rows(frame, by, short, all_trials=all_trials, rerun=rerun)
+    click.echo(
+        f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
+        "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
+    )
+    for label in sorted({str(label) for label in frame["warm_start"]} - {""}):
+        click.echo(explain_label(label, short))
+
+
+def _print_rows(
+    frame: pd.DataFrame, by: str | None, short: str, *, all_trials: bool, rerun: bool
+) -> None:
     beside = _BESIDE.get(by or "")
     heads = [
         "trial" if all_trials else "rank",
@@ -156,12 +168,6 @@ def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
         for number, row in frame.iterrows()
     )
     print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
-    click.echo(
-        f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
-        "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
-    )
-    for label in sorted({str(label) for label in frame["warm_start"]} - {""}):
-        click.echo(explain_label(label, short))
 
 
 def print_means(frame: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -117,20 +118,10 @@ def confirm(
         return pd.DataFrame(columns=list(COLUMNS))
     seeds = check_integer("seeds", seeds, 2, 1000)
     check_kind("halving", halving, bool, "True or False")
-    target, epochs, workers, study = (
-        None if value is None else check_setting(name, value)
-        for name, value in (
-            ("target", target),
-            ("epochs", epochs),
-            ("workers", workers),
-            ("study", study),
-        )
+    target, epochs, workers, study = _check(
+        target=target, epochs=epochs, workers=workers, study=study
     )
-    for name, images in (("dataset", dataset), ("on", on)):
-        if images is not None:
-            check_kind(
-                name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet"
-            )
+    _check_images(dataset=dataset, on=on)
     check_room()
     with contextlib.ExitStack() as stack:
         source = study_of(designs, rows)
@@ -151,17 +142,27 @@ def confirm(
         others = [one for one in read_families(folder) if one.folder != ledger.folder]
         for pick in picks:
             _plan(pick, seeds, label(pick), ledger, others)
-        batches = (
-            halve(picks, ledger)
-            if halving
-            else [[job for pick in picks for job in left_of(pick.task, ledger)]]
-        )
-        runs = retrain_all(batches, ledger, used)
+        all_at_once = [[job for pick in picks for job in left_of(pick.task, ledger)]]
+        runs = retrain_all(halve(picks, ledger) if halving else all_at_once, ledger, used)
         for line in _announce(runs, picks, ledger, halving=halving, kept=bool(kept)):
             if not quiet:
                 print(line, flush=True)
         refresh(folder)
         return _table(picks, ledger)
+
+
+def _check(**given: Any) -> Iterator[Any]:
+    """Yield the checked values of arguments that `search` has too; None where it is not given."""
+    for name, value in given.items():
+        yield None if value is None else check_setting(name, value)
+
+
+def _check_images(**given: Any) -> None:
+    for name, images in given.items():
+        if images is not None:
+            check_kind(
+                name, images, str | Path | DataSet, "a name, a folder of images, or a DataSet"
+            )
 
 
 def _make_slots(tasks: Sequence[Task], workers: int | None, runs: int) -> list[Slot]:

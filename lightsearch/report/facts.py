@@ -22,6 +22,7 @@ from lightsearch.formatting import (
 )
 from lightsearch.report.result import SearchResult
 from lightsearch.shapes import format_shape
+from lightsearch.study.identity import Identity
 from lightsearch.study.trial import HitRule, Trial, versions
 from lightsearch.study.warm_start import explain_warm_start, label_sources
 
@@ -271,6 +272,22 @@ def protocol(result: SearchResult) -> Iterable[str]:
         f"pruning and the order of the leaderboard were all picked by the accuracy on the {on} "
         "images."
     )
+    yield from _warn(identity, on)
+    yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
+        ""
+        if identity.pruner == "none" or identity.consistent
+        else " A trial that has hit is never stopped."
+    )
+    yield (
+        f"The same question with {plural(identity.workers, 'worker')} on the same kind of "
+        "machine, with the same versions, gives the same study, trial for trial; a row trained "
+        "again gives the same accuracies."
+    )
+    yield "Percentages are rounded down: a miss never reads like a hit."
+
+
+def _warn(identity: Identity, on: str) -> Iterable[str]:
+    """Yield sentences on what else the designs profit from."""
     if on == "test":
         yield (
             "So the same images that give the accuracy have picked the design and the epoch. "
@@ -292,14 +309,3 @@ def protocol(result: SearchResult) -> Iterable[str]:
         )
     if identity.warm_start:
         yield explain_warm_start(identity.warm_start, on)
-    yield _PRUNERS.get(identity.pruner, f"Pruning was by {identity.pruner}.") + (
-        ""
-        if identity.pruner == "none" or identity.consistent
-        else " A trial that has hit is never stopped."
-    )
-    yield (
-        f"The same question with {plural(identity.workers, 'worker')} on the same kind of "
-        "machine, with the same versions, gives the same study, trial for trial; a row trained "
-        "again gives the same accuracies."
-    )
-    yield "Percentages are rounded down: a miss never reads like a hit."

@@ -106,23 +106,35 @@ def resolve(settings: Settings) -> Question:
     check_room()
     data, holdout = load_images(settings)
     space, recipe = choose_space(settings, data), choose_recipe(settings)
-    shared = named_choices(space).keys() & named_choices(recipe).keys()
-    if shared:
-        raise ArgumentError(
-            "the choices of `space` and `recipe` must have different names, but "
-            f"got {', '.join(sorted(shared))} in both"
-        )
-    if settings.consistent is not None and settings.consistent > settings.epochs:
-        raise ArgumentError(
-            f"`consistent` must be at most `epochs`, {settings.epochs}, but got "
-            f"consistent={settings.consistent}"
-        )
+    _check_names(space, recipe)
     _check_goal(settings)
     teacher = choose_teacher(settings, recipe)
-    device = choose_device(settings.device, settings.engine)
-    workers, engine = count_workers(settings, device), choose_engine(settings.engine, device)
+    identity = _identify(settings, space, recipe, data, holdout, teacher)
     whole = survey(space, data.shape, data.classes, settings.caps)
-    identity = Identity(
+    folder = (
+        default_folder(identity).absolute() if settings.study is None else Path(settings.study)
+    )  # chdir must not move it
+    identity = continue_study(identity, folder, settings)
+    check_precision(identity.precision, identity.engine, identity.device)
+    _check_surrogate(identity, data, holdout, recipe)
+    warm_start = open_warm_start(identity, folder, data)
+    identity = dataclasses.replace(identity, warm_start_digest=warm_start.digest())
+    return Question(
+        settings, identity, space, recipe, data, holdout, whole, folder, warm_start, teacher
+    )
+
+
+def _identify(
+    settings: Settings,
+    space: Space,
+    recipe: Recipe,
+    data: DataSet,
+    holdout: Holdout | None,
+    teacher: Teacher | None,
+) -> Identity:
+    """Return the question as it is asked, before a study is looked for that it continues."""
+    device = choose_device(settings.device, settings.engine)
+    return Identity(
         budget=settings.caps,
         epochs=settings.epochs,
         target=to_fraction(settings.target),
@@ -133,10 +145,10 @@ def resolve(settings: Settings) -> Question:
         sampler=name_of(settings.sampler or DEFAULT_SAMPLER),
         startup=settings.startup,
         pruner=name_of(settings.pruner or DEFAULT_PRUNER),
-        workers=workers,
+        workers=count_workers(settings, device),
         seed=settings.seed,
         device=device,
-        engine=engine,
+        engine=choose_engine(settings.engine, device),
         selected_on=str(holdout or "test"),
         repeatable=settings.repeatable,
         precision=settings.precision,
@@ -148,27 +160,38 @@ def resolve(settings: Settings) -> Question:
         own_steps=", ".join(map(str, recipe.own_steps())),
         teacher="" if teacher is None else str(teacher),
     )
-    folder = (
-        default_folder(identity).absolute() if settings.study is None else Path(settings.study)
-    )  # chdir must not move it
-    identity = continue_study(identity, folder, settings)
-    check_precision(identity.precision, identity.engine, device)
-    if identity.engine == "surrogate":
-        images = len(data.test[1]) if holdout is None else holdout.size
-        check_surrogate(data.name, data.shape, images, identity.epochs, recipe, device)
-        if holdout is not None:
-            raise ArgumentError("with engine='surrogate', `select_on` must be 'test'")
-    warm_start = open_warm_start(identity, folder, data)
-    identity = dataclasses.replace(identity, warm_start_digest=warm_start.digest())
-    return Question(
-        settings, identity, space, recipe, data, holdout, whole, folder, warm_start, teacher
-    )
 
 
 # Subject by subject ------------------------------------------------------------------------------
 
 
+def _check_names(space: Space, recipe: Recipe) -> None:
+    shared = named_choices(space).keys() & named_choices(recipe).keys()
+    if shared:
+        raise ArgumentError(
+            "the choices of `space` and `recipe` must have different names, but "
+            f"got {', '.join(sorted(shared))} in both"
+        )
+
+
+def _check_surrogate(
+    identity: Identity, data: DataSet, holdout: Holdout | None, recipe: Recipe
+) -> None:
+    """Raise `ArgumentError` if the engine is the surrogate and cannot answer this question."""
+    if identity.engine != "surrogate":
+        return
+    images = len(data.test[1]) if holdout is None else holdout.size
+    check_surrogate(data.name, data.shape, images, identity.epochs, recipe, identity.device)
+    if holdout is not None:
+        raise ArgumentError("with engine='surrogate', `select_on` must be 'test'")
+
+
 def _check_goal(settings: Settings) -> None:
+    if settings.consistent is not None and settings.consistent > settings.epochs:
+        raise ArgumentError(
+            f"`consistent` must be at most `epochs`, {settings.epochs}, but got "
+            f"consistent={settings.consistent}"
+        )
     goal = settings.goal
     if goal not in GOALS:
         raise ArgumentError(
