@@ -107,7 +107,7 @@ class _Lines:
             self._print(epoch_line(event, status))
         elif isinstance(event, Stopped):
             self._print(f"Over: {event.reason}.", *summary_lines(status, 1000))
-        elif line := event_line(event, status.images)[0]:
+        elif line := event_line(event, status)[0]:
             self._print(line)
 
     def _print(self, *lines: str) -> None:
@@ -141,8 +141,6 @@ class _Cell(_Lines):
             return
         if not isinstance(event, EpochDone):
             super().show(event, status)
-        elif event.hit:
-            self._print(event_line(event, status.images)[0])
         if status.planned is not None:
             self._replace(_as_text(picture(status, CELL)))
 
@@ -173,8 +171,8 @@ class _Terminal:
         elif isinstance(event, Stopped):
             self._print("\n" + one_line(f"Over: {event.reason}."))
             self._print("\n".join(summary_lines(status, width)))
-        elif line := event_line(event, status.images)[0]:
-            self._print(shorten(line, width), event_line(event, status.images)[1])
+        elif line := event_line(event, status)[0]:
+            self._print(shorten(line, width), event_line(event, status)[1])
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(escape_controls(text), style=style, overflow="fold"))

@@ -130,15 +130,11 @@ def left_line(status: Status) -> str:
     return "" if seconds is None else f"at most {duration(seconds)} left"
 
 
-def event_line(event: Event, images: str) -> tuple[str, str]:
+def event_line(event: Event, status: Status) -> tuple[str, str]:
     """Return a permanent line about an event and its style, or two empty strings.
 
-    `images` names the images that accuracies are measured on: test or val.
+    A hit has one line, when its trial is over.
     """
-    if isinstance(event, EpochDone) and event.hit:
-        return _trial_line(
-            "hit", event.trial, f"at epoch {event.result.epoch}", event.result.accuracy, images
-        ), STYLES["hit"]
     if isinstance(event, Retried):
         return f"retried   #{event.trial.number:<4} {one_line(event.reason)}", "yellow"
     if isinstance(event, Judged):
@@ -152,9 +148,12 @@ def event_line(event: Event, images: str) -> tuple[str, str]:
     trial, best = event.trial, event.trial.best
     why = f" ({one_line(event.trial.reason)})" if event.trial.reason else ""
     epochs = plural(len(trial.epochs), "epoch")
-    return _trial_line(
-        trial.outcome, trial, f"best of {epochs}{why}", best.accuracy if best else None, images
-    ), STYLES.get(trial.outcome, "")
+    is_hit = trial.outcome == "complete" and trial.number in status.hits
+    word = "hit" if is_hit else trial.outcome
+    accuracy = best.accuracy if best else None
+    return _trial_line(word, trial, f"best of {epochs}{why}", accuracy, status.images), STYLES.get(
+        word, ""
+    )
 
 
 def _judged_line(event: Judged) -> str:

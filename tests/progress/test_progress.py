@@ -164,7 +164,7 @@ def test_there_is_a_line_an_epoch_and_a_line_an_ended_trial(played) -> None:
     epochs = [e for e in events if isinstance(e, EpochDone)]
     ends = [e for e in events if isinstance(e, Ended)]
     assert sum(line.startswith("trial #") for line in lines) == len(epochs)
-    assert sum(line.startswith(("complete", "pruned")) for line in lines) == len(ends) == 4
+    assert sum(line.startswith(("hit ", "complete", "pruned")) for line in lines) == len(ends) == 4
     assert len(lines) <= 6 + len(epochs) + len(ends) + 4 + 4  # the plan, the hits, the summary
 
 
@@ -352,10 +352,13 @@ def test_a_search_is_drawn_in_a_terminal(played, width: int) -> None:
     question, events = played
     text = _drawn(events, question, width)
     assert "\x1b[" in text
-    assert text.count("hit       #") == sum(isinstance(e, EpochDone) and e.hit for e in events)
+    hits = {e.trial.number for e in events if isinstance(e, EpochDone) and e.hit}
     for event in events:
         if isinstance(event, Ended):
-            assert f"{event.trial.outcome:<9} #{event.trial.number}" in text
+            is_hit = event.trial.number in hits and event.trial.outcome == "complete"
+            word = "hit" if is_hit else event.trial.outcome
+            assert text.count(f"{word:<9} #{event.trial.number:<4}") == 1
+    assert hits and text.count("hit       #") == len(hits)
     assert "rank" in text and "leaderboard.csv" in text.replace("\n", "")
 
 
