@@ -149,7 +149,7 @@ _LAZY = {
     "Exported": "exporting.writing",
     "Plots": "plots.plots",
     "Prediction": "exporting.predicting",
-    "Survey": "space.counting",
+    "Survey": "space.surveys",
     "Trial": "study.trial",
     "dask_slots": "workers.dask",
     "ray_slots": "workers.ray",

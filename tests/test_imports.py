@@ -331,6 +331,7 @@ TORCH = {
     "engines/teacher.py",
     "engines/transfer.py",
     "training/epoch.py",
+    "training/run.py",
     "training/one_line.py",
     "workers/devices.py",
     "workers/thread_slot.py",

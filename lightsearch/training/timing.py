@@ -9,7 +9,8 @@ from lightsearch.data.references import fetch
 from lightsearch.engines.engine import Engine
 from lightsearch.engines.selection import engine_of, start
 from lightsearch.torch_modes import plain_thread
-from lightsearch.training.epoch import plain_torch, silence_epochs, train_epoch
+from lightsearch.training.epoch import plain_torch, silence_epochs
+from lightsearch.training.run import train_epoch
 from lightsearch.training.task import Task
 
 

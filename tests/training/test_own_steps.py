@@ -94,11 +94,11 @@ def test_a_step_that_does_the_same_trains_to_the_same_bits(built_in: str, few: D
 def test_what_draws_and_counts_goes_on_from_a_state_as_if_nothing_was(few: DataSet) -> None:
     """One engine that trains all epochs has the optimizer that the states must give back."""
     from lightsearch.engines.extended import Extended
-    from lightsearch.training.epoch import _Run
+    from lightsearch.training.run import Run
 
     recipe = Recipe(optimizer="noisy", augmentation="speckled", lr=0.05, batch_size=32, ema=0.9)
     state, losses = trained(recipe, few)
-    run = _Run(Task(DESIGN, recipe, lend(few), 3, 5), few, Extended(DESIGN, recipe, few, 5))
+    run = Run(Task(DESIGN, recipe, lend(few), 3, 5), few, Extended(DESIGN, recipe, few, 5))
     run.engine.begin()
     before = torch.get_rng_state()
     for epoch in (1, 2, 3):
