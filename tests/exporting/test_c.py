@@ -26,7 +26,7 @@ from lightsearch.design import Layer
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError, DesignError, ExportError
 from lightsearch.exporting import export, open_net
-from lightsearch.exporting.c import files, planning
+from lightsearch.exporting.c import files, limits
 from lightsearch.exporting.c.compiling import compile_main, find_compiler, read_lines, run_main
 from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.int8_run import rescale, run_int8
@@ -279,7 +279,7 @@ def test_a_layer_of_ones_own_is_named() -> None:
 def test_what_a_later_language_may_have_is_named(
     op: object, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(planning._FIELDS, Conv2d, planning._FIELDS[Conv2d] - {"groups"})
+    monkeypatch.setitem(limits._FIELDS, Conv2d, limits._FIELDS[Conv2d] - {"groups"})
     costed = cost(parse("gap conv(2)"), (1, 8, 8))
     step = replace(costed.steps[1], ops=(("op", op),))  # type: ignore[arg-type]
     changed = replace(costed, steps=(costed.steps[0], step))

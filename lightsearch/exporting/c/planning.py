@@ -9,10 +9,10 @@ memory for itself. Thus no value is moved, and nothing is lost between buffers: 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-from lightsearch.design.parts import kind_of
-from lightsearch.errors import DesignError
+from lightsearch.exporting.c.areas import Area, mirror_instruction
+from lightsearch.exporting.c.limits import check_known
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
@@ -29,7 +29,6 @@ from lightsearch.network.operations import (
     Add,
     ChannelGate,
     Conv2d,
-    Custom,
     Dense,
     Drop,
     GlobalPool,
@@ -42,21 +41,6 @@ from lightsearch.network.operations import (
 )
 from lightsearch.shapes import Shape, slide
 
-ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
-_FIELDS: dict[type, set[str]] = {
-    Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias"},
-    Dense: {"inputs", "outputs", "bias"},
-    Activation: {"name"},
-    Drop: {"rate", "per"},
-    Pool: {"by", "kernel", "stride", "padding"},
-    GlobalPool: set(),
-    ChannelGate: {"channels"},
-    Squeeze: {"channels", "hidden"},
-    Add: {"body", "size", "project"},
-    Iterate: {"body", "passes"},
-    PerPass: {"op", "passes", "each"},
-}
-
 
 def plan(costed: Cost, shape: Shape) -> Program:
     """Return the instructions of a network whose batch norm is folded, for an image of `shape`.
@@ -65,43 +49,12 @@ def plan(costed: Cost, shape: Shape) -> Program:
     layer that C cannot be written for.
     """
     memory = costed.activation_bytes // BYTES
-    image, area = Buffer(0, shape), _Area(0, memory)
+    image, area = Buffer(0, shape), Area(0, memory)
     planner = _Planner([])
     output = planner.plan_steps(costed.steps, image, area, _Where())
     for one in planner.instructions:
         _check_buffers(one, memory)
     return Program(tuple(planner.instructions), image, output, memory)
-
-
-@dataclass(frozen=True, slots=True)
-class _Area:
-    """The part of the memory that is free, but for the current buffer at one of its ends."""
-
-    low: int
-    high: int
-
-    def hold(self, buffer: Buffer) -> bool:
-        return self.low <= buffer.offset and buffer.end <= self.high
-
-    def next_to(self, current: Buffer, shape: Shape) -> Buffer:
-        """Return a new buffer at the end where `current` is not."""
-        size = Buffer(0, shape).size
-        is_low = self.hold(current) and current.offset == self.low
-        return Buffer(self.high - size if is_low else self.low, shape)
-
-    def without(self, buffer: Buffer) -> _Area:
-        """Return the rest of the area beside a buffer at one of its ends."""
-        if not self.hold(buffer):
-            return self
-        if buffer.offset == self.low:
-            return _Area(buffer.end, self.high)
-        return _Area(self.low, buffer.offset)
-
-    def mirror(self, buffer: Buffer) -> Buffer:
-        """Return the buffer at the mirrored place of the area, or as it is if it is outside."""
-        if not self.hold(buffer):
-            return buffer
-        return replace(buffer, offset=self.low + self.high - buffer.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +92,7 @@ class _Planner:
         return target
 
     def plan_steps(
-        self, steps: tuple[Step, ...], current: Buffer, area: _Area, where: _Where
+        self, steps: tuple[Step, ...], current: Buffer, area: Area, where: _Where
     ) -> Buffer:
         for index, step in enumerate(steps):
             for name, op in step.ops:
@@ -152,8 +105,8 @@ class _Planner:
                 current = self.plan_operation(op, current, area, here)
         return current
 
-    def plan_operation(self, op: Op, current: Buffer, area: _Area, where: _Where) -> Buffer:
-        _check_known(op, where)
+    def plan_operation(self, op: Op, current: Buffer, area: Area, where: _Where) -> Buffer:
+        check_known(op, where.layer, where.path)
         if isinstance(op, PerPass):
             own = f"{where.prefix}{op.index(where.turn)}."
             return self.plan_operation(op.op, current, area, replace(where, prefix=own))
@@ -175,10 +128,10 @@ class _Planner:
         target = area.next_to(current, _output_shape(op, current.shape))
         return self.add(op, where, current, target, weights=where.prefix)
 
-    def in_place(self, current: Buffer, area: _Area) -> Buffer:
+    def in_place(self, current: Buffer, area: Area) -> Buffer:
         return current if area.hold(current) else area.next_to(current, current.shape)
 
-    def plan_loop(self, op: Iterate, current: Buffer, area: _Area, where: _Where) -> Buffer:
+    def plan_loop(self, op: Iterate, current: Buffer, area: Area, where: _Where) -> Buffer:
         for inner in range(op.passes):
             body = replace(
                 where,
@@ -190,7 +143,7 @@ class _Planner:
         return current
 
     def plan_gate(
-        self, op: ChannelGate | Squeeze, current: Buffer, area: _Area, where: _Where
+        self, op: ChannelGate | Squeeze, current: Buffer, area: Area, where: _Where
     ) -> Buffer:
         """Plan the factors of the channels, at the end where the image is not."""
         target = self.in_place(current, area)
@@ -208,7 +161,7 @@ class _Planner:
         self.add(Activation("sigmoid"), where, factors, factors)
         return self.add(Multiply(), where, current, target, second=factors)
 
-    def plan_residual(self, op: Add, current: Buffer, area: _Area, where: _Where) -> Buffer:
+    def plan_residual(self, op: Add, current: Buffer, area: Area, where: _Where) -> Buffer:
         """Plan the body in the rest of the area, so that its output ends where its input is not:
         at the other end of the whole area."""
         rest = area.without(current)
@@ -222,23 +175,16 @@ class _Planner:
             assert isinstance(project.op, Conv2d | PerPass)
             project = project.op
         if project is not None:
-            _check_known(project, where)
+            check_known(project, where.layer, where.path)
         if output == current and (project is not None or not area.hold(current)):
             output = body.add(Copy(), where, current, rest.next_to(current, current.shape))
         is_apart = output.offset == area.low or output.end == area.high
         if output != current and not is_apart:
-            body = _Planner([_mirror(one, rest) for one in body.instructions])
+            body = _Planner([mirror_instruction(one, rest) for one in body.instructions])
             output = rest.mirror(output)
         self.instructions.extend(body.instructions)
         shortcut = AddShortcut(op.size, project)
         return self.add(shortcut, where, output, output, weights=prefix, second=current)
-
-
-def _mirror(one: Instruction, area: _Area) -> Instruction:
-    second = None if one.second is None else area.mirror(one.second)
-    return replace(
-        one, source=area.mirror(one.source), target=area.mirror(one.target), second=second
-    )
 
 
 def _scales_channels(op: Conv2d) -> bool:
@@ -253,27 +199,6 @@ def _output_shape(op: Conv2d | Dense | Pool | GlobalPool, shape: Shape) -> Shape
         return (shape[0], 1, 1)
     channels = op.outputs if isinstance(op, Conv2d) else shape[0]
     return (channels, *slide(shape[1:], op.kernel, op.stride, op.padding))
-
-
-def _check_known(op: Op, where: _Where) -> None:
-    """Raise `DesignError` for an operation, or a property of one, that is unknown here."""
-    if isinstance(op, Custom):
-        raise DesignError(
-            "C can be written for the library's own layer kinds, but got "
-            f"{kind_of(type(op.layer))!r} at {where.path}: its code is yours"
-        )
-    reason = ""
-    if type(op) not in _FIELDS:
-        reason = f"its operation {type(op).__name__} is unknown there"
-    elif isinstance(op, Activation) and op.name not in ACTIVATIONS:
-        reason = f"its activation {op.name!r} is unknown there"
-    for field in fields(op) if not reason else ():
-        value = getattr(op, field.name)
-        is_known = field.name in _FIELDS[type(op)]
-        if not is_known and (field.default is MISSING or value != field.default):
-            reason = f"its property {field.name}={value!r} is unknown there"
-    if reason:
-        raise DesignError(f"C cannot be written yet for {where.layer} at {where.path}: {reason}")
 
 
 def _check_buffers(one: Instruction, memory: int) -> None:

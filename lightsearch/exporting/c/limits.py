@@ -1,0 +1,59 @@
+"""What C can be written for. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+
+from lightsearch.design.parts import kind_of
+from lightsearch.errors import DesignError
+from lightsearch.network.operations import (
+    Activation,
+    Add,
+    ChannelGate,
+    Conv2d,
+    Custom,
+    Dense,
+    Drop,
+    GlobalPool,
+    Iterate,
+    Op,
+    PerPass,
+    Pool,
+    Squeeze,
+)
+
+ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
+_FIELDS: dict[type, set[str]] = {
+    Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias"},
+    Dense: {"inputs", "outputs", "bias"},
+    Activation: {"name"},
+    Drop: {"rate", "per"},
+    Pool: {"by", "kernel", "stride", "padding"},
+    GlobalPool: set(),
+    ChannelGate: {"channels"},
+    Squeeze: {"channels", "hidden"},
+    Add: {"body", "size", "project"},
+    Iterate: {"body", "passes"},
+    PerPass: {"op", "passes", "each"},
+}
+
+
+def check_known(op: Op, layer: str, place: str) -> None:
+    """Raise `DesignError` for an operation, or a property of one, that is unknown here."""
+    if isinstance(op, Custom):
+        raise DesignError(
+            "C can be written for the library's own layer kinds, but got "
+            f"{kind_of(type(op.layer))!r} at {place}: its code is yours"
+        )
+    reason = ""
+    if type(op) not in _FIELDS:
+        reason = f"its operation {type(op).__name__} is unknown there"
+    elif isinstance(op, Activation) and op.name not in ACTIVATIONS:
+        reason = f"its activation {op.name!r} is unknown there"
+    for field in fields(op) if not reason else ():
+        value = getattr(op, field.name)
+        is_known = field.name in _FIELDS[type(op)]
+        if not is_known and (field.default is MISSING or value != field.default):
+            reason = f"its property {field.name}={value!r} is unknown there"
+    if reason:
+        raise DesignError(f"C cannot be written yet for {layer} at {place}: {reason}")
