@@ -49,8 +49,8 @@ STRICT = ("-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-pedantic")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 compiled = pytest.mark.skipif(not COMPILERS, reason="needs gcc or clang")
 DESIGNS = {
-    "stack": "conv(8,p=0) maxpool depthwise(k=3,m=2,s=2,silu) separable(12,inner,gelu) gap "
-    "linear(10,relu) linear(5)",
+    "stack": "conv(8,p=0) maxpool conv(6,k=3,p=3,dilation=2,s=2) depthwise(k=3,m=2,s=2,silu) "
+    "separable(12,inner,gelu) gap linear(10,relu) linear(5)",
     "blocks": "residual([conv(4,k=5,p=0,gelu)],project) residual([conv(6,s=2) se],project,relu) "
     "residual([conv(6,k=1,p=1,hardswish,bias)]) separable(8,act-norm) gate "
     "avgpool(k=2,s=1,p=1) maxpool(k=3,s=2,p=1) dropout(0.1) residual([dropout(0.1)],silu) "
@@ -500,7 +500,7 @@ def test_ten_images_on_a_cortex_m4(studied: SearchResult, int8: bool, tmp_path: 
     print(f"{found.metadata['design']}: {code} bytes of code, {constants} of constants")
     assert 0 < code < 4096 and memory == 0
     windows = found.path.read_text().count("static const Window")  # some become code
-    assert abs(constants - found.value_bytes) <= 40 * windows
+    assert abs(constants - found.value_bytes) <= 44 * windows
     images = load("digits").test[0][:10]
     scores = run_on_cortex(found.path, "net", images)
     compile_main(found.path, tmp_path / "net.exe", "net", COMPILERS[0])

@@ -92,14 +92,14 @@ def _head(one: Instruction, constants: Constants) -> tuple[str, list[str]]:
     op, (channels, height, width) = one.op, one.source.shape
     pixels = [str(channels), str(height * width)]
     if isinstance(op, Conv2d):
-        numbers = (op.kernel, op.stride, op.padding, op.groups)
+        numbers = (op.kernel, op.stride, op.padding, op.groups, op.dilation)
         return "convolve", [f"&{_window(one.source, one.target, numbers, constants)}"]
     if isinstance(op, Dense):
         return "connect", [str(op.inputs), str(op.outputs)]
     if isinstance(op, ScaleChannels):
         return "scale_channels", pixels
     if isinstance(op, Pool):
-        numbers = (op.kernel, op.stride, op.padding, 1)
+        numbers = (op.kernel, op.stride, op.padding, 1, 1)
         window = f"&{_window(one.source, one.target, numbers, constants)}"
         return ("pool_max" if op.by == "max" else "pool_average"), [window]
     if isinstance(op, GlobalPool):
@@ -113,7 +113,7 @@ def _head(one: Instruction, constants: Constants) -> tuple[str, list[str]]:
     assert one.second is not None
     if op.size is None and op.project is None:
         return "add", [str(one.source.size)]
-    window = f"&{_window(one.second, one.target, (1, 1, 0, 1), constants)}"
+    window = f"&{_window(one.second, one.target, (1, 1, 0, 1, 1), constants)}"
     return ("add_resized" if op.project is None else "add_projected"), [window]
 
 

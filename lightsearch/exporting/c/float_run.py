@@ -84,7 +84,9 @@ def apply_weights(
 ) -> Tensor:
     """Return the output of an operation that has weights."""
     if isinstance(op, Conv2d):
-        return functional.conv2d(images, kernel, bias, op.stride, op.padding, 1, op.groups)
+        return functional.conv2d(
+            images, kernel, bias, op.stride, op.padding, op.dilation, op.groups
+        )
     if isinstance(op, ScaleChannels):
         return functional.conv2d(images, kernel, bias, groups=op.channels)
     flat = functional.linear(images.flatten(1), kernel.flatten(1), bias)

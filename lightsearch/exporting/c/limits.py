@@ -24,7 +24,7 @@ from lightsearch.network.operations import (
 
 ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
 _FIELDS: dict[type, set[str]] = {
-    Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias"},
+    Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias", "dilation"},
     Dense: {"inputs", "outputs", "bias"},
     Activation: {"name"},
     Drop: {"rate", "per"},

@@ -197,8 +197,10 @@ def _output_shape(op: Conv2d | Dense | Pool | GlobalPool, shape: Shape) -> Shape
         return (op.outputs, 1, 1)
     if isinstance(op, GlobalPool):
         return (shape[0], 1, 1)
-    channels = op.outputs if isinstance(op, Conv2d) else shape[0]
-    return (channels, *slide(shape[1:], op.kernel, op.stride, op.padding))
+    channels, extent = shape[0], op.kernel
+    if isinstance(op, Conv2d):
+        channels, extent = op.outputs, op.extent
+    return (channels, *slide(shape[1:], extent, op.stride, op.padding))
 
 
 def _check_buffers(one: Instruction, memory: int) -> None:
