@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lightsearch.exporting.c.program import Buffer, Instruction
@@ -17,6 +18,10 @@ class Area:
 
     def hold(self, buffer: Buffer) -> bool:
         return self.low <= buffer.offset and buffer.end <= self.high
+
+    def touches(self, buffer: Buffer) -> bool:
+        """Whether a buffer lies at one of the area's ends."""
+        return buffer.offset == self.low or buffer.end == self.high
 
     def next_to(self, current: Buffer, shape: Shape) -> Buffer:
         """Return a new buffer at the end where `current` is not."""
@@ -45,3 +50,21 @@ def mirror_instruction(one: Instruction, area: Area) -> Instruction:
     return replace(
         one, source=area.mirror(one.source), target=area.mirror(one.target), second=second
     )
+
+
+def check_buffers(one: Instruction, memory: int) -> None:
+    """Assert that what an instruction reads and writes is in the memory and does not meet."""
+    buffers = list(_buffers(one))
+    assert all(0 <= buffer.offset and buffer.end <= memory for buffer in buffers), one
+    for index, first in enumerate(buffers):
+        for second in buffers[:index]:
+            assert first.end <= second.offset or second.end <= first.offset, one
+
+
+def _buffers(one: Instruction) -> Iterator[Buffer]:
+    """Yield the different buffers of an instruction."""
+    yield one.target
+    if one.source != one.target:
+        yield one.source
+    if one.second is not None and one.second not in (one.source, one.target):
+        yield one.second

@@ -205,6 +205,40 @@ static void copy(int values, const $kind *in, $kind *out)
     for (int i = 0; i < values; i++)
         out[i] = in[i];
 }""",
+    "widen": """\
+/* An image with `before` and `after` values of new channels around those that it has. */
+static void widen(int before, int values, int after, const $kind *in, $kind *out, $kind zero)
+{
+    for (int i = 0; i < before; i++)
+        *out++ = zero;
+    for (int i = 0; i < values; i++)
+        *out++ = *in++;
+    for (int i = 0; i < after; i++)
+        *out++ = zero;
+}""",
+    "shuffle": """\
+/* The first channel of each group, then the second one of each, and so on. */
+static void shuffle(int channels, int pixels, int groups, const $kind *in, $kind *out)
+{
+    const int size = channels / groups;
+    for (int c = 0; c < channels; c++) {
+        const $kind *image = in + (c % groups * size + c / groups) * pixels;
+        for (int p = 0; p < pixels; p++)
+            *out++ = image[p];
+    }
+}""",
+    "pad": """\
+/* A border: `rows` and `columns` say where each pixel comes from, -1 where it is a zero. */
+static void pad(const Window *w, const $kind *in, $kind *out, const short *rows, \
+const short *columns, $kind zero)
+{
+    for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width)
+        for (int y = 0; y < w->height; y++)
+            for (int x = 0; x < w->width; x++) {
+                const int is_inside = rows[y] >= 0 && columns[x] >= 0;
+                *out++ = is_inside ? in[rows[y] * w->in_width + columns[x]] : zero;
+            }
+}""",
 }
 
 

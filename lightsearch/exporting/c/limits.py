@@ -6,36 +6,62 @@ from dataclasses import MISSING, fields
 
 from lightsearch.design.parts import kind_of
 from lightsearch.errors import DesignError
+from lightsearch.exporting.c.program import Instruction, Join, Program
 from lightsearch.network.operations import (
     Activation,
     Add,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
     Custom,
     Dense,
     Drop,
+    Extend,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
     Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
     Squeeze,
 )
 
-ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
+ACTIVATIONS = (
+    "relu",
+    "gelu",
+    "silu",
+    "hardswish",
+    "relu6",
+    "leakyrelu",
+    "tanh",
+    "sigmoid",
+    "hardsigmoid",
+)
 _FIELDS: dict[type, set[str]] = {
     Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias", "dilation"},
     Dense: {"inputs", "outputs", "bias"},
-    Activation: {"name"},
+    Activation: {"name", "slope"},
+    PRelu: {"channels"},
+    GroupNorm: {"channels", "groups", "affine"},
     Drop: {"rate", "per"},
     Pool: {"by", "kernel", "stride", "padding"},
     GlobalPool: set(),
     ChannelGate: {"channels"},
     Squeeze: {"channels", "hidden"},
     Add: {"body", "size", "project"},
+    Branches: {"by", "first", "second"},
+    Slice: {"start", "stop"},
+    Extend: {"before", "after"},
+    ShuffleChannels: {"groups"},
+    Border: {"top", "bottom", "left", "right", "mode"},
     Iterate: {"body", "passes"},
     PerPass: {"op", "passes", "each"},
 }
+_FLOAT_ONLY = (GroupNorm, PRelu, Join, Slice, Extend, ShuffleChannels, Border)
 
 
 def check_known(op: Op, layer: str, place: str) -> None:
@@ -57,3 +83,17 @@ def check_known(op: Op, layer: str, place: str) -> None:
             reason = f"its property {field.name}={value!r} is unknown there"
     if reason:
         raise DesignError(f"C cannot be written yet for {layer} at {place}: {reason}")
+
+
+def find_float_only(program: Program) -> Instruction | None:
+    """Return the first instruction that int8 has no integers for, or None."""
+    return next((one for one in program.instructions if isinstance(one.op, _FLOAT_ONLY)), None)
+
+
+def check_int8(program: Program) -> None:
+    """Raise `DesignError`, with the place, for a layer that needs floating point."""
+    one = find_float_only(program)
+    if one is not None:
+        raise DesignError(
+            f"C in int8 cannot be written yet for {one.layer} at {one.place}: export it in float32"
+        )

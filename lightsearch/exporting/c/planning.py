@@ -2,44 +2,54 @@
 
 The activations take turns at the two ends of the memory, so a layer's input and output never
 meet. The input of a residual stays at its end until the addition, and the body has the rest of the
-memory for itself. Thus no value is moved, and nothing is lost between buffers: the memory that
-`cost` counts is enough.
+memory for itself. So does the first of two branches; its output then stays at the other end, while
+the second one has the rest. Thus nothing is lost between buffers: the memory that `cost` counts is
+enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lightsearch.exporting.c.areas import Area, mirror_instruction
+from lightsearch.exporting.c.areas import Area, check_buffers, mirror_instruction
 from lightsearch.exporting.c.limits import check_known
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
     Copy,
     Instruction,
+    Join,
     Multiply,
     Primitive,
     Program,
     ScaleChannels,
 )
 from lightsearch.network.cost import BYTES, Cost
+from lightsearch.network.op_costs import shape_after
 from lightsearch.network.operations import (
     Activation,
     Add,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
     Dense,
     Drop,
+    Extend,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
     Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
     Squeeze,
     Step,
+    list_bodies,
 )
-from lightsearch.shapes import Shape, slide
+from lightsearch.shapes import Shape
 
 
 def plan(costed: Cost, shape: Shape) -> Program:
@@ -53,7 +63,7 @@ def plan(costed: Cost, shape: Shape) -> Program:
     planner = _Planner([])
     output = planner.plan_steps(costed.steps, image, area, _Where())
     for one in planner.instructions:
-        _check_buffers(one, memory)
+        check_buffers(one, memory)
     return Program(tuple(planner.instructions), image, output, memory)
 
 
@@ -114,6 +124,8 @@ class _Planner:
             return current
         if isinstance(op, Add):
             return self.plan_residual(op, current, area, where)
+        if isinstance(op, Branches):
+            return self.plan_branches(op, current, area, where)
         if isinstance(op, Iterate):
             return self.plan_loop(op, current, area, where)
         if isinstance(op, ChannelGate | Squeeze):
@@ -122,10 +134,13 @@ class _Planner:
             scale = ScaleChannels(op.outputs)
             target = self.in_place(current, area)
             return self.add(scale, where, current, target, weights=where.prefix)
-        if isinstance(op, Activation):
-            return self.add(op, where, current, self.in_place(current, area))
-        assert isinstance(op, Conv2d | Dense | Pool | GlobalPool)
-        target = area.next_to(current, _output_shape(op, current.shape))
+        if isinstance(op, Activation | PRelu | GroupNorm):
+            target = self.in_place(current, area)
+            return self.add(op, where, current, target, weights=where.prefix)
+        assert isinstance(
+            op, Conv2d | Dense | Pool | GlobalPool | Slice | Extend | ShuffleChannels | Border
+        )
+        target = area.next_to(current, shape_after(op, current.shape))
         return self.add(op, where, current, target, weights=where.prefix)
 
     def in_place(self, current: Buffer, area: Area) -> Buffer:
@@ -161,13 +176,13 @@ class _Planner:
         self.add(Activation("sigmoid"), where, factors, factors)
         return self.add(Multiply(), where, current, target, second=factors)
 
-    def plan_residual(self, op: Add, current: Buffer, area: Area, where: _Where) -> Buffer:
+    def plan_residual(
+        self, op: Add, current: Buffer, area: Area, where: _Where, name: str = "body"
+    ) -> Buffer:
         """Plan the body in the rest of the area, so that its output ends where its input is not:
         at the other end of the whole area."""
         rest = area.without(current)
-        body = _Planner([])
-        inside = replace(where, prefix=f"{where.prefix}body.", path=f"{where.path}.body")
-        output = body.plan_steps(op.body, current, rest, inside)
+        body, output = _plan_body(name, op.body, current, rest, where)
         project = op.project
         prefix = f"{where.prefix}project."
         while isinstance(project, PerPass):
@@ -178,44 +193,88 @@ class _Planner:
             check_known(project, where.layer, where.path)
         if output == current and (project is not None or not area.hold(current)):
             output = body.add(Copy(), where, current, rest.next_to(current, current.shape))
-        is_apart = output.offset == area.low or output.end == area.high
-        if output != current and not is_apart:
-            body = _Planner([mirror_instruction(one, rest) for one in body.instructions])
-            output = rest.mirror(output)
-        self.instructions.extend(body.instructions)
+        is_between = output != current and not area.touches(output)
+        output = self.take(body, output, rest, mirrored=is_between)
         shortcut = AddShortcut(op.size, project)
         return self.add(shortcut, where, output, output, weights=prefix, second=current)
+
+    def plan_branches(self, op: Branches, current: Buffer, area: Area, where: _Where) -> Buffer:
+        makes = {name: _makes_values(body) for name, body in list_bodies(op)}
+        if not all(makes.values()):
+            if op.by == "concat":
+                return self.plan_concat_with_input(op, makes, current, area, where)
+            name = "second" if makes["second"] else "first"
+            one = Add(op.second if makes["second"] else op.first, None, None)
+            return self.plan_residual(one, current, area, where, name)
+        rest = area.without(current)
+        body, first = _plan_body("first", op.first, current, rest, where)
+        first = self.take(body, first, rest, mirrored=not area.touches(first))
+        inner = area.without(first)  # the second branch may overwrite the input
+        body, second = _plan_body("second", op.second, current, inner, where)
+        if op.by == "add":
+            self.take(body, second, inner, mirrored=False)
+            return self.add(AddShortcut(None, None), where, first, first, second=second)
+        # The joined channels need one free piece of memory, so the outputs must lie side by side.
+        is_beside = second.end == first.offset or first.end == second.offset
+        can_turn = not area.hold(current)
+        second = self.take(body, second, inner, mirrored=can_turn and not is_beside)
+        if not can_turn and not is_beside:
+            second = self.add(Copy(), where, second, inner.next_to(second, second.shape))
+        target = area.next_to(first, _join_shapes(first, second))
+        return self.add(Join(), where, first, target, second=second)
+
+    def plan_concat_with_input(
+        self,
+        op: Branches,
+        makes: dict[str, bool],
+        current: Buffer,
+        area: Area,
+        where: _Where,
+    ) -> Buffer:
+        """Plan the branch that is not empty beside the input, which is the other one's output."""
+        rest, outputs, is_held = area.without(current), [], area.hold(current)
+        for name, steps in list_bodies(op):
+            output = current
+            if makes[name]:
+                body, output = _plan_body(name, steps, current, rest, where)
+                is_far = is_held and area.touches(output)
+                output = self.take(body, output, rest, mirrored=is_far)
+            outputs.append(output)
+        first, second = outputs
+        made = second if makes["second"] else first
+        target = area.next_to(current if is_held else made, _join_shapes(first, second))
+        return self.add(Join(), where, first, target, second=second)
+
+    def take(self, body: _Planner, output: Buffer, room: Area, *, mirrored: bool) -> Buffer:
+        """Add the instructions of a body that has `room`, mirrored there if asked for, and return
+        its output."""
+        for one in body.instructions:
+            self.instructions.append(mirror_instruction(one, room) if mirrored else one)
+        return room.mirror(output) if mirrored else output
+
+
+def _plan_body(
+    name: str, steps: tuple[Step, ...], current: Buffer, room: Area, where: _Where
+) -> tuple[_Planner, Buffer]:
+    """Return the instructions of a block's body, which has `room` for itself, and its output."""
+    body = _Planner([])
+    inside = replace(where, prefix=f"{where.prefix}{name}.", path=f"{where.path}.{name}")
+    return body, body.plan_steps(steps, current, room, inside)
+
+
+def _makes_values(steps: tuple[Step, ...]) -> bool:
+    """Whether layers do more than pass on their input, as dropout does."""
+    for op in (op for step in steps for _, op in step.ops):
+        core = op.core if isinstance(op, PerPass) else op
+        if _makes_values(core.body) if isinstance(core, Iterate) else not isinstance(core, Drop):
+            return True
+    return False
+
+
+def _join_shapes(first: Buffer, second: Buffer) -> Shape:
+    return (first.shape[0] + second.shape[0], *first.shape[1:])
 
 
 def _scales_channels(op: Conv2d) -> bool:
     is_pointwise = (op.kernel, op.stride, op.padding) == (1, 1, 0)
     return is_pointwise and op.groups == op.inputs == op.outputs
-
-
-def _output_shape(op: Conv2d | Dense | Pool | GlobalPool, shape: Shape) -> Shape:
-    if isinstance(op, Dense):
-        return (op.outputs, 1, 1)
-    if isinstance(op, GlobalPool):
-        return (shape[0], 1, 1)
-    channels, extent = shape[0], op.kernel
-    if isinstance(op, Conv2d):
-        channels, extent = op.outputs, op.extent
-    return (channels, *slide(shape[1:], extent, op.stride, op.padding))
-
-
-def _check_buffers(one: Instruction, memory: int) -> None:
-    """Assert that what an instruction reads and writes is in the memory and does not meet."""
-    buffers = list(_buffers(one))
-    assert all(0 <= buffer.offset and buffer.end <= memory for buffer in buffers), one
-    for index, first in enumerate(buffers):
-        for second in buffers[:index]:
-            assert first.end <= second.offset or second.end <= first.offset, one
-
-
-def _buffers(one: Instruction) -> Iterator[Buffer]:
-    """Yield the different buffers of an instruction."""
-    yield one.target
-    if one.source != one.target:
-        yield one.source
-    if one.second is not None and one.second not in (one.source, one.target):
-        yield one.second

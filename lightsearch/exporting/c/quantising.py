@@ -15,7 +15,8 @@ from torch import Tensor
 
 from lightsearch.engines.engine import State
 from lightsearch.errors import ExportError
-from lightsearch.exporting.c.float_run import ACTIVATIONS, run_float
+from lightsearch.exporting.c.float_run import activate, run_float
+from lightsearch.exporting.c.limits import check_int8
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Copy,
@@ -97,8 +98,10 @@ def quantise(
 ) -> QuantisedProgram:
     """Return the program in int8, with the ranges that its values have on normalised images.
 
-    Raises `ExportError` for a layer whose sums do not fit 32 bits.
+    Raises `DesignError` for a layer that needs floating point, and `ExportError` for one whose
+    sums do not fit 32 bits.
     """
+    check_int8(program)
     ranges: list[tuple[float, float]] = []
     run_float(
         program,
@@ -162,7 +165,7 @@ def _quantise_one(
         if op.name == "sigmoid":
             target = Scale(_FACTOR, LEAST)
         real = source.restore(torch.arange(LEAST, MOST + 1))
-        table = target.quantise(ACTIVATIONS[op.name](real))
+        table = target.quantise(activate(op, real))
         return replace(_integers(source, target), table=table)
     assert one.second is not None
     second = scales[one.second.offset]

@@ -178,7 +178,7 @@ def _write(
     prefix, is_float = notes.prefix, kind == "float"
     channels, height, width = program.input.shape
     lines = list(_write_calls(program, calls))
-    texts = _pick_kernels(kernels, "\n".join(lines))
+    texts = _pick_kernels(kernels, "\n".join(calls))
     if any(text.startswith("static const Window") for text in constants.texts.values()):
         texts_of_constants = [WINDOW, *constants.texts.values()]
     else:
@@ -252,4 +252,4 @@ def _pick_kernels(kernels: Mapping[str, str], calls: str) -> list[str]:
 
 
 def _needs_math(text: str) -> bool:
-    return re.search(r"\b(expf|erff|fminf|fmaxf|INFINITY)\b", text) is not None
+    return re.search(r"\b(expf|erff|tanhf|sqrtf|fminf|fmaxf|INFINITY)\b", text) is not None
