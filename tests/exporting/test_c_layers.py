@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from pathlib import Path
 from random import Random
 
@@ -25,9 +26,11 @@ from lightsearch import cost, parse
 from lightsearch.cli import main
 from lightsearch.errors import DesignError
 from lightsearch.exporting.c.float_run import run_float
+from lightsearch.exporting.c.int8_run import run_int8
+from lightsearch.exporting.c.limits import find_float_only
 from lightsearch.exporting.c.maps import list_border
 from lightsearch.exporting.c.sizes import count_bytes
-from lightsearch.exporting.c.source import write_float
+from lightsearch.exporting.c.source import write_float, write_int8
 
 SHAPE = (2, 12, 14)
 WHOLE = {
@@ -82,6 +85,21 @@ def test_float_c_computes_what_pytorch_does(name: str, compiler: str, tmp_path: 
 
 
 @compiled
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("name", WHOLE)
+def test_int8_c_computes_what_its_reference_does(name: str, compiler: str, tmp_path: Path) -> None:
+    made = make(parse(WHOLE[name]), SHAPE, count=32)
+    net = made.quantise()
+    source = write_int8(net, made.notes)
+    code = re.sub(r"/\*.*?\*/", "", source.code, flags=re.S)
+    assert not re.search(r"float|double|math\.h|\d\.\d", code)
+    integers = run_source(source, made.pixels, tmp_path, compiler, *SANITIZERS)
+    assert torch.equal(integers, run_int8(net, made.pixels).double())
+    apart = (net.output.restore(integers) - truth_of(made)).abs().mean()
+    assert float(apart) < 0.1 * float(truth_of(made).abs().mean())
+
+
+@compiled
 @pytest.mark.parametrize("seed", range(8))
 def test_a_few_rich_designs_in_c(seed: int, tmp_path: Path) -> None:
     _compare_rich(seed, tmp_path)
@@ -100,6 +118,10 @@ def _compare_rich(seed: int, folder: Path) -> None:
     source = write_float(made.program, made.weights, made.notes)
     scores = run_source(source, made.pixels, folder, compiler, *SANITIZERS)
     assert is_close(scores, truth_of(made), 1e-4), design
+    if find_float_only(made.program) is None:
+        net = made.quantise()
+        integers = run_source(write_int8(net, made.notes), made.pixels, folder, compiler)
+        assert torch.equal(integers, run_int8(net, made.pixels).double()), design
 
 
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate"])

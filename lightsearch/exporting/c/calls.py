@@ -77,10 +77,20 @@ def call_int8(one: Instruction, integers: Integers, constants: Constants) -> str
             constants.add_array(f"{name}bias", "int32_t", integers.bias)
             if integers.bias.numel()
             else "0",
+        ]
+    if isinstance(one.op, Conv2d | Dense | ScaleChannels | PRelu):
+        arguments += [
             constants.add_array(f"{name}multipliers", "int32_t", integers.multipliers),
             constants.add_array(f"{name}shifts", "uint8_t", integers.shifts),
             *zeros,
         ]
+    elif isinstance(one.op, Join):
+        assert integers.second is not None
+        arguments = [*sizes, _place(one.source), _place(one.second), _place(one.target)]
+        for part, scale in enumerate((integers.source, integers.second)):
+            multiplier, shift = integers.multipliers[part], integers.shifts[part]
+            arguments += [str(int(multiplier)), str(int(shift)), str(scale.zero)]
+        arguments.append(zeros[1])
     elif isinstance(one.op, Activation):
         head = "look_up"
         arguments.append(constants.add_array(f"{one.op.name}_table", "int8_t", integers.table))

@@ -66,4 +66,26 @@ static void look_up(int values, const int8_t *in, int8_t *out, const int8_t *tab
         out[i] = table[in[i] + 128];
 }""",
     **fill_templates(_WORDS),
+    "prelu": """\
+/* A leaky ReLU with a slope a channel. The first multiplier is of values above zero. */
+static void prelu(int channels, int pixels, const int8_t *in, int8_t *out,
+                  const int32_t *multipliers, const uint8_t *shifts, int in_zero, int out_zero)
+{
+    for (int c = 0; c < channels; c++)
+        for (int p = 0; p < pixels; p++) {
+            const int value = *in++ - in_zero, by = value > 0 ? 0 : 1 + c;
+            *out++ = clamp(rescale(value, multipliers[by], shifts[by]) + out_zero);
+        }
+}""",
+    "join": """\
+/* The channels of two images, each from its own scale to that of both. */
+static void join(int values, int others, const int8_t *first, const int8_t *second, int8_t *out,
+                 int32_t multiplier, int shift, int zero, int32_t other_multiplier,
+                 int other_shift, int other_zero, int out_zero)
+{
+    for (int i = 0; i < values; i++)
+        *out++ = clamp(rescale(first[i] - zero, multiplier, shift) + out_zero);
+    for (int i = 0; i < others; i++)
+        *out++ = clamp(rescale(second[i] - other_zero, other_multiplier, other_shift) + out_zero);
+}""",
 }

@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 
 from lightsearch.design.parts import kind_of
 from lightsearch.errors import DesignError
-from lightsearch.exporting.c.program import Instruction, Join, Program
+from lightsearch.exporting.c.program import Instruction, Program
 from lightsearch.network.operations import (
     Activation,
     Add,
@@ -61,7 +61,6 @@ _FIELDS: dict[type, set[str]] = {
     Iterate: {"body", "passes"},
     PerPass: {"op", "passes", "each"},
 }
-_FLOAT_ONLY = (GroupNorm, PRelu, Join, Slice, Extend, ShuffleChannels, Border)
 
 
 def check_known(op: Op, layer: str, place: str) -> None:
@@ -86,8 +85,11 @@ def check_known(op: Op, layer: str, place: str) -> None:
 
 
 def find_float_only(program: Program) -> Instruction | None:
-    """Return the first instruction that int8 has no integers for, or None."""
-    return next((one for one in program.instructions if isinstance(one.op, _FLOAT_ONLY)), None)
+    """Return the first instruction that needs floating point, or None.
+
+    A group norm divides by a deviation that each image has of its own.
+    """
+    return next((one for one in program.instructions if isinstance(one.op, GroupNorm)), None)
 
 
 def check_int8(program: Program) -> None:
@@ -95,5 +97,7 @@ def check_int8(program: Program) -> None:
     one = find_float_only(program)
     if one is not None:
         raise DesignError(
-            f"C in int8 cannot be written yet for {one.layer} at {one.place}: export it in float32"
+            f"C in int8 cannot be written for {one.layer} at {one.place}: its norm divides by "
+            "each image's own deviation, in floating point; export it in float32, or train it "
+            "with batch norm"
         )
