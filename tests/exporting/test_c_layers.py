@@ -22,9 +22,11 @@ from c_nets import (
 from click.testing import CliRunner
 from random_designs import rich
 
-from lightsearch import cost, parse
+from lightsearch import cost, load, parse
 from lightsearch.cli import main
 from lightsearch.errors import DesignError
+from lightsearch.exporting import export, open_net
+from lightsearch.exporting.c.compiling import compile_main, run_main
 from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.int8_run import run_int8
 from lightsearch.exporting.c.limits import find_float_only
@@ -152,3 +154,50 @@ def test_a_board_is_told_that_there_is_no_int8_file() -> None:
     assert set(count_bytes(cost(parse(design), (1, 28, 28)), (1, 28, 28))) == {"float32"}
     said = CliRunner().invoke(main, ["show", design, "--board", "pico"], env={"COLUMNS": "160"})
     assert said.exit_code == 0 and "no int8 file" in said.output
+
+
+# Trained -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    weights = tmp_path_factory.mktemp("trained") / "weights.safetensors"
+    design = (
+        "pad(1) conv(8,p=0,relu6) concat([conv(6,prelu)],[depthwise(d=2,p=2,tanh)]) shuffle(7) "
+        "maxpool add([conv(16,act=none)],[widen(16)],leakyrelu) split(0) gap linear(10)"
+    )
+    words = ["--dataset", "digits", "--epochs", "4", "--save", str(weights)]
+    assert CliRunner().invoke(main, ["train", design, *words]).exit_code == 0
+    return weights
+
+
+@compiled
+def test_trained_networks_keep_their_classes(trained: Path, tmp_path: Path) -> None:
+    plain = export(trained, tmp_path / "net.c")
+    assert (plain.same, plain.total) == (360, 360)
+    int8 = export(trained, tmp_path / "net8.c", int8=True)
+    assert int8.same > 0.95 * int8.total and int8.accuracy > plain.accuracy - 0.03
+    memory = cost(parse(int8.metadata["design"]), (1, 8, 8)).activation_bytes_int8
+    assert f"NET8_MEMORY {memory} /* values of int8_t" in (tmp_path / "net8.h").read_text()
+
+
+@compiled
+@pytest.mark.needs("onnx", "onnxruntime", "onnxscript")
+def test_trained_networks_have_the_classes_of_onnxruntime(trained: Path, tmp_path: Path) -> None:
+    data = load("digits")
+    graph = open_net(export(trained, tmp_path / "net.onnx").path)
+    scores = graph.scores(graph.normalise(data.test[0].float() / 255))
+    code, program = export(trained, tmp_path / "net.c").path, tmp_path / "net.exe"
+    compile_main(code, program, "net", COMPILERS[0])
+    ours = run_main([str(program)], data.test[0])
+    assert torch.equal(ours.argmax(1), scores.argmax(1)) and is_close(ours, scores.double(), 1e-4)
+
+
+def test_a_refused_int8_export_leaves_no_file(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    words = ["--dataset", "digits", "--epochs", "1", "--save", str(weights)]
+    said = CliRunner().invoke(main, ["train", "conv(4,norm=layer) gap linear(10)", *words])
+    assert said.exit_code == 0
+    with pytest.raises(DesignError, match=r"C in int8 cannot .*conv\(4,layer\) at \[0\]"):
+        export(weights, tmp_path / "net.c", int8=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
