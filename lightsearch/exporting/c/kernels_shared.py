@@ -22,19 +22,23 @@ typedef struct {
     int kernel, stride, padding, groups, dilation;
 } Window;"""
 
-COMMON = {
+COMMON = {  # without a division, which small processors lack
     "first_tap": """\
 /* The first of a window's rows or columns that lies inside of the image. */
 static int first_tap(int start, int dilation)
 {
-    return start < 0 ? (dilation - 1 - start) / dilation : 0;
+    int tap = 0;
+    for (; start < 0; start += dilation)
+        tap++;
+    return tap;
 }""",
     "end_tap": """\
 /* The one after the last of them. */
 static int end_tap(int start, int kernel, int dilation, int side)
 {
-    const int inside = (side - start + dilation - 1) / dilation;
-    return inside < kernel ? inside : kernel;
+    while (kernel > 0 && start + (kernel - 1) * dilation >= side)
+        kernel--;
+    return kernel;
 }""",
 }
 
