@@ -159,6 +159,7 @@ def _show_boards(boards: list[Board], costs: Cost, shape: Shape) -> None:
 
     heads = ["board", "flash", "RAM", "C file", "constants", "memory", "", "source"]
     numbers = ("flash", "ram", "kind", "constants", "memory")
+    fits = _fits(boards, costs, shape)
     rows = [
         [
             one["name"],
@@ -166,13 +167,15 @@ def _show_boards(boards: list[Board], costs: Cost, shape: Shape) -> None:
             f"too little {' and '.join(one['lacks'])}" if one["lacks"] else "fits",
             one["source"],
         ]
-        for one in _fits(boards, costs, shape)
+        for one in fits
     ]
     click.echo()
     print_table(table_of(heads, rows, left=("board", "C file", "", "source")))
     click.echo(
         f"in bytes; it fits if {CODE:,} of flash are left for code, {STACK:,} of RAM for the stack"
     )
+    if all(one["kind"] != "int8" for one in fits):
+        click.echo("it has no int8 file: a group or layer norm needs floating point")
 
 
 def _as_json(picked: Picked, costs: Cost, shape: Shape) -> dict[str, Any]:

@@ -115,9 +115,10 @@ def export(
 
     Raises `ArgumentError` for a missing row, or a path or a combination that cannot be written;
     `StudyError` if the row is not the study's; `DataError` if the images are not found;
-    `DesignError` for source or C with a layer kind of the user's own; `ExportError` for a file
-    without a design, if a package of `lightsearch[export]` is missing, or if what is written
-    does not compute what it should (it is removed then).
+    `DesignError` for source or C with a layer kind of the user's own, and for C in int8 with a
+    group or layer norm; `ExportError` for a file without a design, if a package of
+    `lightsearch[export]` is missing, or if what is written does not compute what it should (it is
+    removed then).
     """
     path = check_path("path", path)
     if path.suffix.lower() == ".ipynb":

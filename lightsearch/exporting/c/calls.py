@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from lightsearch.engines.engine import State
-from lightsearch.exporting.c.constants import Constants, name_array
+from lightsearch.exporting.c.constants import Constants, format_float, name_array
+from lightsearch.exporting.c.kernels_float import TAKEN
+from lightsearch.exporting.c.maps import list_border, list_nearest
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
     Copy,
     Instruction,
+    Join,
+    Move,
     Multiply,
     ScaleChannels,
 )
 from lightsearch.exporting.c.quantising import Integers
-from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
-from lightsearch.shapes import nearest
+from lightsearch.network.operations import (
+    Activation,
+    Border,
+    Conv2d,
+    Dense,
+    Extend,
+    GlobalPool,
+    GroupNorm,
+    Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
+)
 
 
 def call_float(one: Instruction, weights: State, constants: Constants) -> str:
     """Return the call of an instruction in float32, and add its weights to the constants."""
+    if isinstance(one.op, Copy | Slice | Extend | ShuffleChannels | Border):
+        return _call_move(one, one.op, "0.0f", constants)
     head, sizes = _head(one, constants)
     arguments = [*sizes, _place(one.source), _place(one.target)]
-    if isinstance(one.op, Conv2d | Dense | ScaleChannels):
-        for name in ("weight", "bias"):
+    if isinstance(one.op, Activation) and one.op.name == "leakyrelu":
+        arguments.append(format_float(one.op.slope))
+    elif isinstance(one.op, Conv2d | Dense | ScaleChannels | GroupNorm | PRelu):
+        for name in ("weight",) if isinstance(one.op, PRelu) else ("weight", "bias"):
             key = f"{one.weights}{name}"
             has_it = key in weights
             arguments.append(
@@ -32,6 +52,8 @@ def call_float(one: Instruction, weights: State, constants: Constants) -> str:
             )
     elif isinstance(one.op, Multiply):
         arguments.append(_place(one.second))
+    elif isinstance(one.op, Join):
+        arguments = [*sizes, _place(one.source), _place(one.second), _place(one.target)]
     elif isinstance(one.op, AddShortcut):
         arguments = [*sizes, _place(one.target), _place(one.second), *_maps(one, constants)]
         if one.op.project is not None:
@@ -42,6 +64,8 @@ def call_float(one: Instruction, weights: State, constants: Constants) -> str:
 
 def call_int8(one: Instruction, integers: Integers, constants: Constants) -> str:
     """Return the call of an instruction in int8, and add its integers to the constants."""
+    if isinstance(one.op, Copy | Slice | Extend | ShuffleChannels | Border):
+        return _call_move(one, one.op, str(integers.source.zero), constants)
     head, sizes = _head(one, constants)
     arguments = [*sizes, _place(one.source), _place(one.target)]
     zeros = [str(integers.source.zero), str(integers.target.zero)]
@@ -53,10 +77,20 @@ def call_int8(one: Instruction, integers: Integers, constants: Constants) -> str
             constants.add_array(f"{name}bias", "int32_t", integers.bias)
             if integers.bias.numel()
             else "0",
+        ]
+    if isinstance(one.op, Conv2d | Dense | ScaleChannels | PRelu):
+        arguments += [
             constants.add_array(f"{name}multipliers", "int32_t", integers.multipliers),
             constants.add_array(f"{name}shifts", "uint8_t", integers.shifts),
             *zeros,
         ]
+    elif isinstance(one.op, Join):
+        assert integers.second is not None
+        arguments = [*sizes, _place(one.source), _place(one.second), _place(one.target)]
+        for part, scale in enumerate((integers.source, integers.second)):
+            multiplier, shift = integers.multipliers[part], integers.shifts[part]
+            arguments += [str(int(multiplier)), str(int(shift)), str(scale.zero)]
+        arguments.append(zeros[1])
     elif isinstance(one.op, Activation):
         head = "look_up"
         arguments.append(constants.add_array(f"{one.op.name}_table", "int8_t", integers.table))
@@ -82,6 +116,29 @@ def _format_call(head: str, arguments: Sequence[str]) -> str:
     return f"{head}({', '.join(arguments)});"
 
 
+def _call_move(one: Instruction, op: Move, zero: str, constants: Constants) -> str:
+    """Return the call of an operation that computes nothing. `zero` is what fills new pixels."""
+    (channels, height, width), after = one.source.shape, one.target.shape
+    pixels, target = height * width, _place(one.target)
+    if isinstance(op, Slice):
+        place = _place(replace(one.source, offset=one.source.offset + op.start * pixels))
+        return _format_call("copy", [str(one.target.size), place, target])
+    places = [_place(one.source), target]
+    if isinstance(op, Extend):
+        sizes = [op.before * pixels, one.source.size, op.after * pixels]
+        return _format_call("widen", [*map(str, sizes), *places, zero])
+    if isinstance(op, ShuffleChannels):
+        return _format_call("shuffle", [*map(str, (channels, pixels, op.groups)), *places])
+    if isinstance(op, Border):
+        window = f"&{_window(one.source, one.target, (1, 1, 0, 1, 1), constants)}"
+        rows = list_border(op.top, height, op.bottom, op.mode)
+        columns = list_border(op.left, width, op.right, op.mode)
+        maps = _add_maps("border", rows, columns, constants)
+        assert (len(rows), len(columns)) == after[1:]
+        return _format_call("pad", [window, *places, *maps, zero])
+    return _format_call("copy", [str(one.source.size), *places])
+
+
 def _place(buffer: Buffer | None) -> str:
     assert buffer is not None
     return f"memory + {buffer.offset}" if buffer.offset else "memory"
@@ -92,28 +149,33 @@ def _head(one: Instruction, constants: Constants) -> tuple[str, list[str]]:
     op, (channels, height, width) = one.op, one.source.shape
     pixels = [str(channels), str(height * width)]
     if isinstance(op, Conv2d):
-        numbers = (op.kernel, op.stride, op.padding, op.groups)
+        numbers = (op.kernel, op.stride, op.padding, op.groups, op.dilation)
         return "convolve", [f"&{_window(one.source, one.target, numbers, constants)}"]
     if isinstance(op, Dense):
         return "connect", [str(op.inputs), str(op.outputs)]
     if isinstance(op, ScaleChannels):
         return "scale_channels", pixels
     if isinstance(op, Pool):
-        numbers = (op.kernel, op.stride, op.padding, 1)
+        numbers = (op.kernel, op.stride, op.padding, 1, 1)
         window = f"&{_window(one.source, one.target, numbers, constants)}"
         return ("pool_max" if op.by == "max" else "pool_average"), [window]
     if isinstance(op, GlobalPool):
         return "average", pixels
     if isinstance(op, Activation):
-        return op.name, [str(one.source.size)]
+        return TAKEN.get(op.name, op.name), [str(one.source.size)]
+    if isinstance(op, PRelu):
+        return "prelu", pixels
+    if isinstance(op, GroupNorm):
+        return "normalise", [*pixels, str(op.groups)]
     if isinstance(op, Multiply):
         return "multiply", pixels
-    if isinstance(op, Copy):
-        return "copy", [str(one.source.size)]
     assert one.second is not None
+    if isinstance(op, Join):
+        return "join", [str(one.source.size), str(one.second.size)]
+    assert isinstance(op, AddShortcut)
     if op.size is None and op.project is None:
         return "add", [str(one.source.size)]
-    window = f"&{_window(one.second, one.target, (1, 1, 0, 1), constants)}"
+    window = f"&{_window(one.second, one.target, (1, 1, 0, 1, 1), constants)}"
     return ("add_resized" if op.project is None else "add_projected"), [window]
 
 
@@ -126,9 +188,13 @@ def _maps(one: Instruction, constants: Constants) -> list[str]:
     assert isinstance(one.op, AddShortcut) and one.second is not None
     if one.op.size is None:
         return ["0", "0"] if one.op.project is not None else []
-    names = []
-    for axis, name in enumerate(("rows", "columns")):
-        before, after = one.second.shape[1 + axis], one.op.size[axis]
-        places = [nearest(index, before, after) for index in range(after)]
-        names.append(constants.add_array(f"nearest_{name}", "short", places))
-    return names
+    before, after = one.second.shape[1:], one.op.size
+    rows, columns = (list_nearest(*sides) for sides in zip(before, after, strict=True))
+    return _add_maps("nearest", rows, columns, constants)
+
+
+def _add_maps(name: str, rows: list[int], columns: list[int], constants: Constants) -> list[str]:
+    return [
+        constants.add_array(f"{name}_rows", "short", rows),
+        constants.add_array(f"{name}_columns", "short", columns),
+    ]

@@ -31,7 +31,7 @@ class Constants:
         """Add an array of numbers, and return its name: `name`, with a number if that is another
         array's."""
         numbers = values.flatten().tolist() if isinstance(values, Tensor) else list(values)
-        words = [_format_float(n) if kind == "float" else str(int(n)) for n in numbers]
+        words = [format_float(n) if kind == "float" else str(int(n)) for n in numbers]
         body = textwrap.fill(
             ", ".join(words), LINE, initial_indent="    ", subsequent_indent="    "
         )
@@ -68,7 +68,8 @@ def name_array(weights: str) -> str:
     return "layer" + re.sub(r"\W", "_", weights)
 
 
-def _format_float(value: float) -> str:
+def format_float(value: float) -> str:
+    """Return a float32 as C has it. Raises `ExportError` if it is infinite or no number."""
     if value != value or abs(value) > 3.5e38:
         raise ExportError(f"weights must be finite numbers to be written as C, but got {value}")
     if abs(value) < _LEAST_FLOAT:

@@ -61,7 +61,8 @@ def prepare(costed: Cost, weights: State, data: DataSet, *, int8: bool) -> CNetw
     """Plan a network whose batch norm is folded, and quantise it for int8.
 
     The ranges of int8 are those on at most `CALIBRATION_IMAGES` training images, the ones that
-    int8 ONNX takes. Raises `DesignError` for a layer that C cannot be written for.
+    int8 ONNX takes. Raises `DesignError` for a layer that C, or int8, cannot be
+    written for.
     """
     program, quantised = plan(costed, data.shape), None
     if int8:

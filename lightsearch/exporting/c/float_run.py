@@ -9,24 +9,41 @@ from torch import Tensor
 from torch.nn import functional
 
 from lightsearch.engines.engine import State
+from lightsearch.exporting.c.maps import list_nearest
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
     Copy,
     Instruction,
+    Join,
+    Move,
     Multiply,
     Program,
     ScaleChannels,
 )
-from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
-from lightsearch.shapes import nearest
+from lightsearch.network.operations import (
+    Activation,
+    Border,
+    Conv2d,
+    Dense,
+    Extend,
+    GlobalPool,
+    GroupNorm,
+    Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
+)
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
     "gelu": functional.gelu,
     "silu": functional.silu,
     "hardswish": functional.hardswish,
+    "relu6": functional.relu6,
+    "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "hardsigmoid": functional.hardsigmoid,
 }
 
 
@@ -64,14 +81,21 @@ def _compute(one: Instruction, weights: State, memory: Tensor) -> Tensor:
         return pool(images, op.kernel, op.stride, op.padding)
     if isinstance(op, GlobalPool):
         return images.mean((2, 3), keepdim=True)
+    if isinstance(op, GroupNorm):
+        gains, shifts = (weights.get(f"{one.weights}{name}") for name in ("weight", "bias"))
+        return functional.group_norm(images, op.groups, gains, shifts)
     if isinstance(op, Activation):
-        return ACTIVATIONS[op.name](images)
-    if isinstance(op, Copy):
-        return images.clone()
+        return activate(op, images)
+    if isinstance(op, PRelu):
+        return functional.prelu(images, weights[f"{one.weights}weight"])
+    if isinstance(op, Copy | Slice | Extend | ShuffleChannels | Border):
+        return move(op, images)
     assert one.second is not None
     second = _view(memory, one.second)
     if isinstance(op, Multiply):
         return images * second
+    if isinstance(op, Join):
+        return torch.cat((images, second), 1)
     assert isinstance(op, AddShortcut)
     second = resize(second, op.size)
     if op.project is not None:
@@ -79,12 +103,35 @@ def _compute(one: Instruction, weights: State, memory: Tensor) -> Tensor:
     return images + second
 
 
+def activate(op: Activation, values: Tensor) -> Tensor:
+    """Return the values after an activation."""
+    if op.name == "leakyrelu":
+        return functional.leaky_relu(values, op.slope)
+    return ACTIVATIONS[op.name](values)
+
+
+def move(op: Move, images: Tensor) -> Tensor:
+    """Return the output of an operation that computes nothing."""
+    if isinstance(op, Slice):
+        return images[:, op.start : op.stop]
+    if isinstance(op, Extend):
+        return functional.pad(images, (0, 0, 0, 0, op.before, op.after))
+    if isinstance(op, ShuffleChannels):
+        return functional.channel_shuffle(images, op.groups)
+    if isinstance(op, Border):
+        mode = "constant" if op.mode == "zeros" else op.mode
+        return functional.pad(images, (op.left, op.right, op.top, op.bottom), mode)
+    return images.clone()
+
+
 def apply_weights(
     op: Conv2d | Dense | ScaleChannels, images: Tensor, kernel: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Return the output of an operation that has weights."""
     if isinstance(op, Conv2d):
-        return functional.conv2d(images, kernel, bias, op.stride, op.padding, 1, op.groups)
+        return functional.conv2d(
+            images, kernel, bias, op.stride, op.padding, op.dilation, op.groups
+        )
     if isinstance(op, ScaleChannels):
         return functional.conv2d(images, kernel, bias, groups=op.channels)
     flat = functional.linear(images.flatten(1), kernel.flatten(1), bias)
@@ -94,7 +141,6 @@ def apply_weights(
 def resize(images: Tensor, size: tuple[int, int] | None) -> Tensor:
     """Return images resized by the nearest neighbour, as PyTorch does."""
     for axis, after in enumerate(size or (), start=2):
-        before = images.shape[axis]
-        places = torch.tensor([nearest(i, before, after) for i in range(after)])
+        places = torch.tensor(list_nearest(images.shape[axis], after))
         images = images.index_select(axis, places)
     return images

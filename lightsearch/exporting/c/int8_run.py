@@ -6,17 +6,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightsearch.exporting.c.float_run import apply_weights, resize
+from lightsearch.exporting.c.float_run import apply_weights, move, resize
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
     Copy,
     Instruction,
+    Join,
     Multiply,
     ScaleChannels,
 )
 from lightsearch.exporting.c.quantising import LEAST, MOST, Integers, QuantisedProgram
-from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
+from lightsearch.network.operations import (
+    Activation,
+    Border,
+    Conv2d,
+    Dense,
+    Extend,
+    GlobalPool,
+    Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
+)
 
 
 def run_int8(net: QuantisedProgram, images: Tensor) -> Tensor:
@@ -39,14 +51,16 @@ def _view(memory: Tensor, buffer: Buffer) -> Tensor:
 
 def _compute(one: Instruction, integers: Integers, memory: Tensor) -> Tensor:
     op, values = one.op, _view(memory, one.source)
-    if isinstance(op, Copy):
-        return values.clone()
     if isinstance(op, Activation):
         return integers.table.long()[values - LEAST]
     if isinstance(op, Pool) and op.by == "max":
         return functional.max_pool2d(values.double(), op.kernel, op.stride, op.padding).long()
     zeroed = (values - integers.source.zero).double()
     zero = integers.target.zero
+    if isinstance(op, Copy | Slice | Extend | ShuffleChannels | Border):
+        return move(op, zeroed).long() + zero
+    if isinstance(op, Join):
+        return _clamp(_join(one, integers, zeroed, memory) + zero)
     if isinstance(op, AddShortcut):
         return _clamp(_add(one, op, integers, zeroed, memory) + zero)
     if isinstance(op, Conv2d | Dense | ScaleChannels):
@@ -61,12 +75,28 @@ def _compute(one: Instruction, integers: Integers, memory: Tensor) -> Tensor:
         sums = functional.avg_pool2d(zeroed, op.kernel, op.stride, op.padding, divisor_override=1)
     elif isinstance(op, GlobalPool):
         sums = zeroed.sum((2, 3), keepdim=True)
+    elif isinstance(op, PRelu):
+        return _clamp(_lean(integers, zeroed.long()) + zero)
     else:
         assert isinstance(op, Multiply) and one.second is not None
         sums = zeroed * (_view(memory, one.second) - LEAST)
     shape = (-1, 1, 1)
     multipliers, shifts = integers.multipliers.view(shape), integers.shifts.view(shape)
     return _clamp(rescale(sums.long(), multipliers, shifts) + zero)
+
+
+def _lean(integers: Integers, zeroed: Tensor) -> Tensor:
+    """Return values above zero by the first multiplier, the others by their channel's."""
+    multipliers, shifts = integers.multipliers.view(-1, 1, 1), integers.shifts.view(-1, 1, 1)
+    above = rescale(zeroed, multipliers[:1], shifts[:1])
+    return torch.where(zeroed > 0, above, rescale(zeroed, multipliers[1:], shifts[1:]))
+
+
+def _join(one: Instruction, integers: Integers, zeroed: Tensor, memory: Tensor) -> Tensor:
+    assert one.second is not None and integers.second is not None
+    parts = zeroed.long(), _view(memory, one.second) - integers.second.zero
+    pairs = zip(parts, integers.multipliers, integers.shifts, strict=True)
+    return torch.cat([rescale(*values) for values in pairs], 1)
 
 
 def _add(

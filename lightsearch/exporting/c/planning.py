@@ -2,60 +2,54 @@
 
 The activations take turns at the two ends of the memory, so a layer's input and output never
 meet. The input of a residual stays at its end until the addition, and the body has the rest of the
-memory for itself. Thus no value is moved, and nothing is lost between buffers: the memory that
-`cost` counts is enough.
+memory for itself. So does the first of two branches; its output then stays at the other end, while
+the second one has the rest. Thus nothing is lost between buffers: the memory that `cost` counts is
+enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-from lightsearch.design.parts import kind_of
-from lightsearch.errors import DesignError
+from lightsearch.exporting.c.areas import Area, check_buffers, mirror_instruction
+from lightsearch.exporting.c.limits import check_known
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
     Copy,
     Instruction,
+    Join,
     Multiply,
     Primitive,
     Program,
     ScaleChannels,
 )
 from lightsearch.network.cost import BYTES, Cost
+from lightsearch.network.op_costs import shape_after
 from lightsearch.network.operations import (
     Activation,
     Add,
+    Border,
+    Branches,
     ChannelGate,
     Conv2d,
-    Custom,
     Dense,
     Drop,
+    Extend,
     GlobalPool,
+    GroupNorm,
     Iterate,
     Op,
     PerPass,
     Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
     Squeeze,
     Step,
+    list_bodies,
 )
-from lightsearch.shapes import Shape, slide
-
-ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
-_FIELDS: dict[type, set[str]] = {
-    Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias"},
-    Dense: {"inputs", "outputs", "bias"},
-    Activation: {"name"},
-    Drop: {"rate", "per"},
-    Pool: {"by", "kernel", "stride", "padding"},
-    GlobalPool: set(),
-    ChannelGate: {"channels"},
-    Squeeze: {"channels", "hidden"},
-    Add: {"body", "size", "project"},
-    Iterate: {"body", "passes"},
-    PerPass: {"op", "passes", "each"},
-}
+from lightsearch.shapes import Shape
 
 
 def plan(costed: Cost, shape: Shape) -> Program:
@@ -65,43 +59,12 @@ def plan(costed: Cost, shape: Shape) -> Program:
     layer that C cannot be written for.
     """
     memory = costed.activation_bytes // BYTES
-    image, area = Buffer(0, shape), _Area(0, memory)
+    image, area = Buffer(0, shape), Area(0, memory)
     planner = _Planner([])
     output = planner.plan_steps(costed.steps, image, area, _Where())
     for one in planner.instructions:
-        _check_buffers(one, memory)
+        check_buffers(one, memory)
     return Program(tuple(planner.instructions), image, output, memory)
-
-
-@dataclass(frozen=True, slots=True)
-class _Area:
-    """The part of the memory that is free, but for the current buffer at one of its ends."""
-
-    low: int
-    high: int
-
-    def hold(self, buffer: Buffer) -> bool:
-        return self.low <= buffer.offset and buffer.end <= self.high
-
-    def next_to(self, current: Buffer, shape: Shape) -> Buffer:
-        """Return a new buffer at the end where `current` is not."""
-        size = Buffer(0, shape).size
-        is_low = self.hold(current) and current.offset == self.low
-        return Buffer(self.high - size if is_low else self.low, shape)
-
-    def without(self, buffer: Buffer) -> _Area:
-        """Return the rest of the area beside a buffer at one of its ends."""
-        if not self.hold(buffer):
-            return self
-        if buffer.offset == self.low:
-            return _Area(buffer.end, self.high)
-        return _Area(self.low, buffer.offset)
-
-    def mirror(self, buffer: Buffer) -> Buffer:
-        """Return the buffer at the mirrored place of the area, or as it is if it is outside."""
-        if not self.hold(buffer):
-            return buffer
-        return replace(buffer, offset=self.low + self.high - buffer.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +102,7 @@ class _Planner:
         return target
 
     def plan_steps(
-        self, steps: tuple[Step, ...], current: Buffer, area: _Area, where: _Where
+        self, steps: tuple[Step, ...], current: Buffer, area: Area, where: _Where
     ) -> Buffer:
         for index, step in enumerate(steps):
             for name, op in step.ops:
@@ -152,8 +115,8 @@ class _Planner:
                 current = self.plan_operation(op, current, area, here)
         return current
 
-    def plan_operation(self, op: Op, current: Buffer, area: _Area, where: _Where) -> Buffer:
-        _check_known(op, where)
+    def plan_operation(self, op: Op, current: Buffer, area: Area, where: _Where) -> Buffer:
+        check_known(op, where.layer, where.path)
         if isinstance(op, PerPass):
             own = f"{where.prefix}{op.index(where.turn)}."
             return self.plan_operation(op.op, current, area, replace(where, prefix=own))
@@ -161,6 +124,8 @@ class _Planner:
             return current
         if isinstance(op, Add):
             return self.plan_residual(op, current, area, where)
+        if isinstance(op, Branches):
+            return self.plan_branches(op, current, area, where)
         if isinstance(op, Iterate):
             return self.plan_loop(op, current, area, where)
         if isinstance(op, ChannelGate | Squeeze):
@@ -169,16 +134,19 @@ class _Planner:
             scale = ScaleChannels(op.outputs)
             target = self.in_place(current, area)
             return self.add(scale, where, current, target, weights=where.prefix)
-        if isinstance(op, Activation):
-            return self.add(op, where, current, self.in_place(current, area))
-        assert isinstance(op, Conv2d | Dense | Pool | GlobalPool)
-        target = area.next_to(current, _output_shape(op, current.shape))
+        if isinstance(op, Activation | PRelu | GroupNorm):
+            target = self.in_place(current, area)
+            return self.add(op, where, current, target, weights=where.prefix)
+        assert isinstance(
+            op, Conv2d | Dense | Pool | GlobalPool | Slice | Extend | ShuffleChannels | Border
+        )
+        target = area.next_to(current, shape_after(op, current.shape))
         return self.add(op, where, current, target, weights=where.prefix)
 
-    def in_place(self, current: Buffer, area: _Area) -> Buffer:
+    def in_place(self, current: Buffer, area: Area) -> Buffer:
         return current if area.hold(current) else area.next_to(current, current.shape)
 
-    def plan_loop(self, op: Iterate, current: Buffer, area: _Area, where: _Where) -> Buffer:
+    def plan_loop(self, op: Iterate, current: Buffer, area: Area, where: _Where) -> Buffer:
         for inner in range(op.passes):
             body = replace(
                 where,
@@ -190,7 +158,7 @@ class _Planner:
         return current
 
     def plan_gate(
-        self, op: ChannelGate | Squeeze, current: Buffer, area: _Area, where: _Where
+        self, op: ChannelGate | Squeeze, current: Buffer, area: Area, where: _Where
     ) -> Buffer:
         """Plan the factors of the channels, at the end where the image is not."""
         target = self.in_place(current, area)
@@ -208,13 +176,13 @@ class _Planner:
         self.add(Activation("sigmoid"), where, factors, factors)
         return self.add(Multiply(), where, current, target, second=factors)
 
-    def plan_residual(self, op: Add, current: Buffer, area: _Area, where: _Where) -> Buffer:
+    def plan_residual(
+        self, op: Add, current: Buffer, area: Area, where: _Where, name: str = "body"
+    ) -> Buffer:
         """Plan the body in the rest of the area, so that its output ends where its input is not:
         at the other end of the whole area."""
         rest = area.without(current)
-        body = _Planner([])
-        inside = replace(where, prefix=f"{where.prefix}body.", path=f"{where.path}.body")
-        output = body.plan_steps(op.body, current, rest, inside)
+        body, output = _plan_body(name, op.body, current, rest, where)
         project = op.project
         prefix = f"{where.prefix}project."
         while isinstance(project, PerPass):
@@ -222,73 +190,91 @@ class _Planner:
             assert isinstance(project.op, Conv2d | PerPass)
             project = project.op
         if project is not None:
-            _check_known(project, where)
+            check_known(project, where.layer, where.path)
         if output == current and (project is not None or not area.hold(current)):
             output = body.add(Copy(), where, current, rest.next_to(current, current.shape))
-        is_apart = output.offset == area.low or output.end == area.high
-        if output != current and not is_apart:
-            body = _Planner([_mirror(one, rest) for one in body.instructions])
-            output = rest.mirror(output)
-        self.instructions.extend(body.instructions)
+        is_between = output != current and not area.touches(output)
+        output = self.take(body, output, rest, mirrored=is_between)
         shortcut = AddShortcut(op.size, project)
         return self.add(shortcut, where, output, output, weights=prefix, second=current)
 
+    def plan_branches(self, op: Branches, current: Buffer, area: Area, where: _Where) -> Buffer:
+        makes = {name: _makes_values(body) for name, body in list_bodies(op)}
+        if not all(makes.values()):
+            if op.by == "concat":
+                return self.plan_concat_with_input(op, makes, current, area, where)
+            name = "second" if makes["second"] else "first"
+            one = Add(op.second if makes["second"] else op.first, None, None)
+            return self.plan_residual(one, current, area, where, name)
+        rest = area.without(current)
+        body, first = _plan_body("first", op.first, current, rest, where)
+        first = self.take(body, first, rest, mirrored=not area.touches(first))
+        inner = area.without(first)  # the second branch may overwrite the input
+        body, second = _plan_body("second", op.second, current, inner, where)
+        if op.by == "add":
+            self.take(body, second, inner, mirrored=False)
+            return self.add(AddShortcut(None, None), where, first, first, second=second)
+        # The joined channels need one free piece of memory, so the outputs must lie side by side.
+        is_beside = second.end == first.offset or first.end == second.offset
+        can_turn = not area.hold(current)
+        second = self.take(body, second, inner, mirrored=can_turn and not is_beside)
+        if not can_turn and not is_beside:
+            second = self.add(Copy(), where, second, inner.next_to(second, second.shape))
+        target = area.next_to(first, _join_shapes(first, second))
+        return self.add(Join(), where, first, target, second=second)
 
-def _mirror(one: Instruction, area: _Area) -> Instruction:
-    second = None if one.second is None else area.mirror(one.second)
-    return replace(
-        one, source=area.mirror(one.source), target=area.mirror(one.target), second=second
-    )
+    def plan_concat_with_input(
+        self,
+        op: Branches,
+        makes: dict[str, bool],
+        current: Buffer,
+        area: Area,
+        where: _Where,
+    ) -> Buffer:
+        """Plan the branch that is not empty beside the input, which is the other one's output."""
+        rest, outputs, is_held = area.without(current), [], area.hold(current)
+        for name, steps in list_bodies(op):
+            output = current
+            if makes[name]:
+                body, output = _plan_body(name, steps, current, rest, where)
+                is_far = is_held and area.touches(output)
+                output = self.take(body, output, rest, mirrored=is_far)
+            outputs.append(output)
+        first, second = outputs
+        made = second if makes["second"] else first
+        target = area.next_to(current if is_held else made, _join_shapes(first, second))
+        return self.add(Join(), where, first, target, second=second)
+
+    def take(self, body: _Planner, output: Buffer, room: Area, *, mirrored: bool) -> Buffer:
+        """Add the instructions of a body that has `room`, mirrored there if asked for, and return
+        its output."""
+        for one in body.instructions:
+            self.instructions.append(mirror_instruction(one, room) if mirrored else one)
+        return room.mirror(output) if mirrored else output
+
+
+def _plan_body(
+    name: str, steps: tuple[Step, ...], current: Buffer, room: Area, where: _Where
+) -> tuple[_Planner, Buffer]:
+    """Return the instructions of a block's body, which has `room` for itself, and its output."""
+    body = _Planner([])
+    inside = replace(where, prefix=f"{where.prefix}{name}.", path=f"{where.path}.{name}")
+    return body, body.plan_steps(steps, current, room, inside)
+
+
+def _makes_values(steps: tuple[Step, ...]) -> bool:
+    """Whether layers do more than pass on their input, as dropout does."""
+    for op in (op for step in steps for _, op in step.ops):
+        core = op.core if isinstance(op, PerPass) else op
+        if _makes_values(core.body) if isinstance(core, Iterate) else not isinstance(core, Drop):
+            return True
+    return False
+
+
+def _join_shapes(first: Buffer, second: Buffer) -> Shape:
+    return (first.shape[0] + second.shape[0], *first.shape[1:])
 
 
 def _scales_channels(op: Conv2d) -> bool:
     is_pointwise = (op.kernel, op.stride, op.padding) == (1, 1, 0)
     return is_pointwise and op.groups == op.inputs == op.outputs
-
-
-def _output_shape(op: Conv2d | Dense | Pool | GlobalPool, shape: Shape) -> Shape:
-    if isinstance(op, Dense):
-        return (op.outputs, 1, 1)
-    if isinstance(op, GlobalPool):
-        return (shape[0], 1, 1)
-    channels = op.outputs if isinstance(op, Conv2d) else shape[0]
-    return (channels, *slide(shape[1:], op.kernel, op.stride, op.padding))
-
-
-def _check_known(op: Op, where: _Where) -> None:
-    """Raise `DesignError` for an operation, or a property of one, that is unknown here."""
-    if isinstance(op, Custom):
-        raise DesignError(
-            "C can be written for the library's own layer kinds, but got "
-            f"{kind_of(type(op.layer))!r} at {where.path}: its code is yours"
-        )
-    reason = ""
-    if type(op) not in _FIELDS:
-        reason = f"its operation {type(op).__name__} is unknown there"
-    elif isinstance(op, Activation) and op.name not in ACTIVATIONS:
-        reason = f"its activation {op.name!r} is unknown there"
-    for field in fields(op) if not reason else ():
-        value = getattr(op, field.name)
-        is_known = field.name in _FIELDS[type(op)]
-        if not is_known and (field.default is MISSING or value != field.default):
-            reason = f"its property {field.name}={value!r} is unknown there"
-    if reason:
-        raise DesignError(f"C cannot be written yet for {where.layer} at {where.path}: {reason}")
-
-
-def _check_buffers(one: Instruction, memory: int) -> None:
-    """Assert that what an instruction reads and writes is in the memory and does not meet."""
-    buffers = list(_buffers(one))
-    assert all(0 <= buffer.offset and buffer.end <= memory for buffer in buffers), one
-    for index, first in enumerate(buffers):
-        for second in buffers[:index]:
-            assert first.end <= second.offset or second.end <= first.offset, one
-
-
-def _buffers(one: Instruction) -> Iterator[Buffer]:
-    """Yield the different buffers of an instruction."""
-    yield one.target
-    if one.source != one.target:
-        yield one.source
-    if one.second is not None and one.second not in (one.source, one.target):
-        yield one.second

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
+from lightsearch.network.operations import (
+    Activation,
+    Border,
+    Conv2d,
+    Dense,
+    Extend,
+    GlobalPool,
+    GroupNorm,
+    Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
+)
 from lightsearch.shapes import Shape, elements
 
 
@@ -48,12 +60,29 @@ class AddShortcut:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """The channels of `source`, then those of `second`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     pass
 
 
+Move: TypeAlias = Copy | Slice | Extend | ShuffleChannels | Border  # computes nothing
 Primitive: TypeAlias = (
-    Conv2d | Dense | ScaleChannels | Pool | GlobalPool | Activation | Multiply | AddShortcut | Copy
+    Conv2d
+    | Dense
+    | ScaleChannels
+    | Pool
+    | GlobalPool
+    | GroupNorm
+    | Activation
+    | PRelu
+    | Multiply
+    | AddShortcut
+    | Join
+    | Move
 )
 
 

@@ -15,16 +15,29 @@ from torch import Tensor
 
 from lightsearch.engines.engine import State
 from lightsearch.errors import ExportError
-from lightsearch.exporting.c.float_run import ACTIVATIONS, run_float
+from lightsearch.exporting.c.float_run import activate, run_float
+from lightsearch.exporting.c.limits import check_int8
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Copy,
     Instruction,
+    Join,
     Multiply,
     Program,
     ScaleChannels,
 )
-from lightsearch.network.operations import Activation, Conv2d, Dense, GlobalPool, Pool
+from lightsearch.network.operations import (
+    Activation,
+    Border,
+    Conv2d,
+    Dense,
+    Extend,
+    GlobalPool,
+    Pool,
+    PRelu,
+    ShuffleChannels,
+    Slice,
+)
 
 LEAST, MOST = -128, 127
 _SUM = 2**31 - 1  # the largest that an int32 holds
@@ -77,12 +90,13 @@ class QuantisedProgram:
 def join_relus(program: Program) -> Program:
     """Return the program without each ReLU after an operation that rounds to its output's range.
 
-    The range then begins at 0, so that clamping to int8 is the ReLU.
+    The range then begins at 0 (and that of a ReLU6 ends at 6 or below), so that clamping to int8
+    is the ReLU.
     """
     kept: list[Instruction] = []
-    rounds = (Conv2d, Dense, ScaleChannels, AddShortcut, Multiply)
+    rounds = (Conv2d, Dense, ScaleChannels, AddShortcut, Multiply, Join)
     for one in program.instructions:
-        is_relu = isinstance(one.op, Activation) and one.op.name == "relu"
+        is_relu = isinstance(one.op, Activation) and one.op.name in ("relu", "relu6")
         if not (is_relu and kept and _ends_at(kept[-1], one) and isinstance(kept[-1].op, rounds)):
             kept.append(one)
     return replace(program, instructions=tuple(kept))
@@ -97,8 +111,10 @@ def quantise(
 ) -> QuantisedProgram:
     """Return the program in int8, with the ranges that its values have on normalised images.
 
-    Raises `ExportError` for a layer whose sums do not fit 32 bits.
+    Raises `DesignError` for a layer that needs floating point, and `ExportError` for one whose
+    sums do not fit 32 bits.
     """
+    check_int8(program)
     ranges: list[tuple[float, float]] = []
     run_float(
         program,
@@ -151,7 +167,9 @@ def _quantise_one(
     target = scale_of(*found)
     if isinstance(op, Conv2d | Dense | ScaleChannels):
         return _quantise_weights(one, weights, source, target)
-    if isinstance(op, Copy) or (isinstance(op, Pool) and op.by == "max"):
+    if isinstance(op, Copy | Slice | Extend | ShuffleChannels | Border):
+        return _integers(source, source)
+    if isinstance(op, Pool) and op.by == "max":
         return _integers(source, source)
     if isinstance(op, Pool):
         return _integers(source, target, [source.scale / op.kernel**2 / target.scale])
@@ -162,10 +180,16 @@ def _quantise_one(
         if op.name == "sigmoid":
             target = Scale(_FACTOR, LEAST)
         real = source.restore(torch.arange(LEAST, MOST + 1))
-        table = target.quantise(ACTIVATIONS[op.name](real))
+        table = target.quantise(activate(op, real))
         return replace(_integers(source, target), table=table)
+    if isinstance(op, PRelu):
+        slopes = [1.0, *weights[f"{one.weights}weight"].tolist()]
+        return _integers(source, target, [slope * source.scale / target.scale for slope in slopes])
     assert one.second is not None
     second = scales[one.second.offset]
+    if isinstance(op, Join):
+        ratios = [part.scale / target.scale for part in (source, second)]
+        return replace(_integers(source, target, ratios), second=second)
     if isinstance(op, Multiply):
         ratio = source.scale * second.scale / target.scale
         return replace(_integers(source, target, [ratio]), second=second)
@@ -220,11 +244,19 @@ def _quantise_addition(
 
 
 def _integers(source: Scale, target: Scale, ratios: list[float] | None = None) -> Integers:
-    pairs = [split_ratio(ratio) for ratio in ratios or []]
+    pairs = [_split_signed(ratio) for ratio in ratios or []]
     empty = torch.zeros(0, dtype=torch.int8)
     multipliers = torch.tensor([pair[0] for pair in pairs], dtype=torch.int64)
     shifts = torch.tensor([pair[1] for pair in pairs], dtype=torch.int64)
     return Integers(source, target, empty, empty, multipliers, shifts, empty)
+
+
+def _split_signed(ratio: float) -> tuple[int, int]:
+    """Return a multiplier and a shift for any ratio: a slope may be 0 or less."""
+    if ratio == 0:
+        return 0, 1
+    multiplier, shift = split_ratio(abs(ratio))
+    return (multiplier if ratio > 0 else -multiplier), shift
 
 
 def split_ratio(ratio: float) -> tuple[int, int]:

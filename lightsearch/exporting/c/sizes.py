@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from lightsearch.exporting.c.limits import find_float_only
 from lightsearch.exporting.c.notes import Notes
 from lightsearch.exporting.c.planning import plan
 from lightsearch.exporting.c.quantising import quantise
@@ -15,8 +16,9 @@ from lightsearch.shapes import Shape
 
 
 def count_bytes(costed: Cost, shape: Shape) -> dict[str, tuple[int, int]]:
-    """Return the bytes of constants and of memory of the float32 and of the int8 file.
+    """Return the bytes of constants and of memory of the float32 and of the int8 file, by name.
 
+    A network that needs floating point has no int8 file.
     The files are written with weights at random, which take the same room as trained ones. An
     array of int8 may happen to be equal in two passes of a loop, and is then written once: a few
     bytes more or less.
@@ -30,13 +32,13 @@ def count_bytes(costed: Cost, shape: Shape) -> dict[str, tuple[int, int]]:
     program = plan(folded, shape)
     mean, std = torch.zeros(shape[0]), torch.ones(shape[0])
     notes = Notes("net", (0.0,) * shape[0], (1.0,) * shape[0], (), dict.fromkeys(_SAID, ""))
-    images = torch.rand(1, *shape, generator=generator)
-    small = quantise(program, weights, images, mean, std)
-    plain, int8 = write_float(program, weights, notes), write_int8(small, notes)
-    return {
-        "float32": (plain.value_bytes, costed.activation_bytes),
-        "int8": (int8.value_bytes, costed.activation_bytes_int8),
-    }
+    plain = write_float(program, weights, notes)
+    sizes = {"float32": (plain.value_bytes, costed.activation_bytes)}
+    if find_float_only(program) is None:
+        images = torch.rand(1, *shape, generator=generator)
+        int8 = write_int8(quantise(program, weights, images, mean, std), notes)
+        sizes["int8"] = (int8.value_bytes, costed.activation_bytes_int8)
+    return sizes
 
 
 _SAID = ("design", "lightsearch", "protocol")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from lightsearch.engines.engine import State
 from lightsearch.exporting.c.calls import call_float, call_int8
 from lightsearch.exporting.c.constants import LINE, Constants
-from lightsearch.exporting.c.kernels import FLOAT, WINDOW
+from lightsearch.exporting.c.kernels_float import FLOAT
 from lightsearch.exporting.c.kernels_int8 import INT8
+from lightsearch.exporting.c.kernels_shared import WINDOW
 from lightsearch.exporting.c.notes import Notes, comment, write_class_names, write_facts
 from lightsearch.exporting.c.program import Program
 from lightsearch.exporting.c.quantising import QuantisedProgram
@@ -176,12 +177,7 @@ def _write(
 ) -> Source:
     prefix, is_float = notes.prefix, kind == "float"
     channels, height, width = program.input.shape
-    lines = list(_write_calls(program, calls))
-    texts = _pick_kernels(kernels, "\n".join(lines))
-    if any(text.startswith("static const Window") for text in constants.texts.values()):
-        texts_of_constants = [WINDOW, *constants.texts.values()]
-    else:
-        texts_of_constants = list(constants.texts.values())
+    texts = _pick_kernels(kernels, "\n".join(calls))
     names = {
         "prefix": prefix,
         "PREFIX": prefix.upper(),
@@ -195,10 +191,10 @@ def _write(
             f"lightsearch={notes.metadata['lightsearch']} protocol={notes.metadata['protocol']}"
         ),
         includes="#include <math.h>\n" if is_float and _needs_math("\n".join(texts)) else "",
-        constants="\n\n".join(texts_of_constants),
+        constants="\n\n".join(_list_constants(constants)),
         kernels="\n\n".join(texts),
         read=read.format(PREFIX=prefix.upper()),
-        calls="\n".join(lines),
+        calls="\n".join(_write_calls(program, calls)),
         output=f"memory + {program.output.offset}",
         format="%.9g" if is_float else "%d",
         cast="(double)" if is_float else "",
@@ -229,6 +225,13 @@ _USAGE = """\
    int label = {prefix}_class({prefix}_run(memory));"""
 
 
+def _list_constants(constants: Constants) -> list[str]:
+    """Return the texts of the constants, after the type of windows if there are any."""
+    texts = list(constants.texts.values())
+    has_windows = any(text.startswith("static const Window") for text in texts)
+    return [WINDOW, *texts] if has_windows else texts
+
+
 def _write_calls(program: Program, calls: list[str]) -> Iterator[str]:
     """Yield the lines of the network: the calls, with each layer and its output before them."""
     layer = ""
@@ -251,4 +254,4 @@ def _pick_kernels(kernels: Mapping[str, str], calls: str) -> list[str]:
 
 
 def _needs_math(text: str) -> bool:
-    return re.search(r"\b(expf|erff|fminf|fmaxf|INFINITY)\b", text) is not None
+    return re.search(r"\b(expf|erff|tanhf|sqrtf|fminf|fmaxf|INFINITY)\b", text) is not None
