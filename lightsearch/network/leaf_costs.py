@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from lightsearch.errors import DesignError
@@ -19,24 +20,20 @@ from lightsearch.network.operations import (
     Slice,
     Squeeze,
 )
-from lightsearch.shapes import Shape, elements, slide
+from lightsearch.network.windows import join_slides, span_of
+from lightsearch.shapes import Shape, Sides, elements, join_sides, slide
 
 _NORM_VALUES = {"both": 2, "shift": 1, "none": 0}  # parameters a channel
 
 
 def cost_convolution(op: Conv2d, source: Shape) -> Local:
     shape = (op.outputs, *_output_size(op, source[1:]))
-    taps, peak = op.inputs // op.groups * op.kernel**2, elements(source) + elements(shape)
-    return Local(
-        shape,
-        op.outputs * (taps + op.bias),
-        elements(shape) * taps,
-        op.extent,
-        op.stride,
-        peak=peak,
-        padding=op.padding,
-        kept=peak,
+    taps = op.inputs // op.groups * math.prod(one.kernel for one in op.slides)
+    peak = elements(source) + elements(shape)
+    local = Local(
+        shape, op.outputs * (taps + op.bias), elements(shape) * taps, peak=peak, kept=peak
     )
+    return local.with_spans(span_of(op.slides))
 
 
 def cost_projection(op: Conv2d | PerPass, source: Shape) -> Local:
@@ -69,9 +66,7 @@ def cost_norm(op: BatchNorm | GroupNorm, source: Shape) -> Local:
 def cost_pool(op: Pool, source: Shape) -> Local:
     shape = (source[0], *_output_size(op, source[1:]))
     peak = elements(source) + elements(shape)
-    return Local(
-        shape, extent=op.kernel, stride=op.stride, peak=peak, padding=op.padding, kept=peak
-    )
+    return Local(shape, peak=peak, kept=peak).with_spans(span_of(op.slides))
 
 
 def cost_global_pool(source: Shape) -> Local:
@@ -109,18 +104,20 @@ def cost_squeeze(op: Squeeze, source: Shape) -> Local:
 def cost_move(op: Slice | Extend | ShuffleChannels | Border, source: Shape) -> Local:
     """Return the cost of an operation that copies values without computing."""
     channels, height, width = source
-    padding = 0
+    padding: Sides = 0
     if isinstance(op, Slice):
         channels = op.stop - op.start
     elif isinstance(op, Extend):
         channels += op.before + op.after
     elif isinstance(op, Border):
         height, width = height + op.top + op.bottom, width + op.left + op.right
-        padding = max(op.top, op.left)
+        padding = join_sides(op.top, op.left)
     peak = elements(source) + channels * height * width
     return Local((channels, height, width), peak=peak, padding=padding, kept=peak)
 
 
 def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
-    extent = op.extent if isinstance(op, Conv2d) else op.kernel
-    return slide(size, extent, op.stride, op.padding)
+    height, width = op.slides
+    extent = height.extent, width.extent
+    _, stride, padding, _ = join_slides(op.slides)
+    return slide(size, extent, stride, padding)

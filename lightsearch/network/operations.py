@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import TypeAlias
 
 from lightsearch.design.parts import Layer
-from lightsearch.shapes import Shape
+from lightsearch.network.windows import Slide, Slides, Spans, make_spans
+from lightsearch.shapes import Shape, Sides, join_sides
 
 
 class _Brief:
@@ -25,6 +26,8 @@ class _Brief:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Conv2d(_Brief):
+    """Its window is square, or `across` is how it slides along the width."""
+
     inputs: int
     outputs: int
     kernel: int
@@ -33,11 +36,13 @@ class Conv2d(_Brief):
     groups: int
     bias: bool
     dilation: int = 1
+    across: Slide | None = None
 
     @property
-    def extent(self) -> int:
-        """The width of its window, in pixels of its input."""
-        return self.dilation * (self.kernel - 1) + 1
+    def slides(self) -> Slides:
+        """How its window slides along the height and along the width."""
+        height = Slide(self.kernel, self.stride, self.padding, self.dilation)
+        return height, self.across or height
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,21 @@ class Drop:
     per: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+@dataclass(frozen=True, slots=True, repr=False)
+class Pool(_Brief):
+    """Its window is square, or `across` is how it slides along the width."""
+
     by: str  # "max" or "average"
     kernel: int
     stride: int
     padding: int
+    across: Slide | None = None
+
+    @property
+    def slides(self) -> Slides:
+        """How its window slides along the height and along the width."""
+        height = Slide(self.kernel, self.stride, self.padding)
+        return height, self.across or height
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +218,7 @@ class Custom:
 
 
 Ops: TypeAlias = "tuple[tuple[str, Op], ...]"
-Op: TypeAlias = (
+Leaf: TypeAlias = (
     Conv2d
     | Dense
     | BatchNorm
@@ -216,16 +230,14 @@ Op: TypeAlias = (
     | GlobalPool
     | ChannelGate
     | Squeeze
-    | Add
-    | Branches
     | Slice
     | Extend
     | ShuffleChannels
     | Border
-    | Iterate
-    | PerPass
-    | Custom
 )
+"""Those that hold no others."""
+
+Op: TypeAlias = Leaf | Add | Branches | Iterate | PerPass | Custom
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +247,7 @@ class Local:
     - `shape`: its output, (channels, height, width).
     - `params`: its parameters.
     - `macs`: one for each multiplication of a convolution or linear layer.
-    - `extent`, `stride`: its window on its input, in pixels.
+    - `extent`, `stride`: its window on its input, in pixels; two numbers are (height, width).
     - `whole`: whether it also depends on the whole image, as a gate does.
     - `peak`: the largest number of values alive at once while it runs, input and output included;
       0 stands for input plus output.
@@ -246,12 +258,22 @@ class Local:
     shape: Shape
     params: int = 0
     macs: int = 0
-    extent: int = 1
-    stride: int = 1
+    extent: Sides = 1
+    stride: Sides = 1
     whole: bool = False
     peak: int = 0
-    padding: int = 0
+    padding: Sides = 0
     kept: int = 0
+
+    @property
+    def spans(self) -> Spans:
+        """Its window along the height and along the width."""
+        return make_spans(self.extent, self.stride, self.padding)
+
+    def with_spans(self, spans: Spans) -> Local:
+        """Return the same cost with another window."""
+        extent, stride, padding = (join_sides(*pair) for pair in zip(*spans, strict=True))
+        return replace(self, extent=extent, stride=stride, padding=padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +286,9 @@ class Step:
     shape: Shape
     params: int
     macs: int
-    extent: int
-    stride: int
+    spans: Spans
     whole: bool
     peak: int
-    padding: int
     kept: int
 
 

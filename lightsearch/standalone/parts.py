@@ -179,8 +179,10 @@ def _count_batches(job: Job) -> int:
 
 
 def _list_layers(costed: Cost) -> list[str]:
-    names = name_blocks(costed.steps)
+    """Return a row a layer, with its window along the side of the smaller receptive field."""
+    names, fields = name_blocks(costed.steps), costed.receptive_fields
+    spans = [step.spans[fields.index(min(fields))] for step in costed.steps]
     return [
-        f'("{name}", {step.extent}, {step.stride}, "{format_shape(step.shape)}")'
-        for name, step in zip(names, costed.steps, strict=True)
+        f'("{name}", {span.extent}, {span.stride}, "{format_shape(step.shape)}")'
+        for name, span, step in zip(names, spans, costed.steps, strict=True)
     ]

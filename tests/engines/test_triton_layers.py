@@ -19,7 +19,8 @@ from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
 from lightsearch.engines.pytorch import Eager
 from lightsearch.engines.selection import engine_label
-from lightsearch.network.modules import FlatLinear, build
+from lightsearch.network.leaf_modules import FlatLinear
+from lightsearch.network.modules import build
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation, signed
 

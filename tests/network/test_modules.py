@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_designs import Drawn, drawn, nasty, rich
+from random_designs import Drawn, drawn, nasty, rich, uneven
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -193,7 +193,7 @@ def test_output_is_flat_only_from_one_pixel() -> None:
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-@given(st.one_of(drawn(nasty), drawn(rich)))
+@given(st.one_of(drawn(nasty), drawn(rich), drawn(uneven)))
 def test_built_modules_train_and_their_state_survives(one: Drawn) -> None:
     design, shape = one
     module = build(design, shape)

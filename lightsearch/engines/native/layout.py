@@ -15,6 +15,7 @@ from lightsearch.network.operations import (
     GroupNorm,
     Op,
     PerPass,
+    Pool,
     PRelu,
     Squeeze,
     Step,
@@ -42,7 +43,7 @@ class Unsupported(Exception):
 
 def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
-    return not isinstance(op, Custom)
+    return not (isinstance(op, Custom) or (isinstance(op, Conv2d | Pool) and op.across))
 
 
 class Layout:
