@@ -16,6 +16,7 @@ from lightsearch.design.parts import Layer, Part, Seq, register_kind
 from lightsearch.design.words import (
     ACTIVATIONS,
     AFFINES,
+    BORDERS,
     NORMS,
     ORDERS,
     PER,
@@ -23,6 +24,7 @@ from lightsearch.design.words import (
     SHORTCUTS,
     ActivationName,
     AffineName,
+    BorderName,
     NormName,
     OrderName,
     PerName,
@@ -60,6 +62,8 @@ def settle_convolution(layer: Layer) -> None:
         if not is_choice(dilation):
             sides = zip(both(dilation), both(kernel), strict=True)
             set_fields(layer, padding=join_sides(*(step * (side // 2) for step, side in sides)))
+    if getattr(layer, "padding") == 0:  # noqa: B009
+        set_fields(layer, border="zeros")
     if "none" in (getattr(layer, "act"), norm):  # noqa: B009
         set_fields(layer, order="norm-act")
     if getattr(layer, "dropout") == 0.0:  # noqa: B009
@@ -90,8 +94,8 @@ def settle_norm(layer: Layer, norm: Any, groups: str) -> None:
 class Conv(_ConvolutionLayer):
     """A convolution with `out` output channels; batch norm and ReLU follow by default.
 
-    `padding="same"` (the default) is `kernel // 2`, for odd kernels. `per="channel"` drops whole
-    channels (`Dropout2d`).
+    `padding="same"` (the default) is `kernel // 2`, for odd kernels. `border` is what
+    it puts there, PyTorch's `padding_mode`. `per="channel"` drops whole channels (`Dropout2d`).
 
     >>> from lightsearch import conv
     >>> str(conv(16, kernel=1, act="gelu", dropout=0.1))
@@ -114,6 +118,7 @@ class Conv(_ConvolutionLayer):
     dilation: Sides = integer(1, short="d", high=MAX_KERNEL, pair=True)
     affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
+    border: BorderName = word("zeros", BORDERS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -135,6 +140,7 @@ class Depthwise(_ConvolutionLayer):
     dilation: Sides = integer(1, short="d", high=MAX_KERNEL, pair=True)
     affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
+    border: BorderName = word("zeros", BORDERS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -162,6 +168,7 @@ class Separable(_ConvolutionLayer):
     affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
     last_bias: bool = flag(False)
+    border: BorderName = word("zeros", BORDERS)
 
     def settle(self) -> None:
         if self.bias is True:

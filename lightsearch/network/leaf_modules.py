@@ -42,6 +42,7 @@ _BORDERS: dict[str, Callable[[tuple[int, int, int, int]], nn.Module]] = {
     "zeros": nn.ZeroPad2d,
     "reflect": nn.ReflectionPad2d,
     "replicate": nn.ReplicationPad2d,
+    "circular": nn.CircularPad2d,
 }
 
 

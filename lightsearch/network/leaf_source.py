@@ -38,6 +38,7 @@ _BORDERS = {
     "zeros": "nn.ZeroPad2d",
     "reflect": "nn.ReflectionPad2d",
     "replicate": "nn.ReplicationPad2d",
+    "circular": "nn.CircularPad2d",
 }
 
 

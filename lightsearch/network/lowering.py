@@ -21,8 +21,9 @@ from lightsearch.design.pointwise import Act, Norm
 from lightsearch.design.pooling import AvgPool, Gap, MaxPool
 from lightsearch.errors import DesignError
 from lightsearch.network import block_lowering, composed_lowering, moving_lowering
-from lightsearch.network.operation_parts import make_activation, make_norm
+from lightsearch.network.operation_parts import check_border, make_activation, make_norm
 from lightsearch.network.operations import (
+    Border,
     ChannelGate,
     Conv2d,
     Dense,
@@ -73,43 +74,50 @@ def _dropout_after(layer: Conv | Depthwise | Separable) -> Ops:
 
 
 def _make_convolution(
-    layer: Conv | Depthwise | Separable, source: Shape, outputs: int, groups: int
-) -> Conv2d:
-    """Return the convolution with the layer's window."""
+    layer: Conv | Depthwise | Separable, source: Shape, outputs: int, groups: int, name: str
+) -> Ops:
+    """Return the convolution with the layer's window, behind its border if that is not zeros."""
     assert layer.padding != "same"  # settled when the layer was made
     _check_kernel(layer.kernel, layer.padding, source, layer.dilation)
-    down, across = make_slides(layer.kernel, layer.stride, layer.padding, layer.dilation)
+    padding = layer.padding if layer.border == "zeros" else 0
+    down, across = make_slides(layer.kernel, layer.stride, padding, layer.dilation)
     window = down.kernel, down.stride, down.padding
-    return Conv2d(source[0], outputs, *window, groups, layer.bias, down.dilation, across)
+    op = Conv2d(source[0], outputs, *window, groups, layer.bias, down.dilation, across)
+    if layer.border == "zeros":
+        return ((name, op),)
+    height, width = both(layer.padding)
+    border = Border(height, height, width, width, layer.border)
+    check_border(border, source)
+    return (("pad", border), (name, op))
 
 
 @register_lowering(Conv)
 def _lower_conv(layer: Conv, source: Shape) -> Ops:
-    op = _make_convolution(layer, source, layer.out, layer.groups)
+    ops = _make_convolution(layer, source, layer.out, layer.groups, "conv")
     for name, channels in (("input", source[0]), ("output", layer.out)):
         if channels % layer.groups:
             raise DesignError(
                 f"`groups` must divide the {name} channels, but got "
                 f"groups={layer.groups} with {channels} channels"
             )
-    return (("conv", op), *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
+    return (*ops, *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
 
 
 @register_lowering(Depthwise)
 def _lower_depthwise(layer: Depthwise, source: Shape) -> Ops:
     channels, out = source[0], source[0] * layer.multiplier
-    op = _make_convolution(layer, source, out, channels)
-    return (("conv", op), *_norm_and_activation(layer, out), *_dropout_after(layer))
+    ops = _make_convolution(layer, source, out, channels, "conv")
+    return (*ops, *_norm_and_activation(layer, out), *_dropout_after(layer))
 
 
 @register_lowering(Separable)
 def _lower_separable(layer: Separable, source: Shape) -> Ops:
     channels = source[0]
-    depthwise = _make_convolution(layer, source, channels, channels)
+    depthwise = _make_convolution(layer, source, channels, channels, "depthwise")
     inner = _norm_and_activation(layer, channels, "1") if layer.inner else ()
     pointwise = Conv2d(channels, layer.out, 1, 1, 0, 1, layer.bias or layer.last_bias)
     return (
-        ("depthwise", depthwise),
+        *depthwise,
         *inner,
         ("pointwise", pointwise),
         *_norm_and_activation(layer, layer.out),

@@ -170,7 +170,7 @@ class ShuffleChannels:
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """Pixels around the image; `mode` is "zeros", "reflect" or "replicate"."""
+    """Pixels around the image; `mode` is "zeros", "reflect", "replicate" or "circular"."""
 
     top: int
     bottom: int

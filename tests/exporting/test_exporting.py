@@ -289,7 +289,8 @@ def test_branches_norms_and_moves_as_a_graph(folded: bool) -> None:
 def test_windows_of_two_numbers_as_a_graph(folded: bool) -> None:
     text = (
         "conv(8,k=3x1,s=2x1) depthwise(k=1x5,d=2) separable(8,k=5x3,p=0x1,act-norm) "
-        "maxpool(k=3x2,s=1x2,p=1x0) avgpool(k=1x2) residual([conv(8,k=1x3)]) pad(1x0,a=0x1) gap"
+        "maxpool(k=3x2,s=1x2,p=1x0) avgpool(k=1x2) residual([conv(8,k=1x3)]) pad(1x0,a=0x1) "
+        "conv(8,replicate) depthwise(k=3x5,reflect) separable(6,act-norm,circular) gap"
     )
     _agrees(parse(text), (2, 15, 14), folded)
 

@@ -368,6 +368,7 @@ MOVES = (
     nn.ZeroPad2d,
     nn.ReflectionPad2d,
     nn.ReplicationPad2d,
+    nn.CircularPad2d,
 )
 
 

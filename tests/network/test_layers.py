@@ -190,6 +190,36 @@ class Ghost(nn.Module):
                 nn.ReLU(),
             ),
         ),
+        (
+            "conv(8,reflect)",
+            lambda: block(
+                nn.Conv2d(4, 8, 3, padding=1, bias=False, padding_mode="reflect"),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+            ),
+        ),
+        (
+            "conv(6,k=5x3,s=1x2,d=1x2,g=2,replicate,bias,norm=none,act=none)",
+            lambda: nn.Conv2d(
+                4, 6, (5, 3), (1, 2), (2, 2), (1, 2), groups=2, padding_mode="replicate"
+            ),
+        ),
+        (
+            "depthwise(k=5,p=3x1,circular,bias,norm=none,act=none)",
+            lambda: nn.Conv2d(4, 4, 5, padding=(3, 1), groups=4, padding_mode="circular"),
+        ),
+        (
+            "separable(6,inner,reflect,act-norm)",
+            lambda: block(
+                nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False, padding_mode="reflect"),
+                nn.ReLU(),
+                nn.BatchNorm2d(4),
+                nn.Conv2d(4, 6, 1, bias=False),
+                nn.ReLU(),
+                nn.BatchNorm2d(6),
+            ),
+        ),
+        ("pad(2,a=1,circular)", lambda: nn.CircularPad2d((2, 1, 2, 1))),
         ("maxpool(2x3)", lambda: nn.MaxPool2d((2, 3))),
         ("maxpool(k=3,s=2x1,p=1x0)", lambda: nn.MaxPool2d(3, (2, 1), (1, 0))),
         ("avgpool(k=1x4,s=1,p=0x2)", lambda: nn.AvgPool2d((1, 4), 1, (0, 2))),
@@ -342,6 +372,12 @@ def test_what_makes_no_difference_is_one_design() -> None:
             "conv(4) conv(8,k=3x9,p=0)",
             r"kernel=\(3, 9\) with padding=0 on an input of 9x7 at \[1\]",
         ),
+        (
+            "conv(4) residual([conv(4,k=3,p=1x7,reflect) conv(4,p=0x7)])",
+            r"narrower than its image, but got 7 pixels on an input of 9x7 at body\[0\] at \[1\]",
+        ),
+        ("gap conv(4,reflect)", r"but got 1 pixels on an input of 1x1 at \[1\]"),
+        ("conv(8,p=8,circular)", "must not be wider than its image, but got 8 pixels on an input"),
         ("conv(8,k=1x3,d=4,p=0)", r"kernel=\(1, 3\) with padding=0 and dilation=4 on an input"),
         (
             "pad(1x7,reflect)",
@@ -422,6 +458,7 @@ def test_an_unknown_norm_is_refused() -> None:
     "text",
     [
         "conv(8,d=2)",
+        "conv(8,reflect)",
         "conv(8,layer)",
         "conv(8,shift)",
         "conv(8,prelu)",
@@ -441,7 +478,34 @@ def test_the_native_engine_trains_every_layer(text: str) -> None:
     assert supports(parse(f"{text} gap linear(3)"), SHAPE)
 
 
-@pytest.mark.parametrize("text", ["conv(4,k=3x1)", "depthwise(s=2x1)", "maxpool(2x1)"])
+def test_an_error_comes_where_pytorch_raises() -> None:
+    """The widest border that fits is built and runs; PyTorch refuses one of a pixel more."""
+    images = torch.zeros(1, *SHAPE)
+    for border, most in (("reflect", (8, 6)), ("circular", (9, 7)), ("replicate", (9, 99))):
+        for height, width in (most, (most[0] + 1, most[1]), (most[0], most[1] + 1)):
+            text = f"conv(1,p={height}x{width},{border},norm=none)"
+            theirs = nn.Conv2d(4, 1, 3, padding=(height, width), padding_mode=border)
+            if (height, width) == most:
+                assert build(parse(text), SHAPE)(images).shape == theirs(images).shape
+            elif border != "replicate":
+                with pytest.raises(DesignError, match="a border that"):
+                    cost(parse(text), SHAPE)
+                with pytest.raises(RuntimeError, match=r"(?i)padding"):
+                    theirs(images)
+
+
+def test_a_border_is_a_layer_in_front() -> None:
+    one, other = parse("conv(8,k=5,reflect)"), parse("pad(2,reflect) conv(8,k=5,p=0)")
+    ours, theirs = cost(one, SHAPE), cost(other, SHAPE)
+    assert fingerprint(one, SHAPE) == fingerprint(other, SHAPE)
+    for name in ("shape", "params", "macs", "activation_bytes", "receptive_field"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert fingerprint(one, SHAPE) != fingerprint(parse("conv(8,k=5)"), SHAPE)
+
+
+@pytest.mark.parametrize(
+    "text", ["conv(4,k=3x1)", "depthwise(s=2x1)", "maxpool(2x1)", "conv(4,circular)"]
+)
 def test_pytorch_trains_what_the_native_engine_does_not_know(text: str) -> None:
     assert not supports(parse(f"conv(4) residual([{text}]) gap linear(3)"), SHAPE)
 

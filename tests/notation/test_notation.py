@@ -110,6 +110,20 @@ CANONICAL: list[tuple[str, Seq]] = [
         seq(inverted(8, kernel=(5, 3), stride=(1, 2)), ghost(8, (1, 3))),
     ),
     ("pad(1x0) pad(0,a=1x2,reflect)", seq(pad((1, 0)), pad(0, (1, 2), "reflect"))),
+    # What is put around the image.
+    (
+        "conv(8,reflect) depthwise(k=5,replicate) separable(8,p=1x0,circular) pad(1,circular)",
+        seq(
+            conv(8, border="reflect"),
+            depthwise(5, border="replicate"),
+            separable(8, padding=(1, 0), border="circular"),
+            pad(1, mode="circular"),
+        ),
+    ),
+    (
+        "conv(8,border=zeros|reflect) conv(8,k=1|3,reflect)",
+        seq(conv(8, border=oneof("zeros", "reflect")), conv(8, oneof(1, 3), border="reflect")),
+    ),
     # Choices of values.
     (
         "conv(8|16|32,k=3|5,act=relu|gelu)",
@@ -188,6 +202,8 @@ def test_a_text_means_its_value_and_comes_back(text: str, value: Seq) -> None:
         ("conv(8,k=3x3,stride=2x2,p=1x1,d=1x1)", "conv(8,s=2)"),
         ("conv(8,kernel=03x01) maxpool(3x1,s=3x1)", "conv(8,k=3x1) maxpool(k=3x1)"),
         ("conv(8,k=3x1,d=2x3) conv(8,k=1x3,d=4x2)", "conv(8,k=3x1,d=2) conv(8,k=1x3,d=2)"),
+        ("conv(8,zeros) conv(8,k=1,reflect)", "conv(8) conv(8,k=1)"),
+        ("conv(8,p=0,border=circular) conv(8,border=reflect)", "conv(8,p=0) conv(8,reflect)"),
         ("conv(8,k=5x3|3,d=1) pad(1x2,a=1x2)", "conv(8,k=5x3|3) pad(1x2)"),
     ],
 )
@@ -382,7 +398,7 @@ def test_the_two_sides_of_the_table_in_the_docs_are_equal() -> None:
     text = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)`[^|]*\| (?:`|<code>)([^`<]+)", text, re.MULTILINE)
     written = [(python, html.unescape(notation)) for python, notation in rows if "(" in python]
-    assert len(written) == 18
+    assert len(written) == 19
     for python, notation in written:
         value = eval(
             python, vars(lightsearch) | {n: getattr(lightsearch, n) for n in lightsearch.__all__}
@@ -413,6 +429,9 @@ ERRORS = [
     ("conv(8,k=3|100)\n           ^", "`kernel` must be an integer from 1 to 99.*kernel=100"),
     ("conv(8,k=3|3x100)\n           ^", r"`kernel` must be .* two of them.*kernel=\(3, 100\)"),
     ("conv(8,k=3x2)\n       ^", r"`kernel` must be odd where padding='same'.*kernel=\(3, 2\)"),
+    ("conv(8,border=mirror)\n              ^", "`border` must be one of zeros, .*border='mirror'"),
+    ("conv(8,reflekt)\n       ^", "the word must be one of .*'reflekt'; did you mean 'reflect'"),
+    ("conv(8,border)\n       ^", "'border' must be given a value: border=..."),
     ("conv(8x2)\n     ^", r"`out` must be an integer from 1 to 1000000, but got out=\(8, 2\)"),
     ("conv(8,k=3|3x3)\n         ^", "the options of a choice must differ, but got 3 twice"),
     ("conv(8,k=3 x1)\n           ^", "expected `,` or `\\)`, but got 'x1'"),

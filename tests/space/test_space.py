@@ -178,6 +178,7 @@ class Maker:
                 per=self.value("element", "channel"),
                 order=self.value(*NAMED["order"], name="order"),
             ),
+            lambda: conv(width, border=self.value("zeros", "reflect", "circular")),
             lambda: separable(width, inner=self.value(False, True), **self.convolution()),
             lambda: depthwise(multiplier=width, **self.convolution()),
             lambda: maxpool(self.value(2, 3, (1, 3))),

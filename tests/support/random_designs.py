@@ -43,8 +43,7 @@ from lightsearch.design import (
     split,
     widen,
 )
-from lightsearch.design.moving import BORDERS
-from lightsearch.design.words import ACTIVATIONS, AFFINES, NORMS
+from lightsearch.design.words import ACTIVATIONS, AFFINES, BORDERS, NORMS
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, lower_all
 from lightsearch.shapes import Shape, elements
@@ -55,6 +54,7 @@ Sides: TypeAlias = int | tuple[int, int]
 Make: TypeAlias = Callable[[Random], Drawn]
 _ACTS = ("relu", "gelu", "silu", "hardswish", "none")
 _MAX_ELEMENTS = 12_000
+NATIVE_BORDERS = ("zeros", "reflect", "replicate")
 
 
 def _tail(rng: Random) -> dict[str, object]:
@@ -245,7 +245,8 @@ def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     if depth > 0 and rng.random() < 0.5:
         return _branches(rng, shape, depth)
     channels, out = shape[0], rng.randint(1, 12)
-    window = {**_window(rng), "dilation": rng.randint(1, 3)}
+    border = rng.choice(("zeros", "zeros", *NATIVE_BORDERS))
+    window = {**_window(rng), "dilation": rng.randint(1, 3), "border": border}
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
     loose = {"last_bias": rng.random() < 0.5, "inner": rng.random() < 0.5}
     makers: list[Callable[[], Layer]] = [
@@ -261,7 +262,7 @@ def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
         lambda: split(0, rng.choice(divisors)),
         lambda: shuffle(rng.choice(divisors)),
         lambda: widen(channels + rng.randint(0, 5)),
-        lambda: pad(rng.randint(0, 2), rng.randint(0, 2), rng.choice(BORDERS)),
+        lambda: pad(rng.randint(0, 2), rng.randint(0, 2), rng.choice(NATIVE_BORDERS)),
         lambda: loop(conv(channels, **_rich_tail(rng, channels)), rng.randint(2, 3)),  # type: ignore[arg-type]
     ]
     return rng.choice(makers)()
@@ -277,7 +278,8 @@ def _uneven_layer(rng: Random, shape: Shape, depth: int) -> Layer:
         body = _chain(rng, shape, depth - 1, 2, _uneven_layer)
         return rng.choice((add(body, body), concat(body, body)))
     channels, out = shape[0], rng.randint(1, 12)
-    window = {**_uneven_window(rng), "dilation": _pair(rng, 1, 3)}
+    border = rng.choice(("zeros", *BORDERS))
+    window = {**_uneven_window(rng), "dilation": _pair(rng, 1, 3), "border": border}
     sides = {"kernel": (rng.choice((1, 3, 5)), 3), "padding": "same"}
     makers: list[Callable[[], Layer]] = [
         lambda: conv(out, **window, **_rich_tail(rng, out)),  # type: ignore[arg-type]

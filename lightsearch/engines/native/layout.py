@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from lightsearch.engines.native.interface import BORDERS
 from lightsearch.network.operations import (
     Add,
     BatchNorm,
+    Border,
     Conv2d,
     Custom,
     Dense,
@@ -43,7 +45,9 @@ class Unsupported(Exception):
 
 def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
-    return not (isinstance(op, Custom) or (isinstance(op, Conv2d | Pool) and op.across))
+    if isinstance(op, Conv2d | Pool):
+        return op.across is None
+    return not (isinstance(op, Custom) or (isinstance(op, Border) and op.mode not in BORDERS))
 
 
 class Layout:
