@@ -44,7 +44,7 @@ from lightsearch.design.parts import (
     seq,
 )
 from lightsearch.design.pointwise import act, norm
-from lightsearch.design.pooling import avgpool, gap, maxpool
+from lightsearch.design.pooling import adaptive, avgpool, gap, maxpool
 
 __all__ = [
     "Choice",
@@ -56,6 +56,7 @@ __all__ = [
     "Seq",
     "Space",
     "act",
+    "adaptive",
     "add",
     "avgpool",
     "chooser",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lightsearch.design.fields import integer, is_choice, set_fields
+from lightsearch.design.fields import integer, is_choice, set_fields, word
 from lightsearch.design.layers import MAX_KERNEL
 from lightsearch.design.parts import Layer, register_kind
+from lightsearch.design.words import POOLS, PoolName
 from lightsearch.errors import DesignError
 from lightsearch.shapes import Sides, both
 
@@ -56,9 +57,25 @@ class Gap(Layer):
     """Global average pooling, to one pixel per channel."""
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Adaptive(Layer):
+    """Pooling to `size` pixels whatever the input's size, as `nn.AdaptiveAvgPool2d` does.
+
+    >>> from lightsearch import adaptive, conv, cost, seq
+    >>> [cost(seq(conv(8), adaptive((4, 2))), (1, *size)).shape for size in ((28, 28), (9, 30))]
+    [(8, 4, 2), (8, 4, 2)]
+    """
+
+    size: Sides = integer(high=MAX_KERNEL, pair=True)
+    by: PoolName = word("average", POOLS)
+
+
 maxpool = MaxPool
 avgpool = AvgPool
 gap = Gap
+adaptive = Adaptive
 
-for _name, _kind in {"maxpool": MaxPool, "avgpool": AvgPool, "gap": Gap}.items():
-    register_kind(_name, _kind)
+register_kind("maxpool", MaxPool)
+register_kind("avgpool", AvgPool)
+register_kind("gap", Gap)
+register_kind("adaptive", Adaptive)

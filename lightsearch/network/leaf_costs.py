@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lightsearch.errors import DesignError
 from lightsearch.network.operations import (
+    AdaptivePool,
     BatchNorm,
     Border,
     Conv2d,
@@ -20,7 +21,7 @@ from lightsearch.network.operations import (
     Slice,
     Squeeze,
 )
-from lightsearch.network.windows import join_slides, span_of
+from lightsearch.network.windows import Span, join_slides, list_windows, span_of
 from lightsearch.shapes import Shape, Sides, elements, join_sides, slide
 
 _NORM_VALUES = {"both": 2, "shift": 1, "none": 0}  # parameters a channel
@@ -67,6 +68,18 @@ def cost_pool(op: Pool, source: Shape) -> Local:
     shape = (source[0], *_output_size(op, source[1:]))
     peak = elements(source) + elements(shape)
     return Local(shape, peak=peak, kept=peak).with_spans(span_of(op.slides))
+
+
+def cost_adaptive_pool(op: AdaptivePool, source: Shape) -> Local:
+    """Return the cost with the widest of the windows, and their distance rounded down."""
+    shape = (source[0], op.height, op.width)
+    sides = list(zip(source[1:], shape[1:], strict=True))
+    height, width = (
+        Span(max(stop - start for start, stop in list_windows(*side)), max(1, side[0] // side[1]))
+        for side in sides
+    )
+    peak = elements(source) + elements(shape)
+    return Local(shape, peak=peak, kept=peak).with_spans((height, width))
 
 
 def cost_global_pool(source: Shape) -> Local:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lightsearch.network.blocks import ChannelSlice
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     BatchNorm,
     Border,
     ChannelGate,
@@ -93,6 +94,9 @@ def build_leaf(op: Leaf) -> nn.Module:
         return (nn.MaxPool2d if op.by == "max" else nn.AvgPool2d)(kernel, stride, padding)
     if isinstance(op, GlobalPool):
         return nn.AdaptiveAvgPool2d(1)
+    if isinstance(op, AdaptivePool):
+        adaptive = nn.AdaptiveMaxPool2d if op.by == "max" else nn.AdaptiveAvgPool2d
+        return adaptive((op.height, op.width))
     if isinstance(op, Dense):
         return FlatLinear(op.inputs, op.outputs, op.bias)
     if isinstance(op, ChannelGate):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     BatchNorm,
     Border,
     ChannelGate,
@@ -22,6 +23,7 @@ from lightsearch.network.operations import (
 )
 from lightsearch.network.source_lines import Call, Expression, make_call
 from lightsearch.network.windows import join_slides
+from lightsearch.shapes import join_sides
 
 _ACTIVATIONS = {
     "relu": "ReLU",
@@ -60,6 +62,9 @@ def write_leaf(op: Leaf) -> Expression:
         return make_call(head, kernel, stride=(stride, kernel), padding=(padding, 0))
     if isinstance(op, GlobalPool):
         return "nn.AdaptiveAvgPool2d(1)"
+    if isinstance(op, AdaptivePool):
+        head = "nn.AdaptiveMaxPool2d" if op.by == "max" else "nn.AdaptiveAvgPool2d"
+        return make_call(head, join_sides(op.height, op.width))
     if isinstance(op, Dense):
         return make_call("nn.Linear", op.inputs, op.outputs, bias=(op.bias, True))
     if isinstance(op, ChannelGate):

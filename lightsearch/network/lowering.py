@@ -18,11 +18,12 @@ from lightsearch.design.layers import (
     SqueezeExcite,
 )
 from lightsearch.design.pointwise import Act, Norm
-from lightsearch.design.pooling import AvgPool, Gap, MaxPool
+from lightsearch.design.pooling import Adaptive, AvgPool, Gap, MaxPool
 from lightsearch.errors import DesignError
 from lightsearch.network import block_lowering, composed_lowering, moving_lowering
 from lightsearch.network.operation_parts import check_border, make_activation, make_norm
 from lightsearch.network.operations import (
+    AdaptivePool,
     Border,
     ChannelGate,
     Conv2d,
@@ -140,6 +141,21 @@ def _lower_pool(by: str, layer: MaxPool | AvgPool, source: Shape) -> Ops:
     _check_kernel(layer.kernel, layer.padding, source)
     down, across = make_slides(layer.kernel, layer.stride, layer.padding)
     return (("pool", Pool(by, down.kernel, down.stride, down.padding, across)),)
+
+
+@register_lowering(Adaptive)
+def _lower_adaptive(layer: Adaptive, source: Shape) -> Ops:
+    """Lower to a plain pool where the windows are alike, so that whatever has pools has it."""
+    size, before = both(layer.size), source[1:]
+    if size == before:
+        return ()
+    if layer.by == "average" and size == (1, 1):
+        return (("pool", GlobalPool()),)
+    if any(side % parts for side, parts in zip(before, size, strict=True)):
+        return (("pool", AdaptivePool(layer.by, *size)),)
+    kernel = before[0] // size[0], before[1] // size[1]
+    down, across = make_slides(kernel, kernel, 0)
+    return (("pool", Pool(layer.by, down.kernel, down.stride, 0, across)),)
 
 
 @register_lowering(Gap)

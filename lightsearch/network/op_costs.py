@@ -8,6 +8,7 @@ from lightsearch.design.parts import Layer
 from lightsearch.network import block_costs, leaf_costs
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Add,
     BatchNorm,
     Border,
@@ -64,6 +65,8 @@ def _cost_operation(op: Op, source: Shape) -> Local:
             return leaf_costs.cost_in_place(source)
         case Pool():
             return leaf_costs.cost_pool(op, source)
+        case AdaptivePool():
+            return leaf_costs.cost_adaptive_pool(op, source)
         case GlobalPool():
             return leaf_costs.cost_global_pool(source)
         case Dense():

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lightsearch.design.parts import Layer
+from lightsearch.network.brief import Brief
 from lightsearch.network.windows import Slide, Slides, Spans, make_spans
 from lightsearch.shapes import Shape, Sides, join_sides
 
 
-class _Brief:
-    """Leaves fields at their defaults out of its text: a new one changes no fingerprint."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        values = (
-            f"{one.name}={getattr(self, one.name)!r}"
-            for one in fields(self)  # type: ignore[arg-type]
-            if one.default is MISSING or getattr(self, one.name) != one.default
-        )
-        return f"{type(self).__name__}({', '.join(values)})"
-
-
 @dataclass(frozen=True, slots=True, repr=False)
-class Conv2d(_Brief):
+class Conv2d(Brief):
     """Its window is square, or `across` is how it slides along the width."""
 
     inputs: int
@@ -55,7 +42,7 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class BatchNorm(_Brief):
+class BatchNorm(Brief):
     """`affine` is "both" for a gain and a shift a channel, "shift", or "none"."""
 
     channels: int
@@ -72,7 +59,7 @@ class GroupNorm:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Activation(_Brief):
+class Activation(Brief):
     """`slope` is that of a leaky ReLU below zero."""
 
     name: str
@@ -93,7 +80,7 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Pool(_Brief):
+class Pool(Brief):
     """Its window is square, or `across` is how it slides along the width."""
 
     by: str  # "max" or "average"
@@ -112,6 +99,18 @@ class Pool(_Brief):
 @dataclass(frozen=True, slots=True)
 class GlobalPool:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptivePool:
+    """Windows that divide each side of the input into `height` and `width` parts, about alike.
+
+    Those of `list_windows`: they may differ by a pixel, and overlap by one.
+    """
+
+    by: str  # "max" or "average"
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +227,7 @@ Leaf: TypeAlias = (
     | Drop
     | Pool
     | GlobalPool
+    | AdaptivePool
     | ChannelGate
     | Squeeze
     | Slice

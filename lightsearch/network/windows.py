@@ -74,6 +74,15 @@ def make_slides(
     return height, None if width == height else width
 
 
+def list_windows(before: int, after: int) -> list[tuple[int, int]]:
+    """Return where each window of adaptive pooling begins, and where it ends, along one side.
+
+    >>> list_windows(7, 3)
+    [(0, 3), (2, 5), (4, 7)]
+    """
+    return [(n * before // after, -(-(n + 1) * before // after)) for n in range(after)]
+
+
 Slides: TypeAlias = tuple[Slide, Slide]
 """Those along the height and along the width."""
 

@@ -295,6 +295,19 @@ def test_windows_of_two_numbers_as_a_graph(folded: bool) -> None:
     _agrees(parse(text), (2, 15, 14), folded)
 
 
+@onnx_needed
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv(4) adaptive(5x4) conv(3) adaptive(2)",
+        "conv(4) residual([conv(4) adaptive(5x4,max)]) conv(3) adaptive(2x3,max)",
+        "conv(2) adaptive(20x9) adaptive(13,max) gap",
+    ],
+)
+def test_adaptive_pooling_as_a_graph(text: str) -> None:
+    _agrees(parse(f"{text} linear(3)"), (2, 15, 14), folded=True)
+
+
 @pytest.mark.slow
 @onnx_needed
 def test_random_designs_as_graphs() -> None:

@@ -328,7 +328,13 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -
         cell[0] = module(cell[0]).clone() if isinstance(module, ChannelSlice) else module(cell[0])
         return False
     if isinstance(
-        module, nn.Conv2d | FlatLinear | nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
+        module,
+        nn.Conv2d
+        | FlatLinear
+        | nn.AvgPool2d
+        | nn.MaxPool2d
+        | nn.AdaptiveAvgPool2d
+        | nn.AdaptiveMaxPool2d,
     ):
         cell[0] = module(cell[0])
         return False

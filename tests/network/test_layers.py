@@ -220,6 +220,14 @@ class Ghost(nn.Module):
             ),
         ),
         ("pad(2,a=1,circular)", lambda: nn.CircularPad2d((2, 1, 2, 1))),
+        ("adaptive(3)", lambda: nn.AdaptiveAvgPool2d(3)),
+        ("adaptive(4x5)", lambda: nn.AdaptiveAvgPool2d((4, 5))),
+        ("adaptive(9x1)", lambda: nn.AdaptiveAvgPool2d((9, 1))),
+        ("adaptive(1)", lambda: nn.AdaptiveAvgPool2d(1)),
+        ("adaptive(12x99)", lambda: nn.AdaptiveAvgPool2d((12, 99))),  # more than there were
+        ("adaptive(2x3,max)", lambda: nn.AdaptiveMaxPool2d((2, 3))),
+        ("adaptive(3x7,max)", lambda: nn.AdaptiveMaxPool2d((3, 7))),
+        ("adaptive(11,max)", lambda: nn.AdaptiveMaxPool2d(11)),
         ("maxpool(2x3)", lambda: nn.MaxPool2d((2, 3))),
         ("maxpool(k=3,s=2x1,p=1x0)", lambda: nn.MaxPool2d(3, (2, 1), (1, 0))),
         ("avgpool(k=1x4,s=1,p=0x2)", lambda: nn.AvgPool2d((1, 4), 1, (0, 2))),
@@ -503,8 +511,39 @@ def test_a_border_is_a_layer_in_front() -> None:
     assert fingerprint(one, SHAPE) != fingerprint(parse("conv(8,k=5)"), SHAPE)
 
 
+@pytest.mark.parametrize(("before", "after"), [(7, 3), (8, 3), (11, 4), (28, 5), (5, 5), (3, 7)])
+def test_the_receptive_field_of_adaptive_pooling_is_its_widest_window(
+    before: int, after: int
+) -> None:
+    shape = (1, before, before)
+    images = torch.ones(1, *shape, requires_grad=True)
+    output = nn.AdaptiveAvgPool2d(after)(images)
+    widths = []
+    for index in range(after):
+        (gradient,) = torch.autograd.grad(output[0, 0, index, 0], images, retain_graph=True)
+        widths.append(int(gradient[0, 0].amax(1).count_nonzero()))
+    found = cost(parse(f"adaptive({after})"), shape)
+    assert (found.receptive_field, found.jump) == (max(widths), max(1, before // after))
+
+
+def test_adaptive_pooling_is_the_pool_that_it_amounts_to() -> None:
+    shape = (4, 12, 6)
+    for one, other in (
+        ("adaptive(1)", "gap"),
+        ("adaptive(12x6)", ""),
+        ("adaptive(4x2)", "avgpool(k=3)"),
+        ("adaptive(6x2,max)", "maxpool(k=2x3)"),
+        ("adaptive(12x2,max)", "maxpool(k=1x3)"),
+    ):
+        assert fingerprint(parse(one), shape) == fingerprint(parse(other), shape)
+        match(f"{one} conv(2)", build(parse(f"{other} conv(2)"), shape), shape)
+    assert supports(parse("adaptive(4x2) linear(3)"), shape)
+    assert fingerprint(parse("adaptive(5)"), shape) != fingerprint(parse("adaptive(5,max)"), shape)
+
+
 @pytest.mark.parametrize(
-    "text", ["conv(4,k=3x1)", "depthwise(s=2x1)", "maxpool(2x1)", "conv(4,circular)"]
+    "text",
+    ["conv(4,k=3x1)", "depthwise(s=2x1)", "maxpool(2x1)", "conv(4,circular)", "adaptive(9x4)"],
 )
 def test_pytorch_trains_what_the_native_engine_does_not_know(text: str) -> None:
     assert not supports(parse(f"conv(4) residual([{text}]) gap linear(3)"), SHAPE)

@@ -20,6 +20,7 @@ import lightsearch
 from lightsearch.design import (
     Layer,
     Seq,
+    adaptive,
     avgpool,
     conv,
     depthwise,
@@ -110,6 +111,14 @@ CANONICAL: list[tuple[str, Seq]] = [
         seq(inverted(8, kernel=(5, 3), stride=(1, 2)), ghost(8, (1, 3))),
     ),
     ("pad(1x0) pad(0,a=1x2,reflect)", seq(pad((1, 0)), pad(0, (1, 2), "reflect"))),
+    (
+        "adaptive(2) adaptive(4x1,max) adaptive(7|3x5,by=average|max)",
+        seq(
+            adaptive(2),
+            adaptive((4, 1), "max"),
+            adaptive(oneof(7, (3, 5)), by=oneof("average", "max")),
+        ),
+    ),
     # What is put around the image.
     (
         "conv(8,reflect) depthwise(k=5,replicate) separable(8,p=1x0,circular) pad(1,circular)",
@@ -429,6 +438,9 @@ ERRORS = [
     ("conv(8,k=3|100)\n           ^", "`kernel` must be an integer from 1 to 99.*kernel=100"),
     ("conv(8,k=3|3x100)\n           ^", r"`kernel` must be .* two of them.*kernel=\(3, 100\)"),
     ("conv(8,k=3x2)\n       ^", r"`kernel` must be odd where padding='same'.*kernel=\(3, 2\)"),
+    ("adaptive\n^", "adaptive: `size` must be an integer from 1 to 99, or two of them"),
+    ("adaptive(2x0)\n         ^", r"`size` must be .* but got size=\(2, 0\)"),
+    ("adaptive(2,min)\n           ^", "the word must be one of average, max, but got 'min'"),
     ("conv(8,border=mirror)\n              ^", "`border` must be one of zeros, .*border='mirror'"),
     ("conv(8,reflekt)\n       ^", "the word must be one of .*'reflekt'; did you mean 'reflect'"),
     ("conv(8,border)\n       ^", "'border' must be given a value: border=..."),

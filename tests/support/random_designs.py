@@ -18,6 +18,7 @@ from lightsearch.design import (
     Layer,
     Seq,
     act,
+    adaptive,
     add,
     avgpool,
     chooser,
@@ -43,7 +44,7 @@ from lightsearch.design import (
     split,
     widen,
 )
-from lightsearch.design.words import ACTIVATIONS, AFFINES, BORDERS, NORMS
+from lightsearch.design.words import ACTIVATIONS, AFFINES, BORDERS, NORMS, POOLS
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, lower_all
 from lightsearch.shapes import Shape, elements
@@ -286,6 +287,7 @@ def _uneven_layer(rng: Random, shape: Shape, depth: int) -> Layer:
         lambda: depthwise(**window, **_rich_tail(rng, channels)),  # type: ignore[arg-type]
         lambda: separable(out, **window, **_rich_tail(rng, out)),  # type: ignore[arg-type]
         lambda: _uneven_pool(rng),
+        lambda: adaptive(_pair(rng, 1, 7), rng.choice(POOLS)),
         lambda: loop(conv(channels, **sides), rng.randint(2, 3)),  # type: ignore[arg-type]
         lambda: pad((rng.randint(0, 2), 1), (rng.randint(0, 2), 0), rng.choice(BORDERS)),
         lambda: inverted(rng.choice((channels, out)), 2, (3, 1), (rng.randint(1, 2), 1)),
@@ -340,7 +342,7 @@ def rich(rng: Random) -> Drawn:
 
 
 def uneven(rng: Random) -> Drawn:
-    """What only PyTorch computes: windows of two numbers."""
+    """What only PyTorch computes: windows of two numbers, adaptive pooling, circular borders."""
     shape = (rng.randint(1, 4), rng.randint(3, 20), rng.randint(3, 20))
     return _chain(rng, shape, 2, 5, _uneven_layer), shape
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lightsearch.engines.native.interface import BORDERS
 from lightsearch.network.operations import (
+    AdaptivePool,
     Add,
     BatchNorm,
     Border,
@@ -47,7 +48,9 @@ def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
     if isinstance(op, Conv2d | Pool):
         return op.across is None
-    return not (isinstance(op, Custom) or (isinstance(op, Border) and op.mode not in BORDERS))
+    if isinstance(op, Border):
+        return op.mode in BORDERS
+    return not isinstance(op, Custom | AdaptivePool)
 
 
 class Layout:
