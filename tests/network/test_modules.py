@@ -293,6 +293,28 @@ def test_a_kind_of_the_users_own_is_costed_and_built() -> None:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Tall(Layer):
+    kernel: int | tuple[int, int] = integer(3, short="k", pair=True)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_window_of_the_users_own_may_have_two_numbers() -> None:
+    register(
+        "tall",
+        Tall,
+        cost=lambda layer, shape: Local(
+            (shape[0], shape[1] - 2, shape[2] // 2), extent=layer.kernel, stride=(1, 2)
+        ),
+        module=lambda layer, shape: nn.AvgPool2d(layer.kernel, (1, 2)),
+    )
+    assert str(seq(Tall((3, 3)), Tall((3, 2)))) == "tall tall(k=3x2)"
+    design = seq(Tall((3, 2)), conv(4, (1, 3)))
+    costed = cost(design, (4, 7, 8))
+    assert build(design, (4, 7, 8))(torch.zeros(1, 4, 7, 8)).shape[1:] == costed.shape
+    assert (costed.receptive_fields, costed.receptive_field, costed.jump) == ((3, 6), 3, 1)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Lonely(Layer):
     size: int = integer(1)
 
