@@ -49,13 +49,9 @@ def slide(size: tuple[int, int], kernel: Sides, stride: Sides, padding: Sides) -
     >>> slide((28, 28), kernel=(3, 1), stride=1, padding=0)
     (26, 28)
     """
-    height, width = (
-        (side + 2 * pad - extent) // step + 1
-        for side, extent, step, pad in zip(
-            size, both(kernel), both(stride), both(padding), strict=True
-        )
-    )
-    return height, width
+    (tall, wide), (high, broad) = both(kernel), both(padding)
+    down, across = both(stride)
+    return (size[0] + 2 * high - tall) // down + 1, (size[1] + 2 * broad - wide) // across + 1
 
 
 def check_shape(shape: Any) -> Shape:

@@ -84,6 +84,8 @@ class Spec:
         if self.kind == "flag" and isinstance(value, bool):
             return value
         if self.kind == "integer":
+            if type(value) is int and self.low <= value <= self.high:
+                return value
             sides = value if self.pair and is_pair(value) else (value,)
             if all(_is_whole(side) and self.low <= int(side) <= self.high for side in sides):
                 return join_sides(int(sides[0]), int(sides[-1]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from lightsearch.errors import DesignError
@@ -21,20 +20,28 @@ from lightsearch.network.operations import (
     Slice,
     Squeeze,
 )
-from lightsearch.network.windows import Span, join_slides, list_windows, span_of
+from lightsearch.network.windows import Span, list_windows, window_of
 from lightsearch.shapes import Shape, Sides, elements, join_sides, slide
 
 _NORM_VALUES = {"both": 2, "shift": 1, "none": 0}  # parameters a channel
 
 
 def cost_convolution(op: Conv2d, source: Shape) -> Local:
-    shape = (op.outputs, *_output_size(op, source[1:]))
-    taps = op.inputs // op.groups * math.prod(one.kernel for one in op.slides)
+    height, width = slides = op.slides
+    extent, stride, padding = window_of(slides)
+    shape = (op.outputs, *slide(source[1:], extent, stride, padding))
+    taps = op.inputs // op.groups * height.kernel * width.kernel
     peak = elements(source) + elements(shape)
-    local = Local(
-        shape, op.outputs * (taps + op.bias), elements(shape) * taps, peak=peak, kept=peak
+    return Local(
+        shape,
+        op.outputs * (taps + op.bias),
+        elements(shape) * taps,
+        extent,
+        stride,
+        peak=peak,
+        padding=padding,
+        kept=peak,
     )
-    return local.with_spans(span_of(op.slides))
 
 
 def cost_projection(op: Conv2d | PerPass, source: Shape) -> Local:
@@ -65,9 +72,10 @@ def cost_norm(op: BatchNorm | GroupNorm, source: Shape) -> Local:
 
 
 def cost_pool(op: Pool, source: Shape) -> Local:
-    shape = (source[0], *_output_size(op, source[1:]))
+    extent, stride, padding = window_of(op.slides)
+    shape = (source[0], *slide(source[1:], extent, stride, padding))
     peak = elements(source) + elements(shape)
-    return Local(shape, peak=peak, kept=peak).with_spans(span_of(op.slides))
+    return Local(shape, extent=extent, stride=stride, peak=peak, padding=padding, kept=peak)
 
 
 def cost_adaptive_pool(op: AdaptivePool, source: Shape) -> Local:
@@ -127,10 +135,3 @@ def cost_move(op: Slice | Extend | ShuffleChannels | Border, source: Shape) -> L
         padding = join_sides(op.top, op.left)
     peak = elements(source) + channels * height * width
     return Local((channels, height, width), peak=peak, padding=padding, kept=peak)
-
-
-def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
-    height, width = op.slides
-    extent = height.extent, width.extent
-    _, stride, padding, _ = join_slides(op.slides)
-    return slide(size, extent, stride, padding)

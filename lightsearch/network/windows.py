@@ -23,19 +23,28 @@ class Span(NamedTuple):
 Spans: TypeAlias = tuple[Span, Span]
 """Those along the height and along the width."""
 
-PIXEL: Spans = (Span(), Span())
+PIXEL: Spans = (Span(),) * 2
 
 
 def make_spans(extent: Sides = 1, stride: Sides = 1, padding: Sides = 0) -> Spans:
     """Return the spans of a window of one number for each side, or two."""
+    if extent == stride == 1 and padding == 0:
+        return PIXEL
+    if isinstance(extent, int) and isinstance(stride, int) and isinstance(padding, int):
+        span = Span(extent, stride, padding)
+        return span, span
     height, width = zip(both(extent), both(stride), both(padding), strict=True)
     return Span(*height), Span(*width)
 
 
 def chain(first: Spans, after: Spans) -> Spans:
     """Return the spans of one layer after another."""
-    height, width = (_chain(one, two) for one, two in zip(first, after, strict=True))
-    return height, width
+    if after is PIXEL:  # norms and activations: nothing to do
+        return first
+    height = _chain(first[0], after[0])
+    if first[0] is first[1] and after[0] is after[1]:  # square, as most are: half the work
+        return height, height
+    return height, _chain(first[1], after[1])
 
 
 def _chain(first: Span, after: Span) -> Span:
@@ -87,10 +96,16 @@ Slides: TypeAlias = tuple[Slide, Slide]
 """Those along the height and along the width."""
 
 
-def span_of(slides: Slides) -> Spans:
-    """Return what outputs of a sliding window see."""
-    height, width = (Span(one.extent, one.stride, one.padding) for one in slides)
-    return height, width
+def window_of(slides: Slides) -> tuple[Sides, Sides, Sides]:
+    """Return extent, stride and padding of a sliding window: one number or two."""
+    height, width = slides
+    if height is width:
+        return height.extent, height.stride, height.padding
+    return (
+        join_sides(height.extent, width.extent),
+        join_sides(height.stride, width.stride),
+        join_sides(height.padding, width.padding),
+    )
 
 
 def join_slides(slides: Slides) -> tuple[Sides, Sides, Sides, Sides]:
