@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lightsearch.design import (
     Layer,
     act,
+    adaptive,
     add,
     avgpool,
     concat,
@@ -207,6 +208,7 @@ __all__ = [
     "Trial",
     "WorkerError",
     "act",
+    "adaptive",
     "add",
     "avgpool",
     "build",

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 from lightsearch.errors import ArgumentError, quote
 
 Shape: TypeAlias = tuple[int, int, int]
+Sides: TypeAlias = int | tuple[int, int]
+"""A number of pixels in height and width alike, or one for each. Equal ones are one number."""
 
 
 def elements(shape: Shape) -> int:
@@ -25,14 +27,31 @@ def format_shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def slide(size: tuple[int, int], kernel: int, stride: int, padding: int) -> tuple[int, int]:
+def both(value: Sides) -> tuple[int, int]:
+    """Return a number of pixels for (height, width).
+
+    >>> both(3), both((3, 1))
+    ((3, 3), (3, 1))
+    """
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def join_sides(height: int, width: int) -> Sides:
+    """Return what is one number if height and width agree: the inverse of `both`."""
+    return height if height == width else (height, width)
+
+
+def slide(size: tuple[int, int], kernel: Sides, stride: Sides, padding: Sides) -> tuple[int, int]:
     """Return the output size, (height, width), of a window that slides over an image of `size`.
 
     >>> slide((28, 28), kernel=3, stride=2, padding=1)
     (14, 14)
+    >>> slide((28, 28), kernel=(3, 1), stride=1, padding=0)
+    (26, 28)
     """
-    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
-    return height, width
+    (tall, wide), (high, broad) = both(kernel), both(padding)
+    down, across = both(stride)
+    return (size[0] + 2 * high - tall) // down + 1, (size[1] + 2 * broad - wide) // across + 1
 
 
 def check_shape(shape: Any) -> Shape:

@@ -99,10 +99,11 @@ LARGER = (torch.zeros(4, 1, 9, 9, dtype=torch.uint8), DATA.test[1])
 LAYERS: list[tuple[Callable[[], Any], str]] = [
     (lambda: ls.add(3, []), "a part must be a layer, a sequence or a choice, but got 3"),
     (lambda: ls.concat([], []), "concat: `first` or `second` must have a layer, but got none"),
+    (lambda: ls.adaptive(0), "adaptive: `size` must be an integer from 1 to 99, or two of them"),
     (lambda: ls.split(0, 0), "split: `of` must be an integer from 1"),
     (lambda: ls.shuffle(0), "shuffle: `groups` must be an integer from 1"),
     (lambda: ls.widen(0), "widen: `out` must be an integer from 1"),
-    (lambda: ls.pad(-1), "pad: `before` must be an integer from 0 to 99, but got before=-1"),
+    (lambda: ls.pad(-1), "pad: `before` must be an integer from 0 to 99, or two of them, "),
     (lambda: ls.norm("x"), "norm: `by` must be one of batch, group, layer, none"),
     (lambda: ls.act("x"), "act: `function` must be one of relu, gelu"),
     (lambda: ls.inverted(0), "inverted: `out` must be an integer from 1"),

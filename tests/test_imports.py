@@ -49,7 +49,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "checks": ({"errors"}, set()),
     "shapes": ({"errors"}, set()),
     "naming": ({"errors"}, set()),
-    "design": ({"errors", "layer_warnings", "checks", "naming"}, set()),
+    "design": ({"errors", "layer_warnings", "checks", "shapes", "naming"}, set()),
     "notation": ({"errors", "layer_warnings", "design"}, set()),
     "network": (
         {
@@ -303,6 +303,7 @@ TORCH = {
     "randomness.py",
     "torch_modes.py",
     "network/blocks.py",
+    "network/leaf_modules.py",
     "network/modules.py",
     "data/dataset.py",
     "data/holdout.py",

@@ -19,10 +19,10 @@ TEXT = "conv(8) maxpool separable(16) gap linear(10)"
 DESIGN = ls.parse(TEXT)
 PAGE = (Path(__file__).parents[1] / "docs/reference.md").read_text()
 LAYERS = {
-    "Layer", "act", "add", "avgpool", "concat", "conv", "depthwise", "dropout", "flag", "gap",
-    "gate", "ghost", "integer", "inverted", "linear", "loop", "maxpool", "maybe", "norm", "oneof",
-    "pad", "real", "repeat", "residual", "se", "separable", "seq", "shuffle", "split", "widen",
-    "word",
+    "Layer", "act", "adaptive", "add", "avgpool", "concat", "conv", "depthwise", "dropout", "flag",
+    "gap", "gate", "ghost", "integer", "inverted", "linear", "loop", "maxpool", "maybe", "norm",
+    "oneof", "pad", "real", "repeat", "residual", "se", "separable", "seq", "shuffle", "split",
+    "widen", "word",
 }  # fmt: skip  # these have docs/language.md and docs/own_layer.md
 
 

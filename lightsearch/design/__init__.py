@@ -16,15 +16,12 @@ from lightsearch.design.decoding import (
 from lightsearch.design.decoding import record_decisions as recording  # its earlier name
 from lightsearch.design.fields import flag, integer, real, word
 from lightsearch.design.layers import (
-    avgpool,
     conv,
     depthwise,
     dropout,
-    gap,
     gate,
     linear,
     loop,
-    maxpool,
     residual,
     se,
     separable,
@@ -47,6 +44,7 @@ from lightsearch.design.parts import (
     seq,
 )
 from lightsearch.design.pointwise import act, norm
+from lightsearch.design.pooling import adaptive, avgpool, gap, maxpool
 
 __all__ = [
     "Choice",
@@ -58,6 +56,7 @@ __all__ = [
     "Seq",
     "Space",
     "act",
+    "adaptive",
     "add",
     "avgpool",
     "chooser",

@@ -8,6 +8,7 @@ from lightsearch.design.fields import integer, word
 from lightsearch.design.layers import MAX_KERNEL
 from lightsearch.design.parts import Layer, register_kind
 from lightsearch.design.words import ACTIVATIONS, ActivationName
+from lightsearch.shapes import Sides
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,8 +26,8 @@ class Inverted(Layer):
 
     out: int = integer()
     expand: int = integer(6, short="e")
-    kernel: int = integer(3, short="k", high=MAX_KERNEL)
-    stride: int = integer(1, short="s", high=MAX_KERNEL)
+    kernel: Sides = integer(3, short="k", high=MAX_KERNEL, pair=True)
+    stride: Sides = integer(1, short="s", high=MAX_KERNEL, pair=True)
     act: ActivationName = word("relu6", ACTIVATIONS)
 
 
@@ -35,7 +36,7 @@ class Ghost(Layer):
     """A ghost module (Han et al. 2020): half of `out` channels, and a depthwise copy of them."""
 
     out: int = integer()
-    kernel: int = integer(3, short="k", high=MAX_KERNEL)
+    kernel: Sides = integer(3, short="k", high=MAX_KERNEL, pair=True)
     act: ActivationName = word("relu", ACTIVATIONS)
 
 

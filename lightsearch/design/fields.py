@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from lightsearch.design.choice import Choice
 from lightsearch.errors import DesignError, quote, suggestion
+from lightsearch.shapes import join_sides
 
 WORD = re.compile(r"[^\W\d_][\w-]*")
 REGISTER_FIRST = "one of your own must be registered first (at the shell by --import FILE.py)"
@@ -30,7 +31,8 @@ class Spec:
 
     The notation leaves out the name of the first field, if it is required, and those of the `bare`
     ones that follow it. It also leaves out that of a word unless the field is `named`.
-    `more` returns words that a user has registered beside the `options`.
+    `more` returns words that a user has registered beside the `options`. An integer that may be a
+    `pair` is one for height and width, or a tuple of both.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Spec:
     bare: bool = False
     named: bool = False
     more: Callable[[], tuple[str, ...]] | None = None
+    pair: bool = False
 
     @property
     def required(self) -> bool:
@@ -63,7 +66,8 @@ class Spec:
         if self.kind == "body":
             return "must be a sequence of layers"
         noun = "an integer" if self.kind == "integer" else "a number"
-        extra = f", or {self.auto!r}" if self.auto else ""
+        extra = ", or two of them, (height, width)" if self.pair else ""
+        extra += f", or {self.auto!r}" if self.auto else ""
         if self.high < math.inf:
             return (
                 f"must be {noun} from {self.low:.10g} to {'below ' if self.below else ''}"
@@ -79,9 +83,12 @@ class Spec:
             return self.words()[self.words().index(value)]
         if self.kind == "flag" and isinstance(value, bool):
             return value
-        if self.kind == "integer" and isinstance(value, Integral) and not isinstance(value, bool):
-            if self.low <= int(value) <= self.high:
-                return int(value)
+        if self.kind == "integer":
+            if type(value) is int and self.low <= value <= self.high:
+                return value
+            sides = value if self.pair and is_pair(value) else (value,)
+            if all(_is_whole(side) and self.low <= int(side) <= self.high for side in sides):
+                return join_sides(int(sides[0]), int(sides[-1]))
         elif self.kind == "real" and isinstance(value, Real):
             number = math.nan if isinstance(value, bool) else _as_float(value)
             inside = number < self.high if self.below else number <= self.high
@@ -95,6 +102,15 @@ class Spec:
         if self.more is None or not isinstance(value, str):
             return ""
         return suggestion(value, self.words()) or f"; {REGISTER_FIRST}"
+
+
+def is_pair(value: Any) -> bool:
+    """Whether a value is two integers, (height, width), which are one value of a field."""
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_whole, value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _as_float(value: Real) -> float:
@@ -117,12 +133,15 @@ def integer(
     high: float = 1_000_000,
     auto: str | None = None,
     bare: bool = False,
+    pair: bool = False,
 ) -> Any:
     """Declare an integer field, `low <= value <= high`. It also accepts the word `auto`.
 
-    With `bare`, a required field is written without its name where those before it are.
+    With `bare`, a required field is written without its name where those before it are. With
+    `pair`, it also accepts (height, width), which the notation writes as `3x1`; two equal ones
+    are stored as one integer.
     """
-    return _declare("integer", default, short, low=low, high=high, auto=auto, bare=bare)
+    return _declare("integer", default, short, low=low, high=high, auto=auto, bare=bare, pair=pair)
 
 
 def real(

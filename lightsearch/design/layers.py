@@ -1,7 +1,8 @@
 """The built-in layer kinds. Their lower-case aliases are the constructors.
 
 The three convolution kinds run their convolution, then normalisation and activation in the given
-`order`, then dropout. Kernels, strides and paddings are square and in pixels.
+`order`, then dropout. Kernels, strides, paddings and dilations are in pixels: one number, or
+(height, width).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lightsearch.design.parts import Layer, Part, Seq, register_kind
 from lightsearch.design.words import (
     ACTIVATIONS,
     AFFINES,
+    BORDERS,
     NORMS,
     ORDERS,
     PER,
@@ -22,6 +24,7 @@ from lightsearch.design.words import (
     SHORTCUTS,
     ActivationName,
     AffineName,
+    BorderName,
     NormName,
     OrderName,
     PerName,
@@ -29,6 +32,7 @@ from lightsearch.design.words import (
     ShortcutName,
 )
 from lightsearch.errors import DesignError
+from lightsearch.shapes import Sides, both, join_sides
 
 GROUPS = 4  # of a group norm, by default
 MAX_KERNEL = 99
@@ -46,22 +50,36 @@ class _ConvolutionLayer(Layer):
 
 def settle_convolution(layer: Layer) -> None:
     kernel, padding = getattr(layer, "kernel"), getattr(layer, "padding")  # noqa: B009
-    if kernel == 1:
-        set_fields(layer, dilation=1)
+    if not is_choice(kernel):
+        set_fields(layer, dilation=_settle_dilation(kernel, getattr(layer, "dilation")))  # noqa: B009
     dilation, norm = getattr(layer, "dilation"), getattr(layer, "norm")  # noqa: B009
     if padding == "same" and not is_choice(kernel):
-        if kernel % 2 == 0:
+        if any(side % 2 == 0 for side in both(kernel)):
             raise DesignError(
                 "`kernel` must be odd where padding='same', "
                 f"but got kernel={kernel}: give the padding as a number"
             )
         if not is_choice(dilation):
-            set_fields(layer, padding=dilation * (kernel // 2))
+            sides = zip(both(dilation), both(kernel), strict=True)
+            set_fields(layer, padding=join_sides(*(step * (side // 2) for step, side in sides)))
+    if getattr(layer, "padding") == 0:  # noqa: B009
+        set_fields(layer, border="zeros")
     if "none" in (getattr(layer, "act"), norm):  # noqa: B009
         set_fields(layer, order="norm-act")
     if getattr(layer, "dropout") == 0.0:  # noqa: B009
         set_fields(layer, per="element")
     settle_norm(layer, norm, "norm_groups")
+
+
+def _settle_dilation(kernel: Sides, dilation: Any) -> Any:
+    """Return a dilation whose value along a side of one tap, where it does nothing, is no other
+    than that along the other side."""
+    if kernel == 1:
+        return 1
+    if is_choice(dilation):
+        return dilation
+    (height, width), (down, across) = both(kernel), both(dilation)
+    return join_sides(across if height == 1 else down, down if width == 1 else across)
 
 
 def settle_norm(layer: Layer, norm: Any, groups: str) -> None:
@@ -76,8 +94,8 @@ def settle_norm(layer: Layer, norm: Any, groups: str) -> None:
 class Conv(_ConvolutionLayer):
     """A convolution with `out` output channels; batch norm and ReLU follow by default.
 
-    `padding="same"` (the default) is `kernel // 2`, for odd kernels. `per="channel"` drops whole
-    channels (`Dropout2d`).
+    `padding="same"` (the default) is `kernel // 2`, for odd kernels. `border` is what
+    it puts there, PyTorch's `padding_mode`. `per="channel"` drops whole channels (`Dropout2d`).
 
     >>> from lightsearch import conv
     >>> str(conv(16, kernel=1, act="gelu", dropout=0.1))
@@ -85,10 +103,10 @@ class Conv(_ConvolutionLayer):
     """
 
     out: int = integer()
-    kernel: int = integer(3, short="k", high=MAX_KERNEL)
-    stride: int = integer(1, short="s", high=MAX_KERNEL)
-    padding: int | Literal["same"] = integer(
-        "same", short="p", low=0, high=MAX_KERNEL, auto="same"
+    kernel: Sides = integer(3, short="k", high=MAX_KERNEL, pair=True)
+    stride: Sides = integer(1, short="s", high=MAX_KERNEL, pair=True)
+    padding: Sides | Literal["same"] = integer(
+        "same", short="p", low=0, high=MAX_KERNEL, auto="same", pair=True
     )
     groups: int = integer(1, short="g")
     bias: bool = flag(False)
@@ -97,19 +115,20 @@ class Conv(_ConvolutionLayer):
     order: OrderName = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
     per: PerName = word("element", PER)
-    dilation: int = integer(1, short="d", high=MAX_KERNEL)
+    dilation: Sides = integer(1, short="d", high=MAX_KERNEL, pair=True)
     affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
+    border: BorderName = word("zeros", BORDERS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Depthwise(_ConvolutionLayer):
     """A depthwise convolution: `multiplier` output channels from each input channel."""
 
-    kernel: int = integer(3, short="k", high=MAX_KERNEL)
-    stride: int = integer(1, short="s", high=MAX_KERNEL)
-    padding: int | Literal["same"] = integer(
-        "same", short="p", low=0, high=MAX_KERNEL, auto="same"
+    kernel: Sides = integer(3, short="k", high=MAX_KERNEL, pair=True)
+    stride: Sides = integer(1, short="s", high=MAX_KERNEL, pair=True)
+    padding: Sides | Literal["same"] = integer(
+        "same", short="p", low=0, high=MAX_KERNEL, auto="same", pair=True
     )
     multiplier: int = integer(1, short="m")
     bias: bool = flag(False)
@@ -118,9 +137,10 @@ class Depthwise(_ConvolutionLayer):
     order: OrderName = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
     per: PerName = word("element", PER)
-    dilation: int = integer(1, short="d", high=MAX_KERNEL)
+    dilation: Sides = integer(1, short="d", high=MAX_KERNEL, pair=True)
     affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
+    border: BorderName = word("zeros", BORDERS)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -132,10 +152,10 @@ class Separable(_ConvolutionLayer):
     """
 
     out: int = integer()
-    kernel: int = integer(3, short="k", high=MAX_KERNEL)
-    stride: int = integer(1, short="s", high=MAX_KERNEL)
-    padding: int | Literal["same"] = integer(
-        "same", short="p", low=0, high=MAX_KERNEL, auto="same"
+    kernel: Sides = integer(3, short="k", high=MAX_KERNEL, pair=True)
+    stride: Sides = integer(1, short="s", high=MAX_KERNEL, pair=True)
+    padding: Sides | Literal["same"] = integer(
+        "same", short="p", low=0, high=MAX_KERNEL, auto="same", pair=True
     )
     inner: bool = flag(False)
     bias: bool = flag(False)
@@ -144,53 +164,16 @@ class Separable(_ConvolutionLayer):
     order: OrderName = word("norm-act", ORDERS)
     dropout: float = real(0.0, high=1.0, below=True)
     per: PerName = word("element", PER)
-    dilation: int = integer(1, short="d", high=MAX_KERNEL)
+    dilation: Sides = integer(1, short="d", high=MAX_KERNEL, pair=True)
     affine: AffineName = word("both", AFFINES)
     norm_groups: int = integer(GROUPS, short="ng")
     last_bias: bool = flag(False)
+    border: BorderName = word("zeros", BORDERS)
 
     def settle(self) -> None:
         if self.bias is True:
             set_fields(self, last_bias=False)
         settle_convolution(self)
-
-
-class _PoolingLayer(Layer):
-    __slots__ = ()
-
-    def settle(self) -> None:
-        kernel, stride = getattr(self, "kernel"), getattr(self, "stride")  # noqa: B009
-        padding = getattr(self, "padding")  # noqa: B009
-        if stride == "kernel" and not is_choice(kernel):
-            set_fields(self, stride=kernel)
-        if not is_choice(kernel) and not is_choice(padding) and 2 * padding > kernel:
-            raise DesignError(
-                "`padding` must be at most half the kernel, "
-                f"but got padding={padding} with kernel={kernel}"
-            )
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class MaxPool(_PoolingLayer):
-    """Max pooling. The stride defaults to the kernel. Output sizes are rounded down."""
-
-    kernel: int = integer(2, short="k", high=MAX_KERNEL)
-    stride: int | Literal["kernel"] = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
-    padding: int = integer(0, short="p", low=0, high=MAX_KERNEL)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class AvgPool(_PoolingLayer):
-    """Average pooling. The stride defaults to the kernel. Padded zeros count in the average."""
-
-    kernel: int = integer(2, short="k", high=MAX_KERNEL)
-    stride: int | Literal["kernel"] = integer("kernel", short="s", high=MAX_KERNEL, auto="kernel")
-    padding: int = integer(0, short="p", low=0, high=MAX_KERNEL)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Gap(Layer):
-    """Global average pooling, to one pixel per channel."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -289,9 +272,6 @@ class Loop(Layer):
 conv = Conv
 depthwise = Depthwise
 separable = Separable
-maxpool = MaxPool
-avgpool = AvgPool
-gap = Gap
 linear = Linear
 dropout = Dropout
 gate = Gate
@@ -303,9 +283,6 @@ for _name, _kind in {
     "conv": Conv,
     "depthwise": Depthwise,
     "separable": Separable,
-    "maxpool": MaxPool,
-    "avgpool": AvgPool,
-    "gap": Gap,
     "linear": Linear,
     "dropout": Dropout,
     "gate": Gate,

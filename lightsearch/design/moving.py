@@ -9,6 +9,7 @@ from lightsearch.design.fields import integer, is_choice, set_fields, word
 from lightsearch.design.layers import MAX_KERNEL
 from lightsearch.design.parts import Layer, register_kind
 from lightsearch.design.words import BORDERS, BorderName
+from lightsearch.shapes import Sides
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -38,16 +39,16 @@ class Widen(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Pad(Layer):
-    """A border: `before` pixels on the left and on top, `after` right and below.
+    """A border: `before` pixels on top and on the left, `after` below and right.
 
     >>> from lightsearch import conv, cost, pad, seq
     >>> cost(seq(pad(0, after=1), conv(8, stride=2, padding=0)), (3, 96, 96)).shape
     (8, 48, 48)
     """
 
-    before: int = integer(low=0, high=MAX_KERNEL)
-    after: int | Literal["before"] = integer(
-        "before", short="a", low=0, high=MAX_KERNEL, auto="before"
+    before: Sides = integer(low=0, high=MAX_KERNEL, pair=True)
+    after: Sides | Literal["before"] = integer(
+        "before", short="a", low=0, high=MAX_KERNEL, auto="before", pair=True
     )
     mode: BorderName = word("zeros", BORDERS)
 

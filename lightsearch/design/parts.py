@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
-from lightsearch.design.fields import Spec, body, check_fields, is_choice, specs
+from lightsearch.design.fields import Spec, body, check_fields, is_choice, is_pair, specs
 from lightsearch.errors import DesignError, quote
 from lightsearch.layer_warnings import call_layer
 
@@ -177,7 +177,7 @@ def repeat(part: Any, times: int) -> Any:
 def _is_part(value: Any) -> bool:
     if isinstance(value, Choice):
         return isinstance(value.options[0], Seq)
-    return isinstance(value, Layer | Seq | Repeat | list | tuple)
+    return isinstance(value, Layer | Seq | Repeat | list | tuple) and not is_pair(value)
 
 
 def has_layer_options(choice: Choice) -> bool:

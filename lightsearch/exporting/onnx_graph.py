@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lightsearch.errors import ExportError
 from lightsearch.network.blocks import ResidualAdd
+from lightsearch.network.windows import list_windows
 from lightsearch.randomness import key, permutation
 from lightsearch.shapes import Shape, nearest
 
@@ -168,10 +169,28 @@ class _GatheringAdd(ResidualAdd):
         return input
 
 
+class _SlicedMaxPool(nn.Module):
+    """Adaptive max pooling, for which ONNX has no operator: the largest of each part, by rows,
+    then by columns."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, images: Tensor) -> Tensor:
+        for axis, after in enumerate(self.size, start=2):
+            windows = list_windows(images.shape[axis], after)
+            parts = [images.narrow(axis, start, stop - start) for start, stop in windows]
+            images = torch.cat([part.amax(axis, keepdim=True) for part in parts], axis)
+        return images
+
+
 def _make_portable(module: nn.Module) -> nn.Module:
-    """Replace residuals by ones that are the same everywhere, in place. Returns `module`."""
+    """Replace what ONNX lacks, and what other runtimes round differently. Returns `module`."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
+            if isinstance(child, nn.AdaptiveMaxPool2d):
+                setattr(parent, name, _SlicedMaxPool(child.output_size))  # type: ignore[arg-type]
             if isinstance(child, ResidualAdd) and child.size is not None:
                 setattr(parent, name, _GatheringAdd(child.body, child.size, child.project))
     return module.eval()

@@ -6,30 +6,27 @@ from dataclasses import replace
 
 from lightsearch.network.leaf_costs import cost_projection
 from lightsearch.network.operations import Add, Branches, Iterate, Local, Step
+from lightsearch.network.windows import PIXEL, Span, Spans, are_square, chain
 from lightsearch.shapes import Shape, elements, nearest
 
 
 def _cost_body(body: tuple[Step, ...], source: Shape) -> Local:
     """Return the cost of the layers of a block, one after the other."""
-    extent, stride, padding, peak, kept, past_input = 1, 1, 0, 0, 0, False
+    spans, peak, kept, past_input = PIXEL, 0, 0, False
     for step in body:
         peak = max(peak, step.peak)
         kept = max(kept, elements(source) + step.peak if past_input else step.kept)
         past_input = past_input or bool(step.ops)
-        extent += (step.extent - 1) * stride
-        padding += step.padding * stride
-        stride *= step.stride
-    return Local(
+        spans = chain(spans, step.spans)
+    local = Local(
         body[-1].shape,
         sum(step.params for step in body),
         sum(step.macs for step in body),
-        extent,
-        stride,
-        any(step.whole for step in body),
-        peak,
-        padding,
-        kept,
+        whole=any(step.whole for step in body),
+        peak=peak,
+        kept=kept,
     )
+    return local.with_spans(spans)
 
 
 def cost_branches(op: Branches, source: Shape) -> Local:
@@ -39,18 +36,15 @@ def cost_branches(op: Branches, source: Shape) -> Local:
     channels, height, width = first.shape
     if op.by == "concat":
         channels += second.shape[0]
-    low, high = _join_branches(first, second, max(height, width))
-    return Local(
+    local = Local(
         (channels, height, width),
         first.params + second.params,
         first.macs + second.macs,
-        high - low + 1,
-        max(first.stride, second.stride),
-        first.whole or second.whole,
-        _peak_of_branches(op, source, first, second, keep=False),
-        -low,
-        _peak_of_branches(op, source, first, second, keep=True),
+        whole=first.whole or second.whole,
+        peak=_peak_of_branches(op, source, first, second, keep=False),
+        kept=_peak_of_branches(op, source, first, second, keep=True),
     )
+    return local.with_spans(_join_branches(first.spans, second.spans, (height, width)))
 
 
 def _peak_of_branches(
@@ -76,34 +70,37 @@ def _peak_of_branches(
     return max(before, during, after)
 
 
-def _join_branches(first: Local, second: Local, size: int) -> tuple[int, int]:
-    """Return the ends of the window of both branches, the widest over an output of `size`."""
+def _join_branches(first: Spans, second: Spans, size: tuple[int, int]) -> Spans:
+    """Return the window of both branches, the widest over an output of `size`.
+
+    That of square ones is square: the widest along either side.
+    """
+    if are_square(first, second):
+        size = max(size), max(size)
+    height, width = map(_join_spans, first, second, size)
+    return height, width
+
+
+def _join_spans(first: Span, second: Span, size: int) -> Span:
     jump = max(first.stride, second.stride)
     starts = [
         (pixel * (one.stride - jump) - one.padding, one.extent)
         for one in (first, second)
         for pixel in (0, size - 1)
     ]
-    return min(start for start, _ in starts), max(start + extent - 1 for start, extent in starts)
+    low = min(start for start, _ in starts)
+    return Span(max(start + extent for start, extent in starts) - low, jump, -low)
 
 
 def cost_loop(op: Iterate, source: Shape) -> Local:
     """Return the cost of a loop: parameters once, everything else for each pass."""
     one = _cost_body(op.body, source)
-    extent, stride, padding = 1, 1, 0
+    spans = PIXEL
     for _ in range(op.passes):
-        extent += (one.extent - 1) * stride
-        padding += one.padding * stride
-        stride *= one.stride
+        spans = chain(spans, one.spans)
     later = op.passes > 1 and any(step.ops for step in op.body)
-    return replace(
-        one,
-        macs=op.passes * one.macs,
-        extent=extent,
-        stride=stride,
-        padding=padding,
-        kept=max(one.kept, elements(source) + one.peak if later else 0),
-    )
+    kept = max(one.kept, elements(source) + one.peak if later else 0)
+    return replace(one, macs=op.passes * one.macs, kept=kept).with_spans(spans)
 
 
 def cost_residual(op: Add, source: Shape) -> Local:
@@ -118,30 +115,31 @@ def cost_residual(op: Add, source: Shape) -> Local:
         peak = max(peak, 2 * size + (resized or input_size))
         added = cost_projection(op.project, (source[0], shape[1], shape[2]))
         params, macs = params + added.params, macs + added.macs
-    low, high = _join_windows(source, shape, body.extent, body.stride, body.padding)
-    return Local(
-        shape,
-        params,
-        macs,
-        high - low + 1,
-        body.stride,
-        body.whole,
-        peak,
-        body.padding - low,
-        kept,
-    )
+    local = Local(shape, params, macs, whole=body.whole, peak=peak, kept=kept)
+    return local.with_spans(_join_shortcut(body.spans, source, shape))
 
 
-def _join_windows(
-    source: Shape, shape: Shape, extent: int, stride: int, padding: int
-) -> tuple[int, int]:
-    """Return the ends of the body's window, widened if the resized input lies outside of it.
+def _join_shortcut(body: Spans, source: Shape, shape: Shape) -> Spans:
+    """Return the body's window, widened if the resized input lies outside of it.
 
-    Both move evenly over the image, so they are farthest apart at its first or last pixel.
+    That of a square one is square: the widest along either side.
     """
-    low, high = 0, extent - 1
-    for before, after in zip(source[1:], shape[1:], strict=True):
+    sides = list(zip(source[1:], shape[1:], strict=True))
+    if are_square(body):
+        span = _widen(body[0], sides)
+        return span, span
+    return _widen(body[0], sides[:1]), _widen(body[1], sides[1:])
+
+
+def _widen(span: Span, sides: list[tuple[int, int]]) -> Span:
+    """Widen a span over sides of some pixels before the body, and some after it.
+
+    Window and resized input move evenly over the image, so they are farthest apart at its first
+    or last pixel.
+    """
+    low, high = 0, span.extent - 1
+    for before, after in sides:
         for index in (0, after - 1):
-            position = nearest(index, before, after) - index * stride + padding
+            position = nearest(index, before, after) - index * span.stride + span.padding
             low, high = min(low, position), max(high, position)
-    return low, high
+    return Span(high - low + 1, span.stride, span.padding - low)

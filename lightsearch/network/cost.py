@@ -9,12 +9,13 @@
 - *Receptive field*: the unclipped local extent on the input, in pixels. A gate and
   squeeze-and-excitation see the whole image; a flag says so, and the field does not change. If a
   residual's resized input reaches beyond its body's window, the field is the widest over the
-  image.
-- *Jump*: the distance on the input between neighbouring outputs, in pixels.
+  image. If it differs in height and width, it is the smaller one.
+- *Jump*: the distance on the input between neighbouring outputs, in pixels; the smaller one too.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from lightsearch.design.parts import Design, Seq
 from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import Add, Branches, Iterate, Step, list_bodies
+from lightsearch.network.windows import PIXEL, Spans, chain
 from lightsearch.notation.parser import read_design
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
@@ -73,7 +75,22 @@ class Cost(Presented):
     @property
     def rows(self) -> tuple[Row, ...]:
         """The table of the design: a row for each layer, those in a residual's body included."""
-        return tuple(_list_rows(self.steps, "", 1, 1))
+        return tuple(_list_rows(self.steps, "", PIXEL))
+
+    @property
+    def spans(self) -> Spans:
+        """The window of the whole design: receptive field, jump and padding of each side."""
+        return functools.reduce(chain, (step.spans for step in self.steps), PIXEL)
+
+    @property
+    def receptive_fields(self) -> tuple[int, int]:
+        """The receptive field in height and in width. The smaller one is `receptive_field`.
+
+        >>> cost("conv(8,k=3x1) conv(8,k=5x1)").receptive_fields
+        (7, 1)
+        """
+        height, width = self.spans
+        return height.extent, width.extent
 
     def _sheet(self) -> Sheet:
         size = f"{self.activation_bytes:,} bytes of activations ({self.activation_bytes_int8:,}"
@@ -206,10 +223,9 @@ def cost(design: Design | str, shape: Shape = (1, 28, 28), classes: int | None =
     if classes is not None:
         classes = check_integer("classes", classes, 1, 10**9)
     steps = lower_all(design, shape)
-    field, jump, params, macs, peak, whole = 1, 1, 0, 0, elements(shape), False
+    spans, params, macs, peak, whole = PIXEL, 0, 0, elements(shape), False
     for step in steps:
-        field += (step.extent - 1) * jump
-        jump *= step.stride
+        spans = chain(spans, step.spans)
         params += step.params
         macs += step.macs
         whole = whole or step.whole
@@ -221,7 +237,13 @@ def cost(design: Design | str, shape: Shape = (1, 28, 28), classes: int | None =
             f"the output must be {classes}x1x1, one value a class, but got "
             f"{format_shape(output)} at {last}"
         )
+    field, jump = _smaller(spans)
     return Cost(steps, output, params, macs, BYTES * peak, field, jump, whole)
+
+
+def _smaller(spans: Spans) -> tuple[int, int]:
+    """Return receptive field and jump as one number each: the smaller of height and width."""
+    return min(span.extent for span in spans), min(span.stride for span in spans)
 
 
 def check_arguments(design: Design, shape: Shape) -> Shape:
@@ -229,9 +251,7 @@ def check_arguments(design: Design, shape: Shape) -> Shape:
     return check_shape(shape)
 
 
-def _list_rows(
-    steps: tuple[Step, ...], path: str, field: int, jump: int, passes: int = 1
-) -> Iterator[Row]:
+def _list_rows(steps: tuple[Step, ...], path: str, spans: Spans, passes: int = 1) -> Iterator[Row]:
     """Yield the rows of layers that are applied `passes` times."""
     for index, step in enumerate(steps):
         place = f"{path}[{index}]"
@@ -239,13 +259,12 @@ def _list_rows(
         block = next((op for _, op in step.ops if list_bodies(op)), None)
         times = passes * (block.passes if isinstance(block, Iterate) else 1)
         for name, body in list_bodies(block) if block is not None else ():
-            yield from _list_rows(body, f"{place}.{name}", field, jump, times)
+            yield from _list_rows(body, f"{place}.{name}", spans, times)
             params -= sum(inner.params for inner in body)
             macs -= times * sum(inner.macs for inner in body)
         if isinstance(block, Add | Iterate | Branches):
             text = _describe_block(block)
-        field += (step.extent - 1) * jump
-        jump *= step.stride
+        spans = chain(spans, step.spans)
         yield Row(
             place,
             text,
@@ -253,8 +272,7 @@ def _list_rows(
             params,
             macs,
             BYTES * elements(step.shape),
-            field,
-            jump,
+            *_smaller(spans),
             step.whole,
             block.passes if isinstance(block, Iterate) else 1,
         )

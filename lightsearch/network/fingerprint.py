@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -55,17 +56,27 @@ def _format_operations(steps: tuple[Step, ...], shape: Shape) -> Iterator[str]:
         shape = step.shape
 
 
-def _extent(op: Conv2d | Pool) -> int:
-    return op.extent if isinstance(op, Conv2d) else op.kernel
-
-
 def _simplify(op: Conv2d | Pool, shape: Shape) -> Conv2d | Pool:
     """Return `op` with the fields that make no difference here set to one form."""
-    if isinstance(op, Pool) and op.kernel == 1:
+    if isinstance(op, Pool) and _kernels(op) == (1, 1):
         op = replace(op, by="max")
     if shape_after(op, shape)[1:] == (1, 1):  # all strides that leave one window are equal
-        op = replace(op, stride=max(shape[1:]) + 2 * op.padding - _extent(op) + 1)
-    return op
+        sides = zip(shape[1:], op.slides, strict=True)
+        stride = max(side + 2 * one.padding - one.extent + 1 for side, one in sides)
+        across = op.across and replace(op.across, stride=stride)
+        op = replace(op, stride=stride, across=across)
+    height, width = op.slides
+    return replace(op, across=None) if height == width else op
+
+
+def _kernels(op: Conv2d | Pool) -> tuple[int, int]:
+    height, width = op.slides
+    return height.kernel, width.kernel
+
+
+def _is_plain(op: Conv2d | Pool) -> bool:
+    """Whether a window has no padding, and no gaps between its taps."""
+    return all(one.padding == 0 and one.dilation == 1 for one in op.slides)
 
 
 def _format_operation(op: Op, shape: Shape) -> str:
@@ -73,25 +84,14 @@ def _format_operation(op: Op, shape: Shape) -> str:
     is_pixel = shape[1:] == (1, 1)
     if isinstance(op, Conv2d | Pool):
         op = _simplify(op, shape)
-    if isinstance(op, Pool) and op.padding == 0 and op.kernel == 1 and op.stride == 1:
+    if op == Pool("max", 1, 1, 0):
         return ""
     if isinstance(op, GlobalPool) and is_pixel:
         return ""
-    if (
-        isinstance(op, Pool)
-        and op.by == "average"
-        and op.padding == 0
-        and shape[1:] == (op.kernel, op.kernel)
-    ):
+    if isinstance(op, Pool) and op.by == "average" and _is_plain(op) and shape[1:] == _kernels(op):
         return repr(GlobalPool())
-    if (
-        isinstance(op, Conv2d)
-        and op.groups == 1
-        and op.padding == 0
-        and op.dilation == 1
-        and shape[1:] == (op.kernel, op.kernel)
-    ):
-        return repr(Dense(op.inputs * op.kernel**2, op.outputs, op.bias))
+    if isinstance(op, Conv2d) and op.groups == 1 and _is_plain(op) and shape[1:] == _kernels(op):
+        return repr(Dense(op.inputs * math.prod(_kernels(op)), op.outputs, op.bias))
     if isinstance(op, Drop) and is_pixel:
         return repr(Drop(op.rate, "element"))
     if isinstance(op, Add):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lightsearch.errors import DesignError
 from lightsearch.network.operations import (
+    AdaptivePool,
     BatchNorm,
     Border,
     Conv2d,
@@ -19,22 +20,26 @@ from lightsearch.network.operations import (
     Slice,
     Squeeze,
 )
-from lightsearch.shapes import Shape, elements, slide
+from lightsearch.network.windows import Span, list_windows, window_of
+from lightsearch.shapes import Shape, Sides, elements, join_sides, slide
 
 _NORM_VALUES = {"both": 2, "shift": 1, "none": 0}  # parameters a channel
 
 
 def cost_convolution(op: Conv2d, source: Shape) -> Local:
-    shape = (op.outputs, *_output_size(op, source[1:]))
-    taps, peak = op.inputs // op.groups * op.kernel**2, elements(source) + elements(shape)
+    height, width = slides = op.slides
+    extent, stride, padding = window_of(slides)
+    shape = (op.outputs, *slide(source[1:], extent, stride, padding))
+    taps = op.inputs // op.groups * height.kernel * width.kernel
+    peak = elements(source) + elements(shape)
     return Local(
         shape,
         op.outputs * (taps + op.bias),
         elements(shape) * taps,
-        op.extent,
-        op.stride,
+        extent,
+        stride,
         peak=peak,
-        padding=op.padding,
+        padding=padding,
         kept=peak,
     )
 
@@ -67,11 +72,22 @@ def cost_norm(op: BatchNorm | GroupNorm, source: Shape) -> Local:
 
 
 def cost_pool(op: Pool, source: Shape) -> Local:
-    shape = (source[0], *_output_size(op, source[1:]))
+    extent, stride, padding = window_of(op.slides)
+    shape = (source[0], *slide(source[1:], extent, stride, padding))
     peak = elements(source) + elements(shape)
-    return Local(
-        shape, extent=op.kernel, stride=op.stride, peak=peak, padding=op.padding, kept=peak
+    return Local(shape, extent=extent, stride=stride, peak=peak, padding=padding, kept=peak)
+
+
+def cost_adaptive_pool(op: AdaptivePool, source: Shape) -> Local:
+    """Return the cost with the widest of the windows, and their distance rounded down."""
+    shape = (source[0], op.height, op.width)
+    sides = list(zip(source[1:], shape[1:], strict=True))
+    height, width = (
+        Span(max(stop - start for start, stop in list_windows(*side)), max(1, side[0] // side[1]))
+        for side in sides
     )
+    peak = elements(source) + elements(shape)
+    return Local(shape, peak=peak, kept=peak).with_spans((height, width))
 
 
 def cost_global_pool(source: Shape) -> Local:
@@ -109,18 +125,13 @@ def cost_squeeze(op: Squeeze, source: Shape) -> Local:
 def cost_move(op: Slice | Extend | ShuffleChannels | Border, source: Shape) -> Local:
     """Return the cost of an operation that copies values without computing."""
     channels, height, width = source
-    padding = 0
+    padding: Sides = 0
     if isinstance(op, Slice):
         channels = op.stop - op.start
     elif isinstance(op, Extend):
         channels += op.before + op.after
     elif isinstance(op, Border):
         height, width = height + op.top + op.bottom, width + op.left + op.right
-        padding = max(op.top, op.left)
+        padding = join_sides(op.top, op.left)
     peak = elements(source) + channels * height * width
     return Local((channels, height, width), peak=peak, padding=padding, kept=peak)
-
-
-def _output_size(op: Conv2d | Pool, size: tuple[int, int]) -> tuple[int, int]:
-    extent = op.extent if isinstance(op, Conv2d) else op.kernel
-    return slide(size, extent, op.stride, op.padding)

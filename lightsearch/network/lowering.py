@@ -9,22 +9,22 @@ A shape is `(channels, height, width)`. The output of a linear layer is `(featur
 from __future__ import annotations
 
 from lightsearch.design.layers import (
-    AvgPool,
     Conv,
     Depthwise,
     Dropout,
-    Gap,
     Gate,
     Linear,
-    MaxPool,
     Separable,
     SqueezeExcite,
 )
 from lightsearch.design.pointwise import Act, Norm
+from lightsearch.design.pooling import Adaptive, AvgPool, Gap, MaxPool
 from lightsearch.errors import DesignError
 from lightsearch.network import block_lowering, composed_lowering, moving_lowering
-from lightsearch.network.operation_parts import make_activation, make_norm
+from lightsearch.network.operation_parts import check_border, make_activation, make_norm
 from lightsearch.network.operations import (
+    AdaptivePool,
+    Border,
     ChannelGate,
     Conv2d,
     Dense,
@@ -45,15 +45,19 @@ from lightsearch.network.registry import (
     register_cost,
     register_lowering,
 )
-from lightsearch.shapes import Shape, elements
+from lightsearch.network.windows import make_slides
+from lightsearch.shapes import Shape, Sides, both, elements
 
 check_loop = block_lowering.check_loop
 _REGISTERED = (block_lowering, composed_lowering, moving_lowering)  # by being imported
 
 
-def _check_kernel(kernel: int, padding: int, source: Shape, dilation: int = 1) -> None:
-    if dilation * (kernel - 1) >= min(source[1:]) + 2 * padding:
-        spread = f" and dilation={dilation}" if dilation > 1 else ""
+def _check_kernel(kernel: Sides, padding: Sides, source: Shape, dilation: Sides = 1) -> None:
+    if kernel == 1:
+        return
+    sides = zip(source[1:], *map(both, (kernel, padding, dilation)), strict=True)
+    if any(step * (taps - 1) >= side + 2 * pad for side, taps, pad, step in sides):
+        spread = f" and dilation={dilation}" if dilation != 1 else ""
         raise DesignError(
             f"`kernel` must fit its padded input, but got kernel={kernel} with "
             f"padding={padding}{spread} on an input of {source[1]}x{source[2]}"
@@ -72,54 +76,51 @@ def _dropout_after(layer: Conv | Depthwise | Separable) -> Ops:
     return (("drop", Drop(layer.dropout, layer.per)),) if layer.dropout else ()
 
 
-def _int_padding(layer: Conv | Depthwise | Separable) -> int:
-    assert isinstance(layer.padding, int)  # settled when the layer was made
-    return layer.padding
+def _make_convolution(
+    layer: Conv | Depthwise | Separable, source: Shape, outputs: int, groups: int, name: str
+) -> Ops:
+    """Return the convolution with the layer's window, behind its border if that is not zeros."""
+    assert layer.padding != "same"  # settled when the layer was made
+    _check_kernel(layer.kernel, layer.padding, source, layer.dilation)
+    padding = layer.padding if layer.border == "zeros" else 0
+    down, across = make_slides(layer.kernel, layer.stride, padding, layer.dilation)
+    window = down.kernel, down.stride, down.padding
+    op = Conv2d(source[0], outputs, *window, groups, layer.bias, down.dilation, across)
+    if layer.border == "zeros":
+        return ((name, op),)
+    height, width = both(layer.padding)
+    border = Border(height, height, width, width, layer.border)
+    check_border(border, source)
+    return (("pad", border), (name, op))
 
 
 @register_lowering(Conv)
 def _lower_conv(layer: Conv, source: Shape) -> Ops:
-    padding = _int_padding(layer)
-    _check_kernel(layer.kernel, padding, source, layer.dilation)
+    ops = _make_convolution(layer, source, layer.out, layer.groups, "conv")
     for name, channels in (("input", source[0]), ("output", layer.out)):
         if channels % layer.groups:
             raise DesignError(
                 f"`groups` must divide the {name} channels, but got "
                 f"groups={layer.groups} with {channels} channels"
             )
-    op = Conv2d(
-        source[0],
-        layer.out,
-        layer.kernel,
-        layer.stride,
-        padding,
-        layer.groups,
-        layer.bias,
-        layer.dilation,
-    )
-    return (("conv", op), *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
+    return (*ops, *_norm_and_activation(layer, layer.out), *_dropout_after(layer))
 
 
 @register_lowering(Depthwise)
 def _lower_depthwise(layer: Depthwise, source: Shape) -> Ops:
-    padding = _int_padding(layer)
-    _check_kernel(layer.kernel, padding, source, layer.dilation)
     channels, out = source[0], source[0] * layer.multiplier
-    window = layer.kernel, layer.stride, padding
-    op = Conv2d(channels, out, *window, channels, layer.bias, layer.dilation)
-    return (("conv", op), *_norm_and_activation(layer, out), *_dropout_after(layer))
+    ops = _make_convolution(layer, source, out, channels, "conv")
+    return (*ops, *_norm_and_activation(layer, out), *_dropout_after(layer))
 
 
 @register_lowering(Separable)
 def _lower_separable(layer: Separable, source: Shape) -> Ops:
-    padding, channels = _int_padding(layer), source[0]
-    _check_kernel(layer.kernel, padding, source, layer.dilation)
-    window = layer.kernel, layer.stride, padding
-    depthwise = Conv2d(channels, channels, *window, channels, layer.bias, layer.dilation)
+    channels = source[0]
+    depthwise = _make_convolution(layer, source, channels, channels, "depthwise")
     inner = _norm_and_activation(layer, channels, "1") if layer.inner else ()
     pointwise = Conv2d(channels, layer.out, 1, 1, 0, 1, layer.bias or layer.last_bias)
     return (
-        ("depthwise", depthwise),
+        *depthwise,
         *inner,
         ("pointwise", pointwise),
         *_norm_and_activation(layer, layer.out),
@@ -138,9 +139,25 @@ def _lower_avgpool(layer: AvgPool, source: Shape) -> Ops:
 
 
 def _lower_pool(by: str, layer: MaxPool | AvgPool, source: Shape) -> Ops:
-    assert isinstance(layer.stride, int)  # settled when the layer was made
+    assert layer.stride != "kernel"  # settled when the layer was made
     _check_kernel(layer.kernel, layer.padding, source)
-    return (("pool", Pool(by, layer.kernel, layer.stride, layer.padding)),)
+    down, across = make_slides(layer.kernel, layer.stride, layer.padding)
+    return (("pool", Pool(by, down.kernel, down.stride, down.padding, across)),)
+
+
+@register_lowering(Adaptive)
+def _lower_adaptive(layer: Adaptive, source: Shape) -> Ops:
+    """Lower to a plain pool where the windows are alike, so that whatever has pools has it."""
+    size, before = both(layer.size), source[1:]
+    if size == before:
+        return ()
+    if layer.by == "average" and size == (1, 1):
+        return (("pool", GlobalPool()),)
+    if any(side % parts for side, parts in zip(before, size, strict=True)):
+        return (("pool", AdaptivePool(layer.by, *size)),)
+    kernel = before[0] // size[0], before[1] // size[1]
+    down, across = make_slides(kernel, kernel, 0)
+    return (("pool", Pool(layer.by, down.kernel, down.stride, 0, across)),)
 
 
 @register_lowering(Gap)

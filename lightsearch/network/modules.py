@@ -15,70 +15,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-import torch
 import torchinfo
-from torch import Tensor, nn
+from torch import nn
 
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
 from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.layer_warnings import call_layer, silence_layers
-from lightsearch.network.blocks import (
-    BranchModules,
-    ChannelSlice,
-    Iteration,
-    PassModules,
-    ResidualAdd,
-)
+from lightsearch.network.blocks import BranchModules, Iteration, PassModules, ResidualAdd
 from lightsearch.network.cost import Cost
 from lightsearch.network.cost import cost as cost_of
+from lightsearch.network.leaf_modules import build_leaf
 from lightsearch.network.lowering import Costing, lower, register_cost
-from lightsearch.network.operations import (
-    Activation,
-    Add,
-    BatchNorm,
-    Border,
-    Branches,
-    ChannelGate,
-    Conv2d,
-    Custom,
-    Dense,
-    Drop,
-    Extend,
-    GlobalPool,
-    GroupNorm,
-    Iterate,
-    Op,
-    PerPass,
-    Pool,
-    PRelu,
-    ShuffleChannels,
-    Slice,
-    Squeeze,
-    Step,
-)
+from lightsearch.network.operations import Add, Branches, Custom, Iterate, Op, PerPass, Step
 from lightsearch.shapes import Shape
 from lightsearch.torch_modes import plain_modes
 
 ModuleMaker: TypeAlias = Callable[[Any, Shape], nn.Module]
 _MAKERS: dict[type[Layer], ModuleMaker] = {}
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "hardswish": nn.Hardswish,
-    "relu6": nn.ReLU6,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "hardsigmoid": nn.Hardsigmoid,
-}
-
-
-_BORDERS: dict[str, Callable[[tuple[int, int, int, int]], nn.Module]] = {
-    "zeros": nn.ZeroPad2d,
-    "reflect": nn.ReflectionPad2d,
-    "replicate": nn.ReplicationPad2d,
-}
 
 
 def build(design: Seq | str, shape: Shape = (1, 28, 28)) -> nn.Sequential:
@@ -194,36 +148,6 @@ def _unpickle_layer(
 # Operations as modules --------------------------------------------------------------------------
 
 
-class FlatLinear(nn.Linear):
-    """A linear layer on the flattened input.
-
-    It returns `(N, features, 1, 1)`, so that any layer may follow.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input.flatten(1))[:, :, None, None]
-
-
-class GlobalGate(nn.Module):
-    """Multiplies each channel by the sigmoid of its global average."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return input * torch.sigmoid(input.mean((2, 3), keepdim=True))
-
-
-class SqueezeExcitation(nn.Module):
-    """Weights the channels with a two-layer network on their global averages (Hu et al. 2018)."""
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.reduce = nn.Conv2d(channels, hidden, 1)
-        self.expand = nn.Conv2d(hidden, channels, 1)
-
-    def forward(self, input: Tensor) -> Tensor:
-        hidden = torch.relu(self.reduce(input.mean((2, 3), keepdim=True)))
-        return input * torch.sigmoid(self.expand(hidden))
-
-
 def _stack(steps: Iterable[Step]) -> nn.Sequential:
     """Build a child for each layer, which holds its operations by name."""
     layers = (
@@ -234,74 +158,16 @@ def _stack(steps: Iterable[Step]) -> nn.Sequential:
 
 
 def _build_operation(op: Op) -> nn.Module:
-    if isinstance(op, Conv2d):
-        return _build_conv(op)
-    if isinstance(op, BatchNorm | GroupNorm):
-        return _build_norm(op)
-    if isinstance(op, PRelu):
-        return nn.PReLU(op.channels)
-    if isinstance(op, Activation):
-        return nn.LeakyReLU(op.slope) if op.name == "leakyrelu" else _ACTIVATIONS[op.name]()
-    if isinstance(op, Drop):
-        return nn.Dropout(op.rate) if op.per == "element" else nn.Dropout2d(op.rate)
-    if isinstance(op, Pool):
-        pool = nn.MaxPool2d if op.by == "max" else nn.AvgPool2d
-        return pool(op.kernel, op.stride, op.padding)
-    if isinstance(op, GlobalPool):
-        return nn.AdaptiveAvgPool2d(1)
-    if isinstance(op, Dense):
-        return FlatLinear(op.inputs, op.outputs, op.bias)
-    if isinstance(op, ChannelGate):
-        return GlobalGate()
-    if isinstance(op, Squeeze):
-        return SqueezeExcitation(op.channels, op.hidden)
     if isinstance(op, Add):
         project = _build_operation(op.project) if op.project else None
         return ResidualAdd(_stack(op.body), op.size, project)
     if isinstance(op, Branches):
         return BranchModules(op.by, _stack(op.first), _stack(op.second))
-    if isinstance(op, Slice | Extend | ShuffleChannels | Border):
-        return _build_move(op)
     if isinstance(op, Iterate):
         return Iteration(_stack(op.body), op.passes)
     if isinstance(op, PerPass):
         return PassModules((_build_operation(op.op) for _ in range(op.passes)), op.each)
-    return _build_custom(op)
-
-
-def _build_conv(op: Conv2d) -> nn.Conv2d:
-    return nn.Conv2d(
-        op.inputs,
-        op.outputs,
-        op.kernel,
-        op.stride,
-        op.padding,
-        dilation=op.dilation,
-        groups=op.groups,
-        bias=op.bias,
-    )
-
-
-def _build_move(op: Slice | Extend | ShuffleChannels | Border) -> nn.Module:
-    if isinstance(op, Slice):
-        return ChannelSlice(op.start, op.stop)
-    if isinstance(op, Extend):
-        return nn.ZeroPad3d((0, 0, 0, 0, op.before, op.after))
-    if isinstance(op, ShuffleChannels):
-        return nn.ChannelShuffle(op.groups)
-    return _BORDERS[op.mode]((op.left, op.right, op.top, op.bottom))
-
-
-def _build_norm(op: BatchNorm | GroupNorm) -> nn.Module:
-    affine = op.affine != "none"
-    norm: nn.Module = (
-        nn.BatchNorm2d(op.channels, affine=affine)
-        if isinstance(op, BatchNorm)
-        else nn.GroupNorm(op.groups, op.channels, affine=affine)
-    )
-    if op.affine == "shift":  # PyTorch's norms have both or none
-        norm.register_parameter("weight", None)
-    return norm
+    return _build_custom(op) if isinstance(op, Custom) else build_leaf(op)
 
 
 def _build_custom(op: Custom) -> nn.Module:

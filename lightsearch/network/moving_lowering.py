@@ -7,7 +7,7 @@ from lightsearch.errors import DesignError
 from lightsearch.network.operation_parts import check_border
 from lightsearch.network.operations import Border, Extend, Ops, ShuffleChannels, Slice
 from lightsearch.network.registry import register_lowering
-from lightsearch.shapes import Shape
+from lightsearch.shapes import Shape, both
 
 
 @register_lowering(Split)
@@ -45,9 +45,10 @@ def _lower_widen(layer: Widen, source: Shape) -> Ops:
 
 @register_lowering(Pad)
 def _lower_pad(layer: Pad, source: Shape) -> Ops:
-    assert isinstance(layer.after, int)  # settled when the layer was made
+    assert layer.after != "before"  # settled when the layer was made
     if layer.before == layer.after == 0:
         return ()
-    border = Border(layer.before, layer.after, layer.before, layer.after, layer.mode)
+    (top, left), (bottom, right) = both(layer.before), both(layer.after)
+    border = Border(top, bottom, left, right, layer.mode)
     check_border(border, source)
     return (("pad", border),)

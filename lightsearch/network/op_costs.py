@@ -8,6 +8,7 @@ from lightsearch.design.parts import Layer
 from lightsearch.network import block_costs, leaf_costs
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Add,
     BatchNorm,
     Border,
@@ -32,27 +33,24 @@ from lightsearch.network.operations import (
     Squeeze,
     Step,
 )
+from lightsearch.network.windows import PIXEL, chain
 from lightsearch.shapes import Shape, elements
 
 
 def sum_costs(layer: Layer, ops: Ops, source: Shape) -> Step:
     """Return the layer with its operations and their total cost on an input of `source`."""
-    shape, params, macs, extent, stride, whole, padding = source, 0, 0, 1, 1, False, 0
+    shape, params, macs, spans, whole = source, 0, 0, PIXEL, False
     input_size = peak = kept = elements(source)
     for index, (_, op) in enumerate(ops):
         local = _cost_operation(op, shape)
         kept = max(kept, input_size + (local.peak or elements(shape)) if index else local.kept)
-        extent += (local.extent - 1) * stride
-        padding += local.padding * stride
-        stride *= local.stride
+        spans = chain(spans, local.spans)
         params += local.params
         macs += local.macs
         whole = whole or local.whole
         peak = max(peak, local.peak)
         shape = local.shape
-    return Step(
-        layer, ops, source, shape, params, macs, extent, stride, whole, peak, padding, kept
-    )
+    return Step(layer, ops, source, shape, params, macs, spans, whole, peak, kept)
 
 
 def _cost_operation(op: Op, source: Shape) -> Local:
@@ -67,6 +65,8 @@ def _cost_operation(op: Op, source: Shape) -> Local:
             return leaf_costs.cost_in_place(source)
         case Pool():
             return leaf_costs.cost_pool(op, source)
+        case AdaptivePool():
+            return leaf_costs.cost_adaptive_pool(op, source)
         case GlobalPool():
             return leaf_costs.cost_global_pool(source)
         case Dense():

@@ -38,10 +38,16 @@ def make_activation(function: str, channels: int, name: str = "act", slope: floa
 
 
 def check_border(border: Border, source: Shape) -> None:
-    """Raise `DesignError` if an image is too small to be reflected that far."""
-    widest = max(border.top, border.bottom, border.left, border.right)
-    if border.mode == "reflect" and widest >= min(source[1:]):
-        raise DesignError(
-            "a border that reflects must be narrower than its image, but got "
-            f"{widest} pixels on an input of {source[1]}x{source[2]}"
-        )
+    """Raise `DesignError` if an image is too small to be reflected, or repeated, that far."""
+    ends = max(border.top, border.bottom), max(border.left, border.right)
+    for widest, side in zip(ends, source[1:], strict=True):
+        if border.mode == "reflect" and widest >= side:
+            raise DesignError(
+                "a border that reflects must be narrower than its image, but got "
+                f"{widest} pixels on an input of {source[1]}x{source[2]}"
+            )
+        if border.mode == "circular" and widest > side:
+            raise DesignError(
+                "a border that goes round must not be wider than its image, but got "
+                f"{widest} pixels on an input of {source[1]}x{source[2]}"
+            )

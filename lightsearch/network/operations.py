@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lightsearch.design.parts import Layer
-from lightsearch.shapes import Shape
-
-
-class _Brief:
-    """Leaves fields at their defaults out of its text: a new one changes no fingerprint."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        values = (
-            f"{one.name}={getattr(self, one.name)!r}"
-            for one in fields(self)  # type: ignore[arg-type]
-            if one.default is MISSING or getattr(self, one.name) != one.default
-        )
-        return f"{type(self).__name__}({', '.join(values)})"
+from lightsearch.network.brief import Brief
+from lightsearch.network.windows import Slide, Slides, Spans, make_spans
+from lightsearch.shapes import Shape, Sides, join_sides
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Conv2d(_Brief):
+class Conv2d(Brief):
+    """Its window is square, or `across` is how it slides along the width."""
+
     inputs: int
     outputs: int
     kernel: int
@@ -33,11 +23,13 @@ class Conv2d(_Brief):
     groups: int
     bias: bool
     dilation: int = 1
+    across: Slide | None = None
 
     @property
-    def extent(self) -> int:
-        """The width of its window, in pixels of its input."""
-        return self.dilation * (self.kernel - 1) + 1
+    def slides(self) -> Slides:
+        """How its window slides along the height and along the width."""
+        height = Slide(self.kernel, self.stride, self.padding, self.dilation)
+        return height, self.across or height
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class BatchNorm(_Brief):
+class BatchNorm(Brief):
     """`affine` is "both" for a gain and a shift a channel, "shift", or "none"."""
 
     channels: int
@@ -67,7 +59,7 @@ class GroupNorm:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Activation(_Brief):
+class Activation(Brief):
     """`slope` is that of a leaky ReLU below zero."""
 
     name: str
@@ -87,17 +79,38 @@ class Drop:
     per: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+@dataclass(frozen=True, slots=True, repr=False)
+class Pool(Brief):
+    """Its window is square, or `across` is how it slides along the width."""
+
     by: str  # "max" or "average"
     kernel: int
     stride: int
     padding: int
+    across: Slide | None = None
+
+    @property
+    def slides(self) -> Slides:
+        """How its window slides along the height and along the width."""
+        height = Slide(self.kernel, self.stride, self.padding)
+        return height, self.across or height
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalPool:
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptivePool:
+    """Windows that divide each side of the input into `height` and `width` parts, about alike.
+
+    Those of `list_windows`: they may differ by a pixel, and overlap by one.
+    """
+
+    by: str  # "max" or "average"
+    height: int
+    width: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,7 @@ class ShuffleChannels:
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """Pixels around the image; `mode` is "zeros", "reflect" or "replicate"."""
+    """Pixels around the image; `mode` is "zeros", "reflect", "replicate" or "circular"."""
 
     top: int
     bottom: int
@@ -204,7 +217,7 @@ class Custom:
 
 
 Ops: TypeAlias = "tuple[tuple[str, Op], ...]"
-Op: TypeAlias = (
+Leaf: TypeAlias = (
     Conv2d
     | Dense
     | BatchNorm
@@ -214,18 +227,17 @@ Op: TypeAlias = (
     | Drop
     | Pool
     | GlobalPool
+    | AdaptivePool
     | ChannelGate
     | Squeeze
-    | Add
-    | Branches
     | Slice
     | Extend
     | ShuffleChannels
     | Border
-    | Iterate
-    | PerPass
-    | Custom
 )
+"""Those that hold no others."""
+
+Op: TypeAlias = Leaf | Add | Branches | Iterate | PerPass | Custom
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +247,7 @@ class Local:
     - `shape`: its output, (channels, height, width).
     - `params`: its parameters.
     - `macs`: one for each multiplication of a convolution or linear layer.
-    - `extent`, `stride`: its window on its input, in pixels.
+    - `extent`, `stride`: its window on its input, in pixels; two numbers are (height, width).
     - `whole`: whether it also depends on the whole image, as a gate does.
     - `peak`: the largest number of values alive at once while it runs, input and output included;
       0 stands for input plus output.
@@ -246,12 +258,22 @@ class Local:
     shape: Shape
     params: int = 0
     macs: int = 0
-    extent: int = 1
-    stride: int = 1
+    extent: Sides = 1
+    stride: Sides = 1
     whole: bool = False
     peak: int = 0
-    padding: int = 0
+    padding: Sides = 0
     kept: int = 0
+
+    @property
+    def spans(self) -> Spans:
+        """Its window along the height and along the width."""
+        return make_spans(self.extent, self.stride, self.padding)
+
+    def with_spans(self, spans: Spans) -> Local:
+        """Return the same cost with another window."""
+        extent, stride, padding = (join_sides(*pair) for pair in zip(*spans, strict=True))
+        return replace(self, extent=extent, stride=stride, padding=padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +286,9 @@ class Step:
     shape: Shape
     params: int
     macs: int
-    extent: int
-    stride: int
+    spans: Spans
     whole: bool
     peak: int
-    padding: int
     kept: int
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from lightsearch.network.op_costs import sum_costs
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Add,
     BatchNorm,
     Border,
@@ -31,6 +32,7 @@ _STATELESS = (
     Activation,
     Pool,
     GlobalPool,
+    AdaptivePool,
     ChannelGate,
     Slice,
     Extend,

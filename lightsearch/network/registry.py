@@ -9,12 +9,13 @@ from typing import Any, TypeAlias, TypeVar
 
 from lightsearch.checks import check_integer, check_kind
 from lightsearch.design.decoding import layers_of
+from lightsearch.design.fields import is_pair
 from lightsearch.design.parts import Layer, Seq, Space, is_decided, kind_of
 from lightsearch.errors import DesignError
 from lightsearch.layer_warnings import call_layer
 from lightsearch.network.op_costs import sum_costs
 from lightsearch.network.operations import Custom, Local, Ops, Step
-from lightsearch.shapes import Shape, check_features, elements
+from lightsearch.shapes import Shape, check_features, elements, join_sides
 
 L = TypeVar("L", bound=Layer)
 
@@ -37,11 +38,15 @@ def register_cost(cls: type[Layer], cost: Costing) -> None:
 def _check_local(name: str, local: Any) -> Local:
     """Return a user's own cost with Python's integers: NumPy's would go into files and wrap."""
     check_kind(f"cost of {name}", local, Local, "a Local")
-    numbers = {
-        field.name: check_integer(f"{field.name} of {name}", getattr(local, field.name), 0, 2**62)
-        for field in dataclasses.fields(local)
-        if field.name not in ("shape", "whole")
-    }
+    numbers: dict[str, Any] = {}
+    for field in dataclasses.fields(local):
+        if field.name in ("shape", "whole"):
+            continue
+        value, label = getattr(local, field.name), f"{field.name} of {name}"
+        if field.name in ("extent", "stride", "padding") and is_pair(value):
+            numbers[field.name] = join_sides(*(check_integer(label, n, 0, 2**62) for n in value))
+        else:
+            numbers[field.name] = check_integer(label, value, 0, 2**62)
     return Local(check_features(local.shape), whole=bool(local.whole), **numbers)
 
 
@@ -68,11 +73,9 @@ def lower(layer: Layer, source: Shape) -> Step:
             local.shape,
             local.params,
             local.macs,
-            local.extent,
-            local.stride,
+            local.spans,
             local.whole,
             peak,
-            local.padding,
             local.kept or peak,
         )
     if kind not in _LOWERINGS:

@@ -15,52 +15,24 @@ from collections.abc import Iterable, Iterator
 from lightsearch.design.parts import Design, kind_of
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.network.cost import Cost, Row, cost
+from lightsearch.network.leaf_source import write_leaf
 from lightsearch.network.operations import (
-    Activation,
     Add,
     BatchNorm,
-    Border,
     Branches,
-    ChannelGate,
-    Conv2d,
     Custom,
     Dense,
-    Drop,
-    Extend,
-    GlobalPool,
-    GroupNorm,
     Iterate,
     Op,
     PerPass,
-    Pool,
-    PRelu,
-    ShuffleChannels,
-    Slice,
-    Squeeze,
     Step,
     list_bodies,
 )
 from lightsearch.network.source_helpers import HELPERS, list_helpers
-from lightsearch.network.source_lines import WIDTH, Call, Expression, make_call, write_lines
+from lightsearch.network.source_lines import WIDTH, Call, Expression, write_lines
 from lightsearch.notation.parser import read_design
 from lightsearch.shapes import Shape, format_shape
 
-_ACTIVATIONS = {
-    "relu": "ReLU",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "hardswish": "Hardswish",
-    "relu6": "ReLU6",
-    "leakyrelu": "LeakyReLU",
-    "tanh": "Tanh",
-    "sigmoid": "Sigmoid",
-    "hardsigmoid": "Hardsigmoid",
-}
-_BORDERS = {
-    "zeros": "nn.ZeroPad2d",
-    "reflect": "nn.ReflectionPad2d",
-    "replicate": "nn.ReplicationPad2d",
-}
 _RESERVED = (*HELPERS, "nn", "OrderedDict", "Tensor")
 
 
@@ -197,31 +169,6 @@ def _make_block(
 
 
 def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
-    if isinstance(op, Conv2d):
-        return _make_convolution(op)
-    if isinstance(op, BatchNorm | GroupNorm):
-        return _make_norm(op)
-    if isinstance(op, PRelu):
-        return make_call("nn.PReLU", op.channels)
-    if isinstance(op, Activation):
-        return make_call(f"nn.{_ACTIVATIONS[op.name]}", negative_slope=(op.slope, 0.01))
-    if isinstance(op, Drop):
-        return make_call("nn.Dropout" if op.per == "element" else "nn.Dropout2d", op.rate)
-    if isinstance(op, Pool):
-        return make_call(
-            "nn.MaxPool2d" if op.by == "max" else "nn.AvgPool2d",
-            op.kernel,
-            stride=(op.stride, op.kernel),
-            padding=(op.padding, 0),
-        )
-    if isinstance(op, GlobalPool):
-        return "nn.AdaptiveAvgPool2d(1)"
-    if isinstance(op, Dense):
-        return make_call("nn.Linear", op.inputs, op.outputs, bias=(op.bias, True))
-    if isinstance(op, ChannelGate):
-        return "Gate()"
-    if isinstance(op, Squeeze):
-        return make_call("SqueezeExcitation", op.channels, op.hidden)
     if isinstance(op, PerPass):
         one = _make_operation(op.op, place, rows)
         each = (("each", str(op.each)),) if op.each > 1 else ()
@@ -230,44 +177,12 @@ def _make_operation(op: Op, place: str, rows: dict[str, Row]) -> Expression:
         return _make_body(op, place, rows)
     if isinstance(op, Branches):
         return _make_branches(op, place, rows)
-    if isinstance(op, Slice | Extend | ShuffleChannels | Border):
-        return _make_move(op)
-    assert isinstance(op, Custom)
-    raise DesignError(
-        "source can be written for the library's own layer kinds, but got "
-        f"{kind_of(type(op.layer))!r} at {place}: its code is yours"
-    )
-
-
-def _make_convolution(op: Conv2d) -> Call:
-    return make_call(
-        "nn.Conv2d",
-        op.inputs,
-        op.outputs,
-        op.kernel,
-        stride=(op.stride, 1),
-        padding=(op.padding, 0),
-        dilation=(op.dilation, 1),
-        groups=(op.groups, 1),
-        bias=(op.bias, True),
-    )
-
-
-def _make_norm(op: BatchNorm | GroupNorm) -> Call:
-    counts = (op.channels,) if isinstance(op, BatchNorm) else (op.groups, op.channels)
-    head = "nn.BatchNorm2d" if isinstance(op, BatchNorm) else "nn.GroupNorm"
-    norm = make_call(head, *counts, affine=(op.affine != "none", True))
-    return Call("without_gain", (("", norm),)) if op.affine == "shift" else norm
-
-
-def _make_move(op: Slice | Extend | ShuffleChannels | Border) -> Call:
-    if isinstance(op, Slice):
-        return make_call("Channels", op.start, op.stop)
-    if isinstance(op, Extend):
-        return make_call("nn.ZeroPad3d", (0, 0, 0, 0, op.before, op.after))
-    if isinstance(op, ShuffleChannels):
-        return make_call("nn.ChannelShuffle", op.groups)
-    return make_call(_BORDERS[op.mode], (op.left, op.right, op.top, op.bottom))
+    if isinstance(op, Custom):
+        raise DesignError(
+            "source can be written for the library's own layer kinds, but got "
+            f"{kind_of(type(op.layer))!r} at {place}: its code is yours"
+        )
+    return write_leaf(op)
 
 
 def _make_branches(op: Branches, place: str, rows: dict[str, Row]) -> Call:

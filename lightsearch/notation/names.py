@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from lightsearch.design.parts import Seq
 from lightsearch.notation.tokens import Tokens
 
-Scalar: TypeAlias = int | float | str
+Scalar: TypeAlias = int | float | str | tuple[int, int]
 Scalars: TypeAlias = tuple[tuple[Scalar, int], ...]
 """Values as the text has them, each with its position."""
 

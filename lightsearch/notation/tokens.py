@@ -100,7 +100,9 @@ def _tokenize(text: str) -> list[Token]:
 
 
 def format_scalar(value: Any) -> str:
-    """Return a plain value as the notation writes it."""
+    """Return a plain value as the notation writes it: `3x1` for (height, width) = (3, 1)."""
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

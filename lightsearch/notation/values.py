@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from lightsearch.design.choice import Choice
 from lightsearch.errors import DesignError
 from lightsearch.notation.names import NamedChoice, Names, Scalar, Scalars
 from lightsearch.notation.tokens import Tokens, parse_number
+
+_WIDTH = re.compile("x([0-9]{1,100})")  # the second half of a pair, such as 3x1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,9 @@ class Values:
             name = self._names.read()
             if single or not self._tokens.skip(":"):
                 return self._repeat_choice(name, start)
-        options = [self._read_scalar()]
+        options = [self._read_scalar(pairs=not single)]
         while not single and self._tokens.skip("|"):
-            options.append(self._read_scalar())
+            options.append(self._read_scalar(pairs=True))
         return _Text(tuple(options), name, name is not None or len(options) > 1, start)
 
     def _repeat_choice(self, name: str, start: int) -> _Text:
@@ -72,13 +75,20 @@ class Values:
             )
         return _Text(tuple((scalar, start) for scalar, _ in scalars), name, True, start)
 
-    def _read_scalar(self) -> tuple[Scalar, int]:
+    def _read_scalar(self, *, pairs: bool) -> tuple[Scalar, int]:
         token = self._tokens.peek()
         if token.kind not in ("number", "word"):
             self._tokens.refuse("a value")
         self._tokens.take()
-        scalar = parse_number(token, self._tokens) if token.kind == "number" else token.text
-        return scalar, token.start
+        if token.kind == "word":
+            return token.text, token.start
+        number, after = parse_number(token, self._tokens), self._tokens.peek()
+        # A pair is a number and a word without space. In `gap*3x1`, x1 may be a layer.
+        joined = pairs and after.start == token.start + len(token.text)
+        if isinstance(number, int) and joined and (width := _WIDTH.fullmatch(after.text)):
+            self._tokens.take()
+            return (number, int(width[1])), token.start
+        return number, token.start
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightsearch.checks import check_integer, check_kind
-from lightsearch.design.layers import conv, gap, gate, linear, maxpool, residual, separable
+from lightsearch.design.layers import conv, gate, linear, residual, separable
 from lightsearch.design.parts import Space, maybe, oneof, seq
+from lightsearch.design.pooling import gap, maxpool
 from lightsearch.network.cost import Budget, cost
 from lightsearch.shapes import Shape, check_shape
 

@@ -10,6 +10,7 @@ import jinja2
 from lightsearch.data.class_names import quote_python
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.source import define_net, name_blocks
+from lightsearch.network.windows import are_square
 from lightsearch.shapes import format_shape
 from lightsearch.standalone.images import Source, find_source
 from lightsearch.standalone.job import Job
@@ -162,6 +163,7 @@ def _context(plan: Plan) -> dict[str, Any]:
         "one_step_up": recipe.warmup * job.epochs * _count_batches(job) == 1,
         "square": job.shape[1] == job.shape[2],
         "layers": _list_layers(plan.costed),
+        "uneven": _find_smaller_side(plan.costed),
         "sees_all": plan.costed.whole_image,
         "long_names": plan.source.has_words,
         "plain": ", parse_math=False" if plan.source.has_dollars else "",
@@ -178,9 +180,19 @@ def _count_batches(job: Job) -> int:
     return -(-job.images // job.recipe.batch_size) - has_single_image(job)
 
 
+def _find_smaller_side(costed: Cost) -> str:
+    """Return the side with the smaller receptive field; "" for windows that are all square."""
+    if all(are_square(step.spans) for step in costed.steps):
+        return ""
+    height, width = costed.receptive_fields
+    return "height" if height <= width else "width"
+
+
 def _list_layers(costed: Cost) -> list[str]:
-    names = name_blocks(costed.steps)
+    """Return a row a layer, with its window along the side of the smaller receptive field."""
+    names, axis = name_blocks(costed.steps), _find_smaller_side(costed) == "width"
+    spans = [step.spans[axis] for step in costed.steps]
     return [
-        f'("{name}", {step.extent}, {step.stride}, "{format_shape(step.shape)}")'
-        for name, step in zip(names, costed.steps, strict=True)
+        f'("{name}", {span.extent}, {span.stride}, "{format_shape(step.shape)}")'
+        for name, span, step in zip(names, spans, costed.steps, strict=True)
     ]

@@ -105,8 +105,8 @@ def measure(cost: Cost) -> list[float]:
         share([isinstance(layer, Separable | Depthwise) for layer in convolutions]),
         sum(isinstance(step.layer, Residual) for step, *_ in steps),
         sum(isinstance(step.layer, Gate | SqueezeExcite) for step, *_ in steps),
-        sum(not step.params and step.stride > 1 for step, *_ in steps),
-        share([layer.padding == 0 and layer.kernel > 1 for layer in convolutions]),
+        sum(not step.params and _stride(step) > 1 for step, *_ in steps),
+        share([layer.padding == 0 and layer.kernel != 1 for layer in convolutions]),
         share([layer.order == "act-norm" for layer in convolutions]),
         sum(layer.dropout for layer in convolutions) / max(1, len(convolutions)),
     ]
@@ -124,5 +124,10 @@ def _walk(
             for number in range(op.passes if isinstance(op, Iterate) else 1):
                 for _, body in list_bodies(op):
                     yield from _walk(body, jump, is_first and number == 0)
-        jump *= step.stride
+        jump *= _stride(step)
         yield step, jump, is_first
+
+
+def _stride(step: Step) -> int:
+    """Return the larger stride of height and width: one number stands for the resolution."""
+    return max(span.stride for span in step.spans)

@@ -25,12 +25,12 @@ import lightsearch.engines.native
 from lightsearch.data.dataset import DataSet
 from lightsearch.design import Seq, gap, seq
 from lightsearch.design.layers import ACTIVATIONS, AFFINES
-from lightsearch.design.moving import BORDERS
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.engine import STEP, Batch
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native import library as native_library
 from lightsearch.engines.native.engine import Native
+from lightsearch.engines.native.interface import BORDERS
 from lightsearch.engines.native.library import (
     BUILDS,
     available,
@@ -332,6 +332,7 @@ ONES = (
         "conv(6) residual([split(1) conv(4) widen(7)],project) widen(9) widen(10) gap",
         "conv(6) concat([widen(8) conv(3)],[pad(1) conv(4,p=0)]) gap",
         "pad(2,a=1,mode=reflect) split(0) widen(5) conv(4) gap",
+        "conv(6,reflect) depthwise(k=5,replicate) residual([separable(6,d=2,reflect)]) gap",
         "conv(6) ghost(8) inverted(8,e=2) inverted(9,e=3,s=2) gap linear(4)",
         "conv(6) loop([concat([split(0) conv(3)],[split(1)]) shuffle(3) norm],3) gap",
     ]

@@ -19,7 +19,8 @@ from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
 from lightsearch.engines.pytorch import Eager
 from lightsearch.engines.selection import engine_label
-from lightsearch.network.modules import FlatLinear, build
+from lightsearch.network.leaf_modules import FlatLinear
+from lightsearch.network.modules import build
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key, permutation, signed
 
@@ -363,3 +364,16 @@ def test_the_tile_depends_on_the_programs_that_it_makes() -> None:
     assert convolution.convolve_tile(128 * 14 * 14, 1, 24) == convolution.APART
     assert convolution.correlate_tile(8, 8 * 73) == convolution.MANY
     assert convolution.correlate_tile(8, 8 * 10) == convolution.FEW
+
+
+def test_windows_that_the_kernels_have_not_are_left_to_pytorch() -> None:
+    """A user's own layer may hold convolutions with any fields, too."""
+    design = parse("conv(4,k=3x1) conv(4,s=2x1) conv(4,p=1x2) conv(4,d=1x2) maxpool(2x1)")
+    module = nn.Sequential(
+        build(design, (2, 12, 12)), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
+    )
+    kept = [type(one) for one in module.modules() if isinstance(one, nn.Conv2d)]
+    layers.replace_layers(module)
+    assert [type(one) for one in module.modules() if isinstance(one, nn.Conv2d)] == kept
+    images = torch.randn(2, 2, 12, 12, device=DEVICE)
+    assert module.to(DEVICE)(images).shape == (2, 4, 3, 14)

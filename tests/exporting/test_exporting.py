@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from random_designs import nasty, rich
+from random_designs import nasty, rich, uneven
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import RECIPE, arguments
@@ -284,11 +284,35 @@ def test_branches_norms_and_moves_as_a_graph(folded: bool) -> None:
     _agrees(parse(text), (1, 12, 12), folded)
 
 
+@onnx_needed
+@pytest.mark.parametrize("folded", [False, True])
+def test_windows_of_two_numbers_as_a_graph(folded: bool) -> None:
+    text = (
+        "conv(8,k=3x1,s=2x1) depthwise(k=1x5,d=2) separable(8,k=5x3,p=0x1,act-norm) "
+        "maxpool(k=3x2,s=1x2,p=1x0) avgpool(k=1x2) residual([conv(8,k=1x3)]) pad(1x0,a=0x1) "
+        "conv(8,replicate) depthwise(k=3x5,reflect) separable(6,act-norm,circular) gap"
+    )
+    _agrees(parse(text), (2, 15, 14), folded)
+
+
+@onnx_needed
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv(4) adaptive(5x4) conv(3) adaptive(2)",
+        "conv(4) residual([conv(4) adaptive(5x4,max)]) conv(3) adaptive(2x3,max)",
+        "conv(2) adaptive(20x9) adaptive(13,max) gap",
+    ],
+)
+def test_adaptive_pooling_as_a_graph(text: str) -> None:
+    _agrees(parse(f"{text} linear(3)"), (2, 15, 14), folded=True)
+
+
 @pytest.mark.slow
 @onnx_needed
 def test_random_designs_as_graphs() -> None:
     for seed in range(300, 312):
-        design, shape = nasty(Random(seed))
+        design, shape = (nasty, uneven)[seed % 3 == 0](Random(seed))
         _agrees(design, shape, folded=seed % 2 == 0)
 
 

@@ -13,7 +13,20 @@ import torch
 import torchinfo
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from random_designs import Drawn, Make, default, drawn, local, loose, nasty, plain, rich, valid
+from random_designs import (
+    Drawn,
+    Make,
+    default,
+    drawn,
+    local,
+    loose,
+    nasty,
+    plain,
+    rich,
+    uneven,
+    uneven_local,
+    valid,
+)
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -45,12 +58,8 @@ from lightsearch.network.blocks import (
 )
 from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.fingerprint import fingerprint
-from lightsearch.network.modules import (
-    FlatLinear,
-    GlobalGate,
-    SqueezeExcitation,
-    build,
-)
+from lightsearch.network.leaf_modules import FlatLinear, GlobalGate, SqueezeExcitation
+from lightsearch.network.modules import build
 
 torch.set_num_threads(1)
 few = settings(
@@ -105,6 +114,12 @@ def test_rich_designs_cost_what_torch_says(one: Drawn) -> None:
 
 
 @few
+@given(drawn(uneven))
+def test_designs_of_uneven_windows_cost_what_torch_says(one: Drawn) -> None:
+    _check_against_torch(*one)
+
+
+@few
 @given(drawn(plain))
 def test_plain_designs_cost_what_torch_says(one: Drawn) -> None:
     _check_against_torch(*one)
@@ -112,7 +127,7 @@ def test_plain_designs_cost_what_torch_says(one: Drawn) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [nasty, plain, default])
+@pytest.mark.parametrize("make", [nasty, plain, default, uneven])
 @many
 @given(data=st.data())
 def test_many_designs_cost_what_torch_says(make: Make, data: st.DataObject) -> None:
@@ -160,12 +175,14 @@ def _check_field(design: Seq, shape: tuple[int, int, int]) -> None:
             continue
         first, last = _find_span(output, images, axis, middle - 1)
         after, _ = _find_span(output, images, axis, middle)
-        wide = costed.receptive_field - 1  # padding may hide the pixel at either end of it
+        extent, jump, _ = costed.spans[axis - 2]
+        wide = extent - 1  # padding may hide the pixel at either end of it
         if last - wide < 0 or after + wide > border:
-            assert last - first + 1 <= costed.receptive_field
+            assert last - first + 1 <= extent
             continue
-        assert last - first + 1 == costed.receptive_field
-        assert after - first == costed.jump
+        assert last - first + 1 == extent
+        assert after - first == jump
+    assert costed.receptive_field == min(costed.receptive_fields)
 
 
 def _check_last_field(design: Seq, shape: tuple[int, int, int]) -> None:
@@ -187,7 +204,7 @@ def _check_no_wider(design: Seq, shape: tuple[int, int, int]) -> None:
 
 
 @few
-@given(drawn(local))
+@given(st.one_of(drawn(local), drawn(uneven_local)))
 def test_receptive_field_and_jump_are_those_of_the_gradients(one: Drawn) -> None:
     _check_field(*one)
 
@@ -209,6 +226,7 @@ def test_no_receptive_field_is_wider_than_computed(one: Drawn) -> None:
     ("make", "check"),
     [
         (local, _check_field),
+        (uneven_local, _check_field),
         (valid, _check_last_field),
         (loose, _check_no_wider),
     ],
@@ -310,7 +328,13 @@ def _run(module: nn.Module, cell: list[Tensor], shared: bool, number: int = 0) -
         cell[0] = module(cell[0]).clone() if isinstance(module, ChannelSlice) else module(cell[0])
         return False
     if isinstance(
-        module, nn.Conv2d | FlatLinear | nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d
+        module,
+        nn.Conv2d
+        | FlatLinear
+        | nn.AvgPool2d
+        | nn.MaxPool2d
+        | nn.AdaptiveAvgPool2d
+        | nn.AdaptiveMaxPool2d,
     ):
         cell[0] = module(cell[0])
         return False
@@ -350,6 +374,7 @@ MOVES = (
     nn.ZeroPad2d,
     nn.ReflectionPad2d,
     nn.ReplicationPad2d,
+    nn.CircularPad2d,
 )
 
 
@@ -398,7 +423,7 @@ def test_activation_bytes_are_those_measured(one: Drawn) -> None:
 
 
 @few
-@given(drawn(rich))
+@given(st.one_of(drawn(rich), drawn(uneven)))
 def test_activation_bytes_of_rich_designs_are_those_measured(one: Drawn) -> None:
     note(f"{one[0]} on {one[1]}")
     assert cost(*one).activation_bytes == _peak(*one)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lightsearch import build, cost, fingerprint, parse, to_source
+from lightsearch import Budget, build, cost, fingerprint, parse, to_source
 from lightsearch.engines.initial_weights import initial_weights
 from lightsearch.engines.native.plan import supports
 from lightsearch.errors import DesignError, NotationError
@@ -18,6 +18,18 @@ from lightsearch.shapes import Shape
 
 torch.set_num_threads(1)
 SHAPE = (4, 9, 7)
+KNOWN = [  # fingerprints of before there were windows of two numbers
+    ("conv(8) maxpool conv(16,p=0) gap linear(10)", "c2baa8d7a83e576e"),
+    (
+        "conv(8,k=5,s=2,d=2,p=1) separable(8,inner) avgpool(k=3,s=2,p=1) linear(10)",
+        "f81fb96eba2eca9c",
+    ),
+    (
+        "residual([depthwise(k=3)],project) loop([separable(1)],2) avgpool(k=28) linear(10)",
+        "baa45d94112da6ec",
+    ),
+    ("inverted(8) ghost(8) pad(1,reflect) maxpool(k=30) linear(10)", "3eb80eb4ae4a644b"),
+]
 
 
 def no_gain(norm: nn.Module) -> nn.Module:
@@ -74,12 +86,12 @@ def normed(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: 
 
 
 class Sum(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, body: nn.Module, shortcut: nn.Module, act: nn.Module) -> None:
         super().__init__()
-        self.body, self.shortcut = normed(4, 6), nn.Conv2d(4, 6, 1)
+        self.body, self.shortcut, self.act = body, shortcut, act
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(torch.relu(self.body(x)) + torch.relu(self.shortcut(x)))
+        return self.act(self.body(x) + self.shortcut(x))
 
 
 class OptionA(nn.Module):
@@ -156,6 +168,85 @@ class Ghost(nn.Module):
                 nn.Conv2d(4, 8, 3, padding=1, bias=False), nn.ReLU(), no_gain(nn.BatchNorm2d(8))
             ),
         ),
+        (
+            "conv(8,k=3x1)",
+            lambda: block(
+                nn.Conv2d(4, 8, (3, 1), padding=(1, 0), bias=False), nn.BatchNorm2d(8), nn.ReLU()
+            ),
+        ),
+        (
+            "conv(6,k=2x3,s=1x2,p=0x2,d=3x1,g=2,bias,norm=none,act=none)",
+            lambda: nn.Conv2d(4, 6, (2, 3), (1, 2), (0, 2), dilation=(3, 1), groups=2),
+        ),
+        (
+            "depthwise(k=1x5,d=2,norm=none,act=none)",
+            lambda: nn.Conv2d(4, 4, (1, 5), padding=(0, 4), dilation=(1, 2), groups=4, bias=False),
+        ),
+        (
+            "separable(6,k=3x5,s=2x1,norm=none)",
+            lambda: block(
+                nn.Conv2d(4, 4, (3, 5), (2, 1), (1, 2), groups=4, bias=False),
+                nn.Conv2d(4, 6, 1, bias=False),
+                nn.ReLU(),
+            ),
+        ),
+        (
+            "conv(8,reflect)",
+            lambda: block(
+                nn.Conv2d(4, 8, 3, padding=1, bias=False, padding_mode="reflect"),
+                nn.BatchNorm2d(8),
+                nn.ReLU(),
+            ),
+        ),
+        (
+            "conv(6,k=5x3,s=1x2,d=1x2,g=2,replicate,bias,norm=none,act=none)",
+            lambda: nn.Conv2d(
+                4, 6, (5, 3), (1, 2), (2, 2), (1, 2), groups=2, padding_mode="replicate"
+            ),
+        ),
+        (
+            "depthwise(k=5,p=3x1,circular,bias,norm=none,act=none)",
+            lambda: nn.Conv2d(4, 4, 5, padding=(3, 1), groups=4, padding_mode="circular"),
+        ),
+        (
+            "separable(6,inner,reflect,act-norm)",
+            lambda: block(
+                nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False, padding_mode="reflect"),
+                nn.ReLU(),
+                nn.BatchNorm2d(4),
+                nn.Conv2d(4, 6, 1, bias=False),
+                nn.ReLU(),
+                nn.BatchNorm2d(6),
+            ),
+        ),
+        ("pad(2,a=1,circular)", lambda: nn.CircularPad2d((2, 1, 2, 1))),
+        ("adaptive(3)", lambda: nn.AdaptiveAvgPool2d(3)),
+        ("adaptive(4x5)", lambda: nn.AdaptiveAvgPool2d((4, 5))),
+        ("adaptive(9x1)", lambda: nn.AdaptiveAvgPool2d((9, 1))),
+        ("adaptive(1)", lambda: nn.AdaptiveAvgPool2d(1)),
+        ("adaptive(12x99)", lambda: nn.AdaptiveAvgPool2d((12, 99))),  # more than there were
+        ("adaptive(2x3,max)", lambda: nn.AdaptiveMaxPool2d((2, 3))),
+        ("adaptive(3x7,max)", lambda: nn.AdaptiveMaxPool2d((3, 7))),
+        ("adaptive(11,max)", lambda: nn.AdaptiveMaxPool2d(11)),
+        ("maxpool(2x3)", lambda: nn.MaxPool2d((2, 3))),
+        ("maxpool(k=3,s=2x1,p=1x0)", lambda: nn.MaxPool2d(3, (2, 1), (1, 0))),
+        ("avgpool(k=1x4,s=1,p=0x2)", lambda: nn.AvgPool2d((1, 4), 1, (0, 2))),
+        ("pad(1x0,a=0x2,replicate)", lambda: nn.ReplicationPad2d((0, 2, 1, 0))),
+        (
+            "inverted(4,e=2,k=3x1,relu)",
+            lambda: Sum(
+                block(
+                    *normed(4, 8, 1),
+                    nn.ReLU(),
+                    nn.Conv2d(8, 8, (3, 1), padding=(1, 0), groups=8, bias=False),
+                    nn.BatchNorm2d(8),
+                    nn.ReLU(),
+                    *normed(8, 4, 1),
+                ),
+                nn.Identity(),
+                nn.Identity(),
+            ),
+        ),
         ("norm", lambda: nn.BatchNorm2d(4)),
         ("norm(affine=none)", lambda: nn.BatchNorm2d(4, affine=False)),
         ("norm(group,g=2,shift)", lambda: no_gain(nn.GroupNorm(2, 4))),
@@ -168,7 +259,12 @@ class Ghost(nn.Module):
         ("pad(1)", lambda: nn.ZeroPad2d(1)),
         ("pad(0,a=1,reflect)", lambda: nn.ReflectionPad2d((0, 1, 0, 1))),
         ("pad(2,replicate)", lambda: nn.ReplicationPad2d(2)),
-        ("add([conv(6)],[conv(6,k=1,bias,norm=none)],relu)", lambda: Sum()),
+        (
+            "add([conv(6)],[conv(6,k=1,bias,norm=none)],relu)",
+            lambda: Sum(
+                block(*normed(4, 6), nn.ReLU()), block(nn.Conv2d(4, 6, 1), nn.ReLU()), nn.ReLU()
+            ),
+        ),
         (
             "add([conv(8,s=2) conv(8,act=none)],[avgpool(k=1,s=2) widen(8)],relu)",
             lambda: OptionA(),
@@ -214,6 +310,42 @@ def test_the_receptive_field_of_dilation() -> None:
     assert {row.shape[1:] for row in rows[1:]} == {(32, 32)}
 
 
+def test_the_receptive_field_of_two_numbers_is_the_smaller() -> None:
+    shape = (1, 64, 64)
+    costed = cost(parse("conv(8,k=3x1) conv(8,k=1x3) maxpool(k=2x1) conv(8,k=5x3)"), shape)
+    assert [row.receptive_field for row in costed.rows] == [1, 3, 3, 5]
+    assert (costed.receptive_fields, costed.jump) == ((4 + 2 * 4, 3 + 2), 1)
+    assert Budget(min_receptive_field=5).exceeded(costed) is None
+    assert Budget(min_receptive_field=6).exceeded(costed) == "min_receptive_field"
+    strip = cost(parse("residual([conv(1,k=5x1)]) concat([conv(1,k=3x1)],[conv(1,k=1x7)])"), shape)
+    assert strip.receptive_fields == (7, 7)
+
+
+def test_a_square_pair_is_the_number() -> None:
+    for one, other in (
+        ("conv(8,k=3x3,s=2x2,d=2x2)", "conv(8,s=2,d=2)"),
+        ("maxpool(3x3)", "maxpool(3)"),
+        ("inverted(8,k=5x5)", "inverted(8,k=5)"),
+    ):
+        assert parse(one) == parse(other)
+    for one, other in (
+        ("avgpool(k=9x7)", "gap"),
+        ("avgpool(k=9x7,s=1x2)", "gap"),
+        ("maxpool(k=9x7,s=1x2)", "maxpool(k=9x7)"),
+        ("conv(8,k=9x7,p=0,bias,norm=none,act=none)", "linear(8)"),
+        ("avgpool(k=1,s=2x1)", "maxpool(k=1,s=2x1)"),
+    ):
+        assert fingerprint(parse(one), SHAPE) == fingerprint(parse(other), SHAPE)
+    assert fingerprint(parse("conv(8,k=3x1)"), SHAPE) != fingerprint(parse("conv(8)"), SHAPE)
+    assert fingerprint(parse("conv(8,k=3x1)"), SHAPE) != fingerprint(parse("conv(8,k=1x3)"), SHAPE)
+
+
+def test_fingerprints_are_those_of_before() -> None:
+    """Studies find their designs by them."""
+    for text, known in KNOWN:
+        assert fingerprint(parse(text), (1, 28, 28)) == known
+
+
 def test_what_makes_no_difference_is_one_design() -> None:
     assert parse("conv(8,k=1,d=2)") == parse("conv(8,k=1)")
     assert parse("conv(8,norm=none,affine=none)") == parse("conv(8,norm=none)")
@@ -244,6 +376,21 @@ def test_what_makes_no_difference_is_one_design() -> None:
         ("shuffle(3)", "`groups` must divide the channels, but got groups=3 with 4"),
         ("widen(3)", "`out` must be at least the channels, but got out=3 with 4"),
         ("pad(7,reflect)", "must be narrower than its image, but got 7 pixels on an input of 9x7"),
+        (
+            "conv(4) conv(8,k=3x9,p=0)",
+            r"kernel=\(3, 9\) with padding=0 on an input of 9x7 at \[1\]",
+        ),
+        (
+            "conv(4) residual([conv(4,k=3,p=1x7,reflect) conv(4,p=0x7)])",
+            r"narrower than its image, but got 7 pixels on an input of 9x7 at body\[0\] at \[1\]",
+        ),
+        ("gap conv(4,reflect)", r"but got 1 pixels on an input of 1x1 at \[1\]"),
+        ("conv(8,p=8,circular)", "must not be wider than its image, but got 8 pixels on an input"),
+        ("conv(8,k=1x3,d=4,p=0)", r"kernel=\(1, 3\) with padding=0 and dilation=4 on an input"),
+        (
+            "pad(1x7,reflect)",
+            "must be narrower than its image, but got 7 pixels on an input of 9x7",
+        ),
         ("conv(8,d=4,p=0)", "kernel=3 with padding=0 and dilation=4 on an input of 9x7"),
     ],
 )
@@ -319,6 +466,7 @@ def test_an_unknown_norm_is_refused() -> None:
     "text",
     [
         "conv(8,d=2)",
+        "conv(8,reflect)",
         "conv(8,layer)",
         "conv(8,shift)",
         "conv(8,prelu)",
@@ -336,6 +484,69 @@ def test_an_unknown_norm_is_refused() -> None:
 )
 def test_the_native_engine_trains_every_layer(text: str) -> None:
     assert supports(parse(f"{text} gap linear(3)"), SHAPE)
+
+
+def test_an_error_comes_where_pytorch_raises() -> None:
+    """The widest border that fits is built and runs; PyTorch refuses one of a pixel more."""
+    images = torch.zeros(1, *SHAPE)
+    for border, most in (("reflect", (8, 6)), ("circular", (9, 7)), ("replicate", (9, 99))):
+        for height, width in (most, (most[0] + 1, most[1]), (most[0], most[1] + 1)):
+            text = f"conv(1,p={height}x{width},{border},norm=none)"
+            theirs = nn.Conv2d(4, 1, 3, padding=(height, width), padding_mode=border)
+            if (height, width) == most:
+                assert build(parse(text), SHAPE)(images).shape == theirs(images).shape
+            elif border != "replicate":
+                with pytest.raises(DesignError, match="a border that"):
+                    cost(parse(text), SHAPE)
+                with pytest.raises(RuntimeError, match=r"(?i)padding"):
+                    theirs(images)
+
+
+def test_a_border_is_a_layer_in_front() -> None:
+    one, other = parse("conv(8,k=5,reflect)"), parse("pad(2,reflect) conv(8,k=5,p=0)")
+    ours, theirs = cost(one, SHAPE), cost(other, SHAPE)
+    assert fingerprint(one, SHAPE) == fingerprint(other, SHAPE)
+    for name in ("shape", "params", "macs", "activation_bytes", "receptive_field"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert fingerprint(one, SHAPE) != fingerprint(parse("conv(8,k=5)"), SHAPE)
+
+
+@pytest.mark.parametrize(("before", "after"), [(7, 3), (8, 3), (11, 4), (28, 5), (5, 5), (3, 7)])
+def test_the_receptive_field_of_adaptive_pooling_is_its_widest_window(
+    before: int, after: int
+) -> None:
+    shape = (1, before, before)
+    images = torch.ones(1, *shape, requires_grad=True)
+    output = nn.AdaptiveAvgPool2d(after)(images)
+    widths = []
+    for index in range(after):
+        (gradient,) = torch.autograd.grad(output[0, 0, index, 0], images, retain_graph=True)
+        widths.append(int(gradient[0, 0].amax(1).count_nonzero()))
+    found = cost(parse(f"adaptive({after})"), shape)
+    assert (found.receptive_field, found.jump) == (max(widths), max(1, before // after))
+
+
+def test_adaptive_pooling_is_the_pool_that_it_amounts_to() -> None:
+    shape = (4, 12, 6)
+    for one, other in (
+        ("adaptive(1)", "gap"),
+        ("adaptive(12x6)", ""),
+        ("adaptive(4x2)", "avgpool(k=3)"),
+        ("adaptive(6x2,max)", "maxpool(k=2x3)"),
+        ("adaptive(12x2,max)", "maxpool(k=1x3)"),
+    ):
+        assert fingerprint(parse(one), shape) == fingerprint(parse(other), shape)
+        match(f"{one} conv(2)", build(parse(f"{other} conv(2)"), shape), shape)
+    assert supports(parse("adaptive(4x2) linear(3)"), shape)
+    assert fingerprint(parse("adaptive(5)"), shape) != fingerprint(parse("adaptive(5,max)"), shape)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["conv(4,k=3x1)", "depthwise(s=2x1)", "maxpool(2x1)", "conv(4,circular)", "adaptive(9x4)"],
+)
+def test_pytorch_trains_what_the_native_engine_does_not_know(text: str) -> None:
+    assert not supports(parse(f"conv(4) residual([{text}]) gap linear(3)"), SHAPE)
 
 
 def test_initial_weights_are_those_of_a_new_module() -> None:

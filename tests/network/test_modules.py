@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_designs import Drawn, drawn, nasty, rich
+from random_designs import Drawn, drawn, nasty, rich, uneven
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -193,7 +193,7 @@ def test_output_is_flat_only_from_one_pixel() -> None:
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-@given(st.one_of(drawn(nasty), drawn(rich)))
+@given(st.one_of(drawn(nasty), drawn(rich), drawn(uneven)))
 def test_built_modules_train_and_their_state_survives(one: Drawn) -> None:
     design, shape = one
     module = build(design, shape)
@@ -290,6 +290,28 @@ def test_a_kind_of_the_users_own_is_costed_and_built() -> None:
     assert fingerprint(seq(Scaled(4)), shape) != fingerprint(seq(Scaled(4, times=3)), shape)
     with pytest.raises(DesignError, match=r"must be a multiple of 4, but got out=6 at \[1\]$"):
         build(seq(conv(4), Scaled(6)), (1, 6, 6))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tall(Layer):
+    kernel: int | tuple[int, int] = integer(3, short="k", pair=True)
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_window_of_the_users_own_may_have_two_numbers() -> None:
+    register(
+        "tall",
+        Tall,
+        cost=lambda layer, shape: Local(
+            (shape[0], shape[1] - 2, shape[2] // 2), extent=layer.kernel, stride=(1, 2)
+        ),
+        module=lambda layer, shape: nn.AvgPool2d(layer.kernel, (1, 2)),
+    )
+    assert str(seq(Tall((3, 3)), Tall((3, 2)))) == "tall tall(k=3x2)"
+    design = seq(Tall((3, 2)), conv(4, (1, 3)))
+    costed = cost(design, (4, 7, 8))
+    assert build(design, (4, 7, 8))(torch.zeros(1, 4, 7, 8)).shape[1:] == costed.shape
+    assert (costed.receptive_fields, costed.receptive_field, costed.jump) == ((3, 6), 3, 1)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from random_designs import Drawn, default, loose, nasty, plain, rich
+from random_designs import Drawn, default, loose, nasty, plain, rich, uneven
 
 from lightsearch import build, cost, parse, zoo
 from lightsearch.design import Layer, conv, dropout, gap, linear, parts, register_kind, seq
@@ -27,7 +27,8 @@ FAULTY: Drawn = (parse("conv(4) gap linear(3)"), (1, 9, 8))
 
 
 def _random_designs(seeds: range) -> list[Drawn]:
-    return [make(Random(seed)) for make in (nasty, plain, default, loose, rich) for seed in seeds]
+    makers = (nasty, plain, default, loose, rich, uneven)
+    return [make(Random(seed)) for make in makers for seed in seeds]
 
 
 def _odd_ones() -> list[Drawn]:
@@ -109,14 +110,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
 
 def test_zoo_and_random_designs_run_without_lightsearch(written: Any) -> None:
     faults = {name: wrong for name, wrong in written[1].items() if name.startswith("net_")}
-    assert len(faults) >= 12 + 40
+    assert len(faults) >= 12 + 50
     assert not [wrong for wrong in faults.values() if wrong]
 
 
 @pytest.mark.slow
 def test_many_random_designs_run_without_lightsearch(tmp_path: Path) -> None:
     faults = _find_faults(tmp_path, _random_designs(range(10, 85)), {})
-    assert len(faults) == 375 and not [wrong for wrong in faults.values() if wrong]
+    assert len(faults) == 450 and not [wrong for wrong in faults.values() if wrong]
     for line in RUFF:
         test_files_are_as_ruff_leaves_them((tmp_path, faults), line)
 

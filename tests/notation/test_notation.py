@@ -20,6 +20,7 @@ import lightsearch
 from lightsearch.design import (
     Layer,
     Seq,
+    adaptive,
     avgpool,
     conv,
     depthwise,
@@ -27,12 +28,15 @@ from lightsearch.design import (
     flag,
     gap,
     gate,
+    ghost,
     integer,
+    inverted,
     kinds,
     linear,
     maxpool,
     maybe,
     oneof,
+    pad,
     parts,
     real,
     register_kind,
@@ -87,6 +91,48 @@ CANONICAL: list[tuple[str, Seq]] = [
         seq(residual([conv(8), conv(8)], shortcut="project", act="relu")),
     ),
     ("residual([residual([gate])])", seq(residual(residual(gate())))),
+    # Two numbers, height and width.
+    (
+        "conv(8,k=3x1) conv(8,k=5x3,s=2x1,p=0x2,d=1x2)",
+        seq(conv(8, (3, 1)), conv(8, (5, 3), (2, 1), (0, 2), dilation=(1, 2))),
+    ),
+    (
+        "depthwise(k=1x3) separable(8,k=3x5,p=0)",
+        seq(depthwise((1, 3)), separable(8, kernel=(3, 5), padding=0)),
+    ),
+    ("maxpool(k=2x1) avgpool(k=2x3,s=1,p=1x0)", seq(maxpool((2, 1)), avgpool((2, 3), 1, (1, 0)))),
+    (
+        "conv(8,k=3|3x1|1x3,p=same|1x0)",
+        seq(conv(8, oneof(3, (3, 1), (1, 3)), padding=oneof("same", (1, 0)))),
+    ),
+    ("conv(8,k=@k:3x1|1x3) conv(8,k=@k)", seq(*[conv(8, oneof((3, 1), (1, 3), name="k"))] * 2)),
+    (
+        "inverted(8,k=5x3,s=1x2) ghost(8,k=1x3)",
+        seq(inverted(8, kernel=(5, 3), stride=(1, 2)), ghost(8, (1, 3))),
+    ),
+    ("pad(1x0) pad(0,a=1x2,reflect)", seq(pad((1, 0)), pad(0, (1, 2), "reflect"))),
+    (
+        "adaptive(2) adaptive(4x1,max) adaptive(7|3x5,by=average|max)",
+        seq(
+            adaptive(2),
+            adaptive((4, 1), "max"),
+            adaptive(oneof(7, (3, 5)), by=oneof("average", "max")),
+        ),
+    ),
+    # What is put around the image.
+    (
+        "conv(8,reflect) depthwise(k=5,replicate) separable(8,p=1x0,circular) pad(1,circular)",
+        seq(
+            conv(8, border="reflect"),
+            depthwise(5, border="replicate"),
+            separable(8, padding=(1, 0), border="circular"),
+            pad(1, mode="circular"),
+        ),
+    ),
+    (
+        "conv(8,border=zeros|reflect) conv(8,k=1|3,reflect)",
+        seq(conv(8, border=oneof("zeros", "reflect")), conv(8, oneof(1, 3), border="reflect")),
+    ),
     # Choices of values.
     (
         "conv(8|16|32,k=3|5,act=relu|gelu)",
@@ -162,6 +208,12 @@ def test_a_text_means_its_value_and_comes_back(text: str, value: Seq) -> None:
         ("conv(@w:8|16) conv(@w:8|16)", "conv(@w:8|16) conv(@w)"),
         ("conv(8)[gap|gate]conv(8)gap", "conv(8) [gap | gate] conv(8) gap"),
         ("[conv(@w:8|16)]*0 conv(@w)", "conv(@w:8|16)"),
+        ("conv(8,k=3x3,stride=2x2,p=1x1,d=1x1)", "conv(8,s=2)"),
+        ("conv(8,kernel=03x01) maxpool(3x1,s=3x1)", "conv(8,k=3x1) maxpool(k=3x1)"),
+        ("conv(8,k=3x1,d=2x3) conv(8,k=1x3,d=4x2)", "conv(8,k=3x1,d=2) conv(8,k=1x3,d=2)"),
+        ("conv(8,zeros) conv(8,k=1,reflect)", "conv(8) conv(8,k=1)"),
+        ("conv(8,p=0,border=circular) conv(8,border=reflect)", "conv(8,p=0) conv(8,reflect)"),
+        ("conv(8,k=5x3|3,d=1) pad(1x2,a=1x2)", "conv(8,k=5x3|3) pad(1x2)"),
     ],
 )
 def test_other_ways_to_write_the_same(text: str, same: str) -> None:
@@ -355,7 +407,7 @@ def test_the_two_sides_of_the_table_in_the_docs_are_equal() -> None:
     text = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)`[^|]*\| (?:`|<code>)([^`<]+)", text, re.MULTILINE)
     written = [(python, html.unescape(notation)) for python, notation in rows if "(" in python]
-    assert len(written) == 17
+    assert len(written) == 19
     for python, notation in written:
         value = eval(
             python, vars(lightsearch) | {n: getattr(lightsearch, n) for n in lightsearch.__all__}
@@ -384,6 +436,22 @@ ERRORS = [
     ("conv(1.5)\n     ^", "`out` must be an integer.*out=1.5"),
     ("conv(8|x)\n       ^", "`out` must be an integer.*out='x'"),
     ("conv(8,k=3|100)\n           ^", "`kernel` must be an integer from 1 to 99.*kernel=100"),
+    ("conv(8,k=3|3x100)\n           ^", r"`kernel` must be .* two of them.*kernel=\(3, 100\)"),
+    ("conv(8,k=3x2)\n       ^", r"`kernel` must be odd where padding='same'.*kernel=\(3, 2\)"),
+    ("adaptive\n^", "adaptive: `size` must be an integer from 1 to 99, or two of them"),
+    ("adaptive(2x0)\n         ^", r"`size` must be .* but got size=\(2, 0\)"),
+    ("adaptive(2,min)\n           ^", "the word must be one of average, max, but got 'min'"),
+    ("conv(8,border=mirror)\n              ^", "`border` must be one of zeros, .*border='mirror'"),
+    ("conv(8,reflekt)\n       ^", "the word must be one of .*'reflekt'; did you mean 'reflect'"),
+    ("conv(8,border)\n       ^", "'border' must be given a value: border=..."),
+    ("conv(8x2)\n     ^", r"`out` must be an integer from 1 to 1000000, but got out=\(8, 2\)"),
+    ("conv(8,k=3|3x3)\n         ^", "the options of a choice must differ, but got 3 twice"),
+    ("conv(8,k=3 x1)\n           ^", "expected `,` or `\\)`, but got 'x1'"),
+    ("conv(8,k=3x)\n          ^", "expected `,` or `\\)`, but got 'x'"),
+    ("conv(8,k=3x1x1)\n          ^", "expected `,` or `\\)`, but got 'x1x1'"),
+    ("conv(8,k=1.5x1)\n         ^", "`kernel` must be .*kernel=1.5"),
+    ("conv(8)*(2x1)\n         ^", r"`times` must be an integer.*times=\(2, 1\)"),
+    ("conv(8)*2x1\n         ^", "the layer kind must be one of .*'x1'"),
     ("conv(8,dropout=1)\n               ^", "`dropout` must be a number from 0 to below 1"),
     ("conv(8,dropout=1e999)\n               ^", "dropout=inf"),
     ("conv(8,act=gleu)\n           ^", "`act` must be one of relu, gelu.*act='gleu'"),
@@ -532,6 +600,8 @@ PIECES = [
     "true",
     "bias",
     "same",
+    "3x1",
+    "x2",
     "conv(8)",
     "(1|2)",
     "@w:8|16",

@@ -19,6 +19,7 @@ from lightsearch.design import (
     Layer,
     Seq,
     act,
+    adaptive,
     add,
     avgpool,
     concat,
@@ -155,8 +156,8 @@ class Maker:
 
     def convolution(self) -> dict[str, Any]:
         return {
-            "kernel": self.value(1, 3, 2, name=self.random.choice(["kernel", "width"])),
-            "padding": self.value("same", 0, 1, name="turns"),
+            "kernel": self.value(1, 3, 2, (3, 1), name=self.random.choice(["kernel", "width"])),
+            "padding": self.value("same", 0, 1, (0, 1), name="turns"),
             "norm": self.value("batch", "none"),
             "order": self.value(*NAMED["order"]),
             "act": self.value("relu", "none", "gelu", name="act"),
@@ -168,7 +169,7 @@ class Maker:
             lambda: conv(
                 width,
                 groups=self.value(1, 2, name="width"),
-                stride=self.value(1, 2),
+                stride=self.value(1, 2, (2, 1)),
                 bias=self.value(False, True),
                 **self.convolution(),
             ),
@@ -178,9 +179,11 @@ class Maker:
                 per=self.value("element", "channel"),
                 order=self.value(*NAMED["order"], name="order"),
             ),
+            lambda: conv(width, border=self.value("zeros", "reflect", "circular")),
             lambda: separable(width, inner=self.value(False, True), **self.convolution()),
             lambda: depthwise(multiplier=width, **self.convolution()),
-            lambda: maxpool(self.value(2, 3)),
+            lambda: maxpool(self.value(2, 3, (1, 3))),
+            lambda: adaptive(self.value(1, 2, (3, 2)), self.value("average", "max")),
             lambda: avgpool(self.value(2, 3, 4)),
             lambda: dropout(self.value(0.0, 0.2)),
             gate,
@@ -284,6 +287,20 @@ def usable(space: Seq) -> list[tuple[dict[str, int], Seq, Cost]]:
     except TooManyError:
         assume(False)
         raise
+
+
+def test_a_space_of_pairs_counts_what_brute_force_counts() -> None:
+    space = parse(
+        "conv(2|3,k=3|3x1|1x3,s=1|2x1) [maxpool(k=2|1x3) | depthwise(k=@k:3x1|5x3,p=0)]? "
+        "separable(2,k=@k,p=same|0x1) residual([conv(2,k=1x3|3)]) gap linear(3)"
+    )
+    members = brute(space)
+    found = survey(space, SHAPE, CLASSES)
+    assert found.exact and found.designs == len(members) > 100
+    assert dict(found.counts) == Counter(price.params for *_, price in members)
+    assert {str(parse(str(design))) for _, design, _ in members} == {
+        str(design) for _, design, _ in members
+    }
 
 
 @CHECKED

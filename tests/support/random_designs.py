@@ -1,6 +1,7 @@
 """Random designs that fit their input, for tests that judge `cost` and `build`.
 
-`nasty` has odd combinations of the first layers, `rich` of all; `plain` is stacks and separable
+`nasty` has odd combinations of the first layers, `rich` of all; `uneven` has
+what only PyTorch computes, as windows of two numbers; `plain` is stacks and separable
 chains; `default` is drawn from the default space. `local`, `loose` and `valid` have only windows,
 for measuring receptive fields; in `local` the bodies of residuals see all that their shortcuts do.
 """
@@ -17,6 +18,7 @@ from lightsearch.design import (
     Layer,
     Seq,
     act,
+    adaptive,
     add,
     avgpool,
     chooser,
@@ -42,17 +44,18 @@ from lightsearch.design import (
     split,
     widen,
 )
-from lightsearch.design.moving import BORDERS
-from lightsearch.design.words import ACTIVATIONS, AFFINES, NORMS
+from lightsearch.design.words import ACTIVATIONS, AFFINES, BORDERS, NORMS, POOLS
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, lower_all
 from lightsearch.shapes import Shape, elements
 from lightsearch.space.default import default_space
 
 Drawn: TypeAlias = tuple[Seq, Shape]
+Sides: TypeAlias = int | tuple[int, int]
 Make: TypeAlias = Callable[[Random], Drawn]
 _ACTS = ("relu", "gelu", "silu", "hardswish", "none")
 _MAX_ELEMENTS = 12_000
+NATIVE_BORDERS = ("zeros", "reflect", "replicate")
 
 
 def _tail(rng: Random) -> dict[str, object]:
@@ -73,6 +76,30 @@ def _window(rng: Random, stride: int = 3, excess: int = 1) -> dict[str, int]:
         "stride": rng.choice((1, 1, rng.randint(1, stride))),
         "padding": rng.randint(0, kernel - 1 + excess),
     }
+
+
+def _pair(rng: Random, low: int, high: int) -> Sides:
+    """One number, or more often two."""
+    one = rng.randint(low, high)
+    return one if rng.random() < 0.3 else (one, rng.randint(low, high))
+
+
+def _both(value: Sides) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def _uneven_window(rng: Random, stride: int = 3, excess: int = 1) -> dict[str, Sides]:
+    kernel = _pair(rng, 1, 5)
+    height, width = _both(kernel)
+    padding = rng.randint(0, height - 1 + excess), rng.randint(0, width - 1 + excess)
+    return {"kernel": kernel, "stride": _pair(rng, 1, stride), "padding": padding}
+
+
+def _uneven_pool(rng: Random) -> Layer:
+    kernel = _pair(rng, 1, 4)
+    height, width = _both(kernel)
+    padding = rng.randint(0, height // 2), rng.randint(0, width // 2)
+    return rng.choice((maxpool, avgpool))(kernel, _pair(rng, 1, 3), padding)
 
 
 def _conv(rng: Random, shape: Shape) -> Layer:
@@ -219,7 +246,8 @@ def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
     if depth > 0 and rng.random() < 0.5:
         return _branches(rng, shape, depth)
     channels, out = shape[0], rng.randint(1, 12)
-    window = {**_window(rng), "dilation": rng.randint(1, 3)}
+    border = rng.choice(("zeros", "zeros", *NATIVE_BORDERS))
+    window = {**_window(rng), "dilation": rng.randint(1, 3), "border": border}
     divisors = [n for n in range(1, channels + 1) if channels % n == 0]
     loose = {"last_bias": rng.random() < 0.5, "inner": rng.random() < 0.5}
     makers: list[Callable[[], Layer]] = [
@@ -235,10 +263,50 @@ def _rich_layer(rng: Random, shape: Shape, depth: int) -> Layer:
         lambda: split(0, rng.choice(divisors)),
         lambda: shuffle(rng.choice(divisors)),
         lambda: widen(channels + rng.randint(0, 5)),
-        lambda: pad(rng.randint(0, 2), rng.randint(0, 2), rng.choice(BORDERS)),
+        lambda: pad(rng.randint(0, 2), rng.randint(0, 2), rng.choice(NATIVE_BORDERS)),
         lambda: loop(conv(channels, **_rich_tail(rng, channels)), rng.randint(2, 3)),  # type: ignore[arg-type]
     ]
     return rng.choice(makers)()
+
+
+def _uneven_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    """Windows of two numbers, in blocks too, and the layers of `rich`."""
+    if rng.random() < 0.2:
+        return _rich_layer(rng, shape, 0)
+    if depth > 0 and rng.random() < 0.3:
+        if rng.random() < 0.5:
+            return _residual(lambda r, s, d: _chain(r, s, d, 3, _uneven_layer))(rng, shape, depth)
+        body = _chain(rng, shape, depth - 1, 2, _uneven_layer)
+        return rng.choice((add(body, body), concat(body, body)))
+    channels, out = shape[0], rng.randint(1, 12)
+    border = rng.choice(("zeros", *BORDERS))
+    window = {**_uneven_window(rng), "dilation": _pair(rng, 1, 3), "border": border}
+    sides = {"kernel": (rng.choice((1, 3, 5)), 3), "padding": "same"}
+    makers: list[Callable[[], Layer]] = [
+        lambda: conv(out, **window, **_rich_tail(rng, out)),  # type: ignore[arg-type]
+        lambda: depthwise(**window, **_rich_tail(rng, channels)),  # type: ignore[arg-type]
+        lambda: separable(out, **window, **_rich_tail(rng, out)),  # type: ignore[arg-type]
+        lambda: _uneven_pool(rng),
+        lambda: adaptive(_pair(rng, 1, 7), rng.choice(POOLS)),
+        lambda: loop(conv(channels, **sides), rng.randint(2, 3)),  # type: ignore[arg-type]
+        lambda: pad((rng.randint(0, 2), 1), (rng.randint(0, 2), 0), rng.choice(BORDERS)),
+        lambda: inverted(rng.choice((channels, out)), 2, (3, 1), (rng.randint(1, 2), 1)),
+        lambda: ghost(2 * out, (1, 3)),
+    ]
+    return rng.choice(makers)()
+
+
+def _uneven_local_layer(rng: Random, shape: Shape, depth: int) -> Layer:
+    """A window of two numbers, or a residual of such."""
+    if depth < 1:  # inside a residual: a stride of 1, and no more padding than the window covers
+        return conv(rng.randint(1, 3), **_uneven_window(rng, 1, 0))  # type: ignore[arg-type]
+    if rng.random() < 0.3:
+        return _residual(lambda r, s, d: _chain(r, s, d, 2, _uneven_local_layer))(
+            rng, shape, depth
+        )
+    if rng.random() < 0.3:
+        return _uneven_pool(rng)
+    return conv(rng.randint(1, 3), **_uneven_window(rng, 2))  # type: ignore[arg-type]
 
 
 def _chain(
@@ -271,6 +339,12 @@ def rich(rng: Random) -> Drawn:
     """Every norm and activation, dilation, and layers that combine branches."""
     shape = (rng.randint(1, 4), rng.randint(3, 20), rng.randint(3, 20))
     return _chain(rng, shape, 2, 5, _rich_layer), shape
+
+
+def uneven(rng: Random) -> Drawn:
+    """What only PyTorch computes: windows of two numbers, adaptive pooling, circular borders."""
+    shape = (rng.randint(1, 4), rng.randint(3, 20), rng.randint(3, 20))
+    return _chain(rng, shape, 2, 5, _uneven_layer), shape
 
 
 def plain(rng: Random) -> Drawn:
@@ -312,6 +386,12 @@ def local(rng: Random) -> Drawn:
     """Windows only, on an input large enough to see an unclipped receptive field."""
     shape = (rng.randint(1, 2), 150, 163)
     return _chain(rng, shape, 1, 5, _local_layer), shape
+
+
+def uneven_local(rng: Random) -> Drawn:
+    """As `local`, with windows of two numbers."""
+    shape = (rng.randint(1, 2), 150, 163)
+    return _chain(rng, shape, 1, 5, _uneven_local_layer), shape
 
 
 def loose(rng: Random) -> Drawn:

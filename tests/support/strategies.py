@@ -37,6 +37,7 @@ KINDS: tuple[type[Any], ...] = tuple(
 NAMED_VALUES = {
     "width": (8, 16, 24),
     "size": (1, 3, 5),
+    "sides": ((3, 1), 3, (1, 5)),
     "share": (0.1, 0.25),
     "on": (True, False),
     "act": ("relu", "gelu"),
@@ -68,13 +69,15 @@ def values(spec: Spec) -> st.SearchStrategy[Any]:
         return st.integers(low, 5)
     small = st.integers(low, min(high, 32))
     found = st.one_of(small, small, st.integers(low, high))
+    if spec.pair:
+        found = st.one_of(found, st.tuples(small, small))
     return found if spec.auto is None else st.one_of(found, st.just(spec.auto))
 
 
 @functools.cache
 def choices(spec: Spec) -> st.SearchStrategy[Any]:
     """Choices that a field (not a body) accepts, named and unnamed."""
-    plain = st.lists(values(spec), min_size=2, max_size=3, unique=True)
+    plain = st.lists(values(spec), min_size=2, max_size=3, unique_by=spec.accept)
     unnamed = plain.map(lambda options: oneof(*options))
     fitting = [
         oneof(*options, name=name)

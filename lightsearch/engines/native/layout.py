@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from lightsearch.engines.native.interface import BORDERS
 from lightsearch.network.operations import (
+    AdaptivePool,
     Add,
     BatchNorm,
+    Border,
     Conv2d,
     Custom,
     Dense,
@@ -15,6 +18,7 @@ from lightsearch.network.operations import (
     GroupNorm,
     Op,
     PerPass,
+    Pool,
     PRelu,
     Squeeze,
     Step,
@@ -42,7 +46,11 @@ class Unsupported(Exception):
 
 def is_known(op: Op) -> bool:
     """Whether the native engine has this operation, apart from those in its body."""
-    return not isinstance(op, Custom)
+    if isinstance(op, Conv2d | Pool):
+        return op.across is None
+    if isinstance(op, Border):
+        return op.mode in BORDERS
+    return not isinstance(op, Custom | AdaptivePool)
 
 
 class Layout:

@@ -159,7 +159,7 @@ class Writer:
         else:
             kernel, stride, padding = (op.kernel, op.kernel), op.stride, op.padding
             groups, dilation = op.groups, op.dilation if op.kernel > 1 else 1
-            size = slide((height, width), op.extent, stride, padding)
+            size = slide((height, width), op.slides[0].extent, stride, padding)
         return self._op(
             Kind.CONV,
             source,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightsearch.engines.triton.convolution_kernels import add_rows, convolve, correlate
 from lightsearch.engines.triton.tiles import Tile, ceil, fits, split
-from lightsearch.network.modules import FlatLinear
+from lightsearch.network.leaf_modules import FlatLinear
 
 LARGE = Tile(8, 0, 512, 4)  # of `convolve`, if that makes enough programs
 SMALL = Tile(4, 0, 256, 4)

@@ -15,7 +15,7 @@ from lightsearch.engines.triton.convolution import TritonConv2d, TritonFlatLinea
 from lightsearch.engines.triton.norm import TritonBatchNorm2d
 from lightsearch.engines.triton.pool import TritonMaxPool2d
 from lightsearch.network.blocks import PassModules
-from lightsearch.network.modules import FlatLinear
+from lightsearch.network.leaf_modules import FlatLinear
 
 _KINDS: dict[type[nn.Module], type[nn.Module]] = {
     nn.Conv2d: TritonConv2d,
@@ -42,7 +42,9 @@ def replace_layers(module: nn.Module) -> None:
 def _is_plain(child: nn.Module) -> bool:
     """Whether our kernels compute what a layer does with its fields."""
     if isinstance(child, nn.Conv2d):
-        return child.dilation == (1, 1)
+        windows = (child.kernel_size, child.stride, child.padding)
+        square = all(isinstance(one, tuple) and one[0] == one[1] for one in windows)
+        return square and child.dilation == (1, 1) and child.padding_mode == "zeros"
     return not isinstance(child, nn.BatchNorm2d) or (
         child.weight is not None and child.bias is not None
     )
