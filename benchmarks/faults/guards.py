@@ -245,7 +245,7 @@ GUARDS = (
     Guard(
         "records are of the right kinds",
         "study/trial.py",
-        "        if not isinstance(value, _KINDS.get(str(item.type), object)):",
+        "        if not isinstance(value, kind):",
         "        if False:",
         "study/test_study.py -k another_kind",
     ),

@@ -219,7 +219,6 @@ def test_a_layer_of_ones_own_is_named() -> None:
         ("conv(4,k=3x1)", r"at \[0\]", "its property across="),
         ("residual([separable(2,k=5x3)])", r"at \[0\]\.body\[0\]", "its property across="),
         ("adaptive(3)", r"at \[0\]", "its operation AdaptivePool is unknown there"),
-        ("conv(4,reflect)", r"at \[0\]", "its operation Border"),
         ("gap maxpool(k=1,s=2x1)", r"at \[1\]", "its property across="),
     ],
 )

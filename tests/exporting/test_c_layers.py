@@ -45,6 +45,8 @@ WHOLE = {
     "moves": "pad(2,a=1,reflect) conv(5,p=0,prelu) act(leakyrelu,slope=0.2) pad(1,replicate) "
     "widen(9) depthwise(prelu,s=2) pad(0,a=2) split(2,of=3) act(tanh) norm "
     "add([conv(8,s=2,act=none)],[pad(0,a=1) maxpool widen(8)]) shuffle(4) act(sigmoid) linear(6)",
+    "borders": "conv(5,reflect) depthwise(circular,k=5,act=none) maxpool "
+    "separable(6,replicate,s=2) pad(1,a=2,circular) conv(4,p=0) linear(10)",
 }
 FLOAT_ONLY = {
     "norms": "conv(6,norm=group,ng=3) conv(6,norm=layer,order=act-norm,affine=shift) "
@@ -126,7 +128,7 @@ def _compare_rich(seed: int, folder: Path) -> None:
         assert torch.equal(integers, run_int8(net, made.pixels).double()), design
 
 
-@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate"])
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
 def test_borders_come_from_where_pytorch_says(mode: str) -> None:
     row = torch.arange(1.0, 5.0).view(1, 1, 1, 4)
     module = make(parse(f"pad(3,a=2,{mode})"), (1, 4, 4)).module
