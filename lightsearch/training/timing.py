@@ -14,10 +14,13 @@ from lightsearch.training.run import train_epoch
 from lightsearch.training.task import Task
 
 
-def seconds_per_epoch(task: Task, steps: int = 6) -> float:
+IMAGES = 768  # whose steps are timed: large batches take as long as small ones
+
+
+def seconds_per_epoch(task: Task) -> float:
     """Estimate the seconds that an epoch of `task` takes here, by timing a few steps."""
     data = fetch(task.data)
-    few = take_few(data, task.recipe.batch_size, steps)
+    few = take_few(data, task.recipe.batch_size, max(1, IMAGES // task.recipe.batch_size))
     with silence_epochs(task), plain_thread():
         name = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
         with plain_torch(name, task.device):

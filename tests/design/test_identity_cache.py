@@ -1,7 +1,5 @@
 """The cache by identity: equal objects are asked about anew, and none is mistaken for another."""
 
-import gc
-
 from lightsearch.design.identity_cache import cache_by_identity
 
 
@@ -29,4 +27,3 @@ def test_no_object_takes_the_place_of_one_that_is_gone() -> None:
 
     for number in range(100):
         assert first([number]) == number
-        gc.collect()
