@@ -13,7 +13,6 @@ from lightsearch.training.epoch import plain_torch, silence_epochs
 from lightsearch.training.run import train_epoch
 from lightsearch.training.task import Task
 
-
 IMAGES = 768  # whose steps are timed: large batches take as long as small ones
 
 
