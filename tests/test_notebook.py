@@ -42,7 +42,7 @@ def test_a_search_is_shown_in_a_notebook(tmp_path: Path, monkeypatch: pytest.Mon
     assert all(line.isprintable() for line in text.splitlines()), repr(text)
     lines = text.splitlines()
     assert lines[0].startswith("Searching for designs of at most 900 parameters")
-    assert sum(line.startswith(("complete ", "pruned ")) for line in lines) == 4
+    assert sum(line.startswith(("hit ", "complete ", "pruned ")) for line in lines) == 4
     assert not any(line.startswith("trial #") for line in lines)  # epochs are in the cell
     assert lines[-1].endswith("leaderboard.csv")
     images = [one.data["image/png"] for one in drawn if "image/png" in one.get("data", {})]

@@ -153,6 +153,14 @@ class Judge:
         self.model.load_state_dict(initial_weights(design, data.shape, 3))
         self.model.to(dtype).train()
         self.data, self.recipe, self.dtype = data, recipe, dtype
+        self.is_constant = False  # a group that a group norm was given
+        for module in self.model.modules():
+            if isinstance(module, nn.GroupNorm):
+                module.register_forward_pre_hook(self._look)
+
+    def _look(self, norm: nn.GroupNorm, given: tuple[Tensor]) -> None:
+        groups = given[0].detach().reshape(len(given[0]), norm.num_groups, -1)
+        self.is_constant |= bool((groups.var(2) <= 1e-12 * groups.square().mean(2)).any())
 
     def gradient(self, batch: Tensor, stream: int) -> float:
         mean, std = (v.to(self.dtype)[:, None, None] for v in self.data.mean_std)
@@ -212,7 +220,8 @@ def agree(
     """Loss, gradients and running statistics of one batch are PyTorch's to 1e-9.
 
     Gives whether that could be judged: a channel that is constant (a window that sees padding
-    alone) is normalised to rounding noise, whose sign decides what a ReLU lets through.
+    alone), or a group of an image (one that dropout took), is normalised to rounding noise, whose
+    sign decides what a ReLU lets through.
     """
     data = images(shape, count, classes_of(design, shape))
     engine, judge = (
@@ -224,7 +233,7 @@ def agree(
     engine.gradient(batch, None, 77)
     assert engine.loss / count == pytest.approx(judge.gradient(batch, 77), rel=1e-9)
     close(native_tensors(engine), judge.tensors(), 1e-9)
-    if any(
+    if judge.is_constant or any(
         "running_var" in name and bool((value <= 0.9 + 1e-12).any())
         for name, value in judge.tensors().items()
     ):
@@ -500,7 +509,7 @@ def test_every_batch_size(double: ctypes.CDLL, count: int) -> None:
 @needs_compiler
 @pytest.mark.parametrize("make", [default, nasty, rich])
 @pytest.mark.parametrize(
-    "seeds", [range(12), pytest.param(range(12, 300), marks=pytest.mark.slow)], ids=["few", "300"]
+    "seeds", [range(12), pytest.param(range(12, 200), marks=pytest.mark.slow)], ids=["few", "200"]
 )
 def test_random_designs(
     double: ctypes.CDLL, make: Callable[[Random], tuple[Seq, Shape]], seeds: range
@@ -713,7 +722,7 @@ for size in t.SIZES:
 for count in (1, 2, 15, 16, 17, 33, 300):
     t.agree(library, t.parse("conv(6,act-norm) maxpool separable(9,dropout=0.2) se linear(10)"),
             (1, 7, 5), count=count, recipe=t.Recipe(batch_size=count))
-for seed in range(60):
+for seed in range(25):
     t.agree(library, *t.nasty(Random(seed)), count=21)
     t.agree(library, *t.rich(Random(seed)), count=21)
 for name in ("sgd", "adam", "adamw"):

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from test_native import (
-    COMPILER,
     CPP,
     OPTIMIZERS,
     Judge,
@@ -41,7 +40,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 WINE = shutil.which("wine64") or shutil.which("wine64", path="/usr/lib/wine")
 QEMU = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 PROCESSORS = {
-    "this one": (COMPILER, ()),
     "this one, clang": (shutil.which("clang++"), ()),
     "aarch64": (shutil.which("aarch64-linux-gnu-g++"), (QEMU,)),
     "Windows": (shutil.which("x86_64-w64-mingw32-g++-posix"), (WINE,)),

@@ -754,7 +754,7 @@ def test_a_worker_that_hangs_is_killed_and_its_epoch_runs_again(
     monkeypatch.setattr(
         epochs_room, "run_epochs", functools.partial(faulty.stopped_once, str(mark))
     )
-    result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=40, engine="torch"))
+    result = search(**asked(tmp_path / "s", workers=1, trials=2, epoch_timeout=20, engine="torch"))
     assert mark.exists()
     assert outcome(result) == outcome(expected)
 

@@ -290,9 +290,9 @@ def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path, engine: str
 @pytest.mark.parametrize(
     ("recipe", "epochs"),
     [
-        (EVERYTHING, 8),
-        (ADAPTIVE.format("adam"), 4),
-        (ADAPTIVE.format("adamw"), 4),
+        (EVERYTHING, 6),
+        (ADAPTIVE.format("adam"), 3),
+        (ADAPTIVE.format("adamw"), 3),
         ("recipe(lr=0.1,batch=100,momentum=0,step,step=2,gamma=0.3)", 4),
     ],
 )
