@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ from c_nets import (
     COMPILERS,
     SANITIZERS,
     STRICT,
-    cells_of,
+    check_memory,
     compiled,
     is_close,
     make,
@@ -38,7 +37,6 @@ from lightsearch.errors import ArgumentError, DesignError, ExportError
 from lightsearch.exporting import export, open_net
 from lightsearch.exporting.c import files, limits
 from lightsearch.exporting.c.compiling import compile_main, find_compiler, read_lines, run_main
-from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.int8_run import rescale, run_int8
 from lightsearch.exporting.c.planning import plan
 from lightsearch.exporting.c.quantising import quantise, split_ratio
@@ -69,14 +67,7 @@ def test_random_designs_fit_the_memory_that_was_counted() -> None:
     for seed in range(60):
         design, shape = nasty(Random(seed))
         made = make(design, shape, seed, count=2)
-        assert made.program.memory * 4 == made.activation_bytes
-        for one in made.program.instructions:
-            cells = cells_of(one)
-            assert max(map(max, cells)) < made.program.memory
-            assert all(not a & b for a, b in itertools.combinations(cells, 2)), one
-        with torch.no_grad():  # in that memory, one value after the other
-            scores = run_float(made.program, made.weights, made.images)
-        assert is_close(scores.double(), truth_of(made)), design
+        check_memory(made)
 
 
 def test_memory_by_hand() -> None:

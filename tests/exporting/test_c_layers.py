@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 from random import Random
@@ -12,7 +11,7 @@ import torch
 from c_nets import (
     COMPILERS,
     SANITIZERS,
-    cells_of,
+    check_memory,
     compiled,
     is_close,
     make,
@@ -27,7 +26,6 @@ from lightsearch.cli import main
 from lightsearch.errors import DesignError
 from lightsearch.exporting import export, open_net
 from lightsearch.exporting.c.compiling import compile_main, run_main
-from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.int8_run import run_int8
 from lightsearch.exporting.c.limits import find_float_only
 from lightsearch.exporting.c.maps import list_border
@@ -59,14 +57,7 @@ def test_rich_designs_fit_the_memory_that_was_counted() -> None:
     for seed in range(80):
         design, shape = rich(Random(seed))
         made = make(design, shape, seed, count=2)
-        assert made.program.memory * 4 == made.activation_bytes
-        for one in made.program.instructions:
-            cells = cells_of(one)
-            assert max(map(max, cells)) < made.program.memory
-            assert all(not a & b for a, b in itertools.combinations(cells, 2)), one
-        with torch.no_grad():  # in that memory, one value after the other
-            scores = run_float(made.program, made.weights, made.images)
-        assert is_close(scores.double(), truth_of(made), 1e-4), design
+        check_memory(made, 1e-4)
 
 
 def test_memory_of_branches_by_hand() -> None:

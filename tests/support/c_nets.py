@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from lightsearch import build, cost
 from lightsearch.design.parts import Design
 from lightsearch.exporting.c.compiling import compile_main, run_main
+from lightsearch.exporting.c.float_run import run_float
 from lightsearch.exporting.c.notes import Notes
 from lightsearch.exporting.c.planning import plan
 from lightsearch.exporting.c.program import Instruction, Program
@@ -79,6 +81,18 @@ def truth_of(made: Made) -> Tensor:
 
 def is_close(scores: Tensor, truth: Tensor, share: float = 1e-3) -> bool:
     return float((scores - truth).abs().max()) <= share * float(truth.abs().max())
+
+
+def check_memory(made: Made, share: float = 1e-3) -> None:
+    """Raise `AssertionError` unless the network runs in as much memory as was counted."""
+    assert made.program.memory * 4 == made.activation_bytes
+    for one in made.program.instructions:
+        cells = cells_of(one)
+        assert max(map(max, cells)) < made.program.memory
+        assert all(not a & b for a, b in itertools.combinations(cells, 2)), one
+    with torch.no_grad():  # in that memory, one value after the other
+        scores = run_float(made.program, made.weights, made.images)
+    assert is_close(scores.double(), truth_of(made), share)
 
 
 def cells_of(one: Instruction) -> list[set[int]]:
