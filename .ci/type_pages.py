@@ -3,9 +3,8 @@
     python type_pages.py FOLDER PAGE...
 
 The blocks of a page marked ```sh and ```python run in their order: the commands in bash, the code
-in one namespace of this interpreter, both in one empty folder a page. An example that a page shows
-runs, too, with `--quick`. Blocks marked `no-run` are left out: they install, wait for somebody, or
-need a machine. What a reader already has is made
+in one namespace of this interpreter, both in one empty folder a page. Blocks marked `no-run` are
+left out: they install, wait for somebody, or need a machine. What a reader already has is made
 here, small: MNIST in its own files, 600 images whose class is easy to see; a folder of leaves; a
 folder of scans. Needs NumPy, Pillow and an installed lightsearch, whose checkout it must not see.
 """
@@ -23,9 +22,9 @@ from PIL import Image
 
 # A search without a hit ends with 3, as does a confirmation that confirms nothing: no fault here.
 LET_3_PASS = 'lightsearch() { command lightsearch "$@" || [ $? = 3 ]; }\n'
-BLOCK = re.compile(r"^```(sh|python|py)( no-run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-EXAMPLE = re.compile(r'--8<-- "(examples/\w+\.py)"\n')
-ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(sh|python)( no-run)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+EXAMPLES = Path(__file__).parents[1] / "examples"
+BEFORE = {"comparing": "comparing.py"}  # the example whose studies a page goes on with
 
 
 def main() -> None:
@@ -36,6 +35,9 @@ def main() -> None:
         begun, here = time.monotonic(), folder / page.stem
         here.mkdir()
         write_images(here)
+        if page.stem in BEFORE:
+            program = [sys.executable, EXAMPLES / BEFORE[page.stem], "--quick"]
+            subprocess.run(program, cwd=here, check=True)
         count = type_page(page.read_text(), here)
         print(f"{page}: {count} blocks, {time.monotonic() - begun:.0f} s", flush=True)
 
@@ -49,9 +51,7 @@ def type_page(text: str, folder: Path) -> int:
         print(code, flush=True)
         if kind == "sh":
             subprocess.run(["bash", "-euo", "pipefail", "-c", LET_3_PASS + code], check=True)
-        elif example := EXAMPLE.fullmatch(code):
-            subprocess.run([sys.executable, ROOT / example[1], "--quick"], check=True)
-        elif kind == "python":
+        else:
             exec(compile(code, "block", "exec"), namespace)
     return len(blocks)
 

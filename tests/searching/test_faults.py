@@ -671,7 +671,7 @@ def test_an_epochs_time_counts_from_when_its_worker_is_ready(
 def _long() -> dict[str, Any]:
     """A search whose native epochs last for a minute, batches of 4096 images for seconds."""
     draw = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (100_000, 1, 14, 14), dtype=torch.uint8, generator=draw)
+    pixels = torch.randint(256, (100_000, 1, 10, 10), dtype=torch.uint8, generator=draw)
     images = make_dataset((pixels, torch.arange(100_000) % 10), (pixels[:10], torch.arange(10)))
     return arguments(
         dataset=images,
