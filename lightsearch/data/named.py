@@ -109,8 +109,15 @@ def _format_missing(name: str, folders: list[Path], downloads: bool) -> str:
     )
 
 
+_FAILURES = (RuntimeError, OSError, HTTPException, ValueError, TypeError, KeyError, AssertionError)
+
+
 def _download(name: str, root: Path) -> None:
-    """Let torchvision put the files of a data set under `root`. What fails is found missing."""
+    """Let torchvision put the files of a data set under `root`.
+
+    Its failures, also those of its own reader, are passed over: the files are read here, and what
+    is missing or damaged is told then.
+    """
     from torchvision import datasets  # here, since this import takes seconds
 
     arguments: dict[str, Any] = {}
@@ -118,7 +125,7 @@ def _download(name: str, root: Path) -> None:
         arguments["split"] = name.removeprefix("emnist-")
     maker: Callable[..., Any] = getattr(datasets, LAYOUT[name])
     for train in (True, False):
-        with contextlib.suppress(RuntimeError, OSError, HTTPException):
+        with contextlib.suppress(*_FAILURES):
             maker(root=str(root), train=train, download=True, **arguments)
 
 

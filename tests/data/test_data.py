@@ -261,6 +261,7 @@ def test_a_missing_data_set_is_downloaded_to_the_cache(
         PermissionError("read-only"),
         TimeoutError("slow"),
         IncompleteRead(b""),
+        ValueError("what came is no such file"),
     ],
     ids=lambda e: type(e).__name__,
 )
