@@ -149,9 +149,8 @@ class Shrinkage:
     def interval(self, mean: float, count: int, error: float = ERROR) -> tuple[float, float]:
         """The two-sided interval of a true mean by its own `count` runs, not shrunken."""
         upper = 1 - error / 2
-        factor = (
-            _special().stdtrit(self.freedom, upper) if self.freedom else _special().ndtri(upper)
-        )
+        special = _special()
+        factor = special.stdtrit(self.freedom, upper) if self.freedom else special.ndtri(upper)
         half = float(factor) * self.seed_sd / math.sqrt(count)
         return mean - half, mean + half
 

@@ -43,9 +43,9 @@ class ReadOnlyJournal(BaseJournalBackend):
 
 
 class ResultsJournal(ReadOnlyJournal):
-    """The same without what the sampler chose, since Optuna takes longer for it than for the rest.
+    """A journal file without what the sampler chose, which takes Optuna longest to read.
 
-    The design and the epochs, which tables show, are attributes of their own.
+    Tables do not need it. They show the design and the epochs, which are attributes of their own.
     """
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:

@@ -100,6 +100,25 @@ def test_a_journal_storage_reads_on_from_the_lines_that_it_has_read() -> None:
     assert set(backend.asked) == {0, 1, 2, 3, 4}
 
 
+def test_a_trial_is_read_without_what_the_sampler_chose() -> None:
+    """`ResultsJournal` leaves out these two entries of the line that begins a trial."""
+    backend, storage, study = _storage()
+    template = create_trial(
+        state=TrialState.RUNNING,
+        params={"width": 1},
+        distributions={"width": optuna.distributions.CategoricalDistribution([0, 1])},
+        user_attrs={"candidate": {"number": 0}},
+    )
+    id_ = storage.create_new_trial(study, template)
+    storage.set_trial_state_values(id_, TrialState.COMPLETE, [0.5])
+    (begin,) = (line for line in backend.lines if "params" in line)
+    assert {"distributions", "params"} <= begin.keys()
+    del begin["distributions"], begin["params"]
+    (trial,) = JournalStorage(backend).get_all_trials(study)
+    assert (trial.state, trial.values) == (TrialState.COMPLETE, [0.5])
+    assert (trial.user_attrs, trial.params) == (template.user_attrs, {})
+
+
 def test_lines_may_come_after_the_call_that_adds_them_for_attributes_reports_and_ends() -> None:
     """`Journal.together` keeps them back until they are written by one call of the system."""
     backend, storage, study = _storage()
