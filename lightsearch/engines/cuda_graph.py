@@ -30,7 +30,13 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.augment import Streams, augment_values
-from lightsearch.engines.cuda_stream import backward_alone, capture, new_stream, use_stream
+from lightsearch.engines.cuda_stream import (
+    backward_alone,
+    capture,
+    give_back_unused,
+    new_stream,
+    use_stream,
+)
 from lightsearch.engines.engine import Batch, State, memories
 from lightsearch.engines.epoch_tables import Tables
 from lightsearch.engines.optimizers import make_optimizer
@@ -261,6 +267,7 @@ class Captured(Eager):
         """The step on a full batch as one call: a graph's replay, or itself on a processor."""
         step = functools.partial(self._step, self.recipe.batch_size)
         self._rehearse(step)
+        give_back_unused(self.stream)
         return capture(step, self.stream, self.pool)
 
     @torch.no_grad()

@@ -17,6 +17,8 @@ from lightsearch.engines.resident import forget
 # on an H200 with four trials in threads). Replays need no lock: they call neither.
 BACKWARD = threading.Lock()
 
+UNUSED = 0.25  # share of a device's memory that may lie unused when a graph is captured
+
 
 def backward_alone(stream: torch.cuda.Stream | None) -> contextlib.AbstractContextManager[object]:
     """Keep other threads' backward passes on the GPU and their captures away."""
@@ -30,13 +32,29 @@ def new_stream(device: str) -> torch.cuda.Stream | None:
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
+def give_back_unused(stream: torch.cuda.Stream | None) -> None:
+    """Give memory of the graphs of earlier trials back to the device. Call it under `BACKWARD`.
+
+    PyTorch keeps it until an allocation fails, and cannot give it back where that one is part of a
+    capture. The device is waited for, so this is not done each time.
+    """
+    if stream is None:
+        return
+    reserved, used = (
+        told(stream.device) for told in (torch.cuda.memory_reserved, torch.cuda.memory_allocated)
+    )
+    if reserved - used > UNUSED * torch.cuda.mem_get_info(stream.device)[1]:
+        torch.cuda.empty_cache()
+
+
 def capture(
     work: Callable[[], None], stream: torch.cuda.Stream | None, pool: Any
 ) -> Callable[[], None]:
     """`work` as one call: a graph's replay, or itself on a processor. Call it under `BACKWARD`.
 
     Graphs may share the memory of `pool` if none is replayed beside another. `torch.cuda.graph`
-    would first wait for the whole device and give all unused memory back, each time.
+    would first wait for the whole device and give all unused memory back, each time;
+    `give_back_unused` does so where it is worth it.
     """
     if stream is None:
         return work

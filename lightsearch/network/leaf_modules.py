@@ -138,5 +138,8 @@ def _build_norm(op: BatchNorm | GroupNorm) -> nn.Module:
         else nn.GroupNorm(op.groups, op.channels, affine=affine)
     )
     if op.affine == "shift":  # PyTorch's norms have both or none
-        norm.register_parameter("weight", None)
+        del (
+            norm.weight
+        )  # of ones, not of None: a GPU's batch norm needs it for the bias's gradient
+        norm.register_buffer("weight", torch.ones(op.channels), persistent=False)
     return norm

@@ -10,7 +10,9 @@ def block(**parts: nn.Module) -> nn.Sequential:
     "without_gain": '''\
 def without_gain(norm: nn.Module) -> nn.Module:
     """The norm with a shift a channel, but no gain."""
-    norm.register_parameter("weight", None)
+    ones = torch.ones_like(norm.bias)
+    del norm.weight  # not None: a GPU's batch norm needs one for the gradient of the bias
+    norm.register_buffer("weight", ones, persistent=False)
     return norm''',
     "Gate": '''\
 class Gate(nn.Module):

@@ -590,6 +590,7 @@ def test_a_gpu_without_memory_is_named_and_the_engine_let_go(
     assert resident._KEPT.engine is None
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU replays a graph, without `_step`")
 def test_the_record_of_a_search_has_the_reason(
     on_gpu: None, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -301,6 +301,14 @@ def test_max_pooling(size: int, shape: tuple[int, ...]) -> None:
     assert torch.equal(mine.grad.cpu(), theirs.grad)
 
 
+def test_pools_that_are_not_ours_stay_pytorchs() -> None:
+    """Of a user's own layer kind: ours knows neither a rounded size nor a dilation."""
+    for pool in (nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d(2, dilation=2)):
+        stack = nn.Sequential(pool)
+        layers.replace_layers(stack)
+        assert stack[0] is pool and type(pool) is nn.MaxPool2d
+
+
 def test_linear_layers() -> None:
     generator = torch.Generator().manual_seed(6)
     mine = nn.Sequential(FlatLinear(12, 10)).to(DEVICE)

@@ -58,9 +58,12 @@ class Noisy(torch.optim.Optimizer):
                 memory = self.state[parameter]
                 memory["seen"] = memory.get("seen", 0) + 1
                 memory["sum"] = memory.get("sum", torch.zeros_like(parameter)) + parameter.grad
-                noise = torch.randn(parameter.shape, generator=self.generator)
+                noise = self._noise(parameter)
                 pull = memory["sum"] / memory["seen"] + 0.01 * group["heat"] * noise
                 parameter.sub_(pull, alpha=group["lr"] / group["turns"] ** 0.5)
+
+    def _noise(self, parameter: nn.Parameter) -> Tensor:
+        return torch.randn(parameter.shape, generator=self.generator, device=parameter.device)
 
 
 def noisy(
@@ -71,7 +74,7 @@ def noisy(
 
 def speckled(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
     """Noise by both generators: that which is given, and torch's own."""
-    own = torch.rand(images.shape, generator=generator)
+    own = torch.rand(images.shape, generator=generator, device=images.device)
     return (images + 0.1 * own - 0.1 * torch.rand_like(images)).clamp(0, 1)
 
 

@@ -131,7 +131,7 @@ def test_precision_is_of_the_study_its_record_and_its_rows(tmp_path: Path) -> No
 
 
 def test_float32_leaves_the_names_of_studies_as_they_were(tmp_path: Path) -> None:
-    given = {"study": tmp_path, "sampler": "tpe", "pruner": "target"}
+    given = {"study": tmp_path, "sampler": "tpe", "pruner": "target", "device": "cpu"}
     exact = question(**given).identity
     coarse = question(**given, engine="torch", precision="bf16").identity
     assert exact.digest() != coarse.digest()

@@ -45,6 +45,8 @@ def _is_plain(child: nn.Module) -> bool:
         windows = (child.kernel_size, child.stride, child.padding)
         square = all(isinstance(one, tuple) and one[0] == one[1] for one in windows)
         return square and child.dilation == (1, 1) and child.padding_mode == "zeros"
+    if isinstance(child, nn.MaxPool2d):
+        return not child.ceil_mode and child.dilation in (1, (1, 1)) and not child.return_indices
     return not isinstance(child, nn.BatchNorm2d) or (
         child.weight is not None and child.bias is not None
     )
