@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +50,39 @@ def reference(root: str | None, name: str = "mnist") -> DataRef:
     return DataRef(name, load(name, root).checksum, root or "")
 
 
-def train_missing(path: Path, runs: Iterable[tuple[dict[str, Any], Task]]) -> None:
-    """Train each task whose labels are not in the file yet, and add its whole curve as a line."""
-    for labels, task in runs:
-        if any(labels.items() <= line.items() for line in lines(path)):
-            continue
-        results = list(train(task, raw=True))
-        add_line(
-            path,
-            **labels,
-            recipe=str(task.recipe),
-            trained_by=results[-1].engine,
-            correct=[r.correct for r in results],
-            raw=[r.raw_correct for r in results],
-            seconds=round(sum(r.seconds for r in results), 1),
-        )
+def train_missing(
+    path: Path, runs: Iterable[tuple[dict[str, Any], Task]], at_once: int = 1
+) -> None:
+    """Train each task whose labels are not in the file yet, and add its whole curve as a line.
+
+    `at_once` of them are trained side by side in threads.
+    """
+    lock = threading.Lock()
+    missing = iter([run for run in runs if not _has(path, run[0])])
+
+    def work() -> None:
+        while True:
+            with lock:
+                labels, task = next(missing, ({}, None))
+            if task is None:
+                return
+            results = list(train(task, raw=True))
+            with lock:
+                add_line(
+                    path,
+                    **labels,
+                    recipe=str(task.recipe),
+                    trained_by=results[-1].engine,
+                    total=results[-1].total,
+                    correct=[r.correct for r in results],
+                    raw=[r.raw_correct for r in results],
+                    seconds=round(sum(r.seconds for r in results), 1),
+                )
+
+    with ThreadPoolExecutor(at_once) as pool:
+        for worker in [pool.submit(work) for _ in range(at_once)]:
+            worker.result()
+
+
+def _has(path: Path, labels: dict[str, Any]) -> bool:
+    return any(labels.items() <= line.items() for line in lines(path))

@@ -18,13 +18,14 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import DESIGNS, add_line, lines, reference
+from common import DESIGNS, lines, reference, train_missing
 
 from lightsearch import (
     DEFAULT_RECIPE,
@@ -39,7 +40,6 @@ from lightsearch import (
     register_loss,
     register_optimizer,
     run_epoch,
-    train,
 )
 from lightsearch.data.references import fetch
 from lightsearch.training.epoch import take_evaluated
@@ -96,7 +96,7 @@ class Lion(torch.optim.Optimizer):
     """Signs of an average of the gradients (Chen et al. 2023)."""
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for parameter in group["params"]:
                 memory = self.state[parameter]
@@ -143,6 +143,8 @@ def main() -> None:
     )
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--at-once", type=int, default=1, help="runs at once")
     parser.add_argument("--table", action="store_true", help="only print what is in the file")
     options = parser.parse_args()
     if not options.table:
@@ -160,52 +162,47 @@ def variant(changes: str) -> Recipe:
 
 def run(options: argparse.Namespace) -> None:
     data = reference(options.data, options.dataset)
-    known = {
-        (line["design"], line["variant"], line["seed"], line["epochs"])
-        for line in lines(options.out)
-    }
-    variants = dict.fromkeys(["", *options.variants])
-    for seed in options.seeds:
-        for name in options.designs:
-            for changes in variants:
-                if (name, changes, seed, options.epochs) in known:
-                    continue
-                recipe = variant(changes)
-                task = Task(
+    variants = {changes: variant(changes) for changes in ["", *options.variants]}
+    teacher = None
+    if any(recipe.distill for recipe in variants.values()):
+        teacher = make_a_teacher(options)
+    train_missing(
+        options.out,
+        (
+            (
+                {"design": name, "variant": changes, "seed": seed, "epochs": options.epochs}
+                | {"teacher": str(teacher) if recipe.distill else ""},
+                Task(
                     parse(DESIGNS[name]),
                     recipe,
                     data,
                     options.epochs,
                     seed,
-                    engine=options.engine,
-                    teacher=make_a_teacher(options) if recipe.distill else None,
-                )
-                results = list(train(task, raw=True))
-                add_line(
-                    options.out,
-                    design=name,
-                    variant=changes,
-                    seed=seed,
-                    epochs=options.epochs,
-                    trained_by=results[-1].engine,
-                    teacher="" if task.teacher is None else str(task.teacher),
-                    total=results[-1].total,
-                    correct=[r.correct for r in results],
-                    raw=[r.raw_correct for r in results],
-                    seconds=sum(r.seconds for r in results),
-                )
+                    options.engine,
+                    options.device,
+                    teacher=teacher if recipe.distill else None,
+                ),
+            )
+            for seed in options.seeds
+            for name in options.designs
+            for changes, recipe in variants.items()
+        ),
+        options.at_once,
+    )
 
 
 def make_a_teacher(options: argparse.Namespace) -> Teacher:
     """The teacher: its weights are read, or trained and kept."""
     data, epochs = reference(options.data, options.dataset), options.epochs
     path = options.out.with_suffix(f".teacher-{epochs}.safetensors")
-    task = Task(parse(TEACHER), DEFAULT_RECIPE, data, epochs, TEACHER_SEED, options.engine)
+    how = (options.engine, options.device)
+    task = Task(parse(TEACHER), DEFAULT_RECIPE, data, epochs, TEACHER_SEED, *how)
     if not path.exists():
         state = None
         for epoch in range(1, epochs + 1):
             state, result = run_epoch(task, state, epoch)
         print(f"The teacher has {result.correct} of {result.total} images right.", flush=True)
+        assert state is not None
         save_file(take_evaluated(state), path)
     module = build(task.design, fetch(data).shape)
     module.load_state_dict(load_file(path))
