@@ -130,7 +130,8 @@ def test_designs_are_ranked_without_their_own_runs(model: CurveModel) -> None:
         rank = spearmanr(predicted[:, epoch - 1], means[:, epoch - 1]).statistic
         assert rank > least
     wrong = _error(predicted)[:, -1] - _error(means)[:, -1]
-    assert np.sqrt(np.mean(wrong**2)) < 0.13  # points
+    assert np.sqrt(np.mean(wrong**2)) < 0.15  # points
+    assert np.median(np.abs(wrong)) < 0.06
 
 
 def test_a_run_of_the_table_is_answered_as_it_was(model: CurveModel) -> None:
