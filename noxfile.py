@@ -4,6 +4,7 @@ They run in the environment that nox is installed in. One of its own for each ta
 make by itself, takes minutes and 6 GB. Those at the end are about installing, and need their own.
 """
 
+import os
 import shutil
 import sys
 import tempfile
@@ -23,6 +24,16 @@ CORE = (
     "tests/zoo",
     "tests/test_imports.py",
     "tests/searching/test_search.py::test_search_ends_with_all_trials_and_a_leaderboard",
+)
+
+LENIENT = (  # for benchmarks: what a package calls must fit, but not all has types
+    "--follow-imports=silent",
+    "--allow-untyped-defs",
+    "--allow-incomplete-defs",
+    "--allow-any-generics",
+    "--allow-untyped-calls",
+    "--no-warn-return-any",
+    "--disable-error-code=import-untyped",
 )
 
 
@@ -56,6 +67,10 @@ def check(session: nox.Session) -> None:
     sources = sorted(map(str, Path("lightsearch").rglob("*.[ch]pp")))
     run_program(session, "clang-format", "--dry-run", "--Werror", *sources)
     run(session, "mypy")
+    benchmarks = sorted(Path("benchmarks").glob("*/*.py"))
+    beside = [*sorted({str(path.parent) for path in benchmarks}), "tests/support", "tests/engines"]
+    session.env["MYPYPATH"] = os.pathsep.join(["benchmarks", *beside])
+    run(session, "mypy", *LENIENT, *map(str, benchmarks))
     workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
     run(session, "check_jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
     run_program(session, "zizmor", "--offline", "--no-progress", *workflows)

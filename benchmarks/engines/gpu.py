@@ -157,11 +157,11 @@ def quick_plan(options: argparse.Namespace) -> list[Part]:
     few, several, *_, many = (*sorted(options.at_once)[-3:-1], max(options.at_once))
     rest = sorted({*options.at_once} - {few, several, many})
     others = [name for name in options.precisions if name not in ("float32", CUDNN)]
-    first, *profiles = step_parts(options) or [None]
+    first, profiles = step_parts(options)[:1], step_parts(options)[1:]
     parts = [
         *threads(few, several),
         *epoch_parts(options),
-        first,
+        *first,
         trial_part(few, "processes", "float32", options),
         *threads(*rest, many),
         *threads(few, precision=CUDNN),
@@ -169,7 +169,7 @@ def quick_plan(options: argparse.Namespace) -> list[Part]:
         *(part for name in reversed(others) for part in threads(few, several, precision=name)),
         trial_part(many, "processes", "float32", options),
     ]
-    return [part for part in parts if part is not None]
+    return parts
 
 
 def trial_part(count: int, how: str, precision: str, options: argparse.Namespace) -> Part:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 from lightsearch import (
@@ -75,7 +76,7 @@ def study(data: bytes, place: Path) -> None:
         with contextlib.suppress(LightsearchError):
             identity = read_identity(folder)
             if identity is not None:
-                with Study.open(folder, identity, make_pruner("none", 0.9, 2)):
+                with Study.open(folder, identity, make_pruner("none", Fraction("0.9"), 2)):
                     pass
     finally:
         for file, before in whole.items():

@@ -19,7 +19,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).absolute().parents[2] / "tests" / "support"))
 
-from killing import Kennel, kills, load_result
+from killing import Kennel, kills
+
+from lightsearch import load_result
 
 
 def main() -> None:

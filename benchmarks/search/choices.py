@@ -14,6 +14,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,11 @@ def main() -> None:
         return
     every = sorted(max(c) for study in curves["random"] for c in study)
     for share in (0.5, 0.2, 0.05):
-        target = every[int(len(every) * (1 - share))]
+        target = Fraction(every[int(len(every) * (1 - share))])
         print("\n".join(pruner_table(curves["random"], target, share, options.epochs)))
 
 
-def study(sampler: str, seed: int, options: Any) -> tuple[Trial, ...]:
+def study(sampler: Any, seed: int, options: Any) -> tuple[Trial, ...]:
     """An unpruned study; every trial's accuracy by epoch."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
@@ -95,10 +96,10 @@ def sampler_table(curves: dict[str, list[list[list[float]]]]) -> list[str]:
 
 
 def pruner_table(
-    studies: list[list[list[float]]], target: float, share: float, epochs: int
+    studies: list[list[list[float]]], target: Fraction, share: float, epochs: int
 ) -> list[str]:
     lines = [
-        f"\nTarget {100 * target:.2f}%, which {100 * share:.0f}% of the designs reach:\n",
+        f"\nTarget {float(100 * target):.2f}%, which {100 * share:.0f}% of the designs reach:\n",
         "| pruner | epochs trained | hits kept | epochs a hit |",
         "|---|---|---|---|",
     ]
@@ -117,7 +118,7 @@ def pruner_table(
 
 
 def replayed(
-    curves: list[list[float]], name: Any, target: float, epochs: int
+    curves: list[list[float]], name: Any, target: Fraction, epochs: int
 ) -> tuple[int, int, float]:
     """Epochs spent, hits found and the best last epoch of the complete trials, by a pruner, over
     recorded trials one after the other."""

@@ -114,12 +114,13 @@ def searched(
 
     def handle_later(search: loop.SearchLoop, slot: int) -> Iterator[Any]:
         """Handle an epoch once it has ended in simulated time."""
-        clock.now = max(clock.now, search.epochs.at(slot).call.ends)
+        clock.now = max(clock.now, ends(search, slot))
         yield from handle(search, slot)
 
-    loop.SearchLoop._handle = handle_later
+    patched: Any = loop.SearchLoop
+    patched._handle = handle_later
     if free:
-        loop.SearchLoop._next_slot = _first_come
+        patched._next_slot = _first_come
     try:
         with tempfile.TemporaryDirectory() as folder:
             question = resolve(
@@ -140,21 +141,25 @@ def searched(
                 pass
             trials = read_trials(question.folder)
     finally:
-        loop.SearchLoop._next_slot, loop.SearchLoop._handle = order, handle
+        patched._next_slot, patched._handle = order, handle
     pruned = sum(t.outcome == "pruned" for t in trials) / len(trials)
     return clock.worked / clock.now / workers, pruned
 
 
 def _first_come(search: loop.SearchLoop) -> int | None:
     """The slot whose epoch ends first in simulated time."""
-    return min(
-        search.clock.busy(), key=lambda slot: search.epochs.at(slot).call.ends, default=None
-    )
+    return min(search.clock.busy(), key=lambda slot: ends(search, slot), default=None)
+
+
+def ends(search: loop.SearchLoop, slot: int) -> float:
+    """When the epoch of a slot ends, in simulated time."""
+    call: Any = search.epochs.at(slot).call
+    return float(call.ends)
 
 
 def measured(count: int, options: argparse.Namespace) -> None:
     """Print the spread of processor time per work over designs of the default space."""
-    training.time = SimpleNamespace(perf_counter=time.process_time)
+    vars(training)["time"] = SimpleNamespace(perf_counter=time.process_time)
     space, ref, logs = default_space(), reference(options.data), []
     sampler = Sampler(space, (1, 28, 28), 10, Budget(8000))
     for index in range(count):
@@ -182,7 +187,7 @@ def main() -> None:
     if options.measure:
         measured(options.measure, options)
         return
-    os.fsync = lambda file: None  # the disk is not what is measured
+    vars(os)["fsync"] = lambda file: None  # the disk is not what is measured
     print("| workers | pruned | used, virtual clock | used, first come | ratio |")
     print("|---:|---:|---:|---:|---:|")
     for workers in options.workers:

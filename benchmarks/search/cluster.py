@@ -156,8 +156,8 @@ class Meter:
             return
         with Client(self.cluster.address, timeout=60) as client:
             client.wait_for_workers(self.options.workers, timeout=600)
-            slots = dask_slots(client, self.options.workers)
-            yield Settings(8000, 15, study=study, slots=slots, **more)
+            places = dask_slots(client, self.options.workers)
+            yield Settings(8000, 15, study=study, slots=places, **more)
 
     def search(self, study: Path) -> None:
         with self.settings(study) as settings:

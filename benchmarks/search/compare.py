@@ -36,7 +36,7 @@ import common
 from lightsearch import DEFAULT_RECIPE, Budget, api, default_space, parse
 from lightsearch.design.parts import Design
 from lightsearch.searching.events import EpochDone
-from lightsearch.searching.gate import Gate, Proposal, draw_near_cap, follow
+from lightsearch.searching.gate import Gate, Proposal, count_options, draw_near_cap, follow
 from lightsearch.searching.pruning import RungPruner
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import Settings
@@ -186,7 +186,7 @@ def best_known(cap: int) -> float:
             ranked = sorted(found.values(), key=lambda pair: -pair[0])[:40]
             for _ in range(60):
                 _, parent = generator.choice(ranked)
-                add(mutate(parent.decisions, parent.options, generator))
+                add(mutate(parent.decisions, count_options(parent.options), generator))
         best = max(best, *(mean for mean, _ in found.values()))
     return 100 * best
 

@@ -34,7 +34,11 @@ def main() -> None:
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    found = {"parent": parent(options), "help": help_seconds(), "worker": worker(options.data)}
+    found: dict[str, Any] = {
+        "parent": parent(options),
+        "help": help_seconds(),
+        "worker": worker(options.data),
+    }
     options.out.write_text(json.dumps(found, indent=1))
     print(
         "| trials so far | epochs | parent, ms an epoch | share of the time, all so far |\n"

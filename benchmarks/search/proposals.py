@@ -27,7 +27,7 @@ from lightsearch import Budget, default_space
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import proposals
-from lightsearch.searching.gate import Proposal
+from lightsearch.searching.gate import Proposal, count_options
 from lightsearch.searching.proposals import Proposer
 from lightsearch.study.trial import Candidate, Counts, Trial
 
@@ -83,7 +83,7 @@ def trial(number: int, proposal: Proposal) -> Trial:
                 str(proposal.design),
                 "recipe()",
                 proposal.decisions,
-                proposal.options,
+                count_options(proposal.options),
                 key(0, number),
                 proposal.fingerprint,
                 spent.params,

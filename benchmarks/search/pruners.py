@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+from fractions import Fraction
 
 from choices import replayed
 
@@ -35,7 +36,7 @@ def main() -> None:
             runs = []
             for order in range(options.orders):
                 shuffled = random.Random(order).sample(curves, len(curves))
-                runs.append(replayed(shuffled, name, target, EPOCHS))
+                runs.append(replayed(shuffled, name, Fraction(target), EPOCHS))
             spent, hits, best = (statistics.mean(column) for column in zip(*runs, strict=True))
             behind = 100 * (max(curve[-1] for curve in curves) - best)
             print(

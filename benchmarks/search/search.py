@@ -14,11 +14,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import optuna
 
@@ -63,7 +65,7 @@ def main() -> None:
 
 
 def one_run(
-    way: str, seed: int, epochs: Iterator[tuple[Design, EpochResult]], options: argparse.Namespace
+    way: str, seed: int, epochs: Generator[tuple[Design, EpochResult]], options: argparse.Namespace
 ) -> None:
     """Count epochs until one reaches the target, or there were too many."""
     count, macs, seconds, hit, designs = 0, 0, 0.0, None, set()
@@ -93,7 +95,7 @@ def one_run(
     )
 
 
-def ours(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
+def ours(seed: int, data: str | None) -> Generator[tuple[Design, EpochResult]]:
     """The epochs of a search, in the order they are trained."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(
@@ -112,7 +114,7 @@ def ours(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
                     yield parse(event.trial.candidate.design), event.result
 
 
-def plain(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
+def plain(seed: int, data: str | None) -> Generator[tuple[Design, EpochResult]]:
     """The epochs of the script, in the order they are trained."""
     images = reference(data)
     recipe = dataclasses.replace(DEFAULT_RECIPE, ema=0)
@@ -125,7 +127,7 @@ def plain(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
         trial = study.ask()
         design = decode(
             default_space(),
-            lambda path, of, trial=trial: trial.suggest_categorical(path, range(len(of))),
+            functools.partial(suggest, trial),
         )
         if Budget(params=BUDGET).exceeded(cost(design)):
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -139,7 +141,12 @@ def plain(seed: int, data: str | None) -> Iterator[tuple[Design, EpochResult]]:
                 study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 break
         else:
+            assert result is not None
             study.tell(trial, result.accuracy)
+
+
+def suggest(trial: optuna.Trial, path: str, options: tuple[Any, ...]) -> int:
+    return int(trial.suggest_categorical(path, range(len(options))))
 
 
 def print_table(path: Path) -> None:

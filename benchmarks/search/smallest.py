@@ -140,7 +140,7 @@ def search_by_hand(budget: int, seed: int, data: str | None) -> list[dict[str, A
                         break
             board = load_result(folder).ranked("params")
             whole = board[board["epochs_trained"] == EPOCHS].assign(cap=cap)
-            rows += whole.to_dict("records")
+            rows += [{str(k): v for k, v in row.items()} for row in whole.to_dict("records")]
             spent += epochs_of(Path(folder))
         rows.sort(key=lambda row: row["params"])
     best = [
@@ -163,7 +163,7 @@ def confirm_first(
             if spent >= budget:
                 break
             table = confirm(row, SEEDS, study=kept, data=data, workers=1, quiet=True)
-            spent += int(table.loc[1, "n"]) * EPOCHS
+            spent += int(table["n"][1]) * EPOCHS
             if table.loc[1, "confirmed"]:
                 return describe(row["design"], spent)
     return describe("", spent)

@@ -45,7 +45,7 @@ def origin(line: dict[str, Any]) -> str:
         words = str(line["drawn"])
         return "near-" + words.rsplit(" ", 1)[1] if words.startswith("uniform within") else words
     parts = line["run"].split("/")
-    return parts[1] if parts[0].startswith("seed-") else parts[0]
+    return str(parts[1] if parts[0].startswith("seed-") else parts[0])
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from lightsearch.design.parts import Design
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import proposals
+from lightsearch.searching.gate import count_options
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.pruning import TargetPruner
 from lightsearch.study.trial import Candidate, Counts, Trial
@@ -133,7 +134,7 @@ def searched(sampler: str, window: str, trials: int, running: int, seed: int) ->
                     str(proposal.design),
                     "recipe()",
                     proposal.decisions,
-                    proposal.options,
+                    count_options(proposal.options),
                     key(seed, number),
                     proposal.fingerprint,
                     spent.params,
