@@ -237,8 +237,7 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
     rule, stale, due = question.identity.rule, True, 0.0
     for event in events:
         if isinstance(event, Planned) and event.resumed:
-            found = read_trials(question.folder)
-            hits = {t.number: t for t in found if rule.is_hit(t.epochs)}
+            hits = {t.number: t for t in event.earlier if rule.is_hit(t.epochs)}
         if isinstance(event, EpochDone | Ended):
             hit = isinstance(event, EpochDone) and event.hit
             if hit or event.trial.number in hits:

@@ -10,7 +10,6 @@ from fractions import Fraction
 
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Started, Stopped
 from lightsearch.searching.question import Question
-from lightsearch.study.journal import read_trials
 from lightsearch.study.trial import Counts, Trial
 
 LATEST = 50  # epochs that the estimate of the time left uses
@@ -96,7 +95,7 @@ def _with_earlier_trials(status: Status) -> Status:
     """Add the trials of earlier calls on the same study."""
     assert status.planned is not None
     if status.planned.resumed:
-        for trial in read_trials(status.planned.folder):
+        for trial in status.planned.earlier:
             status = _with_trial(_with_counts(status, trial.candidate.counts), trial)
             if trial.outcome == "running":
                 running = _add(status.running, trial)

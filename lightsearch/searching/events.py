@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ class Planned:
 
     `seconds` is for all that is left, if nothing is pruned, from a few timed steps of one design
     here; None where nothing is left. `designs` and `within` count the space (see `survey`).
+    `earlier` are the study's trials so far.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Planned:
     within: float
     exact: bool
     seconds: float | None
+    earlier: tuple[Trial, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

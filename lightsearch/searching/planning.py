@@ -42,6 +42,7 @@ def make_plan(
         survey.within,
         survey.exact,
         seconds,
+        tuple(trials),
     )
 
 

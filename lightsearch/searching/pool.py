@@ -86,6 +86,7 @@ class Learner:
         self._reach = None if reach is None else math.log(max(1 - reach, LEAST_ERROR))
         self._options: dict[str, int] = {}  # of the recipe's own decisions
         self._seen = Seen()
+        self._settled: tuple[int, Trial | None] = 0, None  # so many are over, and the last of them
         self._features: dict[int, tuple[Candidate, list[float]]] = {}  # by number
 
         def note(path: str, options: tuple[Any, ...]) -> int:
@@ -105,7 +106,7 @@ class Learner:
 
         None if there is nothing to learn from.
         """
-        count = _count_settled(trials) if self._busy else 0
+        count = self._count_settled(trials) if self._busy else 0
         last = trials[count - 1] if count else None
         if self._kept is not None and self._kept[0] is last:
             return self._kept[1:]
@@ -116,6 +117,16 @@ class Learner:
         parents = self.best(model, seen)
         self._kept = (last, model, parents) if last is not None else None
         return model, parents
+
+    def _count_settled(self, trials: Sequence[Trial]) -> int:
+        """Return how many trials the whole blocks before the first one that runs hold."""
+        count, last = self._settled
+        if not (count and count <= len(trials) and trials[count - 1] is last):
+            count = 0
+        while count < len(trials) and trials[count].outcome != "running":
+            count += 1
+        self._settled = count, trials[count - 1] if count else None
+        return count // BLOCK * BLOCK
 
     def fit(self, trials: Sequence[Trial]) -> LevelModel:
         """Return the model of some trials that have epochs, and of the lessons."""
@@ -231,12 +242,6 @@ class Seen:
         self._over = end
         first = recent[-1].number if recent else 0
         return [*(trial for trial in self._best if trial.number < first), *reversed(recent)]
-
-
-def _count_settled(trials: Sequence[Trial]) -> int:
-    """Return how many trials the whole blocks hold that come before the first one that runs."""
-    running = (index for index, trial in enumerate(trials) if trial.outcome == "running")
-    return next(running, len(trials)) // BLOCK * BLOCK
 
 
 def _by_last_epoch(trial: Trial) -> tuple[float, int]:

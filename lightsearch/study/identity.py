@@ -19,7 +19,8 @@ from lightsearch.formatting import shorten
 from lightsearch.network.cost import Budget
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.study.disk import write_text, writing
-from lightsearch.study.trial import HitRule, check_types, parse_fraction
+from lightsearch.study.field_types import check_types
+from lightsearch.study.trial import HitRule, parse_fraction
 
 STUDIES = "lightsearch-studies"  # where studies go unless told otherwise
 FORMAT = 1  # of the folder; a reader refuses a newer one

@@ -10,7 +10,8 @@ from pathlib import Path
 from lightsearch.checks import read_regular
 from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import FORMAT, Terms
-from lightsearch.study.trial import check_types, parse_fraction
+from lightsearch.study.field_types import check_types
+from lightsearch.study.trial import parse_fraction
 
 FOLDER = "confirmations"  # within a study's
 SHORTER = "epochs-*"  # studies of fewer epochs, within that of a study for the fewest

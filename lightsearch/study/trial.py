@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import metadata
-from types import NoneType
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from lightsearch.checks import has_controls
 from lightsearch.formatting import percent, plural
 from lightsearch.presentation import Presented, Sheet
+from lightsearch.study.field_types import check_types
 from lightsearch.training.epoch_result import EpochResult
 
 Outcome: TypeAlias = Literal["running", "complete", "pruned", "diverged", "failed"]
@@ -187,49 +185,6 @@ def epoch_from(data: dict[str, Any]) -> EpochResult:
     if not 0 <= result.correct <= result.total or not result.total:
         raise TypeError(f"{result.correct} of {result.total} images cannot be right")
     return result
-
-
-_KINDS: dict[str, Any] = {
-    "int": int,
-    "int | None": (int, NoneType),
-    "float": (int, float),
-    "str": str,
-    "dict[str, int]": dict,
-    "dict[str, str]": dict,
-}
-_INSIDE: dict[str, type] = {"dict[str, int]": int, "dict[str, str]": str}
-V = TypeVar("V")
-
-
-def check_types(record: V) -> V:
-    """A record read from a file, if its plain fields hold what they are declared to hold.
-
-    Raises `TypeError` naming the field otherwise.
-    """
-    for name, declared, kind, inside in _declarations(type(record)):  # type: ignore[arg-type]
-        value = getattr(record, name)
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be {declared}, but is {value!r:.60}")
-        if inside is not None:
-            if not all(isinstance(one, inside) for one in value.values()):
-                raise TypeError(f"{name} must be {declared}, but is {value!r:.60}")
-            text = "\n".join(itertools.chain(value, value.values() if inside is str else ()))
-        elif isinstance(value, str):
-            text = value
-        else:
-            continue
-        if has_controls(text):
-            raise TypeError(f"{name} must have no control characters, but is {value!r:.60}")
-    return record
-
-
-@functools.cache
-def _declarations(record: type) -> tuple[tuple[str, str, Any, type | None], ...]:
-    """Return each field's name and type, as written, and what its values are instances of."""
-    return tuple(
-        (one.name, str(one.type), _KINDS.get(str(one.type), object), _INSIDE.get(str(one.type)))
-        for one in dataclasses.fields(record)
-    )
 
 
 @functools.cache
