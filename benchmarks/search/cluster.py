@@ -45,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--workers", type=int, default=64)
     parser.add_argument("--hosts", type=int, default=4, help="processes that the workers share")
+    parser.add_argument("--pruner", default="predicted")
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--fill", type=int, default=0, help="trials that the study has already")
     parser.add_argument("--minutes", type=float, default=float("inf"))
@@ -149,7 +150,9 @@ class Meter:
 
     @contextlib.contextmanager
     def settings(self, study: Path) -> Iterator[Settings]:
-        more = {"engine": "surrogate", "trials": self.options.trials, "data": self.options.data}
+        more = {name: getattr(self.options, name) for name in ("trials", "data", "pruner")} | {
+            "engine": "surrogate"
+        }
         if self.options.inline:
             slots = [SimulatedSlot() for _ in range(self.options.workers)]
             yield Settings(8000, 15, study=study, slots=slots, **more)

@@ -229,7 +229,8 @@ def test_the_first_proposals_follow_from_the_lessons(tmp_path: Path) -> None:
     ]
     assert means[1] > means[0] + 0.0003
     table = {run.design for run in _kept(tmp_path / "warm").lessons[0].runs}
-    assert not table & {t.candidate.design for t in warm.records}  # they are only learned from
+    assert "warm start" not in _origins(warm)  # the table's are only learned from; a mutation may
+    assert {t.candidate.design for t in warm.records} - table  # be one of them
 
 
 def _kept(folder: Path) -> WarmStart:
