@@ -8,10 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -554,7 +555,22 @@ OPTIMIZERS: dict[Recipe, Callable[[Iterator[nn.Parameter]], torch.optim.Optimize
     Recipe(optimizer="adamw", weight_decay=0.01): lambda p: torch.optim.AdamW(
         p, 0.05, weight_decay=0.01
     ),
+    Recipe(weight_decay=0.01, decay_on="weights"): lambda p: torch.optim.SGD(
+        groups_of(p), 0.05, 0.9, nesterov=True, weight_decay=0.01
+    ),
+    Recipe(optimizer="adamw", weight_decay=0.01, decay_on="weights"): lambda p: torch.optim.AdamW(
+        groups_of(p), 0.05, weight_decay=0.01
+    ),
 }
+
+
+def groups_of(parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+    """Weights, which decay, and biases and norms, which do not."""
+    given = list(parameters)
+    return [
+        {"params": [one for one in given if one.ndim > 1]},
+        {"params": [one for one in given if one.ndim == 1], "weight_decay": 0.0},
+    ]
 
 
 @needs_compiler
@@ -712,6 +728,7 @@ SANITIZED = """
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 sys.path[:0] = sys.argv[2:]
 import test_native as t
 library = t.open_library(Path(sys.argv[1]))

@@ -65,6 +65,7 @@ class Native:
         self.dtype = number_type(self.library)
         self.parameters = self._zeros(self.plan.parameter_count)
         self.gradients = torch.zeros_like(self.parameters)
+        self.decays = self._list_decays()
         self.running = self._zeros(self.plan.running_count)
         self.averaged = (self.parameters.clone(), self.running.clone()) if recipe.ema else None
         self.memories = {name: torch.zeros_like(self.parameters) for name in memories(recipe)}
@@ -88,6 +89,14 @@ class Native:
 
     def _zeros(self, count: int) -> Tensor:
         return torch.zeros(count, dtype=self.dtype)
+
+    def _list_decays(self) -> Tensor:
+        """Return the weight decay of each parameter."""
+        decays = torch.full_like(self.parameters, self.recipe.weight_decay)
+        for slot in self.plan.parameters:
+            if self.recipe.decay_on == "weights" and len(slot.shape) == 1:  # biases and norms
+                _part(decays, slot).zero_()
+        return decays
 
     # State -----------------------------------------------------------------------------------
 
@@ -203,7 +212,7 @@ class Native:
             optimizer=OPTIMIZERS[self.recipe.optimizer],
             steps=self.steps,
             momentum=self.recipe.momentum,
-            decay=self.recipe.weight_decay,
+            decay=self.decays.data_ptr(),
             smoothing=self.recipe.smoothing,
         )
 

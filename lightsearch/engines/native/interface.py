@@ -71,10 +71,10 @@ class Training(ctypes.Structure):
         *_fields(
             c_void_p,
             """images augmentation parameters gradients running average
-                              average_running first second""",
+                              average_running first second decay""",
         ),
         *_fields(c_int64, "parameter_count running_count optimizer steps"),
-        *_fields(c_double, "momentum decay smoothing"),
+        *_fields(c_double, "momentum smoothing"),
     ]
 
 

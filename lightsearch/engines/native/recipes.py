@@ -18,7 +18,6 @@ from lightsearch.randomness import key
 
 _KNOWN = {
     "fill": ("black",),
-    "decay_on": ("all",),
     "distill": (0,),
 }  # the values that the engine has, of fields of which it lacks some
 

@@ -84,10 +84,10 @@ PUBLIC int64_t network_gradient(Net *net, const Images *images, const Augmentati
 
 static void optimize(const Training &t, const Step &step, int64_t made) {
     if (t.optimizer == SGD)
-        sgd(t.parameters, t.gradients, t.first, t.parameter_count, step.rate, t.momentum, t.decay,
+        sgd(t.parameters, t.gradients, t.first, t.decay, t.parameter_count, step.rate, t.momentum,
             made == 0);
     else
-        adam(t.parameters, t.gradients, t.first, t.second, t.parameter_count, step.rate, t.decay,
+        adam(t.parameters, t.gradients, t.first, t.second, t.decay, t.parameter_count, step.rate,
              t.optimizer == ADAMW, made + 1);
 }
 

@@ -104,9 +104,10 @@ struct Training {
     real *parameters, *gradients, *running;
     real *average, *average_running;
     real *first, *second;  // the optimizer's memory: the momentum, or both moments
+    const real *decay;     // of the weights, one for each parameter
     int64_t parameter_count, running_count;
     int64_t optimizer, steps;  // `steps` were made before
-    double momentum, decay, smoothing;
+    double momentum, smoothing;
 };
 
 struct Step {
@@ -158,10 +159,9 @@ constexpr Entry INTERFACE[] = {
     FIELD(Augmentation, erasing_stream),
     FIELD(Training, images), FIELD(Training, augmentation), FIELD(Training, parameters),
     FIELD(Training, gradients), FIELD(Training, running), FIELD(Training, average),
-    FIELD(Training, average_running), FIELD(Training, first), FIELD(Training, second),
+    FIELD(Training, average_running), FIELD(Training, first), FIELD(Training, second), FIELD(Training, decay),
     FIELD(Training, parameter_count), FIELD(Training, running_count), FIELD(Training, optimizer),
-    FIELD(Training, steps), FIELD(Training, momentum), FIELD(Training, decay),
-    FIELD(Training, smoothing),
+    FIELD(Training, steps), FIELD(Training, momentum), FIELD(Training, smoothing),
     FIELD(Step, images), FIELD(Step, rate), FIELD(Step, towards), FIELD(Step, dropout_stream),
     FIELD(Step, affine_stream), FIELD(Step, brightness_stream), FIELD(Step, contrast_stream),
     FIELD(Step, erasing_stream),
