@@ -22,7 +22,7 @@ def _run(*words: str) -> Result:
 
 
 def test_sizes_by_hand() -> None:
-    weights, outputs, windows = 72 + 1152 + 160, 8 + 16 + 10, 3 * 44
+    weights, outputs, windows = 72 + 1152 + 160, 8 + 16 + 10, 3 * 60
     found = count_bytes(cost(parse(DESIGN), (1, 28, 28)), (1, 28, 28))
     assert found["float32"] == (4 * (weights + outputs + 2) + windows, 31_360)
     levels = 256  # of a pixel; a bias, a multiplier and a shift an output

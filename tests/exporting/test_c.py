@@ -205,20 +205,6 @@ def test_a_layer_of_ones_own_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "reason"),
-    [
-        ("conv(4,k=3x1)", r"at \[0\]", "its property across="),
-        ("residual([separable(2,k=5x3)])", r"at \[0\]\.body\[0\]", "its property across="),
-        ("adaptive(3)", r"at \[0\]", "its operation AdaptivePool is unknown there"),
-        ("gap maxpool(k=1,s=2x1)", r"at \[1\]", "its property across="),
-    ],
-)
-def test_a_layer_that_c_has_not_is_named(text: str, place: str, reason: str) -> None:
-    with pytest.raises(DesignError, match=rf"C cannot be written yet for .*{place}: {reason}"):
-        plan(cost(parse(text), (2, 8, 8)), (2, 8, 8))
-
-
-@pytest.mark.parametrize(
     ("op", "reason"),
     [
         (Unheard(), "its operation Unheard is unknown there"),

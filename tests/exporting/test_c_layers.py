@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -19,10 +20,11 @@ from c_nets import (
     truth_of,
 )
 from click.testing import CliRunner
-from random_designs import rich
+from random_designs import rich, uneven
 
 from lightsearch import cost, load, parse
 from lightsearch.cli import main
+from lightsearch.design.parts import Design
 from lightsearch.errors import DesignError
 from lightsearch.exporting import export, open_net
 from lightsearch.exporting.c.compiling import compile_main, run_main
@@ -31,6 +33,7 @@ from lightsearch.exporting.c.limits import find_float_only
 from lightsearch.exporting.c.maps import list_border
 from lightsearch.exporting.c.sizes import count_bytes
 from lightsearch.exporting.c.source import write_float, write_int8
+from lightsearch.shapes import Shape
 
 SHAPE = (2, 12, 14)
 WHOLE = {
@@ -45,6 +48,9 @@ WHOLE = {
     "add([conv(8,s=2,act=none)],[pad(0,a=1) maxpool widen(8)]) shuffle(4) act(sigmoid) linear(6)",
     "borders": "conv(5,reflect) depthwise(circular,k=5,act=none) maxpool "
     "separable(6,replicate,s=2) pad(1,a=2,circular) conv(4,p=0) linear(10)",
+    "windows": "conv(6,k=3x1,s=2x1) depthwise(k=1x5,d=1x2) separable(8,k=5x3,p=0x2,act-norm) "
+    "maxpool(k=2x3,s=1x2,p=1x0) conv(6,k=1x3,p=0x1,s=1x2) avgpool(k=1x2,s=1) linear(10)",
+    "parts": "conv(5) adaptive(8x9) conv(6,act=none) adaptive(5x4,max) adaptive(5x3) linear(10)",
 }
 FLOAT_ONLY = {
     "norms": "conv(6,norm=group,ng=3) conv(6,norm=layer,order=act-norm,affine=shift) "
@@ -97,18 +103,25 @@ def test_int8_c_computes_what_its_reference_does(name: str, compiler: str, tmp_p
 @compiled
 @pytest.mark.parametrize("seed", range(8))
 def test_a_few_rich_designs_in_c(seed: int, tmp_path: Path) -> None:
-    _compare_rich(seed, tmp_path)
+    _compare(seed, tmp_path, rich)
 
 
 @compiled
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(300, 360))
 def test_rich_designs_in_c(seed: int, tmp_path: Path) -> None:
-    _compare_rich(seed, tmp_path)
+    _compare(seed, tmp_path, rich)
 
 
-def _compare_rich(seed: int, folder: Path) -> None:
-    design, shape = rich(Random(seed))
+@compiled
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24))
+def test_uneven_designs_in_c(seed: int, tmp_path: Path) -> None:
+    _compare(seed, tmp_path, uneven)
+
+
+def _compare(seed: int, folder: Path, draw: Callable[[Random], tuple[Design, Shape]]) -> None:
+    design, shape = draw(Random(seed))
     made, compiler = make(design, shape, seed), COMPILERS[seed % len(COMPILERS)]
     source = write_float(made.program, made.weights, made.notes)
     scores = run_source(source, made.pixels, folder, compiler, *SANITIZERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 from lightsearch.engines.engine import State
 from lightsearch.exporting.c.constants import Constants, format_float, name_array
@@ -22,6 +23,7 @@ from lightsearch.exporting.c.program import (
 from lightsearch.exporting.c.quantising import Integers
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Border,
     Conv2d,
     Dense,
@@ -33,6 +35,9 @@ from lightsearch.network.operations import (
     ShuffleChannels,
     Slice,
 )
+from lightsearch.network.windows import Slide, Slides, list_windows
+
+_PIXEL: Slides = (Slide(1, 1, 0), Slide(1, 1, 0))
 
 
 def call_float(one: Instruction, weights: State, constants: Constants) -> str:
@@ -50,6 +55,8 @@ def call_float(one: Instruction, weights: State, constants: Constants) -> str:
             arguments.append(
                 constants.add_array(name_array(key), "float", weights[key]) if has_it else "0"
             )
+    elif isinstance(one.op, AdaptivePool):
+        arguments += _parts(one, one.op, constants)
     elif isinstance(one.op, Multiply):
         arguments.append(_place(one.second))
     elif isinstance(one.op, Join):
@@ -78,7 +85,11 @@ def call_int8(one: Instruction, integers: Integers, constants: Constants) -> str
             if integers.bias.numel()
             else "0",
         ]
-    if isinstance(one.op, Conv2d | Dense | ScaleChannels | PRelu):
+    if isinstance(one.op, AdaptivePool):
+        arguments += _parts(one, one.op, constants)
+        name = "part_"
+    scales_parts = isinstance(one.op, AdaptivePool) and one.op.by == "average"
+    if isinstance(one.op, Conv2d | Dense | ScaleChannels | PRelu) or scales_parts:
         arguments += [
             constants.add_array(f"{name}multipliers", "int32_t", integers.multipliers),
             constants.add_array(f"{name}shifts", "uint8_t", integers.shifts),
@@ -130,7 +141,7 @@ def _call_move(one: Instruction, op: Move, zero: str, constants: Constants) -> s
     if isinstance(op, ShuffleChannels):
         return _format_call("shuffle", [*map(str, (channels, pixels, op.groups)), *places])
     if isinstance(op, Border):
-        window = f"&{_window(one.source, one.target, (1, 1, 0, 1, 1), constants)}"
+        window = _window(one.source, one.target, constants)
         rows = list_border(op.top, height, op.bottom, op.mode)
         columns = list_border(op.left, width, op.right, op.mode)
         maps = _add_maps("border", rows, columns, constants)
@@ -149,16 +160,18 @@ def _head(one: Instruction, constants: Constants) -> tuple[str, list[str]]:
     op, (channels, height, width) = one.op, one.source.shape
     pixels = [str(channels), str(height * width)]
     if isinstance(op, Conv2d):
-        numbers = (op.kernel, op.stride, op.padding, op.groups, op.dilation)
-        return "convolve", [f"&{_window(one.source, one.target, numbers, constants)}"]
+        window = _window(one.source, one.target, constants, op.slides, op.groups)
+        return "convolve", [window]
     if isinstance(op, Dense):
         return "connect", [str(op.inputs), str(op.outputs)]
     if isinstance(op, ScaleChannels):
         return "scale_channels", pixels
     if isinstance(op, Pool):
-        numbers = (op.kernel, op.stride, op.padding, 1, 1)
-        window = f"&{_window(one.source, one.target, numbers, constants)}"
+        window = _window(one.source, one.target, constants, op.slides)
         return ("pool_max" if op.by == "max" else "pool_average"), [window]
+    if isinstance(op, AdaptivePool):
+        window = _window(one.source, one.target, constants)
+        return ("pool_parts_max" if op.by == "max" else "pool_parts_average"), [window]
     if isinstance(op, GlobalPool):
         return "average", pixels
     if isinstance(op, Activation):
@@ -175,12 +188,27 @@ def _head(one: Instruction, constants: Constants) -> tuple[str, list[str]]:
     assert isinstance(op, AddShortcut)
     if op.size is None and op.project is None:
         return "add", [str(one.source.size)]
-    window = f"&{_window(one.second, one.target, (1, 1, 0, 1, 1), constants)}"
+    window = _window(one.second, one.target, constants)
     return ("add_resized" if op.project is None else "add_projected"), [window]
 
 
-def _window(source: Buffer, target: Buffer, numbers: tuple[int, ...], constants: Constants) -> str:
-    return constants.add_window((*source.shape, *target.shape, *numbers))
+def _window(
+    source: Buffer,
+    target: Buffer,
+    constants: Constants,
+    slides: Slides = _PIXEL,
+    groups: int = 1,
+) -> str:
+    return "&" + constants.add_window((*source.shape, *target.shape, groups), slides)
+
+
+def _parts(one: Instruction, op: AdaptivePool, constants: Constants) -> list[str]:
+    """Return the arrays of where each part begins and ends."""
+    before = one.source.shape[1:]
+    rows, columns = (
+        list_windows(*sides) for sides in zip(before, (op.height, op.width), strict=True)
+    )
+    return _add_maps("part", [*chain(*rows)], [*chain(*columns)], constants)
 
 
 def _maps(one: Instruction, constants: Constants) -> list[str]:

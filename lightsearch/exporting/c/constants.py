@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from torch import Tensor
 
 from lightsearch.errors import ExportError
+from lightsearch.network.windows import Slides
 
 LINE = 96  # columns
 _LEAST_FLOAT = 2.0**-126  # below it, compilers warn of a float that loses digits
@@ -45,16 +46,19 @@ class Constants:
         self.texts[free] = text
         return free
 
-    def add_window(self, numbers: tuple[int, ...]) -> str:
+    def add_window(self, sizes: tuple[int, ...], slides: Slides) -> str:
         """Add a `Window`, and return its name."""
-        words = f" = {{{', '.join(map(str, numbers))}}};"
+        numbers = [astuple(slide) for slide in slides]
+        words = [str(size) for size in sizes]
+        words += [f"{{{', '.join(map(str, slide))}}}" for slide in numbers]
+        text = f" = {{{', '.join(words)}}};"
         windows = [name for name in self.texts if name.startswith("window")]
         for name in windows:
-            if self.texts[name].endswith(words):
+            if self.texts[name].endswith(text):
                 return name
         name = f"window{len(windows)}"
-        self.texts[name] = f"static const Window {name}{words}"
-        self.bytes += 4 * len(numbers)
+        self.texts[name] = f"static const Window {name}{text}"
+        self.bytes += 4 * (len(sizes) + sum(map(len, numbers)))
         return name
 
 

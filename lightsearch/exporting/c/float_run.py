@@ -23,6 +23,7 @@ from lightsearch.exporting.c.program import (
 )
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Border,
     Conv2d,
     Dense,
@@ -34,6 +35,7 @@ from lightsearch.network.operations import (
     ShuffleChannels,
     Slice,
 )
+from lightsearch.network.windows import join_slides
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -78,7 +80,10 @@ def _compute(one: Instruction, weights: State, memory: Tensor) -> Tensor:
         return apply_weights(op, images, kernel, bias)
     if isinstance(op, Pool):
         pool = functional.max_pool2d if op.by == "max" else functional.avg_pool2d
-        return pool(images, op.kernel, op.stride, op.padding)
+        sides, stride, padding, _ = join_slides(op.slides)
+        return pool(images, sides, stride, padding)
+    if isinstance(op, AdaptivePool):
+        return pool_parts(op, images)
     if isinstance(op, GlobalPool):
         return images.mean((2, 3), keepdim=True)
     if isinstance(op, GroupNorm):
@@ -124,14 +129,21 @@ def move(op: Move, images: Tensor) -> Tensor:
     return images.clone()
 
 
+def pool_parts(op: AdaptivePool, images: Tensor) -> Tensor:
+    """Return the largest values, or the means, of the parts."""
+    size = (op.height, op.width)
+    if op.by == "max":
+        return functional.adaptive_max_pool2d(images, size)
+    return functional.adaptive_avg_pool2d(images, size)
+
+
 def apply_weights(
     op: Conv2d | Dense | ScaleChannels, images: Tensor, kernel: Tensor, bias: Tensor | None
 ) -> Tensor:
     """Return the output of an operation that has weights."""
     if isinstance(op, Conv2d):
-        return functional.conv2d(
-            images, kernel, bias, op.stride, op.padding, op.dilation, op.groups
-        )
+        _, stride, padding, dilation = join_slides(op.slides)
+        return functional.conv2d(images, kernel, bias, stride, padding, dilation, op.groups)
     if isinstance(op, ScaleChannels):
         return functional.conv2d(images, kernel, bias, groups=op.channels)
     flat = functional.linear(images.flatten(1), kernel.flatten(1), bias)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lightsearch.exporting.c.float_run import apply_weights, move, resize
+from lightsearch.exporting.c.float_run import apply_weights, move, pool_parts, resize
 from lightsearch.exporting.c.program import (
     AddShortcut,
     Buffer,
@@ -16,9 +16,16 @@ from lightsearch.exporting.c.program import (
     Multiply,
     ScaleChannels,
 )
-from lightsearch.exporting.c.quantising import LEAST, MOST, Integers, QuantisedProgram
+from lightsearch.exporting.c.quantising import (
+    LEAST,
+    MOST,
+    Integers,
+    QuantisedProgram,
+    count_pixels,
+)
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Border,
     Conv2d,
     Dense,
@@ -29,6 +36,7 @@ from lightsearch.network.operations import (
     ShuffleChannels,
     Slice,
 )
+from lightsearch.network.windows import join_slides
 
 
 def run_int8(net: QuantisedProgram, images: Tensor) -> Tensor:
@@ -54,7 +62,10 @@ def _compute(one: Instruction, integers: Integers, memory: Tensor) -> Tensor:
     if isinstance(op, Activation):
         return integers.table.long()[values - LEAST]
     if isinstance(op, Pool) and op.by == "max":
-        return functional.max_pool2d(values.double(), op.kernel, op.stride, op.padding).long()
+        sides, stride, padding, _ = join_slides(op.slides)
+        return functional.max_pool2d(values.double(), sides, stride, padding).long()
+    if isinstance(op, AdaptivePool) and op.by == "max":
+        return pool_parts(op, values.double()).long()
     zeroed = (values - integers.source.zero).double()
     zero = integers.target.zero
     if isinstance(op, Copy | Slice | Extend | ShuffleChannels | Border):
@@ -66,13 +77,16 @@ def _compute(one: Instruction, integers: Integers, memory: Tensor) -> Tensor:
     if isinstance(op, Conv2d | Dense | ScaleChannels):
         kernel = integers.kernel.double()
         if isinstance(op, Conv2d):
-            kernel = kernel.view(op.outputs, -1, op.kernel, op.kernel)
+            kernel = kernel.view(op.outputs, -1, *(side.kernel for side in op.slides))
         elif isinstance(op, ScaleChannels):
             kernel = kernel.view(-1, 1, 1, 1)
         bias = integers.bias.double() if integers.bias.numel() else None
         sums = apply_weights(op, zeroed, kernel, bias)
     elif isinstance(op, Pool):
-        sums = functional.avg_pool2d(zeroed, op.kernel, op.stride, op.padding, divisor_override=1)
+        sides, stride, padding, _ = join_slides(op.slides)
+        sums = functional.avg_pool2d(zeroed, sides, stride, padding, divisor_override=1)
+    elif isinstance(op, AdaptivePool):
+        sums = (pool_parts(op, zeroed) * count_pixels(op, one.source.shape)).round()
     elif isinstance(op, GlobalPool):
         sums = zeroed.sum((2, 3), keepdim=True)
     elif isinstance(op, PRelu):
@@ -80,7 +94,7 @@ def _compute(one: Instruction, integers: Integers, memory: Tensor) -> Tensor:
     else:
         assert isinstance(op, Multiply) and one.second is not None
         sums = zeroed * (_view(memory, one.second) - LEAST)
-    shape = (-1, 1, 1)
+    shape = (op.height, op.width) if isinstance(op, AdaptivePool) else (-1, 1, 1)
     multipliers, shifts = integers.multipliers.view(shape), integers.shifts.view(shape)
     return _clamp(rescale(sums.long(), multipliers, shifts) + zero)
 

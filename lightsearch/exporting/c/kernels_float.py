@@ -21,7 +21,10 @@ _WORDS = {
     "factor": "factors[c]",
     "sum_of_channel_o": "sum",
     "sum_of_all": "sum",
-    "mean_of_window": "sum / (float)(w->kernel * w->kernel)",
+    "mean_of_window": "sum / (float)(w->down.kernel * w->across.kernel)",
+    "divides_part": "",
+    "mean_of_part": "sum\n                    / (float)((rows[2 * y + 1] - rows[2 * y])"
+    " * (columns[2 * x + 1] - columns[2 * x]))",
     "mean_of_pixels": "sum / (float)pixels",
     "sum_and_other": "*sum + other",
     "sum_and_projection": "*sum + other",

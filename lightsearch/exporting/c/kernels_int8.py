@@ -28,6 +28,10 @@ _WORDS = {
     "factor": "(factors[c] + 128)",
     "sum_of_channel_o": "clamp(rescale(sum, multipliers[o], shifts[o]) + out_zero)",
     "sum_of_all": "clamp(rescale(sum, multiplier, shift) + out_zero)",
+    "divides_part": " The multipliers, one for each part, divide by its pixels too.",
+    "mean_of_part": "clamp(rescale(sum, multipliers[y * w->width + x],\n"
+    "                                       shifts[y * w->width + x])\n"
+    "                               + out_zero)",
     "mean_of_window": "clamp(rescale(sum, multiplier, shift) + out_zero)",
     "mean_of_pixels": "clamp(rescale(sum, multiplier, shift) + out_zero)",
     "sum_and_other": "add_scaled(*sum - zero, multiplier, other, other_multiplier, shift, "

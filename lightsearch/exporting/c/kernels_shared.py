@@ -15,11 +15,16 @@ from string import Template
 from lightsearch.exporting.c.constants import LINE
 
 WINDOW = """\
-/* How a window slides over an image: from channels, rows and columns to others. */
+/* How a window slides along one side of an image. */
+typedef struct {
+    int kernel, stride, padding, dilation;
+} Slide;
+
+/* How it slides over an image: from channels, rows and columns to others. */
 typedef struct {
     int inputs, in_height, in_width;
-    int outputs, height, width;
-    int kernel, stride, padding, groups, dilation;
+    int outputs, height, width, groups;
+    Slide down, across;
 } Window;"""
 
 COMMON = {  # without a division, which small processors lack
@@ -50,23 +55,24 @@ const $bias *bias$rescaling_by_channel)
     const int inputs = w->inputs / w->groups, outputs = w->outputs / w->groups;
     for (int o = 0; o < w->outputs; o++) {
         const $kind *image = in + o / outputs * inputs * w->in_height * w->in_width;
-        const $kind *taps = weights + o * inputs * w->kernel * w->kernel;
+        const $kind *taps = weights + o * inputs * w->down.kernel * w->across.kernel;
         for (int y = 0; y < w->height; y++) {
-            const int top = y * w->stride - w->padding;
-            const int row_start = first_tap(top, w->dilation);
-            const int row_end = end_tap(top, w->kernel, w->dilation, w->in_height);
+            const int top = y * w->down.stride - w->down.padding;
+            const int row_start = first_tap(top, w->down.dilation);
+            const int row_end = end_tap(top, w->down.kernel, w->down.dilation, w->in_height);
             for (int x = 0; x < w->width; x++) {
-                const int left = x * w->stride - w->padding;
-                const int column_start = first_tap(left, w->dilation);
-                const int column_end = end_tap(left, w->kernel, w->dilation, w->in_width);
+                const int left = x * w->across.stride - w->across.padding;
+                const int column_start = first_tap(left, w->across.dilation);
+                const int column_end
+                    = end_tap(left, w->across.kernel, w->across.dilation, w->in_width);
                 $sum sum = bias ? bias[o] : $nothing;
                 for (int i = 0; i < inputs; i++) {
                     for (int r = row_start; r < row_end; r++) {
                         const $kind *row = image
-                            + (i * w->in_height + top + r * w->dilation) * w->in_width;
-                        const $kind *tap = taps + (i * w->kernel + r) * w->kernel;
+                            + (i * w->in_height + top + r * w->down.dilation) * w->in_width;
+                        const $kind *tap = taps + (i * w->down.kernel + r) * w->across.kernel;
                         for (int c = column_start; c < column_end; c++) {
-                            const $sum value = row[left + c * w->dilation]$less_zero;
+                            const $sum value = row[left + c * w->across.dilation]$less_zero;
                             sum += value * tap[c];
                         }
                     }
@@ -106,11 +112,11 @@ static void pool_max(const Window *w, const $kind *in, $kind *out)
 {
     for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width) {
         for (int y = 0; y < w->height; y++) {
-            const int top = y * w->stride - w->padding;
-            const int row_end = end_tap(top, w->kernel, 1, w->in_height);
+            const int top = y * w->down.stride - w->down.padding;
+            const int row_end = end_tap(top, w->down.kernel, 1, w->in_height);
             for (int x = 0; x < w->width; x++) {
-                const int left = x * w->stride - w->padding;
-                const int column_end = end_tap(left, w->kernel, 1, w->in_width);
+                const int left = x * w->across.stride - w->across.padding;
+                const int column_end = end_tap(left, w->across.kernel, 1, w->in_width);
                 $kind largest = $lowest;
                 for (int r = first_tap(top, 1); r < row_end; r++)
                     for (int k = first_tap(left, 1); k < column_end; k++) {
@@ -128,11 +134,11 @@ static void pool_average(const Window *w, const $kind *in, $kind *out$rescaling)
 {
     for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width) {
         for (int y = 0; y < w->height; y++) {
-            const int top = y * w->stride - w->padding;
-            const int row_end = end_tap(top, w->kernel, 1, w->in_height);
+            const int top = y * w->down.stride - w->down.padding;
+            const int row_end = end_tap(top, w->down.kernel, 1, w->in_height);
             for (int x = 0; x < w->width; x++) {
-                const int left = x * w->stride - w->padding;
-                const int column_end = end_tap(left, w->kernel, 1, w->in_width);
+                const int left = x * w->across.stride - w->across.padding;
+                const int column_end = end_tap(left, w->across.kernel, 1, w->in_width);
                 $sum sum = $nothing;
                 for (int r = first_tap(top, 1); r < row_end; r++)
                     for (int k = first_tap(left, 1); k < column_end; k++)
@@ -141,6 +147,38 @@ static void pool_average(const Window *w, const $kind *in, $kind *out$rescaling)
             }
         }
     }
+}""",
+    "pool_parts_max": """\
+/* The largest pixel of each part: `rows` and `columns` say where one begins, and where it ends. */
+static void pool_parts_max(const Window *w, const $kind *in, $kind *out, const short *rows, \
+const short *columns)
+{
+    for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width)
+        for (int y = 0; y < w->height; y++)
+            for (int x = 0; x < w->width; x++) {
+                $kind largest = $lowest;
+                for (int r = rows[2 * y]; r < rows[2 * y + 1]; r++)
+                    for (int k = columns[2 * x]; k < columns[2 * x + 1]; k++) {
+                        const $kind value = in[r * w->in_width + k];
+                        largest = value > largest ? value : largest;
+                    }
+                *out++ = largest;
+            }
+}""",
+    "pool_parts_average": """\
+/* The mean of each part.$divides_part */
+static void pool_parts_average(const Window *w, const $kind *in, $kind *out, \
+const short *rows, const short *columns$rescaling_by_channel)
+{
+    for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width)
+        for (int y = 0; y < w->height; y++)
+            for (int x = 0; x < w->width; x++) {
+                $sum sum = $nothing;
+                for (int r = rows[2 * y]; r < rows[2 * y + 1]; r++)
+                    for (int k = columns[2 * x]; k < columns[2 * x + 1]; k++)
+                        sum += in[r * w->in_width + k]$less_zero;
+                *out++ = $mean_of_part;
+            }
 }""",
     "average": """\
 /* The mean of each channel.$divides */

@@ -9,6 +9,7 @@ from lightsearch.errors import DesignError
 from lightsearch.exporting.c.program import Instruction, Program
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Add,
     Border,
     Branches,
@@ -42,13 +43,24 @@ ACTIVATIONS = (
     "hardsigmoid",
 )
 _FIELDS: dict[type, set[str]] = {
-    Conv2d: {"inputs", "outputs", "kernel", "stride", "padding", "groups", "bias", "dilation"},
+    Conv2d: {
+        "inputs",
+        "outputs",
+        "kernel",
+        "stride",
+        "padding",
+        "groups",
+        "bias",
+        "dilation",
+        "across",
+    },
     Dense: {"inputs", "outputs", "bias"},
     Activation: {"name", "slope"},
     PRelu: {"channels"},
     GroupNorm: {"channels", "groups", "affine"},
     Drop: {"rate", "per"},
-    Pool: {"by", "kernel", "stride", "padding"},
+    Pool: {"by", "kernel", "stride", "padding", "across"},
+    AdaptivePool: {"by", "height", "width"},
     GlobalPool: set(),
     ChannelGate: {"channels"},
     Squeeze: {"channels", "hidden"},

@@ -28,6 +28,7 @@ from lightsearch.network.cost import BYTES, Cost
 from lightsearch.network.op_costs import shape_after
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Add,
     Border,
     Branches,
@@ -138,7 +139,16 @@ class _Planner:
             target = self.in_place(current, area)
             return self.add(op, where, current, target, weights=where.prefix)
         assert isinstance(
-            op, Conv2d | Dense | Pool | GlobalPool | Slice | Extend | ShuffleChannels | Border
+            op,
+            Conv2d
+            | Dense
+            | Pool
+            | AdaptivePool
+            | GlobalPool
+            | Slice
+            | Extend
+            | ShuffleChannels
+            | Border,
         )
         target = area.next_to(current, shape_after(op, current.shape))
         return self.add(op, where, current, target, weights=where.prefix)
@@ -276,5 +286,5 @@ def _join_shapes(first: Buffer, second: Buffer) -> Shape:
 
 
 def _scales_channels(op: Conv2d) -> bool:
-    is_pointwise = (op.kernel, op.stride, op.padding) == (1, 1, 0)
+    is_pointwise = all((s.kernel, s.stride, s.padding) == (1, 1, 0) for s in op.slides)
     return is_pointwise and op.groups == op.inputs == op.outputs

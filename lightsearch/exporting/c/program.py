@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Border,
     Conv2d,
     Dense,
@@ -75,6 +76,7 @@ Primitive: TypeAlias = (
     | Dense
     | ScaleChannels
     | Pool
+    | AdaptivePool
     | GlobalPool
     | GroupNorm
     | Activation

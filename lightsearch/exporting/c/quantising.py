@@ -28,6 +28,7 @@ from lightsearch.exporting.c.program import (
 )
 from lightsearch.network.operations import (
     Activation,
+    AdaptivePool,
     Border,
     Conv2d,
     Dense,
@@ -38,6 +39,8 @@ from lightsearch.network.operations import (
     ShuffleChannels,
     Slice,
 )
+from lightsearch.network.windows import list_windows
+from lightsearch.shapes import Shape
 
 LEAST, MOST = -128, 127
 _SUM = 2**31 - 1  # the largest that an int32 holds
@@ -169,10 +172,14 @@ def _quantise_one(
         return _quantise_weights(one, weights, source, target)
     if isinstance(op, Copy | Slice | Extend | ShuffleChannels | Border):
         return _integers(source, source)
-    if isinstance(op, Pool) and op.by == "max":
+    if isinstance(op, Pool | AdaptivePool) and op.by == "max":
         return _integers(source, source)
     if isinstance(op, Pool):
-        return _integers(source, target, [source.scale / op.kernel**2 / target.scale])
+        pixels = math.prod(side.kernel for side in op.slides)
+        return _integers(source, target, [source.scale / pixels / target.scale])
+    if isinstance(op, AdaptivePool):
+        parts = count_pixels(op, one.source.shape).flatten().tolist()
+        return _integers(source, target, [source.scale / n / target.scale for n in parts])
     if isinstance(op, GlobalPool):
         pixels = one.source.shape[1] * one.source.shape[2]
         return _integers(source, target, [source.scale / pixels / target.scale])
@@ -195,6 +202,15 @@ def _quantise_one(
         return replace(_integers(source, target, [ratio]), second=second)
     assert isinstance(op, AddShortcut)
     return _quantise_addition(one, op, weights, (source, second, target))
+
+
+def count_pixels(op: AdaptivePool, shape: Shape) -> Tensor:
+    """Return how many pixels each part has, (height, width), of an image of `shape`."""
+    rows, columns = (
+        torch.tensor([end - begin for begin, end in list_windows(*sides)])
+        for sides in zip(shape[1:], (op.height, op.width), strict=True)
+    )
+    return rows[:, None] * columns
 
 
 def _quantise_weights(one: Instruction, weights: State, source: Scale, target: Scale) -> Integers:
