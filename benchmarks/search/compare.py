@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import common
 
-from lightsearch import DEFAULT_RECIPE, Budget, api, default_space, parse
+from lightsearch import Budget, api, default_space, parse, parse_recipe
 from lightsearch.design.parts import Design
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.gate import Gate, Proposal, count_options, draw_near_cap, follow
@@ -44,7 +44,7 @@ from lightsearch.searching.variation import mutate
 from lightsearch.space import Sampler
 from lightsearch.study.trial import Trial
 from lightsearch.surrogate.answers import answer, true_accuracy
-from lightsearch.surrogate.table import CLASSES, EPOCHS, SHAPE
+from lightsearch.surrogate.table import CLASSES, EPOCHS, RECIPE, SHAPE
 
 ONE_EPOCH = "one epoch each, then the best three"
 THIRDS = (1 / 3, 1 / 3)
@@ -160,7 +160,7 @@ def one_epoch_each(cap: int, seed: int, spent: int) -> Design:
 def space_of(cap: int) -> tuple[Gate, Sampler, int]:
     space, budget = default_space(SHAPE, CLASSES), Budget(params=cap)
     near, least = draw_near_cap(Sampler(space, SHAPE, CLASSES, budget))
-    return Gate(space, DEFAULT_RECIPE, SHAPE, CLASSES, budget), near, least
+    return Gate(space, parse_recipe(RECIPE), SHAPE, CLASSES, budget), near, least
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
     python benchmarks/search/curves.py --data FOLDER --out curves.jsonl --at-once 2
 
-Each line of the file is one run of 15 epochs with the default recipe on MNIST. For each epoch it
+Each line of the file is one run of 15 epochs with the table's recipe on MNIST. For each epoch it
 has the correct test images of 10,000, by the averaged weights and by the raw ones, and the mean
 training loss. Each run has one seed, and every epoch was evaluated on the test images.
 
@@ -32,19 +32,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import common
 
 from lightsearch import (
-    DEFAULT_RECIPE,
     Budget,
     Task,
     cost,
     decode,
     default_space,
     parse,
+    parse_recipe,
     train,
     zoo,
 )
 from lightsearch.design.decoding import replay
 from lightsearch.errors import DesignError
 from lightsearch.space import Sampler
+from lightsearch.surrogate.table import RECIPE
 
 EPOCHS = 15
 CAPS = (8000, 5000, 3000)
@@ -76,7 +77,13 @@ def main() -> None:
             with lock:
                 name, design, seed = next(runs)
             task = Task(
-                parse(design), DEFAULT_RECIPE, data, EPOCHS, seed, options.engine, options.device
+                parse(design),
+                parse_recipe(RECIPE),
+                data,
+                EPOCHS,
+                seed,
+                options.engine,
+                options.device,
             )
             table.add(line(name, design, task))
 

@@ -18,17 +18,17 @@ import numpy as np
 from curves import CAPS, near, sampler
 from scipy.stats import spearmanr
 
-from lightsearch import DEFAULT_RECIPE, parse
+from lightsearch import parse
 from lightsearch.surrogate.answers import answer
 from lightsearch.surrogate.model import CurveModel, _error, _print
-from lightsearch.surrogate.table import EPOCHS, IMAGES, Run, read_runs
+from lightsearch.surrogate.table import EPOCHS, IMAGES, RECIPE, Run, read_runs
 
 DRAWN = 200  # of the surrogate, for the rank correlations
 
 
 def main() -> None:
     argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
-    runs = tuple(run for run in read_runs() if run.recipe == str(DEFAULT_RECIPE))
+    runs = tuple(run for run in read_runs() if run.recipe == RECIPE)
     model = CurveModel(runs)
     predicted, means = model.leave_one_out(), model.means
     print(f"{len(runs)} runs of {len(model.prints)} designs\n")

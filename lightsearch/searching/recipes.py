@@ -10,6 +10,7 @@ from lightsearch.engines.teacher import Teacher, as_teacher
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.searching.settings import Settings
+from lightsearch.surrogate.table import RECIPE
 from lightsearch.training.one_line import default_recipe
 
 
@@ -18,6 +19,8 @@ def choose_recipe(settings: Settings) -> Recipe:
     given = settings.recipe
     if given is None:
         default = default_recipe(settings.teacher)
+        if settings.engine == "surrogate" and settings.teacher is None:
+            default = parse_recipe(RECIPE)
         return dataclasses.replace(default, rotation=0) if settings.keep_orientation else default
     if settings.keep_orientation:
         raise ArgumentError(

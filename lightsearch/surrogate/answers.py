@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lightsearch.design.parts import Design
-from lightsearch.design.recipe import DEFAULT_RECIPE
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.shapes import Shape
 from lightsearch.surrogate.model import Curve, load_model
-from lightsearch.surrogate.table import CLASSES, DATASET, EPOCHS, IMAGES, SHAPE
+from lightsearch.surrogate.table import CLASSES, DATASET, EPOCHS, IMAGES, RECIPE, SHAPE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,14 @@ def check_surrogate(
 ) -> None:
     """Raise `ArgumentError` for a question that the table of curves does not answer.
 
-    It is of 15 epochs with the default recipe, on MNIST's 10,000 test images.
+    It is of 15 epochs with one recipe, on MNIST's 10,000 test images.
     """
     for name, value, needed in (
         ("dataset", dataset, DATASET),
         ("image shape", tuple(shape), SHAPE),
         ("number of images that select", images, IMAGES),
         ("epochs", epochs, EPOCHS),
-        ("recipe", str(recipe), str(DEFAULT_RECIPE)),
+        ("recipe", str(recipe), RECIPE),
         ("device", device, "cpu"),
     ):
         if value != needed:

@@ -23,13 +23,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lightsearch.design.recipe import DEFAULT_RECIPE
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.notation.parser import parse
 from lightsearch.randomness import key
 from lightsearch.surrogate.features import measure
-from lightsearch.surrogate.table import CLASSES, EPOCHS, IMAGES, SHAPE, Run, read_runs
+from lightsearch.surrogate.table import CLASSES, EPOCHS, IMAGES, RECIPE, SHAPE, Run, read_runs
 
 Array: TypeAlias = NDArray[np.float64]
 NOISE = 0.6  # of the process: the share of variance among designs that features do not explain
@@ -49,10 +48,10 @@ class Curve:
 
 
 class CurveModel:
-    """The model, fitted to runs with the default recipe. `load_model` gives that of the table."""
+    """The model, fitted to runs with the table's recipe. `load_model` gives that of the table."""
 
     def __init__(self, runs: tuple[Run, ...]) -> None:
-        runs = tuple(run for run in runs if run.recipe == str(DEFAULT_RECIPE))
+        runs = tuple(run for run in runs if run.recipe == RECIPE)
         self._runs = {(_print(run.design), run.seed): run for run in runs}
         groups: dict[str, list[Array]] = defaultdict(list)
         features: dict[str, list[float]] = {}

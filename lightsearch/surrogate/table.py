@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EPOCHS, IMAGES, CLASSES, SHAPE = 15, 10_000, 10, (1, 28, 28)
 DATASET = "mnist"
+RECIPE = "recipe(lr=0.3,rotation=7,shift=0.05,ema=0.998)"  # that of the runs which the model knows
 LOSS_UNIT = 1e-5
 
 
