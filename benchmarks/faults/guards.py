@@ -244,9 +244,9 @@ GUARDS = (
     ),
     Guard(
         "records are of the right kinds",
-        "study/trial.py",
-        "        if not isinstance(value, kind):",
-        "        if False:",
+        "study/field_types.py",
+        "            if not isinstance(value, one.kind):",
+        "            if False:",
         "study/test_study.py -k another_kind",
     ),
     Guard(

@@ -9,9 +9,9 @@ def block(**parts: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(parts))''',
     "without_gain": '''\
 def without_gain(norm: nn.Module) -> nn.Module:
-    """The norm with a shift a channel, but no gain."""
-    ones = torch.ones_like(norm.bias)
-    del norm.weight  # not None: a GPU's batch norm needs one for the gradient of the bias
+    """The norm with a shift a channel, but no gain: a GPU's needs ones to train the shift."""
+    ones = norm.weight.detach()
+    del norm.weight
     norm.register_buffer("weight", ones, persistent=False)
     return norm''',
     "Gate": '''\

@@ -47,13 +47,13 @@ def _odd_ones() -> list[Drawn]:
     return [(parse(text), (1, 9, 8)) for text in texts]
 
 
-def _case(name: str, drawn: Drawn) -> dict[str, Any]:
+def _case(case: str, drawn: Drawn) -> dict[str, Any]:
     """Return the outputs of `build` in both modes. One seed determines the dropouts."""
     design, shape = drawn
-    torch.manual_seed(len(name))
+    torch.manual_seed(len(case))
     module = build(design, shape)
-    for buffer in module.buffers():  # statistics that are not those of a new module
-        if buffer.is_floating_point():
+    for name, buffer in module.named_buffers():  # statistics that are not those of a new module
+        if "running" in name:
             buffer.uniform_(0.5, 1.5)
     weights = {k: v.clone() for k, v in module.state_dict().items()}
     images = torch.randn(3, *shape)
@@ -62,7 +62,7 @@ def _case(name: str, drawn: Drawn) -> dict[str, Any]:
         torch.manual_seed(0)
         training = module.train()(images)
     return {
-        "name": name,
+        "name": case,
         "design": str(design),
         "params": cost(design, shape).params,
         "weights": weights,

@@ -729,7 +729,7 @@ def test_a_second_ctrl_c_ends_native_epochs_within_two_seconds(tmp_path: Path) -
     assert process.stdout is not None and process.stdout.readline() == "begins\n"
     while (
         not (tmp_path / "s" / "journal.log").exists()
-        or (tmp_path / "s" / "journal.log").read_bytes().count(b"trial") < 2
+        or (tmp_path / "s" / "journal.log").read_bytes().count(b'"candidate"') < 2
     ):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
