@@ -40,7 +40,7 @@ int main(int, char **arguments) {
     auto augmentation = read<Augmentation>(in);
     auto training = read<Training>(in);
     auto parameters = read<real>(in), running = read<real>(in);
-    auto first = read<real>(in), second = read<real>(in);
+    auto first = read<real>(in), second = read<real>(in), decay = read<real>(in);
     auto steps = read<Step>(in);
     auto indices = read<int64_t>(in);
     fclose(in);
@@ -52,7 +52,7 @@ int main(int, char **arguments) {
     t.images = images.data(), t.augmentation = pointer(augmentation);
     t.parameters = parameters.data(), t.gradients = gradients.data(), t.running = running.data();
     t.average = t.average_running = nullptr;
-    t.first = pointer(first), t.second = pointer(second);
+    t.first = pointer(first), t.second = pointer(second), t.decay = decay.data();
 
     Net *net = network_make(values.data(), values.size(), ops.data(), ops.size(), places[0],
                             places[1], places[2]);

@@ -119,7 +119,7 @@ def described(engine: Native, batches: Sequence[Batch], *, augments: bool) -> by
         (1, bytes(engine._training(how))),
         *(
             (t.numel(), t.numpy().tobytes())
-            for t in (engine.parameters, engine.running, *memories)
+            for t in (engine.parameters, engine.running, *memories, engine.decays)
         ),
         (len(batches), b"".join(bytes(fill_step(batch)) for batch in batches)),
     ]
@@ -134,6 +134,7 @@ def begun(design: Seq, recipe: Recipe, data: DataSet, dtype: torch.dtype) -> Nat
     for name in ("parameters", "gradients", "running"):
         setattr(engine, name, getattr(engine, name).to(dtype))
     engine.memories = {name: memory.to(dtype) for name, memory in engine.memories.items()}
+    engine.decays = engine._list_decays()
     engine.begin()
     return engine
 
