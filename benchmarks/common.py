@@ -58,14 +58,23 @@ def train_missing(
     `at_once` of them are trained side by side in threads.
     """
     lock = threading.Lock()
-    missing = iter([run for run in runs if not _has(path, run[0])])
+    known, left = lines(path), iter(runs)
+
+    def next_missing() -> tuple[dict[str, Any], Task] | None:
+        """The next run that no line and no earlier run has the labels of."""
+        for labels, task in left:
+            if not any(labels.items() <= line.items() for line in known):
+                known.append(labels)
+                return labels, task
+        return None
 
     def work() -> None:
         while True:
             with lock:
-                labels, task = next(missing, ({}, None))
-            if task is None:
+                run = next_missing()
+            if run is None:
                 return
+            labels, task = run
             results = list(train(task, raw=True))
             with lock:
                 add_line(
@@ -82,7 +91,3 @@ def train_missing(
     with ThreadPoolExecutor(at_once) as pool:
         for worker in [pool.submit(work) for _ in range(at_once)]:
             worker.result()
-
-
-def _has(path: Path, labels: dict[str, Any]) -> bool:
-    return any(labels.items() <= line.items() for line in lines(path))
