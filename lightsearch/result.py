@@ -20,11 +20,13 @@ from lightsearch.plots.plots import Plots
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
 from lightsearch.study import leaderboard as tables
+from lightsearch.study.board import check_order
 from lightsearch.study.confirmations import Confirmation, Key
 from lightsearch.study.disk import load_state
-from lightsearch.study.identity import Identity, read_identity
+from lightsearch.study.identity import Identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
+from lightsearch.study.listing import find_study, read_question
 from lightsearch.study.means import Run, gather_runs, tabulate_means
 from lightsearch.study.objectives import check_directions, judge_all
 from lightsearch.study.orders import Direction, Order, OrderName
@@ -127,7 +129,7 @@ class SearchResult(Presented):
         complete = trials[trials["outcome"] == "complete"]
         functions = [one for one in by if callable(one)]
         if not functions:
-            orders = [tables.check_order(str(one)) for one in by or FRONT]
+            orders = [check_order(str(one)) for one in by or FRONT]
             return find_front(complete, orders)
         if len(by) > 1:
             raise ArgumentError(f"`by` must be orders, or one function alone, but got {by!r:.100}")
@@ -272,14 +274,7 @@ def load_result(study: str | Path, reason: str = "") -> SearchResult:
 
     The study may still be running. Raises `StudyError` if there is no study.
     """
-    folder = find_study(study)
-    identity = read_identity(folder)
-    if identity is None:
-        raise StudyError(
-            f"a study's folder must hold a study.json, but {folder} has none: a "
-            "search prints the folder of its study, lightsearch-studies/... by "
-            "default"
-        )
+    folder, identity = read_question(study)
     families = list(read_families(folder))
     return SearchResult(
         folder,
@@ -315,12 +310,6 @@ def write_report(
     file = check_path("path", path)
     check_free("path", file, force=force)
     return write_markdown(study, file) if file.suffix == ".md" else write_html(study, file)
-
-
-def find_study(study: str | Path) -> Path:
-    """Return the folder of a study, which is given itself or by a file in it."""
-    path = check_path("study", study)
-    return path.parent if path.is_file() else path
 
 
 def load_weights(study: str | Path, trial: int) -> State:

@@ -16,7 +16,7 @@ from lightsearch.design.parts import kinds
 from lightsearch.engines.names import ENGINES, PRECISIONS
 from lightsearch.errors import ArgumentError
 from lightsearch.searching.settings import SETTINGS, SearchSettings
-from lightsearch.study.leaderboard import check_order
+from lightsearch.study.board import check_order
 from lightsearch.study.orders import ORDERS
 
 

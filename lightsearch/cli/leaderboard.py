@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import json_option
-from lightsearch.cli.output import print_json, print_table, records, table_of
+from lightsearch.cli.output import print_json, print_table, records, table_of, without_collection
 from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
 from lightsearch.study.orders import ORDERS, OrderName
 from lightsearch.study.warm_start import explain_label
@@ -50,6 +52,7 @@ _BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @json_option
+@without_collection()
 def leaderboard(
     folder: str | None,
     study: str | None,
@@ -79,10 +82,14 @@ def leaderboard(
         raise click.UsageError(
             "--means must be given without --by and --all: it has its own order"
         )
-    from lightsearch.result import load_result
+    place = folder or study or choose_study()
+    if not (means or as_csv or as_json):
+        print_board(_read_rows(place, by, everything=everything), by, all_trials=everything)
+        return
+    from lightsearch.result import load_result  # here, since it loads pandas
     from lightsearch.study.csv_file import quote_cells
 
-    result = load_result(folder or study or choose_study())
+    result = load_result(place)
     if means:
         frame = result.means()
     else:
@@ -93,10 +100,8 @@ def leaderboard(
         click.echo(quote_cells(frame).to_csv(), nl=False)
     elif as_json:
         print_json(records(frame))
-    elif means:
-        print_means(frame)
     else:
-        print_board(frame, by)
+        print_means(frame)
 
 
 def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
@@ -107,32 +112,53 @@ def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
     return frame.sort_values(order.column, ascending=not order.largest, kind="stable")
 
 
-def print_board(frame: pd.DataFrame, by: str | None = None) -> None:
+def _read_rows(place: str | Path, by: str | None, *, everything: bool) -> list[dict[str, Any]]:
+    """Return the rows of a study's leaderboard, or of all its trials, in their order."""
+    from lightsearch.study.board import list_trials, rank_hits
+    from lightsearch.study.journal import read_trials
+    from lightsearch.study.ledger import read_confirmations
+    from lightsearch.study.listing import read_question
+
+    folder, identity = read_question(place)
+    trials, confirmed = read_trials(folder), read_confirmations(folder)
+    if not everything:
+        return rank_hits(trials, identity, by=by or "accuracy", confirmed=confirmed)
+    rows = list(list_trials(trials, identity, confirmed))
+    return rows if by is None else sorted(rows, key=ORDERS[by].key)
+
+
+def print_board(
+    rows: Sequence[Mapping[str, Any]], by: str | None = None, *, all_trials: bool = False
+) -> None:
     """Print a leaderboard, or the table of all trials, with the column that it is ordered by."""
-    all_trials = "outcome" in frame.columns
-    if not len(frame):
+    if not rows:
         click.echo(
             "no trial yet"
             if all_trials
             else "no design has reached the target yet; --all shows all trials"
         )
         return
-    if (frame["engine"] == "surrogate").any():
+    if any(row["engine"] == "surrogate" for row in rows):
         click.echo(SURROGATE_NOTE)
-    images = " and ".join(sorted({str(on) for on in frame["selected_on"]}))
+    images = " and ".join(sorted({row["selected_on"] for row in rows}))
     short = "val" if "val" in images else "test"
-    rerun = bool(frame["confirmation"].notna().any())
-    _print_rows(frame, by, short, all_trials=all_trials, rerun=rerun)
+    rerun = {row["confirmed_on"] for row in rows if not _is_missing(row["confirmation"])}
+    _print_rows(rows, by, short, all_trials=all_trials, rerun=bool(rerun))
     click.echo(
-        f"{plural(len(frame), 'trial' if all_trials else 'design')}, selected on {images}, "
-        "one run each" + (f"; confirmed on {_images(frame)}" if rerun else "")
+        f"{plural(len(rows), 'trial' if all_trials else 'design')}, selected on {images}, "
+        "one run each" + (f"; confirmed on {' and '.join(sorted(rerun))}" if rerun else "")
     )
-    for label in sorted({str(label) for label in frame["warm_start"]} - {""}):
+    for label in sorted({row["warm_start"] for row in rows} - {""}):
         click.echo(explain_label(label, short))
 
 
 def _print_rows(
-    frame: pd.DataFrame, by: str | None, short: str, *, all_trials: bool, rerun: bool
+    found: Sequence[Mapping[str, Any]],
+    by: str | None,
+    short: str,
+    *,
+    all_trials: bool,
+    rerun: bool,
 ) -> None:
     beside = _BESIDE.get(by or "")
     heads = [
@@ -154,7 +180,7 @@ def _print_rows(
     ]
     rows = (
         [
-            number,
+            row["trial"] if all_trials else rank,
             *_accuracies(row, short == "val"),
             *(_confirmation(row) if rerun else []),
             f"{row['params']:,}",
@@ -165,7 +191,7 @@ def _print_rows(
             row["outcome"] if all_trials else row["trial"],
             row["design"],
         ]
-        for number, row in frame.iterrows()
+        for rank, row in enumerate(found, 1)
     )
     print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
 
@@ -185,11 +211,7 @@ def print_means(frame: pd.DataFrame) -> None:
     )
 
 
-def _images(frame: pd.DataFrame) -> str:
-    return " and ".join(sorted({str(on) for on in frame["confirmed_on"].dropna()}))
-
-
-def _accuracies(row: pd.Series[Any], val: bool) -> list[str]:
+def _accuracies(row: Mapping[str, Any], val: bool) -> list[str]:
     """Return best accuracy and its epoch, last accuracy, test accuracy if `val`, first hit."""
     tested = [_cell(row, "test_accuracy", percent)] if val else []
     return [
@@ -201,7 +223,7 @@ def _accuracies(row: pd.Series[Any], val: bool) -> list[str]:
     ]
 
 
-def _confirmation(row: pd.Series[Any]) -> list[str]:
+def _confirmation(row: Mapping[str, Any]) -> list[str]:
     """Return the confirmation's outcome, its number of seeds, their mean and its lower bound."""
     return [
         _cell(row, "confirmation", str),
@@ -213,12 +235,13 @@ def _confirmation(row: pd.Series[Any]) -> list[str]:
     ]
 
 
-def _cell(row: pd.Series[Any], name: str, form: Any) -> str:
-    return "-" if row[name] != row[name] or row[name] is None else form(row[name])
+def _cell(row: Mapping[str, Any], name: str, form: Any) -> str:
+    return "-" if _is_missing(row[name]) else str(form(row[name]))
 
 
 def _count(value: Any) -> str:
-    try:
-        return str(int(value))
-    except (TypeError, ValueError):  # not there
-        return "-"
+    return "-" if _is_missing(value) else str(int(value))
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value

@@ -7,6 +7,7 @@ import click
 from lightsearch.checks import check_free, check_path
 from lightsearch.cli.design_argument import choose_study, find_row
 from lightsearch.cli.options import force_option
+from lightsearch.cli.output import without_collection
 
 
 @click.command(short_help="Write a study's report: one HTML page, or Markdown.")
@@ -56,6 +57,7 @@ from lightsearch.cli.options import force_option
     ),
 )
 @force_option
+@without_collection()
 def report(
     study: str | None,
     markdown: bool,

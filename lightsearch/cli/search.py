@@ -109,7 +109,9 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     if as_json:
         print_json(_result(result, board))
     elif quiet:
-        print_board(board)
+        from lightsearch.study.board import rank_hits
+
+        print_board(rank_hits(result.records, result.identity, confirmed=result.confirmations))
     if stopped:
         _say_how_to_go_on(context)
         context.exit(STOPPED)

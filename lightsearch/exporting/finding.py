@@ -27,7 +27,8 @@ from lightsearch.exporting.trained import (
     net_of_training,
 )
 from lightsearch.notation.parser import parse
-from lightsearch.result import SearchResult, find_study, load_result, load_weights
+from lightsearch.result import SearchResult, load_result, load_weights
+from lightsearch.study.listing import find_study
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of, study_of_row
 from lightsearch.training.epoch import run_epoch

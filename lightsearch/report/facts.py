@@ -37,6 +37,11 @@ _HAS_AVERAGE = re.compile(
     r"[(,]ema="
 )  # in a recipe as text, whose steps may not be registered here
 _PRUNERS = {
+    "predicted": "A trial is stopped early when its predicted best accuracy, even at the upper "
+    "end of the 95% interval, is below the target (a line from its latest accuracy, through the "
+    "complete trials and the curves that the package ships).",
+    "rungs": "After a fifteenth of the epochs the best fifteenth of the trials so far goes on, "
+    "after a fifth the best half of those that came as far. The others are stopped.",
     "target": "A trial is stopped early when twice the largest rise that any complete trial made "
     "from that epoch on would not bring it to the target.",
     "median": "A trial is stopped early when it is worse than the median of the others at the "

@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 
 from matplotlib import style
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from lightsearch.errors import LightsearchError
@@ -94,7 +95,9 @@ def svg(plots: Plots, kind: Kind, width: float) -> str:
     """Return a plot as a data URI of SVG: dark ink on a light page, light ink on a dark one."""
     out = io.StringIO()
     with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]):
-        figure(plots, kind, width).savefig(out, format="svg", metadata={"Date": None})
+        canvas = FigureCanvasSVG(figure(plots, kind, width))
+        # savefig draws twice
+        canvas.print_svg(out, metadata={"Date": None})  # type: ignore[no-untyped-call]
     text = out.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     head = text.index(">") + 1

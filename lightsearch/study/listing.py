@@ -1,12 +1,13 @@
-"""The studies of a place, and the latest of them."""
+"""The studies of a place, the latest of them, and the question of one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from lightsearch.errors import ArgumentError
-from lightsearch.study.identity import STUDIES
+from lightsearch.checks import check_path
+from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.study.identity import STUDIES, Identity, read_identity
 
 _WRITTEN = ("study.json", "journal.log", "confirmations/*/runs.jsonl")  # they say when
 
@@ -55,3 +56,24 @@ def find_latest(place: Path) -> Path:
             f"the study must be given, or be here or in {STUDIES}, but {place.absolute()} has none"
         )
     return found[0]
+
+
+def find_study(study: str | Path) -> Path:
+    """Return the folder of a study, which is given itself or by a file in it."""
+    path = check_path("study", study)
+    return path.parent if path.is_file() else path
+
+
+def read_question(study: str | Path) -> tuple[Path, Identity]:
+    """Return the folder of a study, as `find_study` does, and its question.
+
+    Raises `StudyError` if there is no study.
+    """
+    folder = find_study(study)
+    identity = read_identity(folder)
+    if identity is None:
+        raise StudyError(
+            f"a study's folder must hold a study.json, but {folder} has none: a search prints "
+            f"the folder of its study, {STUDIES}/... by default"
+        )
+    return folder, identity

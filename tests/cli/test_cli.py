@@ -148,15 +148,20 @@ def test_what_needs_no_torch_does_not_load_it(arguments: list[str]) -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_what_only_looks_at_a_study_does_not_load_torch(
+def test_what_only_looks_at_a_study_loads_what_it_needs(
     studied: tuple[Path, Result], tmp_path: Path
 ) -> None:
     study, page = str(studied[0]), str(tmp_path / "report.html")
-    torch_is_there = "import sys\nprint('torch' in sys.modules)"
-    for arguments in (["leaderboard", study], ["report", study, "--out", page], ["doctor"]):
+    for arguments, heavy in (
+        (["leaderboard", study], ("torch", "pandas", "sklearn")),
+        (["leaderboard", study, "--all", "--by", "params"], ("torch", "pandas", "sklearn")),
+        (["report", study, "--out", page], ("torch",)),
+        (["doctor"], ("torch", "pandas", "sklearn")),
+    ):
+        loaded = f"import sys\nprint(bool({set(heavy)} & {{*sys.modules}}))"
         code = f"from lightsearch.cli import main\nmain({arguments!r}, standalone_mode=False)\n"
         done = subprocess.run(
-            [sys.executable, "-c", code + torch_is_there],
+            [sys.executable, "-c", code + loaded],
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[2],

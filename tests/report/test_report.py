@@ -24,6 +24,7 @@ from lightsearch.formatting import percent
 from lightsearch.report import design_text, pictures, write_html, write_markdown
 from lightsearch.report.facts import facts
 from lightsearch.result import SearchResult
+from lightsearch.searching.words import PRUNERS
 from lightsearch.study.trial import to_fraction
 
 
@@ -339,3 +340,11 @@ def test_event_files_are_read_by_tensorboard_itself(study: Path, tmp_path: Path)
         assert [e.value for e in events.Scalars("loss/train")] == pytest.approx(
             [e.train_loss for e in trial.epochs]
         )
+
+
+@pytest.mark.parametrize("pruner", PRUNERS)
+def test_every_pruner_is_explained(pruner: str) -> None:
+    result = made.result(2)
+    asked = dataclasses.replace(result.identity, pruner=pruner)
+    said = " ".join(facts(dataclasses.replace(result, identity=asked)).protocol)
+    assert "Pruning was by" not in said and "stopped" in said

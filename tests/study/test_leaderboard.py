@@ -15,10 +15,10 @@ from test_study import _candidate, _epoch, _identity
 from lightsearch import parse, parse_recipe
 from lightsearch.errors import ArgumentError, NotationError
 from lightsearch.statistics import Sample
+from lightsearch.study.board import COLUMNS
 from lightsearch.study.confirmations import Confirmation
 from lightsearch.study.leaderboard import (
     _NEEDED,
-    COLUMNS,
     leaderboard,
     read,
     trials_table,
