@@ -7,6 +7,7 @@ The defaults of the fields are part of the notation, so they never change. A sea
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,7 +65,8 @@ class Recipe(Fielded):
       `erasing` (probability of cutting out a rectangle of 2 to 15% of the area).
     - `fill`: what is put there, for each channel: `black`, the `mean` of all training images, or
       the mean of the image's `own` pixels.
-    - `clean_epochs`: so many epochs at the end see the images as they are.
+    - `clean`: share of the epochs, the last ones, that see the images as they are. It is rounded
+      to whole epochs, a half up: of 15, 0.25 are 4.
     - `smoothing`: label smoothing.
     - `distill`: weight of the teacher's answers in the loss, beside 1 - `distill` for the labels;
       without a `teacher` it must be 0. Both are softened by `temperature`.
@@ -100,17 +102,21 @@ class Recipe(Fielded):
     fill: FillName = word("black", FILLS, named=True)
     loss: LossName | str = _step("loss")
     augmentation: AugmentationName | str = _step("augmentation")
-    clean_epochs: int = integer(0, short="clean", low=0)
+    clean: float = real(0.0, high=1.0)
     decay_on: DecayName = word("all", DECAYS, named=True)
     distill: float = real(0.0, high=1.0)
     temperature: float = real(4.0, low=0.01, high=1000.0)
 
     def in_epoch(self, epoch: int, epochs: int) -> Recipe:
         """Return what trains an epoch (from 1) of `epochs`: no augmentation in the clean ones."""
-        if epoch <= epochs - self.clean_epochs:
+        if epoch <= epochs - self.count_clean(epochs):
             return self
         nothing: dict[str, Any] = dict.fromkeys(AUGMENTATION, 0.0)
         return replace(self, augmentation="none", **nothing)
+
+    def count_clean(self, epochs: int) -> int:
+        """Return how many of `epochs` are without augmentation."""
+        return math.floor(self.clean * epochs + 0.5)
 
     def own_steps(self) -> tuple[OwnStep, ...]:
         """Return the user's own steps that the recipe, or a choice in it, names."""
@@ -144,7 +150,7 @@ class Recipe(Fielded):
         if self.erasing == 0:
             set_fields(self, fill="black")
         if self.augmentation == "none" and all(getattr(self, name) == 0 for name in AUGMENTATION):
-            set_fields(self, clean_epochs=0)
+            set_fields(self, clean=0.0)
         if self.weight_decay == 0:
             set_fields(self, decay_on="all")
         if self.distill == 0:

@@ -37,7 +37,7 @@ NUMBERS = {
     "smoothing",
     "ema",
     "flip",
-    "clean_epochs",
+    "clean",
 }
 """The fields of a recipe that the templates know."""
 

@@ -154,6 +154,7 @@ def _context(plan: Plan) -> dict[str, Any]:
         "plan": plan,
         "job": job,
         "recipe": recipe,
+        "clean_epochs": recipe.count_clean(job.epochs),
         "schedule": plan.schedule,
         "source": plan.source,
         "read": plan.source.reading,

@@ -62,7 +62,7 @@ def test_the_defaults_are_part_of_the_notation_and_never_change() -> None:
         "fill": "black",
         "loss": "cross-entropy",
         "augmentation": "none",
-        "clean_epochs": 0,
+        "clean": 0.0,
         "decay_on": "all",
         "distill": 0.0,
         "temperature": 4.0,
@@ -113,22 +113,27 @@ def test_what_is_cut_out_is_filled_only_if_something_is() -> None:
 
 
 def test_clean_epochs_and_decay_count_only_beside_what_they_limit() -> None:
-    assert Recipe(clean_epochs=3) == Recipe()
-    assert Recipe(clean_epochs=3, flip=0.5) != Recipe(flip=0.5)
+    assert Recipe(clean=0.3) == Recipe()
+    assert Recipe(clean=0.3, flip=0.5) != Recipe(flip=0.5)
     assert Recipe(decay_on="weights") == Recipe()
     assert Recipe(temperature=2) == Recipe() != Recipe(temperature=2, distill=0.1)
     assert Recipe(decay_on="weights", weight_decay=oneof(0, 0.1)).decay_on == "weights"
 
 
 def test_the_last_epochs_are_clean() -> None:
-    whole = Recipe(lr=0.3, rotation=7, shift=0.1, erasing=0.5, fill="own", ema=0.9, clean_epochs=2)
+    whole = Recipe(lr=0.3, rotation=7, shift=0.1, erasing=0.5, fill="own", ema=0.9, clean=0.4)
     assert [whole.in_epoch(epoch, 5) for epoch in (1, 3, 4, 5)] == [
         whole,
         whole,
         Recipe(lr=0.3, ema=0.9),
         Recipe(lr=0.3, ema=0.9),
     ]
-    assert dataclasses.replace(whole, clean_epochs=9).in_epoch(1, 5) == Recipe(lr=0.3, ema=0.9)
+    assert dataclasses.replace(whole, clean=1.0).in_epoch(1, 5) == Recipe(lr=0.3, ema=0.9)
+
+
+def test_clean_epochs_are_a_share_rounded_half_up() -> None:
+    count = Recipe(flip=0.5, clean=0.25).count_clean
+    assert [count(epochs) for epochs in (1, 2, 5, 10, 15, 30)] == [0, 1, 1, 3, 4, 8]
 
 
 def test_an_undecided_optimizer_or_schedule_keeps_everything() -> None:
@@ -223,7 +228,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("flip", True, "must be a number from 0 to 1, but got flip=True"),
     ("loss", "mse", f"must be one of cross-entropy, but got loss='mse'{HINT}"),
     ("augmentation", 1, "must be one of none, but got augmentation=1"),
-    ("clean_epochs", -1, "must be an integer from 0 to 1000000, but got clean_epochs=-1"),
+    ("clean", 4, "must be a number from 0 to 1, but got clean=4"),
     ("decay_on", "norms", "must be one of all, weights, but got decay_on='norms'"),
     ("distill", 1.1, "must be a number from 0 to 1, but got distill=1.1"),
     ("temperature", 0, "must be a number from 0.01 to 1000, but got temperature=0"),

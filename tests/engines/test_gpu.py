@@ -67,7 +67,7 @@ RECIPES = [
     "recipe(lr=0.05,batch=100,momentum=0)",
 ]
 NEWER = [
-    "recipe(lr=0.05,batch=256,rotation=8,erasing=0.5,fill=own,clean=1,decay=0.001,decay_on=weights)",
+    "recipe(lr=0.05,batch=256,rotation=8,erasing=0.5,fill=own,clean=0.5,decay=0.001,decay_on=weights)",
     "recipe(lr=0.05,batch=256,flip=0.5,shift=0.1,erasing=0.5,fill=mean,ema=0.9)",
 ]
 

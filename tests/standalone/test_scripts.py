@@ -46,7 +46,7 @@ RECIPES = (
     "recipe(momentum=0.5,onecycle,div=4,final_div=10,warmup=0,shift=0.2,erasing=0.3,batch=16)",
     "recipe(plateau,gamma=1,batch=16,ema=0.95)",
     "recipe(flip=0.5,batch=16)",
-    "recipe(adamw,lr=0.01,decay=0.5,decay_on=weights,rotation=9,ema=0.9,clean=1,batch=16)",
+    "recipe(adamw,lr=0.01,decay=0.5,decay_on=weights,rotation=9,ema=0.9,clean=0.5,batch=16)",
     "recipe(flip=0.5,rotation=9,erasing=0.5,fill=mean,batch=16)",
     "recipe(flip=0.3,brightness=0.2,erasing=0.7,fill=own,batch=16)",
     "recipe(warmup=0.16666666666666666,batch=16)",  # of six steps: one
@@ -120,7 +120,7 @@ def _draws(job: Job) -> Iterator[Tensor]:
     """What the library draws to augment, in the order in which a script asks for it."""
     recipe, sizes = job.recipe, _sizes(job)
     affine = (recipe.rotation, recipe.shear, recipe.scale, recipe.shift, recipe.shift)
-    for epoch in range(1, job.epochs + 1 - recipe.clean_epochs):
+    for epoch in range(1, job.epochs + 1 - recipe.count_clean(job.epochs)):
         streams = indexed_keys(len(sizes), job.seed, "augment", epoch)
         for count, stream in zip(sizes, streams, strict=True):
             if recipe.flip:
@@ -187,7 +187,7 @@ OTHER = {  # for each field, a recipe that reads it, and another value
     "patience": ("recipe(plateau)", 5),
     "batch_size": ("recipe()", 64),
     "fill": ("recipe(erasing=0.5)", "mean"),
-    "clean_epochs": ("recipe(rotation=5)", 3),
+    "clean": ("recipe(rotation=5)", 0.5),
     "decay_on": ("recipe(decay=0.1)", "weights"),
 }
 
@@ -214,6 +214,7 @@ def test_every_option_of_a_recipe_is_in_the_script(spec: Any) -> None:
         "cosine": "LambdaLR",
         "mean": "normalise.mean",
         "weights": "if one.ndim > 1",
+        "0.5": "CLEAN_EPOCHS = 1 ",  # of two
     }
     assert words.get(str(value), str(value)) in other
 

@@ -711,8 +711,8 @@ def test_clean_epochs_see_the_images_as_they_are() -> None:
         a = task(recipe=recipe, epochs=3, data=data)
         return [one.train_loss for one in trained(a)[1]]
 
-    assert losses(replace(moved, clean_epochs=3)) == losses(plain)
-    part, whole = losses(replace(moved, clean_epochs=1)), losses(moved)
+    assert losses(replace(moved, clean=1.0)) == losses(plain)
+    part, whole = losses(replace(moved, clean=0.3)), losses(moved)
     assert part[:2] == whole[:2] and part[2] != whole[2]
 
 
