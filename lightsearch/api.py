@@ -104,11 +104,6 @@ def run_to_end(question: Question, settings: SearchSettings, show: Show | None) 
                 f"`confirm` must not be given with goal={settings.goal!r}, which gives fresh "
                 f"seeds itself, but got confirm={settings.confirm}"
             )
-        if question.teacher is not None:
-            raise ArgumentError(
-                "`confirm` must not be given with a teacher, without which fresh seeds are "
-                f"trained, but got confirm={settings.confirm}"
-            )
         _check_terms(question, settings.confirm)
     last = Stopped("")
     for event in run(question, show):
@@ -140,6 +135,7 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
         data=settings.data,
         workers=identity.workers,
         device=identity.device,
+        teacher=question.teacher,
         halving=settings.confirm_halving,
         quiet=settings.quiet,
     )

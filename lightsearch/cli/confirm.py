@@ -19,6 +19,7 @@ from lightsearch.cli.options import (
     option,
 )
 from lightsearch.cli.output import print_json, records
+from lightsearch.cli.teaching import find_teachers, teacher_option
 from lightsearch.searching.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 @option("workers", "Runs at once.", otherwise="as many as a search trains here")
 @option("device", otherwise="the row's, else auto")
 @option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
+@teacher_option
 @json_option
 @click.pass_context
 def confirm(
@@ -116,9 +118,10 @@ def confirm(
         designs = picked.design if picked.row is None else picked.row
     from lightsearch.confirming.confirm import confirm as confirm_designs
 
+    teacher = find_teachers(options.pop("teacher"), options["data"])
     arguments = {name: value for name, value in options.items() if value is not None}
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        table = confirm_designs(designs, study=study, **arguments)
+        table = confirm_designs(designs, study=study, teacher=teacher, **arguments)
     if as_json:
         print_json(records(table))
     context.exit(0 if table["confirmed"].any() else NO_HIT)

@@ -24,6 +24,7 @@ from lightsearch.cli.options import (
     size,
 )
 from lightsearch.cli.output import print_json, records
+from lightsearch.cli.teaching import find_teachers, teacher_option
 from lightsearch.searching.settings import SETTINGS, SearchSettings
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def search_options(function: F) -> F:
     ),
 )
 @click.option("--gray", is_flag=True, help="Bring them to gray, too.")
+@teacher_option
 @json_option
 @click.pass_context
 def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) -> None:
@@ -92,6 +94,7 @@ def search(context: click.Context, /, quiet: bool, as_json: bool, **given: Any) 
     lightsearch search --space @space.txt --recipe 'recipe(lr=0.1|0.3,ema=0.998)' --json
     lightsearch search --select-on val --confirm 10
     lightsearch search --goal smallest --trials 1000 --timeout 36000
+    lightsearch search --budget 3000 --teacher large --study taught
     lightsearch search --dataset ./leaves --size 32 --keep-orientation --target 0.9
     lightsearch search --dataset ./leaves --size 60x80 --keep-orientation --target 0.9
 
@@ -158,9 +161,12 @@ def _settings(given: dict[str, Any], *, quiet: bool) -> SearchSettings:
             )
         )
     )
-    dask, sides, gray = (given.pop(name) for name in ("dask", "size", "gray"))
+    dask, sides, gray, teachers = (given.pop(name) for name in ("dask", "size", "gray", "teacher"))
     settings = SearchSettings(
-        caps, quiet=quiet, **{name: value for name, value in given.items() if value is not None}
+        caps,
+        quiet=quiet,
+        teacher=find_teachers(teachers, given["data"]),
+        **{name: value for name, value in given.items() if value is not None},
     )
     if sides is not None or gray:
         from lightsearch.data.image_files import open_dataset

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,15 @@ from lightsearch.cli.options import (
     option,
 )
 from lightsearch.cli.output import print_json
-from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.cli.teaching import find_teachers, teacher_option
+from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError
 from lightsearch.formatting import percent, plural
 from lightsearch.searching.settings import DEFAULTS, check_setting
 
 if TYPE_CHECKING:
     from lightsearch.engines.engine import State
+    from lightsearch.engines.teacher import Teacher
     from lightsearch.training.epoch_result import EpochResult
     from lightsearch.training.task import Task
 
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 @option("device", otherwise="the row's, else auto")
 @option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
 @option("precision", otherwise="the row's, else float32")
+@teacher_option
 @click.option(
     "--save",
     metavar="FILE",
@@ -121,29 +125,33 @@ def _task(
     device: str | None,
     engine: str | None,
     precision: str | None,
+    teacher: Sequence[str],
 ) -> Task:
     from lightsearch.data import named
     from lightsearch.data.references import DataRef
     from lightsearch.engines.selection import check_precision, choose_device, choose_engine
+    from lightsearch.training.one_line import default_recipe
     from lightsearch.training.task import Task
 
     if epochs is not None:
         check_setting("epochs", epochs)
     how, whole = _recipe(picked, recipe)
+    known = find_teachers(teacher, data)
     if picked.row is not None and dataset is None:
-        task = _task_of_row(picked, data)
+        task = _task_of_row(picked, data, known)
     else:
         found = named.load(dataset or str(DEFAULTS.dataset), data)
         where = "" if data is None else str(check_path("data", data))
         reference = DataRef(found.name, found.checksum, where)
         task = Task(
             picked.design,
-            DEFAULT_RECIPE,
+            how or default_recipe(known),
             reference,
             DEFAULTS.epochs,
             DEFAULTS.seed,
             "auto",
             choose_device("auto", engine or "auto"),
+            teacher=known,
         )
     task = dataclasses.replace(
         task,
@@ -176,7 +184,7 @@ def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | No
     return picked.entry.recipe, picked.entry.epochs
 
 
-def _task_of_row(picked: Picked, data: str | None) -> Task:
+def _task_of_row(picked: Picked, data: str | None, teacher: Teacher | None) -> Task:
     """Return the row's task, with the images of the study in whose folder its file lies."""
     from lightsearch.data.catalogue import images_file
     from lightsearch.study.rebuild import rebuild
@@ -185,7 +193,7 @@ def _task_of_row(picked: Picked, data: str | None) -> Task:
     images = images_file(picked.row["dataset"], picked.path.parent)
     if data is None and images is not None and images.exists():
         data = str(images)
-    return rebuild(picked.row, data=data)
+    return rebuild(picked.row, data=data, teacher=teacher)
 
 
 def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], State]:
@@ -204,6 +212,7 @@ def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], St
             f"{plural(task.epochs, 'epoch')}{stop}, seed {task.seed}, {task.device}, "
             f"engine {engine_of(task.engine, task.design, task.recipe, data.shape, task.device)}"
             f"{'' if task.precision == 'float32' else f' in {task.precision}'}"
+            f"{'' if task.teacher is None else f', learning from {task.teacher}'}"
         )
     results: list[EpochResult] = []
     state: State | None = None

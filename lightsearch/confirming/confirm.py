@@ -29,6 +29,7 @@ from lightsearch.confirming.runs import Over, left_of, retrain_all
 from lightsearch.data.dataset import DataSet
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import EngineName
+from lightsearch.engines.teacher import Module, Teacher, as_teacher
 from lightsearch.formatting import percent, plural
 from lightsearch.layer_warnings import silence_layers
 from lightsearch.searching.settings import DEFAULTS, check_setting
@@ -74,6 +75,7 @@ def confirm(
     workers: int | None = None,
     device: str | None = None,
     engine: EngineName | None = None,
+    teacher: Teacher | Module | None = None,
     halving: bool = False,
     quiet: bool = False,
 ) -> pd.DataFrame:
@@ -104,6 +106,8 @@ def confirm(
       trained again, also if it was judged on other images, as long as the accuracy on these is
       known.
     - `dataset`, `data`, `workers`, `device`, `engine`: as for `search`. `quiet`: print nothing.
+    - `teacher`: as for `search`. Designs whose recipe has `distill` need the one that they were
+      found with.
 
     Returns a table, confirmed designs first: n seeds, mean, standard deviation and minimum of the
     accuracy, `bound` at `confidence`, `pass_rate` (the share of seeds at the target) and its lower
@@ -128,9 +132,17 @@ def confirm(
         kept = study if study is not None else source
         folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory()))
         asked = Arguments(
-            folder, Path(source or folder), recipe, epochs, dataset, data, device, engine
+            folder,
+            Path(source or folder),
+            recipe,
+            epochs,
+            dataset,
+            data,
+            device,
+            engine,
+            None if teacher is None else as_teacher(teacher),
         )
-        picks = list({pick.key: pick for pick in map(asked.pick, rows)}.values())
+        picks = asked.pick_all(rows)
         known = [p.target for p in picks if p.target is not None]
         goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
         terms, label = terms_of(picks, seeds, goal, on, data)
@@ -183,6 +195,7 @@ def _plan(pick: Pick, seeds: int, on: str, ledger: Ledger, others: Sequence[Ledg
         on,
         versions=versions(),
         device=pick.task.device,
+        teacher=str(pick.task.teacher or ""),
     )
     ledger.take_up(pick.key, others)
 

@@ -18,9 +18,10 @@ from lightsearch.data.holdout import holdout_of
 from lightsearch.data.image_files import open_dataset
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Space
-from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
+from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import EngineName
 from lightsearch.engines.selection import choose_device, choose_engine
+from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
@@ -31,6 +32,7 @@ from lightsearch.study.confirmations import Key, Terms
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of
 from lightsearch.study.trial import to_fraction
+from lightsearch.training.one_line import default_recipe
 from lightsearch.training.task import Task, check_teacher
 
 
@@ -107,12 +109,23 @@ class Arguments:
     data: str | Path | None
     device: str | None
     engine: EngineName | None
+    teacher: Teacher | None = None
 
-    def pick(self, row: Design | str | Row) -> Pick:
-        """One design's task, on all training images."""
-        pick = self._pick(row)
-        check_teacher(pick.task)
-        return pick
+    def pick_all(self, rows: Sequence[Design | str | Row]) -> list[Pick]:
+        """The tasks of the designs, each once, on all training images.
+
+        Raises `ArgumentError` for a recipe without the teacher that it needs, and for a teacher
+        that none needs.
+        """
+        picks = list({pick.key: pick for pick in map(self._pick, rows)}.values())
+        for pick in picks:
+            check_teacher(pick.task)
+        if self.teacher is not None and all(pick.task.teacher is None for pick in picks):
+            recipes = ", ".join(dict.fromkeys(str(pick.task.recipe) for pick in picks))
+            raise ArgumentError(
+                f"`teacher` must be given with a recipe that has `distill`, but got {recipes}"
+            )
+        return picks
 
     def _pick(self, row: Design | str | Row) -> Pick:
         if isinstance(row, Mapping | pd.Series):
@@ -123,7 +136,7 @@ class Arguments:
                 f"leaderboard, but got {quote(row)}"
             )
         design = parse(row) if isinstance(row, str) else row
-        recipe = self.recipe or DEFAULT_RECIPE
+        recipe = self.recipe or default_recipe(self.teacher)
         recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
         device = choose_device(self.device or DEFAULTS.device, self.engine or DEFAULTS.engine)
         engine = choose_engine(self.engine or DEFAULTS.engine, device)
@@ -137,6 +150,7 @@ class Arguments:
                 DEFAULTS.seed,
                 engine,
                 device,
+                teacher=self._teach(recipe),
             )
         )
 
@@ -147,7 +161,7 @@ class Arguments:
                     f"`{name}` must not be given with a leaderboard's row, which "
                     f"has its own, but got {name}={getattr(self, name)!r}"
                 )
-        task = rebuild(row)
+        task = rebuild(row, teacher=self._teach(str(row.get("recipe"))))
         where = str(self.data or catalogue.images_file(task.data.name, self.source) or "")
         reference = dataclasses.replace(task.data, holdout=None, where=where)
         if self.dataset is not None:
@@ -187,6 +201,10 @@ class Arguments:
         dataset = references.fetch(task.data)
         spent = cost(task.design, dataset.shape, dataset.classes)
         return Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
+
+    def _teach(self, recipe: Recipe | str) -> Teacher | None:
+        """Return the teacher, if a recipe has any use for one."""
+        return self.teacher if "distill=" in str(recipe) else None
 
     def _images(self, dataset: str | Path | DataSet) -> DataRef:
         return _reference(dataset, self.data, self.folder)

@@ -1,9 +1,11 @@
-"""A trained network whose answers a design learns from, beside the labels (distillation)."""
+"""Trained networks whose answers a design learns from, beside the labels (distillation)."""
 
 from __future__ import annotations
 
 import copy
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -37,15 +39,33 @@ class Teacher:
         return f"Teacher({self})"
 
 
-def make_teacher(module: nn.Module, *, epochs: int | None = None) -> Teacher:
-    """Return a teacher of a trained module, which is copied.
+class Ensemble(nn.Module):
+    """Several networks together: the logarithm of the mean of their probabilities."""
 
-    It is given images as designs are: float32 (N, C, H, W), less the mean of the training images,
-    by channel, and divided by their deviation. It returns class scores (N, classes). `epochs` is
-    how long it was trained, if that is known; it is only recorded.
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return class scores (N, classes) for images (N, C, H, W)."""
+        told = torch.stack([F.log_softmax(member(images), 1) for member in self.members])
+        return told.logsumexp(0) - math.log(len(self.members))
+
+
+def make_teacher(
+    module: nn.Module | Sequence[nn.Module | Teacher], *, epochs: int | None = None
+) -> Teacher:
+    """Return a teacher of a trained module, which is copied, or of several together.
+
+    A module is given images as designs are: float32 (N, C, H, W), less the mean of the training
+    images, by channel, and divided by their deviation. It returns class scores (N, classes). Of
+    several, or several teachers, the mean of the probabilities is what is learned from. `epochs`
+    is how long it was trained, in all, if that is known; it is only recorded.
 
     Raises `ArgumentError` for what is no module.
     """
+    if isinstance(module, Sequence) and not isinstance(module, str) and module:
+        return _make_ensemble([as_teacher(one) for one in module], epochs)
     if not isinstance(module, nn.Module):
         raise ArgumentError(
             "`teacher` must be a Teacher or a PyTorch module, but got "
@@ -58,6 +78,15 @@ def make_teacher(module: nn.Module, *, epochs: int | None = None) -> Teacher:
         digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
     params = sum(parameter.numel() for parameter in own.parameters())
     return Teacher(own, digest.hexdigest()[:DIGITS], params, epochs)
+
+
+def _make_ensemble(members: Sequence[Teacher], epochs: int | None) -> Teacher:
+    if len(members) == 1:
+        return members[0]
+    known = [one.epochs for one in members if one.epochs is not None]
+    if epochs is None and len(known) == len(members):
+        epochs = sum(known)
+    return make_teacher(Ensemble([one.module for one in members]), epochs=epochs)
 
 
 def as_teacher(given: Teacher | nn.Module) -> Teacher:

@@ -133,6 +133,7 @@ def _net_of_row(
         engine=str(row["engine"]),
         versions=str(row["versions"]),
         origin=f"kept by the study, trial {int(row['trial'])}",
+        teacher=str(row.get("teacher", "")),
     )
     return TrainedNet(task.design, fetch(task.data), weights, record)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from lightsearch.data.dataset import DataSet
 from lightsearch.engines.teacher import Teacher, make_teacher
+from lightsearch.errors import ArgumentError
 from lightsearch.exporting.finding import Source, find_net
 from lightsearch.network.modules import build
 
@@ -13,7 +15,7 @@ from lightsearch.network.modules import build
 def find_teacher(
     source: Source,
     *,
-    row: int = 1,
+    row: int | Iterable[int] = 1,
     study: str | Path | None = None,
     dataset: DataSet | None = None,
     data: str | Path | None = None,
@@ -24,12 +26,21 @@ def find_teacher(
         for epoch in train("conv(8) maxpool gap linear(10)", teacher=best):
             print(epoch.accuracy)
 
-    The arguments are those of `export`. Its weights are those of the row's best epoch; its epochs
-    are those that it was trained up to there.
+    Of several rows the networks teach together, by the mean of their probabilities:
+    `row=(1, 2, 3)`, or `row=result.leaderboard.index` for all hits of a study.
+
+    The other arguments are those of `export`. The weights are those of the row's best epoch, and
+    its epochs are those that it was trained up to there.
 
     Raises what `export` raises for its source.
     """
-    net = find_net(source, row=row, study=study, dataset=dataset, data=data)
-    module = build(net.design, net.data.shape)
-    module.load_state_dict(net.weights)
-    return make_teacher(module, epochs=int(net.record["epoch"]))
+    rows = list(row) if isinstance(row, Iterable) else [row]
+    if not rows:
+        raise ArgumentError("`row` must be a rank, or some of them, but got none")
+    members = []
+    for one in rows:
+        net = find_net(source, row=one, study=study, dataset=dataset, data=data)
+        module = build(net.design, net.data.shape)
+        module.load_state_dict(net.weights)
+        members.append(make_teacher(module, epochs=int(net.record["epoch"])))
+    return make_teacher(members)

@@ -87,6 +87,7 @@ def net_of_training(
         engine=last.engine,
         versions=" ".join(f"{k}={v}" for k, v in versions().items()),
         origin=origin,
+        teacher=str(task.teacher or ""),
     )
     return TrainedNet(task.design, fetch(task.data), take_evaluated(state), record)
 
@@ -101,10 +102,11 @@ def describe_training(
     engine: str,
     versions: str,
     origin: str,
+    teacher: str = "",
 ) -> dict[str, str]:
     """Return the `record` of a `TrainedNet` with the weights of one epoch.
 
-    `chosen` says why those of this epoch.
+    `chosen` says why those of this epoch. `teacher` is what it learned from, if it had one.
     """
     return {
         "recipe": str(task.recipe),
@@ -118,6 +120,7 @@ def describe_training(
         "versions": versions,
         "protocol": _protocol(task, accuracy, epoch, chosen),
         "origin": origin,
+        **({"teacher": teacher} if teacher else {}),
     }
 
 

@@ -18,6 +18,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightsearch.confirming.request import Pick, fresh_seeds
 from lightsearch.confirming.runs import Job, left_of, retrain_all
@@ -86,11 +87,12 @@ class Trying:
             count += len(self.slots)
             yield left_of(pick.task, ledger, count)
 
-    def _plan(self, ledger: Ledger, pick: Pick, seeds: tuple[int, ...], **about: float) -> None:
+    def _plan(self, ledger: Ledger, pick: Pick, seeds: tuple[int, ...], **about: Any) -> None:
         selected = "" if self.question.holdout is None else "not "
         on = f"{self.question.data.name} test, {selected}selected on"
-        device = self.question.identity.device
-        ledger.plan(pick.key, seeds, on, versions=versions(), device=device, **about)
+        device, teacher = self.question.identity.device, str(pick.task.teacher or "")
+        about |= {"device": device, "versions": versions()}
+        ledger.plan(pick.key, seeds, on, teacher=teacher, **about)
 
     @contextlib.contextmanager
     def _ledger(self, root: Path, terms: Terms) -> Iterator[Ledger]:

@@ -43,9 +43,4 @@ def choose_teacher(settings: Settings, recipe: Recipe) -> Teacher | None:
             "`teacher` must be given with a recipe that has `distill`, and only with one, but "
             f"got recipe={recipe} and teacher={teacher}"
         )
-    if teacher is not None and settings.goal != "best":
-        raise ArgumentError(
-            "`goal` must be best with a teacher, since fresh seeds are trained without one, but "
-            f"got goal={settings.goal!r}"
-        )
     return teacher

@@ -33,6 +33,7 @@ class Runs:
     seeds: tuple[int, ...]
     on: str
     level: float | None = None  # of its test, if that was settled before its first run
+    teacher: str = ""  # what it learned from, as the study's identity has it
     epochs: dict[int, list[EpochResult]] = dataclasses.field(default_factory=dict)
     dropped: int = 0  # whole runs as others were preferred
 
@@ -101,8 +102,8 @@ class Ledger:
     def _take(self, line: dict[str, Any]) -> None:
         key = (str(line["design"]), str(line["recipe"]))
         if "seeds" in line:
-            level = line.get("level")
-            runs = Runs(tuple(line["seeds"]), str(line["on"]), level and float(level))
+            level, teacher = line.get("level"), str(line.get("teacher", ""))
+            runs = Runs(tuple(line["seeds"]), str(line["on"]), level and float(level), teacher)
             self.runs.setdefault(key, runs)
             return
         if "dropped" in line:
@@ -115,11 +116,24 @@ class Ledger:
         del done[result.epoch - 1 :]  # run again after its state was lost
         done.append(result)
 
-    def plan(self, key: Key, seeds: tuple[int, ...], on: str, **about: Any) -> None:
+    def plan(
+        self, key: Key, seeds: tuple[int, ...], on: str, *, teacher: str = "", **about: Any
+    ) -> None:
         """Settle a design's seeds, once; `about` is kept beside them. A `level` in it is that of
-        the design's own test, in place of Holm's correction."""
+        the design's own test, in place of Holm's correction.
+
+        Raises `StudyError` if its runs had another teacher.
+        """
         if key not in self.runs:
-            self._write([{"design": key[0], "recipe": key[1], "seeds": seeds, "on": on, **about}])
+            taught = {"teacher": teacher} if teacher else {}
+            line = {"design": key[0], "recipe": key[1], "seeds": seeds, "on": on}
+            self._write([line | taught | about])
+        elif self.runs[key].teacher != teacher:
+            raise StudyError(
+                f"the runs of a design must have one teacher, but in {self.folder} it is "
+                f"{self.runs[key].teacher!r} for {key[0]}, and {teacher!r} was asked for. Give "
+                "another `study` folder to confirm anew"
+            )
 
     def whole(self, key: Key) -> list[int]:
         """The seeds of a design's runs that are over."""
@@ -134,7 +148,7 @@ class Ledger:
         """
         seeds, taken = self.runs[key].seeds, 0
         for other in others:
-            for seed in seeds if key in other.runs and self._trains_as(other) else ():
+            for seed in seeds if self._trains_as(other, key) else ():
                 run = other.runs[key].epochs.get(seed, [])
                 known = self.runs[key].last(seed, self.terms.epochs) is not None
                 if known or other.runs[key].last(seed, self.terms.epochs) is None:
@@ -153,8 +167,11 @@ class Ledger:
                 for path in self._states(key, seed):
                     path.unlink()
 
-    def _trains_as(self, other: Ledger) -> bool:
-        """Whether another family's runs are trained alike, and their accuracy is known here."""
+    def _trains_as(self, other: Ledger, key: Key) -> bool:
+        """Whether another family's runs of a design, if there are any, are trained alike, and
+        their accuracy is known here."""
+        if key not in other.runs or self.runs[key].teacher != other.runs[key].teacher:
+            return False
         mine, theirs = self.terms, other.terms
         alike = (mine.epochs, mine.checksum) == (theirs.epochs, theirs.checksum)
         return alike and mine.on_checksum in (theirs.on_checksum, theirs.checksum)

@@ -55,7 +55,7 @@ def gather_runs(families: Iterable[Ledger], identity: Identity) -> dict[Key, tup
         if (terms.epochs, terms.checksum) != (identity.epochs, identity.checksum):
             continue
         for key, runs in ledger.runs.items():
-            for seed in ledger.whole(key):
+            for seed in ledger.whole(key) if runs.teacher in ("", identity.teacher) else ():
                 found.setdefault(key, {}).setdefault(seed, tuple(runs.epochs[seed]))
     return {key: tuple(runs.values()) for key, runs in found.items()}
 

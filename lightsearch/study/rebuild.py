@@ -14,6 +14,7 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.holdout import holdout_of
 from lightsearch.data.references import DataRef
 from lightsearch.engines.selection import parse_engine, parse_precision
+from lightsearch.engines.teacher import Module, Teacher, as_teacher
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.study.rows import Row, row_of, study_of_row
@@ -25,6 +26,7 @@ def rebuild(
     *,
     dataset: DataSet | None = None,
     data: str | Path | None = None,
+    teacher: Teacher | Module | None = None,
 ) -> Task:
     """The task of a leaderboard's row: train it again with `lightsearch.train`.
 
@@ -34,7 +36,8 @@ def rebuild(
     The row may be of all trials, too, or a table of one row. On the same kind of machine, with
     the same versions, it gives the same accuracies. The data set is the one given, or is found by
     its name (in `data`, if given). Images of one's own are found in the study that the row comes
-    from, or in the study's folder that is given as `data`.
+    from, or in the study's folder that is given as `data`. A row whose recipe has `distill` needs
+    the `teacher` that it was trained with.
 
     Raises `NotationError` or `ArgumentError` for a row that says nothing trainable, and
     `DataError` where the data set is not the one that the row was trained on.
@@ -57,7 +60,15 @@ def rebuild(
     if dataset is not None:
         check_kind("dataset", dataset, DataSet, "a DataSet, as `make_dataset` makes")
         whole = references.lend(dataset)
-    return hold_out(Task(design, recipe, whole, epochs, seed, engine, device, precision), holdout)
+    known = None if teacher is None else as_teacher(teacher)
+    task = Task(design, recipe, whole, epochs, seed, engine, device, precision, teacher=known)
+    wanted = str(row.get("teacher", ""))
+    if known is not None and str(known) != wanted:
+        raise ArgumentError(
+            f"`teacher` must be the one that the row was trained with, {wanted!r}, but got "
+            f"{str(known)!r}"
+        )
+    return hold_out(task, holdout)
 
 
 def _where(name: str, row: Row, data: str | Path | None) -> str:

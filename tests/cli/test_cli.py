@@ -179,6 +179,7 @@ def test_what_is_not_given_is_the_librarys_default() -> None:
         "confirm_halving": False,
         "quiet": False,
         "gray": False,
+        "teacher": (),
         "as_json": False,
     }
     del given["quiet"], given["as_json"]
@@ -189,7 +190,7 @@ def test_every_argument_of_search_is_an_option() -> None:
     options = {p.name for p in main.commands["search"].params}
     assert (
         set(inspect.signature(search).parameters)
-        - {"slots", "objective", "directions", "teacher", "on_epoch", "on_trial"}
+        - {"slots", "objective", "directions", "on_epoch", "on_trial"}
         <= options
     )
     assert options - set(inspect.signature(search).parameters) == {
@@ -684,7 +685,7 @@ def test_a_published_recipe_brings_its_epochs(monkeypatch) -> None:
     given: dict[str, Any] = dict.fromkeys(
         ("recipe", "epochs", "seed", "data", "device", "engine", "precision")
     )
-    given["dataset"] = "digits"
+    given |= {"dataset": "digits", "teacher": ()}
     picked = picking.pick("s3-model5", None, None)
     task = training._task(picked, **{**given, "recipe": "published"})
     assert (task.epochs, str(task.recipe)) == (25, "recipe(lr=0.01,constant,rotation=7)")

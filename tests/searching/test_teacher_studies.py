@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from click.testing import CliRunner
 from tiny import arguments
 
 from lightsearch import (
+    confirm,
     export,
     find_teacher,
     read,
@@ -17,12 +20,15 @@ from lightsearch import (
     train,
     write_report,
 )
+from lightsearch.cli import main
 from lightsearch.engines.teacher import make_teacher
 from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.network.modules import build
 from lightsearch.notation.parser import parse
 from lightsearch.result import SearchResult, load_weights
 from lightsearch.study.identity import read_identity
+from lightsearch.study.ledger import read_families
+from lightsearch.study.terms import LOOKS_FOLDER
 
 DESIGN = "conv(8) maxpool conv(12) gap linear(10)"
 
@@ -78,6 +84,8 @@ def test_a_study_keeps_its_teachers_checksum_and_cost(
     assert export(taught, tmp_path / "net.safetensors").accuracy == taught["best_accuracy"]
     with pytest.raises(ArgumentError, match="`teacher` must be given with a recipe"):
         list(train(rebuild(taught)))
+    again = list(train(rebuild(taught, teacher=teacher)))
+    assert [epoch.accuracy for epoch in again] == [taught["best_accuracy"]]
 
     other = make_teacher(build(parse(DESIGN), (1, 8, 8)))
     with pytest.raises(
@@ -86,13 +94,98 @@ def test_a_study_keeps_its_teachers_checksum_and_cost(
         search(**_given(tmp_path, teacher=other, workers=2))
 
 
+def test_rows_of_a_study_teach_together(tmp_path: Path) -> None:
+    """By the mean of their probabilities, which PyTorch computes here."""
+    given = {"trials": 3, "target": 0.05, "epochs": 2, "pruner": "none"}
+    result = search(**arguments(study=tmp_path, **given))
+    assert len(result.leaderboard) == 3
+    members = []
+    for number in result.leaderboard["trial"]:
+        trial = result.records[number]
+        module = build(parse(trial.candidate.design), (1, 8, 8)).eval()
+        module.load_state_dict(load_weights(tmp_path, number))
+        members.append(module)
+    found = find_teacher(result, row=result.leaderboard.index)
+    images = torch.randn(7, 1, 8, 8)
+    with torch.no_grad():
+        told = found.module(images).softmax(1)
+        wanted = torch.stack([module(images).softmax(1) for module in members]).mean(0)
+    torch.testing.assert_close(told, wanted)
+    assert found.params == result.leaderboard["params"].sum()
+    assert found.epochs == result.leaderboard["best_epoch"].sum()
+    assert found == make_teacher(members, epochs=found.epochs) != make_teacher(members[:2])
+    assert find_teacher(result, row=[2]) == find_teacher(result, row=2)
+    with pytest.raises(ArgumentError, match="`row` must be a rank"):
+        find_teacher(result, row=[])
+
+
+def test_fresh_seeds_learn_from_the_same_teacher(taught_by: SearchResult, tmp_path: Path) -> None:
+    teacher = find_teacher(taught_by)
+    given = _given(tmp_path, teacher=teacher) | {"recipe": "recipe(lr=0.2,batch=128,distill=0.7)"}
+    result = search(**given, confirm=2, confirm_top=1)
+    first = result.leaderboard.loc[1]
+    assert first["confirmed_n"] == 2
+    seeds = [run.seeds for family in read_families(tmp_path) for run in family.runs.values()]
+    alone = {"recipe": first["recipe"], "epochs": 1, "dataset": "digits", "teacher": teacher}
+    expected = [list(train(first["design"], seed=s, **alone))[-1].accuracy for s in seeds[0]]
+    assert first["confirmed_mean"] == pytest.approx(sum(expected) / 2, abs=1e-6)
+    assert result.means().loc[1, "fresh_seeds"] == 2
+
+    other = make_teacher(build(parse(DESIGN), (1, 8, 8)))
+    with pytest.raises(ArgumentError, match="must be the one that the row was trained with"):
+        confirm(first, 2, teacher=other)
+    asked = {"recipe": first["recipe"], "epochs": 1, "dataset": "digits", "study": tmp_path}
+    with pytest.raises(StudyError, match="must have one teacher"):
+        confirm(first["design"], 2, target=0.05, teacher=other, **asked)
+    with pytest.raises(ArgumentError, match="must be given with a recipe that has `distill`, but"):
+        confirm(DESIGN, 2, teacher=other, recipe="recipe()", epochs=1, dataset="digits")
+
+
+def test_goals_have_the_searchs_teacher(taught_by: SearchResult, tmp_path: Path) -> None:
+    teacher = find_teacher(taught_by)
+    given = _given(tmp_path, teacher=teacher) | {
+        "recipe": "recipe(lr=0.2,batch=128,distill=0.7)",
+        "goal": "smallest",
+        "trials": 2,
+    }
+    result = search(**given)
+    looks = [run for one in read_families(tmp_path / LOOKS_FOLDER) for run in one.runs.values()]
+    assert len(result.records) == 2 and looks
+    assert {run.teacher for run in looks} == {str(teacher)}
+
+
+def test_teachers_at_the_shell(taught_by: SearchResult, tmp_path: Path) -> None:
+    taught, file = str(taught_by.folder), str(tmp_path / "net.safetensors")
+    export(taught_by, file)
+    line = ["train", DESIGN, "--dataset", "digits", "--epochs", "1", "--teacher", taught]
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code == 0, done.output
+    assert f"learning from {find_teacher(taught)}" in done.output
+    done = CliRunner().invoke(main, [*line, "--teacher", file])
+    assert (
+        f"learning from {make_teacher([find_teacher(taught), find_teacher(file)])}" in done.output
+    )
+    words = "search --dataset digits --epochs 1 --trials 1 --target 0.05 --workers 1".split()
+    study = str(tmp_path / "study")
+    asked = [*words, "--quiet", "--space", DESIGN, "--study", study, "--teacher", file]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    identity = read_identity(tmp_path / "study")
+    assert identity is not None and identity.teacher == str(find_teacher(taught))
+    for command in (["confirm", "--study", study, "--seeds", "2"], ["train", "--row", "1"]):
+        table = ["--leaderboard", f"{study}/leaderboard.csv"] if command[0] == "train" else []
+        refused = CliRunner().invoke(main, [*command, *table])
+        assert refused.exit_code == 2 and "`teacher` must be given" in refused.output
+        done = CliRunner().invoke(main, [*command, *table, "--teacher", file])
+        assert done.exit_code in (0, 3), done.output
+    assert "the same as the row" in done.output
+
+
 def test_what_does_not_go_with_a_teacher(tmp_path: Path) -> None:
     module = build(parse(DESIGN), (1, 8, 8))
     for more, message in (
         ({"teacher": None}, "`teacher` must be given with a recipe that has `distill`"),
         ({"recipe": "recipe()"}, "`teacher` must be given with a recipe that has `distill`"),
-        ({"goal": "smallest"}, "`goal` must be best with a teacher"),
-        ({"confirm": 2}, "`confirm` must not be given with a teacher"),
     ):
         with pytest.raises(ArgumentError, match=message):
             search(**_given(tmp_path, teacher=module) | more)
