@@ -18,13 +18,11 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
-import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import steps  # noqa: F401 (registers them)
 from common import DESIGNS, lines, reference, train_missing
 
 from lightsearch import (
@@ -36,9 +34,6 @@ from lightsearch import (
     make_teacher,
     parse,
     parse_recipe,
-    register_augmentation,
-    register_loss,
-    register_optimizer,
     run_epoch,
 )
 from lightsearch.data.references import fetch
@@ -84,46 +79,15 @@ VARIANTS = (
     "distill=0.9",
     "distill=0.5,temperature=2",
     "optimizer=lion,lr=0.003",
+    "optimizer=muon,lr=0.03",
+    "optimizer=muon,lr=0.1",
+    "optimizer=lookahead",
+    "optimizer=schedule-free,lr=1,schedule=constant",
+    "optimizer=schedule-free,lr=3,schedule=constant",
     "loss=focal",
     "augmentation=grain",
+    "augmentation=elastic",
 )
-
-
-# Steps as a user writes them ---------------------------------------------------------------------
-
-
-class Lion(torch.optim.Optimizer):
-    """Signs of an average of the gradients (Chen et al. 2023)."""
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                memory = self.state[parameter]
-                average = memory.setdefault("average", torch.zeros_like(parameter))
-                sign = torch.lerp(parameter.grad, average, 0.9).sign_()
-                parameter.mul_(1 - group["lr"] * group["decay"]).sub_(sign, alpha=group["lr"])
-                average.lerp_(parameter.grad, 0.01)
-
-
-@register_optimizer("lion")
-def lion(parameters: list, recipe: Recipe, generator: torch.Generator) -> Lion:
-    return Lion(parameters, {"lr": recipe.lr, "decay": recipe.weight_decay})
-
-
-@register_loss("focal")
-def focal(
-    scores: torch.Tensor, labels: torch.Tensor, recipe: Recipe, generator: torch.Generator
-) -> torch.Tensor:
-    """Easy images count less (Lin et al. 2017)."""
-    losses = F.cross_entropy(scores, labels, reduction="none")
-    return ((1 - torch.exp(-losses)) * losses).mean()
-
-
-@register_augmentation("grain")
-def grain(images: torch.Tensor, recipe: Recipe, generator: torch.Generator) -> torch.Tensor:
-    noise = torch.randn(images.shape, generator=generator, device=images.device)
-    return (images + 0.05 * noise).clamp(0, 1)
 
 
 # Runs --------------------------------------------------------------------------------------------
