@@ -64,25 +64,29 @@ def decode(space: Any, choose: Choose) -> Any:
     named_choices(space)
     if isinstance(space, Fielded):
         return _decode_fields(space, kind_of(type(space)), _ask_once(choose))
-    return _decode_sequence(space, "", _ask_once(choose))
+    return Seq(tuple(_decode_parts(space, "", _ask_once(choose))))
 
 
-def _ask_once(choose: Choose) -> Callable[[Choice, str], Any]:
+Ask: TypeAlias = Callable[[Choice, str], int]
+"""Returns the index of the option that is taken of a choice at a path."""
+
+
+def _ask_once(choose: Choose) -> Ask:
     """Return a function that asks `choose` once for a named choice, and always for the others."""
-    answers: dict[str, Any] = {}
+    answers: dict[str, int] = {}
 
-    def ask(choice: Choice, path: str) -> Any:
+    def ask(choice: Choice, path: str) -> int:
         if choice.name is None:
             return pick(path, choice.options)
         if choice.name not in answers:
             answers[choice.name] = pick(choice.name, choice.options)
         return answers[choice.name]
 
-    def pick(path: str, options: tuple[Any, ...]) -> Any:
+    def pick(path: str, options: tuple[Any, ...]) -> int:
         index = choose(path, options)
-        whole = isinstance(index, Integral) and not isinstance(index, bool)
+        whole = type(index) is int or (isinstance(index, Integral) and not isinstance(index, bool))
         if whole and 0 <= int(index) < len(options):
-            return options[int(index)]
+            return int(index)
         raise DesignError(
             f"`choose` must give an index below {len(options)} at {path}, but gave {index!r}"
         )
@@ -90,7 +94,7 @@ def _ask_once(choose: Choose) -> Callable[[Choice, str], Any]:
     return ask
 
 
-def _decode_sequence(space: Seq, path: str, ask: Callable[[Choice, str], Any]) -> Seq:
+def _decode_parts(space: Seq, path: str, ask: Ask) -> list[Part]:
     parts: list[Part] = []
     for number, (part, is_open) in enumerate(find_open_parts(space)):
         if not is_open:
@@ -100,23 +104,23 @@ def _decode_sequence(space: Seq, path: str, ask: Callable[[Choice, str], Any]) -
         if isinstance(part, Layer):
             parts.append(_decode_fields(part, place, ask))
         elif isinstance(part, Repeat):
-            times = ask(part.times, f"{place}.times")
+            times = part.times.options[ask(part.times, f"{place}.times")]
             for round_number in range(times):
-                parts.extend(_decode_sequence(part.body, f"{place}#{round_number}", ask).parts)
+                parts.extend(_decode_parts(part.body, f"{place}#{round_number}", ask))
         else:
-            option = ask(part, place)
-            index = part.options.index(option)
-            parts.extend(_decode_sequence(option, f"{place}/{index}", ask).parts)
-    return Seq(tuple(parts))
+            index = ask(part, place)
+            parts.extend(_decode_parts(part.options[index], f"{place}/{index}", ask))
+    return parts
 
 
-def _decode_fields(layer: F, path: str, ask: Callable[[Choice, str], Any]) -> F:
+def _decode_fields(layer: F, path: str, ask: Ask) -> F:
     values: list[Any] = []
     for name, value in find_open_fields(layer):
+        place = f"{path}.{name}"
         if isinstance(value, Seq):
-            values.append(_decode_sequence(value, f"{path}.{name}", ask))
+            values.append(Seq(tuple(_decode_parts(value, place, ask))))
         else:
-            values.append(ask(value, f"{path}.{name}"))
+            values.append(value.options[ask(value, place)])
     try:
         return cast(F, fill_fields(layer, tuple(values)))
     except DesignError as error:
