@@ -19,9 +19,9 @@ from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import DESIGNS, lines, reference, train_missing
+from common import DESIGNS, RECIPE, lines, reference, train_missing
 
-from lightsearch import DEFAULT_RECIPE, Task, cost, parse
+from lightsearch import Task, cost, parse
 
 NAMES = ("small, 1,902", "separable, 4,360", "plain, 7,546")
 WAYS = ("both", "shift", "none")
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     for seed, name, affine in itertools.product(options.seeds, NAMES, WAYS):
         labels = {"design": name, "affine": affine, "seed": seed, "epochs": options.epochs}
         design = parse(variant(name, affine))
-        runs.append((labels, Task(design, DEFAULT_RECIPE, data, options.epochs, seed, *how)))
+        runs.append((labels, Task(design, RECIPE, data, options.epochs, seed, *how)))
     train_missing(options.out, runs, options.at_once)
 
 

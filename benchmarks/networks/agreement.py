@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import DESIGNS, lines, reference, train_missing
+from common import DESIGNS, RECIPE, lines, reference, train_missing
 
-from lightsearch import DEFAULT_RECIPE, Task, parse, zoo
+from lightsearch import Task, parse, zoo
 
 CHOSEN = {
     "s1-final (zoo)": str(zoo["s1-final"].design),
@@ -49,7 +49,7 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
             for engine in ("native", "torch"):
                 yield (
                     {"design": name, "engine": engine, "seed": seed},
-                    Task(parse(text), DEFAULT_RECIPE, data, options.epochs, seed, engine),
+                    Task(parse(text), RECIPE, data, options.epochs, seed, engine),
                 )
 
 

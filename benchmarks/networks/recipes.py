@@ -1,14 +1,14 @@
-"""Compare the default recipe with variants of it, on a few designs: accuracy by epoch.
+"""Compare a recipe with variants of it, on a few designs: accuracy by epoch.
 
     python benchmarks/networks/recipes.py --out recipes.jsonl
     python benchmarks/networks/recipes.py --out recipes.jsonl --variants "" flip=0.1 loss=focal
     python benchmarks/networks/recipes.py --out recipes.jsonl --table
 
 Every run is one line of the file. A run in the file is not repeated, so the benchmark can be
-stopped and continued, with more seeds or designs. The default recipe, the variant "", is always
+stopped and continued, with more seeds or designs. The variant "", `common.RECIPE`, is always
 trained in the same batch: the table gives each variant's difference to it over the same designs
-and seeds. With `distill`, the teacher is trained first, by the default recipe for as many epochs;
-its weights lie beside the file.
+and seeds. With `distill`, the teacher is trained first, by that recipe for as many epochs; its
+weights lie beside the file.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import steps  # noqa: F401 (registers them)
-from common import DESIGNS, lines, reference, train_missing
+from common import DESIGNS, RECIPE, lines, reference, train_missing
 
 from lightsearch import (
-    DEFAULT_RECIPE,
     Recipe,
     Task,
     Teacher,
@@ -117,8 +116,8 @@ def main() -> None:
 
 
 def variant(changes: str) -> Recipe:
-    """The default recipe with some fields changed, in the notation."""
-    fields = dict(item.split("=") for item in f"{DEFAULT_RECIPE}"[7:-1].split(","))
+    """`RECIPE` with some fields changed, in the notation."""
+    fields = dict(item.split("=") for item in f"{RECIPE}"[7:-1].split(","))
     fields |= dict(item.split("=") for item in changes.split(",") if item)
     text = ",".join(f"{name}={value}" for name, value in fields.items())
     return parse_recipe(f"recipe({text})")
@@ -160,7 +159,7 @@ def make_a_teacher(options: argparse.Namespace) -> Teacher:
     data, epochs = reference(options.data, options.dataset), options.epochs
     path = options.out.with_suffix(f".teacher-{epochs}.safetensors")
     how = (options.engine, options.device)
-    task = Task(parse(TEACHER), DEFAULT_RECIPE, data, epochs, TEACHER_SEED, *how)
+    task = Task(parse(TEACHER), RECIPE, data, epochs, TEACHER_SEED, *how)
     if not path.exists():
         state = None
         for epoch in range(1, epochs + 1):
@@ -185,7 +184,7 @@ def print_table(path: Path) -> None:
         gains = [last(r) - plain[key(r)] for r in runs if key(r) in plain]
         spread = f" ({statistics.stdev(gains):.3f})" if len(gains) > 1 else ""
         print(
-            f"| {changes or 'none: ' + str(DEFAULT_RECIPE)} | {runs[0]['trained_by']} "
+            f"| {changes or 'none: ' + str(RECIPE)} | {runs[0]['trained_by']} "
             f"| {len(runs)} | {mean(runs):.3f} | {statistics.mean(gains):+.3f}{spread} | {hits} |"
         )
     for teacher in sorted({line.get("teacher", "") for line in lines(path)} - {""}):

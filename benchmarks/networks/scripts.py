@@ -21,16 +21,16 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import add_line, lines, reference
+from common import RECIPE, add_line, lines, reference
 from scipy.stats import ttest_ind
 
-from lightsearch import DEFAULT_RECIPE, Recipe, Task, parse, parse_recipe, train
+from lightsearch import Recipe, Task, parse, parse_recipe, train
 from lightsearch.data.references import fetch
 from lightsearch.standalone import Job, script_text
 
 DESIGN = "conv(8,p=0) maxpool conv(10) separable(16) conv(12,p=0) gap linear(10)"
 RECIPES = {
-    "the default": DEFAULT_RECIPE,
+    "the default": RECIPE,
     "another": parse_recipe(
         "recipe(adamw,lr=0.01,cosine,batch=256,decay=0.01,shear=5,scale=0.1,erasing=0.2,"
         "brightness=0.2,contrast=0.2,smoothing=0.1)"

@@ -16,9 +16,9 @@ from collections import defaultdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import lines, reference, train_missing
+from common import RECIPE, lines, reference, train_missing
 
-from lightsearch import DEFAULT_RECIPE, Task, cost, parse
+from lightsearch import Task, cost, parse
 
 CHAIN = "conv(12) separable({width}) maxpool {body} gap linear(10)"
 DESIGNS = tuple(
@@ -55,7 +55,7 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     data = reference(options.data)
     tasks = (
-        Task(parse(text), DEFAULT_RECIPE, data, options.epochs, seed, engine=options.engine)
+        Task(parse(text), RECIPE, data, options.epochs, seed, engine=options.engine)
         for seed in options.seeds
         for text in DESIGNS
     )

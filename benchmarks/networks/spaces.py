@@ -17,9 +17,9 @@ from pathlib import Path
 from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import add_line, lines
+from common import RECIPE, add_line, lines
 
-from lightsearch import DEFAULT_RECIPE, Budget, Task, default_space, parse, train
+from lightsearch import Budget, Task, default_space, parse, train
 from lightsearch.data.named import load
 from lightsearch.data.references import DataRef
 from lightsearch.space import Sampler
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
             if (name, number) in known:
                 continue
             _, design = sampler.draw(Random(f"{name} {number}"))
-            task = Task(design, DEFAULT_RECIPE, reference, options.epochs, 100 + number)
+            task = Task(design, RECIPE, reference, options.epochs, 100 + number)
             results = list(train(task))
             add_line(
                 options.out,

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import lines, reference, train_missing
+from common import RECIPE, lines, reference, train_missing
 
-from lightsearch import DEFAULT_RECIPE, Task, cost, zoo
+from lightsearch import Task, cost, zoo
 from lightsearch.zoo.networks import Entry
 
 SMALL = [name for name, entry in zoo.items() if cost(entry.design).params <= 15_000]
@@ -54,7 +54,7 @@ def runs(options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Task]]:
             for which in options.recipes:
                 if which == "published" and name not in PUBLISHED:
                     continue
-                recipe = zoo[name].recipe if which == "published" else DEFAULT_RECIPE
+                recipe = zoo[name].recipe if which == "published" else RECIPE
                 yield (
                     {"net": name, "which": which, "seed": seed},
                     Task(zoo[name].design, recipe, data, zoo[name].epochs, seed),

@@ -43,13 +43,15 @@ def main() -> None:
     options = parser.parse_args()
     asked = [
         {"budget": budget, "pruner": pruner, "trials": options.trials, "seed": seed}
+        | {"recipe": str(DEFAULT_RECIPE)}
         for seed in options.seeds
         for budget in options.budgets
         for pruner in options.pruners
     ]
     for labels in [] if options.table else asked:
         if not any(labels.items() <= line.items() for line in lines(options.out)):
-            folder = options.studies / "-".join(str(value) for value in labels.values())
+            names = ("budget", "pruner", "trials", "seed")
+            folder = options.studies / "-".join(str(labels[name]) for name in names)
             add_line(options.out, **labels, **measure(folder, options.data, labels))
     print_table(lines(options.out))
 
@@ -121,15 +123,16 @@ def _again(trial: Trial, folder: Path, data: str | None) -> dict[str, Any]:
 def print_table(found: list[dict[str, Any]]) -> None:
     """Print a row a search."""
     print(
-        "| budget | pruner | trials | seed | epochs | whole | hits | epochs to a hit | first row, "
-        "best epoch | its last | mean of fresh seeds | parameters | best last epoch's mean |\n"
-        "|" + "---:|" * 13
+        "| recipe | budget | pruner | trials | seed | epochs | whole | hits | epochs to a hit "
+        "| first row, best epoch | its last | mean of fresh seeds | parameters "
+        "| best last epoch's mean |\n"
+        "|---" + "|---:" * 13 + "|"
     )
     for line in found:
         first, other = line["first"], line["last_first"]
         print(
-            f"| {line['budget']:,} | `{line['pruner']}` | {line['trials']} | {line['seed']} | "
-            f"{line['epochs']} | {line['complete']} | {line['hits']} | "
+            f"| `{line['recipe']}` | {line['budget']:,} | `{line['pruner']}` | {line['trials']} "
+            f"| {line['seed']} | {line['epochs']} | {line['complete']} | {line['hits']} | "
             f"{line['epochs_to_hit'] or 'none'} | {first['best'] / 100:.2f} | "
             f"{first['last'] / 100:.2f} | {_mean(first['fresh'])} | {first['params']:,} | "
             f"{_mean(other['fresh'])} |"

@@ -163,5 +163,5 @@ def _unpickle(cls: type[Recipe], steps: tuple[OwnStep, ...], values: tuple[Any, 
     return cls(*values)
 
 
-DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998)
+DEFAULT_RECIPE = Recipe(lr=0.3, rotation=7.0, shift=0.05, ema=0.998, clean=0.25)
 """The recipe of a search by default. `docs/benchmarks/networks.md` shows why."""

@@ -113,7 +113,7 @@ def test_a_task_has_a_teacher_if_its_recipe_has_distill(few: DataSet) -> None:
 
 def test_train_takes_a_module_or_a_teacher(few: DataSet) -> None:
     given: dict[str, Any] = {"dataset": few, "epochs": 2}
-    recipe = "recipe(lr=0.3,rotation=7,shift=0.05,ema=0.998,distill=0.5)"
+    recipe = "recipe(lr=0.3,rotation=7,shift=0.05,ema=0.998,clean=0.25,distill=0.5)"
     losses = [
         [epoch.train_loss for epoch in train(DESIGN, **given, **more)]
         for more in (

@@ -17,20 +17,20 @@ from scipy.stats import spearmanr
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from lightsearch import (
-    DEFAULT_RECIPE,
     build,
     cost,
     curves,
     fingerprint,
     load_result,
     parse,
+    parse_recipe,
     search,
 )
 from lightsearch.errors import ArgumentError
 from lightsearch.surrogate.answers import answer, check_surrogate, true_accuracy
 from lightsearch.surrogate.features import NAMES, measure
 from lightsearch.surrogate.model import CurveModel, _correct, _error, _level, load_model
-from lightsearch.surrogate.table import EPOCHS, IMAGES, SHAPE, read_runs
+from lightsearch.surrogate.table import EPOCHS, IMAGES, RECIPE, SHAPE, read_runs
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 NEW = "conv(10) separable(20) maxpool separable(24) conv(12) gap linear(10)"  # not in the table
@@ -135,7 +135,7 @@ def test_designs_are_ranked_without_their_own_runs(model: CurveModel) -> None:
 
 
 def test_a_run_of_the_table_is_answered_as_it_was(model: CurveModel) -> None:
-    runs = [run for run in read_runs() if run.recipe == str(DEFAULT_RECIPE) and run.loss]
+    runs = [run for run in read_runs() if run.recipe == RECIPE and run.loss]
     for run in runs[:20]:
         design = parse(run.design)
         answers = [answer(design, run.seed, epoch) for epoch in range(1, EPOCHS + 1)]
@@ -186,7 +186,7 @@ def test_what_the_table_does_not_answer_is_refused(change: dict, message: str) -
         "shape": SHAPE,
         "images": IMAGES,
         "epochs": EPOCHS,
-        "recipe": DEFAULT_RECIPE,
+        "recipe": parse_recipe(RECIPE),
         "device": "cpu",
     }
     check_surrogate(**given)
