@@ -87,7 +87,9 @@ build(design, (1, 8, 8))(__import__("torch").zeros(2, 1, 8, 8))
 """
 
 
-@pytest.mark.parametrize("slots", ["process", "inline", "thread"])
+@pytest.mark.parametrize(
+    "slots", [pytest.param("process", marks=pytest.mark.slow), "inline", "thread"]
+)
 def test_a_search_prints_no_warning_of_a_layer_and_all_others(tmp_path: Path, slots: str) -> None:
     (tmp_path / "loud_layers.py").write_text(LAYERS)
     (tmp_path / "program.py").write_text(SEARCH)

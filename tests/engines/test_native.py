@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -84,36 +83,22 @@ def compiled(folder: Path, name: str, *flags: str) -> Path:
     return path
 
 
+def in_double(folder: Path, register: int) -> ctypes.CDLL:
+    """The library in double precision, by the bytes of its registers: 20 seconds to compile."""
+    flags = "-DLIGHTSEARCH_DOUBLE", f"-DLIGHTSEARCH_REGISTER={register}"
+    return open_library(compiled(folder, "double", *flags))
+
+
 @pytest.fixture(scope="session")
-def doubles(tmp_path_factory: pytest.TempPathFactory) -> dict[int, ctypes.CDLL]:
-    """The library in double precision, by the bytes of its registers."""
-    folder = tmp_path_factory.mktemp("double")
-
-    def one(register: int) -> Path:
-        return compiled(
-            folder,
-            f"double_{register}",
-            "-DLIGHTSEARCH_DOUBLE",
-            f"-DLIGHTSEARCH_REGISTER={register}",
-        )
-
-    with ThreadPoolExecutor() as compilers:
-        return {
-            register: open_library(path)
-            for register, path in zip((32, 64), compilers.map(one, (32, 64)), strict=True)
-        }
-
-
-@pytest.fixture
-def double(doubles: dict[int, ctypes.CDLL]) -> ctypes.CDLL:
+def double(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The library in double precision."""
-    return doubles[32]
+    return in_double(tmp_path_factory.mktemp("double"), 32)
 
 
-@pytest.fixture
-def wide(doubles: dict[int, ctypes.CDLL]) -> ctypes.CDLL:
+@pytest.fixture(scope="session")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """The same with the kernels of the build for AVX-512, which any processor can run."""
-    return doubles[64]
+    return in_double(tmp_path_factory.mktemp("wide"), 64)
 
 
 def images(shape: Shape, count: int, classes: int, seed: int = 0) -> DataSet:
@@ -439,13 +424,8 @@ def test_every_kind_and_option_is_pytorchs(double: ctypes.CDLL, text: str) -> No
 
 
 @needs_compiler
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(text, marks=() if index % 8 == 0 else pytest.mark.slow)
-        for index, text in enumerate(ONES)
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ONES)
 def test_so_it_is_with_wide_registers(wide: ctypes.CDLL, text: str) -> None:
     assert agree(wide, parse(text), (2, 9, 13), count=19)
 
@@ -472,6 +452,7 @@ def test_tiles_of_both_sizes_and_their_edges(double: ctypes.CDLL, size: tuple[in
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_tiles_and_their_edges_with_wide_registers(wide: ctypes.CDLL) -> None:
     for size in [*SIZES, (5, 12), (12, 13), (3, 28)]:  # from 12 on, rows in groups of four
         assert agree(wide, parse(EDGES), (2, *size), count=17), size

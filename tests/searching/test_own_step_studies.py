@@ -54,6 +54,7 @@ def _given(folder: Path, **more: Any) -> dict[str, Any]:
     )
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_and_by_two_workers_a_study_is_the_same(tmp_path: Path) -> None:
     whole = search(**_given(tmp_path / "whole"))
     assert {epoch.engine for trial in whole.records for epoch in trial.epochs} == {"torch"}

@@ -141,6 +141,7 @@ def test_fresh_seeds_learn_from_the_same_teacher(taught_by: SearchResult, tmp_pa
         confirm(DESIGN, 2, teacher=other, recipe="recipe()", epochs=1, dataset="digits")
 
 
+@pytest.mark.slow
 def test_goals_have_the_searchs_teacher(taught_by: SearchResult, tmp_path: Path) -> None:
     teacher = find_teacher(taught_by)
     given = _given(tmp_path, teacher=teacher) | {

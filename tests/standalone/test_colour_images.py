@@ -88,6 +88,7 @@ def test_colour_images_from_their_files_to_a_script(cifar: Path, tmp_path: Path)
     module.plot_mistakes(test_data[0], predictions, test_data[1])
 
 
+@pytest.mark.slow
 def test_the_default_space_fits_the_task() -> None:
     budget = Budget(params=200_000)
     space = default_space(SHAPE, 10, budget)
