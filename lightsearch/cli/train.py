@@ -21,6 +21,13 @@ from lightsearch.cli.options import (
 )
 from lightsearch.cli.output import print_json
 from lightsearch.cli.teaching import find_teachers, teacher_option
+from lightsearch.cli.train_output import (
+    describe_test,
+    epoch_line,
+    find_differences,
+    name_split,
+    training_as_json,
+)
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError
 from lightsearch.formatting import percent, plural
@@ -104,9 +111,9 @@ def train(
     results, state = _train(task, last, quiet=as_json)
     if target is not None:
         _save(target, task, results, state)
-    differences = _differences(picked, results) if compare else []
+    differences = find_differences(picked, results) if compare else []
     if as_json:
-        print_json(_as_json(task, results, differences if compare else None))
+        print_json(training_as_json(task, results, differences if compare else None))
     elif compare:
         click.echo(
             "the same as the row" if not differences else f"different: {'; '.join(differences)}"
@@ -220,37 +227,17 @@ def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], St
         state, result = run_epoch(task, state, epoch)
         results.append(result)
         if not quiet:
-            click.echo(_line(task, result))
+            click.echo(epoch_line(task, result))
         if result.diverged:
             break
     assert state is not None
     if not quiet:
         best = max(results, key=lambda r: r.correct)
         click.echo(
-            f"best {percent(best.accuracy)} {_images(task)} at epoch {best.epoch}, last "
-            f"{percent(results[-1].accuracy)}{_test_text(results[-1])}"
+            f"best {percent(best.accuracy)} {name_split(task)} at epoch {best.epoch}, last "
+            f"{percent(results[-1].accuracy)}{describe_test(results[-1])}"
         )
     return results, state
-
-
-def _images(task: Task) -> str:
-    return "test" if task.data.holdout is None else "val"
-
-
-def _test_text(result: EpochResult) -> str:
-    tested = result.test_accuracy
-    return "" if tested is None else f"; {percent(tested)} test after the last epoch"
-
-
-def _line(task: Task, result: EpochResult) -> str:
-    raw = ""
-    if task.recipe.ema and result.raw_correct is not None:
-        raw = f" (raw {percent(result.raw_correct / result.total)})"
-    return (
-        f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
-        f"{_images(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "
-        f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s"
-    )
 
 
 def _check_save(save: str, force: bool) -> Path:
@@ -273,51 +260,3 @@ def _save(path: Path, task: Task, results: list[EpochResult], state: State) -> N
         raise ArgumentError(
             f"`save` must be a file that can be written, but {path}: {error}"
         ) from None
-
-
-def _differences(picked: Picked, results: list[EpochResult]) -> list[str]:
-    """Return the differences from the row's accuracies, compared as numbers of correct images."""
-    assert picked.row is not None
-    row, total = picked.row, results[-1].total
-    best = max(results, key=lambda r: r.correct)
-    pairs = [
-        ("best", round(float(row["best_accuracy"]) * total), best.correct),
-        ("last", round(float(row["last_accuracy"]) * total), results[-1].correct),
-    ]
-    texts = [
-        f"{name} {now}/{total} here, {then}/{total} in the row"
-        for name, then, now in pairs
-        if then != now
-    ]
-    last = results[-1]
-    then, now = float(row["test_accuracy"]), last.test_accuracy
-    if (
-        then == then
-        and now is not None
-        and round(then * (last.test_total or 0)) != last.test_correct
-    ):
-        texts.append(f"test {percent(now)} here, {percent(then)} in the row")
-    if int(row["best_epoch"]) != best.epoch:
-        texts.append(f"best at epoch {best.epoch} here, {int(row['best_epoch'])} in the row")
-    return texts
-
-
-def _as_json(
-    task: Task, results: list[EpochResult], differences: list[str] | None
-) -> dict[str, Any]:
-    epochs = [{**dataclasses.asdict(r), "accuracy": r.accuracy} for r in results]
-    for epoch in epochs:
-        if epoch["train_loss"] != epoch["train_loss"] or abs(epoch["train_loss"]) == float("inf"):
-            epoch["train_loss"] = None
-    return {
-        "design": str(task.design),
-        "recipe": str(task.recipe),
-        "dataset": task.data.name,
-        "selected_on": str(task.data.holdout or "test"),
-        "seed": task.seed,
-        "device": task.device,
-        "engine": results[-1].engine,
-        "epochs": epochs,
-        "same": None if differences is None else not differences,
-        "differences": differences or [],
-    }

@@ -19,7 +19,8 @@ from lightsearch.formatting import percent
 from lightsearch.network.cost import Row, cost
 from lightsearch.network.source import to_source
 from lightsearch.notation.parser import parse
-from lightsearch.report.facts import OUTCOMES, protocol
+from lightsearch.report.facts import OUTCOMES
+from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template, write_text
 from lightsearch.shapes import Shape, format_shape

@@ -13,7 +13,7 @@ from lightsearch.report.design import (
     list_results,
     write_trial_programs,
 )
-from lightsearch.report.facts import protocol
+from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template, write_text
 from lightsearch.study.question import describe_question
