@@ -74,6 +74,7 @@ def training_as_json(
     return {
         "design": str(task.design),
         "recipe": str(task.recipe),
+        "teacher": str(task.teacher or ""),
         "dataset": task.data.name,
         "selected_on": str(task.data.holdout or "test"),
         "seed": task.seed,

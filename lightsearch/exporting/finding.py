@@ -124,6 +124,7 @@ def _net_of_row(
     weights = None if folder is None else _study_weights(folder, row)
     if weights is None:
         return _train_again(task, row, told)
+    teacher = row.get("teacher")  # no text in a table that was read by other means
     record = describe_training(
         task,
         int(row["best_epoch"]),
@@ -133,7 +134,7 @@ def _net_of_row(
         engine=str(row["engine"]),
         versions=str(row["versions"]),
         origin=f"kept by the study, trial {int(row['trial'])}",
-        teacher=str(row.get("teacher", "")),
+        teacher=teacher if isinstance(teacher, str) else "",
     )
     return TrainedNet(task.design, fetch(task.data), weights, record)
 

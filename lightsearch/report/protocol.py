@@ -10,9 +10,8 @@ from lightsearch.report.result import SearchResult
 from lightsearch.study.identity import Identity
 from lightsearch.study.warm_start import explain_warm_start
 
-HAS_AVERAGE = re.compile(
-    r"[(,]ema="
-)  # in a recipe as text, whose steps may not be registered here
+# In a recipe as text, whose steps may not be registered here.
+HAS_AVERAGE, HAS_CLEAN = re.compile(r"[(,]ema="), re.compile(r"[(,]clean=")
 PRUNERS = {
     "predicted": "A trial is stopped early when its predicted best accuracy, even at the upper "
     "end of the 95% interval, is below the target (a line from its latest accuracy, through the "
@@ -39,11 +38,17 @@ def protocol(result: SearchResult) -> Iterable[str]:
         f"Each design was trained once, with one seed of its own, on {training} for at most "
         f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}."
     )
-    if first and any(HAS_AVERAGE.search(trial.candidate.recipe) for trial in result.records):
+    recipes = [trial.candidate.recipe for trial in result.records] if first else []
+    if any(map(HAS_AVERAGE.search, recipes)):
         yield (
             "What is evaluated is the exponential moving average of the weights, if the "
             "recipe has one (ema). Training accuracy is that of augmented images, during "
             "training."
+        )
+    if any(map(HAS_CLEAN.search, recipes)):
+        yield (
+            "The last epochs are without augmentation, if the recipe says so (clean), and their "
+            "training accuracy is that of the images as they are."
         )
     yield (
         f"A hit is a design that reached the target {identity.rule}. Hits, the best epoch, the "

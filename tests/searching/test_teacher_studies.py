@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,8 @@ def test_teachers_at_the_shell(taught_by: SearchResult, tmp_path: Path) -> None:
         done = CliRunner().invoke(main, [*command, *table, "--teacher", file])
         assert done.exit_code in (0, 3), done.output
     assert "the same as the row" in done.output
+    said = CliRunner().invoke(main, [*line, "--json"]).stdout
+    assert json.loads(said)["teacher"] == str(find_teacher(taught))
 
 
 def test_what_does_not_go_with_a_teacher(tmp_path: Path) -> None:
