@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.recipe import Recipe
@@ -10,6 +11,7 @@ from lightsearch.engines.teacher import Teacher, as_teacher
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.searching.settings import Settings
+from lightsearch.study.identity import read_identity
 from lightsearch.surrogate.table import RECIPE
 from lightsearch.training.one_line import default_recipe
 
@@ -21,7 +23,9 @@ def choose_recipe(settings: Settings) -> Recipe:
         default = default_recipe(settings.teacher)
         if settings.engine == "surrogate" and settings.teacher is None:
             default = parse_recipe(RECIPE)
-        return dataclasses.replace(default, rotation=0) if settings.keep_orientation else default
+        if settings.keep_orientation:
+            default = dataclasses.replace(default, rotation=0)
+        return _before_clean_epochs(default, settings.study) or default
     if settings.keep_orientation:
         raise ArgumentError(
             "`keep_orientation` must not be given with a `recipe`, which says "
@@ -31,6 +35,13 @@ def choose_recipe(settings: Settings) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise ArgumentError(f"`recipe` must be a Recipe or its notation, but got {quote(recipe)}")
     return recipe
+
+
+def _before_clean_epochs(default: Recipe, study: str | Path | None) -> Recipe | None:
+    """Return the default as it was before it had clean epochs, if a study was begun with that."""
+    known = None if study is None else read_identity(Path(study))
+    former = dataclasses.replace(default, clean=0.0)
+    return former if known is not None and known.recipe == str(former) else None
 
 
 def choose_teacher(settings: Settings, recipe: Recipe) -> Teacher | None:

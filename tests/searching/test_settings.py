@@ -16,7 +16,7 @@ from tiny import RECIPE, arguments
 
 from lightsearch import Budget, DataSet, default_space, iter_search, load, parse, search
 from lightsearch.engines.native.library import available
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.searching.question import Question, choose_space, resolve
 from lightsearch.searching.setting import settings_of
 from lightsearch.searching.settings import DEFAULTS, SETTINGS, SearchSettings, Settings
@@ -266,6 +266,23 @@ def test_a_study_of_before_is_continued(tmp_path: Path) -> None:
     }
     (tmp_path / "study.json").write_text(json.dumps(oldest))
     assert read_identity(tmp_path) == question.identity
+
+
+@pytest.mark.parametrize("more", [{}, {"keep_orientation": True}], ids=["turned", "as they are"])
+def test_a_study_of_before_clean_epochs_goes_on_without_them(tmp_path: Path, more: dict) -> None:
+    text = STUDY_JSON.replace("CHECKSUM", load("digits").checksum)
+    turn = "" if more else "rotation=7,"
+    former = f"recipe(lr=0.3,{turn}shift=0.05,ema=0.998)"
+    (tmp_path / "study.json").write_text(text.replace(RECIPE, former))
+    question = _question(tmp_path, workers=None, recipe=None, **more)
+    assert question.identity == read_identity(tmp_path)
+    assert str(question.recipe) == question.identity.recipe == former
+    other = _question(tmp_path / "new", workers=None, recipe=None, **more)
+    assert other.identity.recipe == f"{former[:-1]},clean=0.25)"
+    (tmp_path / "study.json").write_text(text.replace(RECIPE, "recipe(lr=0.2,ema=0.998)"))
+    asked = _question(tmp_path, workers=None, recipe=None, **more)
+    with pytest.raises(StudyError, match="recipe="):
+        check_identity(tmp_path, asked.identity)
 
 
 def test_slots_are_as_many_as_workers_unless_told_otherwise(tmp_path: Path) -> None:
