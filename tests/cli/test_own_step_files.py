@@ -9,6 +9,8 @@ from at_shell import run
 
 from lightsearch.study.identity import read_identity
 
+pytestmark = pytest.mark.slow
+
 STEPS = """
 import torch
 from lightsearch import register_optimizer
@@ -40,7 +42,6 @@ def test_workers_train_with_the_steps_of_a_file(place: Path) -> None:
     assert identity.own_steps.startswith("optimizer rms:")
 
 
-@pytest.mark.slow
 def test_without_the_file_the_study_is_read_and_not_trained(place: Path) -> None:
     assert "optimizer=rms" in run(place, "leaderboard", "--csv").stdout
     run(place, "report", "rms")

@@ -281,6 +281,9 @@ def _in_fresh_processes(
     assert same(load_file(tmp_path / f"{epochs}.safetensors"), state)
 
 
+@pytest.mark.parametrize(
+    "engine", ["native", pytest.param("torch", marks=pytest.mark.slow)], indirect=True
+)
 def test_three_epochs_in_three_processes_are_one_run(tmp_path: Path, engine: str) -> None:
     _in_fresh_processes(tmp_path, DROPPING, EVERYTHING, 3, engine)
 
