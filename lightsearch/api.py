@@ -135,7 +135,7 @@ def _confirm_best(question: Question, settings: SearchSettings, seeds: int) -> N
         data=settings.data,
         workers=identity.workers,
         device=identity.device,
-        teacher=question.teacher,
+        teacher=question.teacher if (hits["teacher"] != "").any() else None,
         halving=settings.confirm_halving,
         quiet=settings.quiet,
     )

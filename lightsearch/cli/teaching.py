@@ -33,4 +33,17 @@ def find_teachers(paths: Sequence[str], data: str | None) -> Teacher | None:
     from lightsearch.engines.teacher import make_teacher
     from lightsearch.exporting.teachers import find_teacher
 
-    return make_teacher([find_teacher(path, data=data) for path in paths])
+    found = [find_teacher(path, data=None if _has_images(path) else data) for path in paths]
+    return make_teacher(found)
+
+
+def _has_images(path: str) -> bool:
+    """Whether a study has its images itself, which are of one's own."""
+    from lightsearch.data.catalogue import images_file
+    from lightsearch.study.identity import read_identity
+    from lightsearch.study.listing import find_study
+
+    folder = find_study(path)
+    known = read_identity(folder)
+    own = None if known is None else images_file(known.dataset, folder)
+    return own is not None and own.is_file()

@@ -21,14 +21,15 @@ from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import EngineName
 from lightsearch.engines.selection import choose_device, choose_engine
-from lightsearch.engines.teacher import Teacher
-from lightsearch.errors import ArgumentError, quote
+from lightsearch.engines.teacher import Teacher, check_fit
+from lightsearch.errors import ArgumentError, StudyError, quote
 from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching.settings import DEFAULTS
 from lightsearch.study.confirmations import Key, Terms
+from lightsearch.study.identity import read_identity, same_teacher
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of
 from lightsearch.study.trial import to_fraction
@@ -125,7 +126,21 @@ class Arguments:
             raise ArgumentError(
                 f"`teacher` must be given with a recipe that has `distill`, but got {recipes}"
             )
+        for pick in picks:
+            self._check_study(pick.task)
         return picks
+
+    def _check_study(self, task: Task) -> None:
+        """Raise `StudyError` if the study that keeps the runs had another teacher."""
+        known = read_identity(self.folder)
+        if task.teacher is None or known is None or not known.teacher:
+            return
+        if not same_teacher(str(task.teacher), known.teacher):
+            raise StudyError(
+                f"the designs of a study must have one teacher, but in {self.folder} it is "
+                f"{known.teacher!r}, and {str(task.teacher)!r} was asked for. Give another "
+                "`study` folder to confirm anew"
+            )
 
     def _pick(self, row: Design | str | Row) -> Pick:
         if isinstance(row, Mapping | pd.Series):
@@ -200,6 +215,8 @@ class Arguments:
     def _make_pick(self, task: Task, **more: Any) -> Pick:
         dataset = references.fetch(task.data)
         spent = cost(task.design, dataset.shape, dataset.classes)
+        if task.teacher is not None:
+            check_fit(task.teacher, dataset.shape, dataset.classes)
         return Pick(task, spent.params, fingerprint(task.design, dataset.shape), **more)
 
     def _teach(self, recipe: Recipe | str) -> Teacher | None:

@@ -116,7 +116,7 @@ class Recipe(Fielded):
 
     def count_clean(self, epochs: int) -> int:
         """Return how many of `epochs` are without augmentation."""
-        return math.floor(self.clean * epochs + 0.5)
+        return math.floor(round(self.clean * epochs, 9) + 0.5)  # 0.7 of 45 is 31.499999999999996
 
     def own_steps(self) -> tuple[OwnStep, ...]:
         """Return the user's own steps that the recipe, or a choice in it, names."""

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lightsearch.errors import ArgumentError, quote
+from lightsearch.shapes import Shape, format_shape
 
 Module: TypeAlias = nn.Module
 DIGITS = 16  # of the checksum
@@ -28,8 +29,8 @@ class Teacher:
 
     module: nn.Module = field(compare=False)
     checksum: str
-    params: int
-    epochs: int | None = None
+    params: int = field(compare=False)
+    epochs: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         epochs = "unknown epochs" if self.epochs is None else f"{self.epochs} epochs"
@@ -82,7 +83,7 @@ def make_teacher(
 
 def _make_ensemble(members: Sequence[Teacher], epochs: int | None) -> Teacher:
     if len(members) == 1:
-        return members[0]
+        return members[0] if epochs is None else replace(members[0], epochs=epochs)
     known = [one.epochs for one in members if one.epochs is not None]
     if epochs is None and len(known) == len(members):
         epochs = sum(known)
@@ -92,6 +93,25 @@ def _make_ensemble(members: Sequence[Teacher], epochs: int | None) -> Teacher:
 def as_teacher(given: Teacher | nn.Module) -> Teacher:
     """Return a teacher that is given as such or as a module."""
     return given if isinstance(given, Teacher) else make_teacher(given)
+
+
+def check_fit(teacher: Teacher, shape: Shape, classes: int) -> None:
+    """Raise `ArgumentError` unless a teacher answers images of `shape` (channels, height, width)
+    with class scores, (N, classes)."""
+    images = torch.zeros((2, *shape), dtype=torch.float32)
+    try:
+        with torch.no_grad():
+            scores = teacher.module(images)
+    except Exception as error:  # of a user's own module, any
+        raise ArgumentError(
+            f"`teacher` must take images of {format_shape(shape)}, but it raised {error!r:.200}"
+        ) from error
+    if not isinstance(scores, Tensor) or scores.shape != (2, classes):
+        said = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ArgumentError(
+            f"`teacher` must return class scores of the shape (2, {classes}) for two images, but "
+            f"got {said}"
+        )
 
 
 def soft_loss(scores: Tensor, answers: Tensor, temperature: float) -> Tensor:

@@ -163,6 +163,12 @@ def _is_trial_of(folder: Path, row: Row) -> bool:
 
 def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:
     """Train a row again, up to its best epoch."""
+    if task.recipe.distill:
+        raise ExportError(
+            "a design that learned from a teacher must have its weights kept by its study, but "
+            f"those of {task.design} are not there: `train(rebuild(row, teacher=...))` trains it "
+            "again"
+        )
     task, best = _fit_machine(task), int(row["best_epoch"])
     state: State | None = None
     results = []
@@ -196,7 +202,11 @@ def _fit_machine(task: Task) -> Task:
     return dataclasses.replace(task, device=device, engine="native" if native else "torch")
 
 
-def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> TrainedNet:
+def read_trained(path: Path) -> tuple[State, dict[str, str], dict[str, str]]:
+    """Return the weights of a file, its metadata and its `TrainedNet.record`.
+
+    Raises `ExportError` for a file without them, or one whose batch norm is folded.
+    """
     weights, metadata = read_weights(path)
     if metadata.get("batch_norm", "") != "as trained":
         raise ExportError(
@@ -205,18 +215,24 @@ def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> 
         )
     try:
         record = {name: metadata[name] for name in _RECORD}
-        float(record["accuracy"])
-        trained_on, checksum = metadata["dataset"], metadata["checksum"]
+        record |= {name: metadata[name] for name in ("teacher",) if name in metadata}
+        float(record["accuracy"]), int(record["epoch"])
+        metadata["design"], metadata["dataset"], metadata["checksum"]
     except (KeyError, ValueError) as error:
         raise ExportError(
             f"weights to export must have their record, but in the metadata of {path} it is "
             f"{error!r:.80}: were they written by lightsearch?"
         ) from None
+    return weights, metadata, record
+
+
+def _from_file(path: Path, dataset: DataSet | None, data: str | Path | None) -> TrainedNet:
+    weights, metadata, record = read_trained(path)
     if dataset is not None:
         reference = lend(dataset)
     else:
         where = "" if data is None else str(check_path("data", data))
-        reference = DataRef(trained_on, checksum, where)
+        reference = DataRef(metadata["dataset"], metadata["checksum"], where)
     return TrainedNet(
         parse(metadata["design"]), _name(fetch(reference), metadata), weights, record
     )

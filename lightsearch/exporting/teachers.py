@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from lightsearch.checks import check_path
 from lightsearch.data.dataset import DataSet
+from lightsearch.design.parts import Design
+from lightsearch.engines.engine import State
 from lightsearch.engines.teacher import Teacher, make_teacher
 from lightsearch.errors import ArgumentError
-from lightsearch.exporting.finding import Source, find_net
+from lightsearch.exporting.finding import Source, find_net, read_trained
+from lightsearch.exporting.reading import open_net
 from lightsearch.network.modules import build
+from lightsearch.notation.parser import parse
+from lightsearch.shapes import Shape
 
 
 def find_teacher(
@@ -37,10 +44,25 @@ def find_teacher(
     rows = list(row) if isinstance(row, Iterable) else [row]
     if not rows:
         raise ArgumentError("`row` must be a rank, or some of them, but got none")
+    if isinstance(source, str | os.PathLike):
+        path = check_path("source", source)
+        if path.suffix.lower() == ".safetensors":
+            return _of_file(path)
     members = []
     for one in rows:
         net = find_net(source, row=one, study=study, dataset=dataset, data=data)
-        module = build(net.design, net.data.shape)
-        module.load_state_dict(net.weights)
-        members.append(make_teacher(module, epochs=int(net.record["epoch"])))
+        members.append(_make(net.design, net.data.shape, net.weights, net.record))
     return make_teacher(members)
+
+
+def _of_file(path: Path) -> Teacher:
+    """Return the network of a file, which says the shape of its images itself."""
+    shape = open_net(path).shape
+    weights, metadata, record = read_trained(path)
+    return _make(parse(metadata["design"]), shape, weights, record)
+
+
+def _make(design: Design, shape: Shape, weights: State, record: dict[str, str]) -> Teacher:
+    module = build(design, shape)
+    module.load_state_dict(weights)
+    return make_teacher(module, epochs=int(record["epoch"]))

@@ -93,6 +93,8 @@ def _shorten(question: Question, epochs: int, longer: Sequence[Question]) -> Que
     settings = dataclasses.replace(
         question.settings,
         epochs=epochs,
+        recipe=question.recipe,  # chosen for the study itself
+        keep_orientation=False,
         study=folder,
         workers=identity.workers,
         slots_per_gpu=None,

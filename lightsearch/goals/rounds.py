@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightsearch.confirming.sequential import is_promising
+from lightsearch.errors import BudgetError
 from lightsearch.goals.trying import Trying, key_of_trial, read_verdicts
 from lightsearch.searching.events import Event, Planned, Stopped
 from lightsearch.searching.question import Question
@@ -155,7 +156,12 @@ def _run_round(
         cap=int(cap) if standing.ratchets else None,
         until=until,
     )
-    yield from run_loop(question, slots, stop, timed=timed)
+    try:
+        yield from run_loop(question, slots, stop, timed=timed)
+    except BudgetError:
+        if not (standing.ratchets and standing.passed):
+            raise
+        yield Stopped("no design of the space is smaller than the one that has passed")
 
 
 def _always(trial: Trial) -> bool:

@@ -39,7 +39,13 @@ from lightsearch.searching.words import (
 )
 from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
-from lightsearch.study.identity import Identity, default_folder, name_of, read_identity
+from lightsearch.study.identity import (
+    Identity,
+    default_folder,
+    name_of,
+    read_identity,
+    same_teacher,
+)
 from lightsearch.study.trial import Trial, to_fraction
 from lightsearch.study.warm_start import WarmStart, kind_of_source
 from lightsearch.surrogate.answers import check_surrogate
@@ -108,7 +114,7 @@ def resolve(settings: Settings) -> Question:
     space, recipe = choose_space(settings, data), choose_recipe(settings)
     _check_names(space, recipe)
     _check_goal(settings)
-    teacher = choose_teacher(settings, recipe)
+    teacher = choose_teacher(settings, recipe, data)
     identity = _identify(settings, space, recipe, data, holdout, teacher)
     whole = survey(space, data.shape, data.classes, settings.caps)
     folder = (
@@ -291,6 +297,8 @@ def continue_study(identity: Identity, folder: Path, settings: Settings) -> Iden
         return identity
     if all(given is None for given in (settings.workers, settings.slots_per_gpu, settings.slots)):
         identity = dataclasses.replace(identity, workers=known.workers)
+    if same_teacher(identity.teacher, known.teacher):  # whether its epochs are known or not
+        identity = dataclasses.replace(identity, teacher=known.teacher)
     if settings.sampler is None and known.sampler in SAMPLERS:
         identity = dataclasses.replace(identity, sampler=known.sampler)
     if settings.pruner is None and known.pruner in PRUNERS:

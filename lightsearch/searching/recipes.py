@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from lightsearch.data.dataset import DataSet
 from lightsearch.design.choice import Choice
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.teacher import Teacher, as_teacher
+from lightsearch.engines.teacher import Teacher, as_teacher, check_fit
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.notation.parser import parse_recipe
 from lightsearch.searching.settings import Settings
@@ -44,8 +45,11 @@ def _before_clean_epochs(default: Recipe, study: str | Path | None) -> Recipe | 
     return former if known is not None and known.recipe == str(former) else None
 
 
-def choose_teacher(settings: Settings, recipe: Recipe) -> Teacher | None:
-    """The teacher as a value, which some recipe of the search must ask for."""
+def choose_teacher(settings: Settings, recipe: Recipe, data: DataSet) -> Teacher | None:
+    """The teacher as a value, which some recipe of the search must ask for.
+
+    Raises `ArgumentError` unless it takes the images.
+    """
     given = settings.teacher
     teacher = None if given is None else as_teacher(given)
     shares = recipe.distill.options if isinstance(recipe.distill, Choice) else (recipe.distill,)
@@ -54,4 +58,6 @@ def choose_teacher(settings: Settings, recipe: Recipe) -> Teacher | None:
             "`teacher` must be given with a recipe that has `distill`, and only with one, but "
             f"got recipe={recipe} and teacher={teacher}"
         )
+    if teacher is not None:
+        check_fit(teacher, data.shape, data.classes)
     return teacher

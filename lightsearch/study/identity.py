@@ -201,6 +201,16 @@ def read_identity(folder: Path) -> Identity | None:
         ) from None
 
 
+def same_teacher(one: str, other: str) -> bool:
+    """Whether two teachers, as an identity has them, are one network: by the checksum.
+
+    >>> from lightsearch.study.identity import same_teacher
+    >>> same_teacher("7407: 1,106 parameters, 3 epochs", "7407: 1,106 parameters, unknown epochs")
+    True
+    """
+    return one.partition(":")[0] == other.partition(":")[0]
+
+
 def name_of(value: Any) -> str:
     """How an argument that may be a user's own object is written into an identity."""
     return value if isinstance(value, str) else type(value).__name__

@@ -18,6 +18,7 @@ from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import Confirmation, Key, Terms, gather, judge
 from lightsearch.study.disk import load_state, lock, save_state, write_text, writing
+from lightsearch.study.identity import same_teacher
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.terms import FOLDER, check_same, read_terms, remedy_of, slug
 from lightsearch.study.trial import epoch_from, to_json
@@ -128,7 +129,7 @@ class Ledger:
             taught = {"teacher": teacher} if teacher else {}
             line = {"design": key[0], "recipe": key[1], "seeds": seeds, "on": on}
             self._write([line | taught | about])
-        elif self.runs[key].teacher != teacher:
+        elif not same_teacher(self.runs[key].teacher, teacher):
             raise StudyError(
                 f"the runs of a design must have one teacher, but in {self.folder} it is "
                 f"{self.runs[key].teacher!r} for {key[0]}, and {teacher!r} was asked for. Give "
@@ -170,7 +171,9 @@ class Ledger:
     def _trains_as(self, other: Ledger, key: Key) -> bool:
         """Whether another family's runs of a design, if there are any, are trained alike, and
         their accuracy is known here."""
-        if key not in other.runs or self.runs[key].teacher != other.runs[key].teacher:
+        if key not in other.runs:
+            return False
+        if not same_teacher(self.runs[key].teacher, other.runs[key].teacher):
             return False
         mine, theirs = self.terms, other.terms
         alike = (mine.epochs, mine.checksum) == (theirs.epochs, theirs.checksum)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from lightsearch.statistics import Shrinkage, fit_shrinkage
 from lightsearch.study.confirmations import Key
-from lightsearch.study.identity import Identity
+from lightsearch.study.identity import Identity, same_teacher
 from lightsearch.study.ledger import Ledger
 from lightsearch.study.trial import Trial
 from lightsearch.training.epoch_result import EpochResult
@@ -55,7 +55,9 @@ def gather_runs(families: Iterable[Ledger], identity: Identity) -> dict[Key, tup
         if (terms.epochs, terms.checksum) != (identity.epochs, identity.checksum):
             continue
         for key, runs in ledger.runs.items():
-            for seed in ledger.whole(key) if runs.teacher in ("", identity.teacher) else ():
+            if runs.teacher and not same_teacher(runs.teacher, identity.teacher):
+                continue
+            for seed in ledger.whole(key):
                 found.setdefault(key, {}).setdefault(seed, tuple(runs.epochs[seed]))
     return {key: tuple(runs.values()) for key, runs in found.items()}
 

@@ -17,6 +17,7 @@ from lightsearch.engines.selection import parse_engine, parse_precision
 from lightsearch.engines.teacher import Module, Teacher, as_teacher
 from lightsearch.errors import ArgumentError, LightsearchError
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.study.identity import same_teacher
 from lightsearch.study.rows import Row, row_of, study_of_row
 from lightsearch.training.task import Task, hold_out
 
@@ -63,7 +64,7 @@ def rebuild(
     known = None if teacher is None else as_teacher(teacher)
     task = Task(design, recipe, whole, epochs, seed, engine, device, precision, teacher=known)
     wanted = str(row.get("teacher", ""))
-    if known is not None and str(known) != wanted:
+    if known is not None and not same_teacher(str(known), wanted):
         raise ArgumentError(
             f"`teacher` must be the one that the row was trained with, {wanted!r}, but got "
             f"{str(known)!r}"

@@ -33,7 +33,7 @@ from lightsearch.engines.engine import (
 )
 from lightsearch.engines.names import EngineName, PrecisionName
 from lightsearch.engines.selection import device_kind, engine_label, engine_of, start
-from lightsearch.engines.teacher import Teacher
+from lightsearch.engines.teacher import Teacher, check_fit
 from lightsearch.errors import ArgumentError
 from lightsearch.layer_warnings import call_layer, silence_layers
 from lightsearch.network.cost import cost
@@ -71,6 +71,8 @@ def run_epoch(
     with plain_thread():
         data = fetch(task.data)
         cost(task.design, data.shape, data.classes)  # refuses a wrong number of class scores
+        if task.teacher is not None and epoch == 1:
+            check_fit(task.teacher, data.shape, data.classes)
         engine = engine_of(task.engine, task.design, task.recipe, data.shape, task.device)
         if engine == "surrogate":
             return _answer_epoch(task, data, epoch)

@@ -134,6 +134,10 @@ def test_the_last_epochs_are_clean() -> None:
 def test_clean_epochs_are_a_share_rounded_half_up() -> None:
     count = Recipe(flip=0.5, clean=0.25).count_clean
     assert [count(epochs) for epochs in (1, 2, 5, 10, 15, 30)] == [0, 1, 1, 3, 4, 8]
+    for share in range(101):
+        count = Recipe(flip=0.5, clean=share / 100).count_clean
+        exact = [(share * epochs + 50) // 100 for epochs in range(1, 200)]
+        assert [count(epochs) for epochs in range(1, 200)] == exact
 
 
 def test_an_undecided_optimizer_or_schedule_keeps_everything() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,20 @@ def test_a_search_for_the_fewest_epochs(tmp_path: Path) -> None:
     again = search(**_asked(folder))
     assert again.best is not None and again.best.equals(best)
     assert again.records == result.records
+
+
+def test_all_stages_have_the_recipe_of_the_study(tmp_path: Path) -> None:
+    """Also of one that was begun before the default had clean epochs."""
+    former = "recipe(lr=0.3,rotation=7,shift=0.05,ema=0.998)"
+    asked = _asked(tmp_path) | {"epochs": 3, "target": 0.1, "trials": 1}
+    search(**asked | {"recipe": former})
+    stages = list(tmp_path.glob("epochs-*"))
+    for stage in stages:
+        shutil.rmtree(stage)  # as if it had been stopped before them
+    search(**asked | {"recipe": None})
+    again = [read_identity(one) for one in (tmp_path, *tmp_path.glob("epochs-*"))]
+    assert len(again) == 1 + len(stages) > 1
+    assert {one and one.recipe for one in again} == {former}
 
 
 def test_the_surrogate_knows_one_number_of_epochs(tmp_path: Path, blank_mnist: Path) -> None:

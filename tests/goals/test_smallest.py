@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from killing import Kennel, asked, inline, kills, same, searched
 from scipy import stats
-from tiny import outcome
+from tiny import arguments, outcome
 
 from lightsearch import api, load_result, search
 from lightsearch.api import run
@@ -228,6 +228,24 @@ def _runs(folder: Path) -> list[list[Any]]:
             found.append([line["design"], line.get("seeds"), line.get("level"), line.get("seed")])
             found[-1] += [epoch.get("epoch"), epoch.get("correct")]
     return sorted(map(str, found))  # type: ignore[arg-type]
+
+
+def test_it_ends_with_the_smallest_design_of_the_space(tmp_path: Path) -> None:
+    given = arguments(
+        space="conv(6|8) maxpool conv(12) gap linear(10)",
+        recipe="recipe(lr=0.2,batch=64)",
+        goal="smallest",
+        budget=2000,
+        epochs=2,
+        target=0.05,
+        trials=9,
+        study=tmp_path,
+    )
+    result = search(**given)
+    assert result.best is not None and result.best["params"] == 868
+    assert "no design of the space is smaller" in result.reason
+    again = search(**given)
+    assert again.best is not None and again.records == result.records
 
 
 def test_left_around_what_fresh_seeds_decide(

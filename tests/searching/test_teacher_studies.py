@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -15,6 +16,7 @@ from lightsearch import (
     confirm,
     export,
     find_teacher,
+    make_dataset,
     read,
     rebuild,
     search,
@@ -23,10 +25,11 @@ from lightsearch import (
 )
 from lightsearch.cli import main
 from lightsearch.engines.teacher import make_teacher
-from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.errors import ArgumentError, ExportError, StudyError
 from lightsearch.network.modules import build
 from lightsearch.notation.parser import parse
 from lightsearch.result import SearchResult, load_weights
+from lightsearch.shapes import Shape
 from lightsearch.study.identity import read_identity
 from lightsearch.study.ledger import read_families
 from lightsearch.study.terms import LOOKS_FOLDER
@@ -83,6 +86,12 @@ def test_a_study_keeps_its_teachers_checksum_and_cost(
 
     taught = next(row for _, row in result.leaderboard.iterrows() if row["teacher"])
     assert export(taught, tmp_path / "net.safetensors").accuracy == taught["best_accuracy"]
+    again = export(tmp_path / "net.safetensors", tmp_path / "again.safetensors")
+    assert again.metadata["teacher"] == taught["teacher"] == str(teacher)
+    alone = taught.copy()
+    alone.attrs = {}  # without its study, whose weights it would have to be trained for
+    with pytest.raises(ExportError, match="must have its weights kept by its study"):
+        export(alone, tmp_path / "alone.safetensors")
     with pytest.raises(ArgumentError, match="`teacher` must be given with a recipe"):
         list(train(rebuild(taught)))
     again = list(train(rebuild(taught, teacher=teacher)))
@@ -114,8 +123,9 @@ def test_rows_of_a_study_teach_together(tmp_path: Path) -> None:
     torch.testing.assert_close(told, wanted)
     assert found.params == result.leaderboard["params"].sum()
     assert found.epochs == result.leaderboard["best_epoch"].sum()
-    assert found == make_teacher(members, epochs=found.epochs) != make_teacher(members[:2])
+    assert found == make_teacher(members) != make_teacher(members[:2])
     assert find_teacher(result, row=[2]) == find_teacher(result, row=2)
+    assert make_teacher([find_teacher(result)], epochs=9).epochs == 9
     with pytest.raises(ArgumentError, match="`row` must be a rank"):
         find_teacher(result, row=[])
 
@@ -140,6 +150,84 @@ def test_fresh_seeds_learn_from_the_same_teacher(taught_by: SearchResult, tmp_pa
         confirm(first["design"], 2, target=0.05, teacher=other, **asked)
     with pytest.raises(ArgumentError, match="must be given with a recipe that has `distill`, but"):
         confirm(DESIGN, 2, teacher=other, recipe="recipe()", epochs=1, dataset="digits")
+
+
+def test_hits_without_a_teacher_are_confirmed_beside_taught_ones(
+    taught_by: SearchResult, tmp_path: Path
+) -> None:
+    teacher = find_teacher(taught_by)
+    recipe = "recipe(lr=0.2,batch=128,distill=0|0.7)"
+    given = _given(tmp_path, teacher=teacher) | {"trials": 1, "recipe": recipe}
+    for seed in range(20):  # until the one trial has no teacher
+        result = search(**given | {"seed": seed, "study": tmp_path / str(seed)}, confirm=2)
+        assert result.leaderboard.loc[1, "confirmed_n"] == 2
+        if not result.leaderboard.loc[1, "teacher"]:
+            break
+    else:
+        pytest.fail("all trials had a teacher")
+
+
+def test_a_study_has_one_teacher(taught_by: SearchResult, tmp_path: Path) -> None:
+    teacher, other = find_teacher(taught_by), make_teacher(build(parse(DESIGN), (1, 8, 8)))
+    recipe = "recipe(lr=0.2,batch=128,distill=0.7)"
+    given = _given(tmp_path, teacher=teacher, space=DESIGN)
+    given |= {"trials": 1, "recipe": recipe, "budget": 2000}
+    result = search(**given)
+    asked = {"recipe": recipe, "epochs": 1, "dataset": "digits", "study": tmp_path, "target": 0.05}
+    with pytest.raises(StudyError, match=rf"it is '{teacher.checksum}.*'{other.checksum}"):
+        confirm(DESIGN, 2, teacher=other, **asked)
+    table = confirm(result.leaderboard, 2, teacher=teacher.module)  # its epochs are not known
+    assert teacher == make_teacher(teacher.module) and set(table["teacher"]) == {
+        str(make_teacher(teacher.module))
+    }
+    goes_on = search(**given | {"teacher": teacher.module, "trials": 1})
+    assert goes_on.identity.teacher == str(teacher)
+    assert goes_on.means().loc[1, "fresh_seeds"] == 2
+
+
+def test_a_file_says_itself_what_images_it_takes(tmp_path: Path) -> None:
+    """So the images that it was trained on need not be here, nor those of one's own study."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 255, (40, 1, 8, 8)).astype(np.uint8)
+    own = make_dataset((pixels, np.arange(40) % 10), (pixels, np.arange(40) % 10), name="mine")
+    given = {"dataset": own, "space": DESIGN, "trials": 1, "target": 0.01, "epochs": 1}
+    result = search(**arguments(study=tmp_path / "own", **given) | {"budget": 2000})
+    export(result, tmp_path / "net.safetensors")
+    found = find_teacher(tmp_path / "net.safetensors")
+    assert found == find_teacher(result) and found.epochs == 1
+    line = ["train", DESIGN, "--dataset", "digits", "--epochs", "1", "--data", str(tmp_path)]
+    for source in ("own", "net.safetensors"):
+        done = CliRunner().invoke(main, [*line, "--teacher", str(tmp_path / source)])
+        assert done.exit_code == 0, done.output
+        assert f"learning from {found}" in done.output
+
+
+@pytest.mark.parametrize(
+    ("design", "shape", "message"),
+    [
+        (
+            "conv(8) gap linear(5)",
+            (1, 8, 8),
+            r"\(2, 10\) for two images, but got \(2, 5",
+        ),
+        ("conv(8) maxpool linear(10)", (1, 12, 12), "must take images of 1x8x8, but it raised"),
+        ("conv(8) gap linear(10)", (3, 8, 8), "must take images of 1x8x8, but it raised"),
+    ],
+)
+def test_a_teacher_of_other_images_is_refused(
+    design: str, shape: Shape, message: str, tmp_path: Path
+) -> None:
+    module, fits = build(parse(design), shape), build(parse(DESIGN), (1, 8, 8))
+    raised = "must take images of 1x8x8, but it raised"
+    for teacher, wanted in ((module, message), (make_teacher([module, fits]), raised)):
+        with pytest.raises(ArgumentError, match=wanted):
+            search(**_given(tmp_path, teacher=teacher))
+        given: dict[str, Any] = {"dataset": "digits", "epochs": 1, "teacher": teacher}
+        with pytest.raises(ArgumentError, match=wanted):
+            list(train(DESIGN, **given))
+        with pytest.raises(ArgumentError, match=wanted):
+            confirm(DESIGN, 2, recipe="recipe(distill=0.5)", **given)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
