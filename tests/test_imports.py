@@ -227,7 +227,16 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"pandas"},
     ),
     "goals": (
-        {"notation", "engines", "statistics", "searching", "confirming", "study", "workers"},
+        {
+            "errors",
+            "notation",
+            "engines",
+            "statistics",
+            "searching",
+            "confirming",
+            "study",
+            "workers",
+        },
         set(),
     ),
     "progress": ({"checks", "formatting", "study", "searching"}, {"rich", "IPython"}),
