@@ -146,5 +146,7 @@ def test_what_is_no_teacher_is_refused(wrong: Any, few: DataSet) -> None:
 
 def test_a_teacher_of_other_classes_is_refused(few: DataSet) -> None:
     teacher = Teacher(nn.Sequential(nn.Flatten(), nn.Linear(64, 9)).eval(), "0" * 16, 585)
-    with pytest.raises(ArgumentError, match=r"class scores of the shape \(128, 10\), but got"):
+    with pytest.raises(
+        ArgumentError, match=r"the shape \(2, 10\) for two images, but got \(2, 9\)"
+    ):
         list(train(DESIGN, dataset=few, teacher=teacher))

@@ -225,7 +225,7 @@ def test_odd_names_are_text_in_a_card(tmp_path: Path) -> None:
     pair = (images.astype(np.uint8), labels)
     result = search(
         budget=200,
-        epochs=1,
+        epochs=5,
         target=0.01,
         space="conv(4) gap linear(4)",
         trials=1,

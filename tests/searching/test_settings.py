@@ -172,7 +172,10 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
         ("maximize", "minimize"),
         {"objective": _cheap, "sampler": "tpe", "pruner": "none"},
     ),
-    "teacher": (torch.nn.Linear(2, 3), {"recipe": None}),
+    "teacher": (
+        torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)),
+        {"recipe": None},
+    ),
     "seed": (4, {}),
     "repeatable": (False, {}),
     "trials": (9, {}),
