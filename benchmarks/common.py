@@ -82,16 +82,15 @@ def train_missing(
             labels, task = run
             results = list(train(task, raw=True))
             with lock:
-                add_line(
-                    path,
-                    **labels,
-                    recipe=str(task.recipe),
-                    trained_by=results[-1].engine,
-                    total=results[-1].total,
-                    correct=[r.correct for r in results],
-                    raw=[r.raw_correct for r in results],
-                    seconds=round(sum(r.seconds for r in results), 1),
-                )
+                found = {
+                    "recipe": str(task.recipe),
+                    "trained_by": results[-1].engine,
+                    "total": results[-1].total,
+                    "correct": [r.correct for r in results],
+                    "raw": [r.raw_correct for r in results],
+                    "seconds": round(sum(r.seconds for r in results), 1),
+                }
+                add_line(path, **labels | found)
 
     with ThreadPoolExecutor(at_once) as pool:
         for worker in [pool.submit(work) for _ in range(at_once)]:
