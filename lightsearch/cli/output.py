@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """Pause the garbage collector for a command that reads, prints and ends: a tenth of its time
-    (docs/benchmarks/speed.md)."""
+    """Pause the garbage collector in a command that only reads and prints.
+
+    What it has read stays in use, so looking for garbage is in vain (docs/benchmarks/speed.md).
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -96,7 +96,7 @@ def svg(plots: Plots, kind: Kind, width: float) -> str:
     out = io.StringIO()
     with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]):
         canvas = FigureCanvasSVG(figure(plots, kind, width))
-        # savefig draws twice
+        # `savefig` would draw it twice, to the same text.
         canvas.print_svg(out, metadata={"Date": None})  # type: ignore[no-untyped-call]
     text = out.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
