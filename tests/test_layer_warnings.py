@@ -88,7 +88,8 @@ build(design, (1, 8, 8))(__import__("torch").zeros(2, 1, 8, 8))
 
 
 @pytest.mark.parametrize(
-    "slots", [pytest.param("process", marks=pytest.mark.slow), "inline", "thread"]
+    "slots",
+    [*(pytest.param(one, marks=pytest.mark.slow) for one in ("process", "inline")), "thread"],
 )
 def test_a_search_prints_no_warning_of_a_layer_and_all_others(tmp_path: Path, slots: str) -> None:
     (tmp_path / "loud_layers.py").write_text(LAYERS)

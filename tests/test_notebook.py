@@ -63,6 +63,7 @@ print("tqdm.auto" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_notebook_without_ipywidgets_shows_no_warning() -> None:
     said = [
         subprocess.run(

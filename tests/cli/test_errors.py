@@ -266,7 +266,9 @@ CAPABILITIES = "+dac_override,+dac_read_search"  # Python may be in a folder of 
     or not all(map(shutil.which, ("setpriv", "prlimit"))),
     reason="needs root, who alone can become a user without other processes; setpriv; prlimit",
 )
-@pytest.mark.parametrize("most", [1, 4, 12])  # at once; before the search, and as a worker starts
+@pytest.mark.parametrize(
+    "most", [1, pytest.param(4, marks=pytest.mark.slow), 12]
+)  # at once; before the search, and as a worker starts
 def test_a_limit_on_processes_is_one_error(tmp_path: Path, most: int) -> None:
     tmp_path.chmod(0o777)
     user = f"--reuid={USER} --regid={USER} --clear-groups".split()

@@ -51,8 +51,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "line",
     [
         "show --row 1 --import my_layers.py --json",
-        "--import my_layers.py show --row 1 --json",
-        "show --import=my_layers.py --row 1 --json",
+        pytest.param("--import my_layers.py show --row 1 --json", marks=pytest.mark.slow),
+        pytest.param("show --import=my_layers.py --row 1 --json", marks=pytest.mark.slow),
     ],
 )
 def test_a_file_of_layers_may_be_named_anywhere(place: Path, line: str) -> None:
@@ -73,6 +73,7 @@ def test_without_the_file_the_rest_is_shown_and_the_gap_said(place: Path) -> Non
     assert HINT in done.stderr
 
 
+@pytest.mark.slow
 def test_without_the_file_reports_are_written_and_the_gap_said(place: Path) -> None:
     run(place, "report", "scaled")
     page = (place / "scaled/report.html").read_text()

@@ -328,6 +328,7 @@ def test_linear_layers() -> None:
         assert one.grad is not None and two.grad is not None and near(one.grad, two.grad)
 
 
+@pytest.mark.slow
 def test_an_engine_with_them_trains_as_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three steps, the last on fewer images, and both evaluations."""
     monkeypatch.setattr(room, "own_kernels", lambda device, precision: kernels)

@@ -67,10 +67,15 @@ def test_metadata_of_another_kind_are_named(tmp_path: Path, change: dict[str, An
         open_net(path)
 
 
+@pytest.fixture(scope="module")
+def graph() -> Any:
+    """A graph of `DESIGN`, to which each test gives metadata of its own."""
+    return graph_of(build(parse(DESIGN), (1, 8, 8)).eval(), (1, 8, 8))
+
+
 @pytest.mark.needs("onnx")
 @pytest.mark.parametrize("change", [*CHANGES, {"input": "1x9x9"}], ids=str)
-def test_metadata_of_a_graph_are_named(tmp_path: Path, change: dict[str, Any]) -> None:
-    graph = graph_of(build(parse(DESIGN), (1, 8, 8)).eval(), (1, 8, 8))
+def test_metadata_of_a_graph_are_named(tmp_path: Path, graph: Any, change: dict[str, Any]) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(with_metadata(graph, {**METADATA, **change}).SerializeToString())
     if change == {"input": "1x9x9"}:  # the graph knows better

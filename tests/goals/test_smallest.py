@@ -248,6 +248,7 @@ def test_it_ends_with_the_smallest_design_of_the_space(tmp_path: Path) -> None:
     assert again.best is not None and again.records == result.records
 
 
+@pytest.mark.slow
 def test_left_around_what_fresh_seeds_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,7 @@ def test_the_searches_here_hit_and_prune(undisturbed: dict[str, Path]) -> None:
     assert len(load_result(undisturbed["target"]).leaderboard) > 1
 
 
-@pytest.mark.parametrize("by", ["line", "time"])
+@pytest.mark.parametrize("by", ["line", pytest.param("time", marks=pytest.mark.slow)])
 def test_killed_at_a_few_random_moments(
     kennel: Kennel, undisturbed: dict[str, Path], tmp_path: Path, generator: random.Random, by: str
 ) -> None:

@@ -228,7 +228,7 @@ def test_the_leaderboard_by_the_objective(tmp_path: Path) -> None:
     assert set(board["trial"]) == set(result.leaderboard["trial"])
 
 
-@pytest.mark.parametrize("sampler", ["model", "tpe"])
+@pytest.mark.parametrize("sampler", ["model", pytest.param("tpe", marks=pytest.mark.slow)])
 def test_the_search_finds_what_the_objective_values(
     sampler: str, blank_mnist: Path, tmp_path: Path
 ) -> None:

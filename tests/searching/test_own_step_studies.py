@@ -78,6 +78,7 @@ def test_killed_and_resumed_and_by_two_workers_a_study_is_the_same(tmp_path: Pat
     assert len(curves) == 3 and curves == {one[1:4]: one[-1] for one in outcome(whole)}
 
 
+@pytest.mark.slow
 def test_steps_that_do_the_same_train_a_study_to_the_same_bits(tmp_path: Path) -> None:
     """Trials' seeds follow from the recipe's text, so each is trained again without its steps."""
     text = "recipe(lr=0.1|0.2,batch=128,ema=0.9,decay=0.01{})"

@@ -500,6 +500,7 @@ def test_a_second_process_is_refused_with_the_first_ones_name(tmp_path: Path) ->
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the worker in /proc")
 def test_a_killed_worker_costs_one_epoch(tmp_path: Path) -> None:
     folder = tmp_path / "s"

@@ -130,6 +130,7 @@ def test_rows_of_a_study_teach_together(tmp_path: Path) -> None:
         find_teacher(result, row=[])
 
 
+@pytest.mark.slow
 def test_fresh_seeds_learn_from_the_same_teacher(taught_by: SearchResult, tmp_path: Path) -> None:
     teacher = find_teacher(taught_by)
     given = _given(tmp_path, teacher=teacher) | {"recipe": "recipe(lr=0.2,batch=128,distill=0.7)"}
@@ -244,6 +245,7 @@ def test_goals_have_the_searchs_teacher(taught_by: SearchResult, tmp_path: Path)
     assert {run.teacher for run in looks} == {str(teacher)}
 
 
+@pytest.mark.slow
 def test_teachers_at_the_shell(taught_by: SearchResult, tmp_path: Path) -> None:
     taught, file = str(taught_by.folder), str(tmp_path / "net.safetensors")
     export(taught_by, file)

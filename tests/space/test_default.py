@@ -50,6 +50,7 @@ def test_the_cap_binds(shape: Shape, cap: int) -> None:
     assert parse(str(space)) == space
 
 
+@pytest.mark.slow
 def test_half_of_the_cap_is_reached_by_most_draws() -> None:
     shape, budget = (3, 32, 32), Budget(params=50_000)
     space = default_space(shape, 10, budget)

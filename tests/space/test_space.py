@@ -665,7 +665,7 @@ def test_caps_out_of_reach_name_the_nearest_and_what_helps_soon(
     [
         (Budget(8000, macs=1_500_000), 0),
         (Budget(8000, macs=4_100_000), 7040),
-        (Budget(8000, activation_bytes=208_000), 7900),
+        pytest.param(Budget(8000, activation_bytes=208_000), 7900, marks=pytest.mark.slow),
     ],
 )
 def test_draws_are_guided_to_caps_that_no_uniform_draw_meets(budget: Budget, least: int) -> None:

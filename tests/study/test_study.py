@@ -490,6 +490,7 @@ def test_tpe_is_asked_after_eight_uniform_draws_and_not_before() -> None:
     assert differ  # the ninth depends on what was trained
 
 
+@pytest.mark.slow
 def test_what_is_near_the_cap_is_not_all_there_is() -> None:
     names = [t.candidate.proposed_by for t in _search(_proposer("near-cap", 600), 60)]
     assert len(names) == 60

@@ -156,6 +156,7 @@ def test_seeds_vary_as_those_of_the_table_do(model: CurveModel) -> None:
     assert abs(runs[:, -1].mean() / IMAGES - true_accuracy(parse(NEW))) < 4 * error
 
 
+@pytest.mark.slow
 def test_answers_are_the_same_in_another_process() -> None:
     here = [answer(parse(NEW), seed, 15).correct for seed in range(5)]
     code = (

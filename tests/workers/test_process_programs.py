@@ -34,6 +34,7 @@ def children() -> list[int]:
     ]
 
 
+@pytest.mark.slow
 @linux
 def test_nothing_is_left_after_close() -> None:
     def left() -> tuple[int, int]:

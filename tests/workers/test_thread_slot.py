@@ -372,7 +372,14 @@ print("leaves", all(f.running() for f in futures))
 
 
 @needs_engine
-@pytest.mark.parametrize("way", ["it closes nothing", "it raises", "a call hangs"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("it closes nothing", marks=pytest.mark.slow),
+        pytest.param("it raises", marks=pytest.mark.slow),
+        "a call hangs",
+    ],
+)
 def test_a_program_may_end_in_the_middle_of_native_code(way: str) -> None:
     more = {
         "it closes nothing": "",
