@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import csv
 import gc
@@ -24,8 +25,11 @@ if TYPE_CHECKING:
 def without_collection() -> Iterator[None]:
     """Pause the garbage collector in a command that only reads and prints.
 
-    What it has read stays in use, so looking for garbage is in vain (docs/benchmarks/speed.md).
+    What it has read stays in use, so looking for garbage is in vain (docs/benchmarks/speed.md). So
+    is the search for it when Python ends, in all that was frozen before.
     """
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     enabled = gc.isenabled()
     gc.disable()
     try:

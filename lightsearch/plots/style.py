@@ -109,7 +109,11 @@ def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
     for handle in box.legend_handles:
         if isinstance(handle, Line2D):  # faint lines stay legible in the legend
             handle.set(linewidth=max(1.1, handle.get_linewidth()), alpha=1)
-    figure.draw_without_rendering()  # the layout knows a legend only after a drawing
+    layout = figure.get_layout_engine()
+    if layout is None:
+        figure.draw_without_rendering()
+    else:
+        layout.execute(figure)  # it makes room for a legend only the second time
 
 
 def title(ax: Axes, text: str) -> None:

@@ -119,6 +119,7 @@ def test_no_label_of_a_narrow_picture_is_cut_off(kind: pictures.Kind) -> None:
     from test_plots import _check_apart, _texts
 
     figure = pictures.figure(made.result(30).plot, kind, pictures.NARROW)
+    figure.draw_without_rendering()  # a legend's place is known only then
     texts = _texts(figure.axes[0])
     _check_apart(texts)
     for text in texts:
