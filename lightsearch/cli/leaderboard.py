@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,13 +12,12 @@ from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, table_of, without_collection
 from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
-from lightsearch.study.orders import ORDERS, OrderName
+from lightsearch.study.orders import ORDERS
 from lightsearch.study.warm_start import explain_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lightsearch.result import SearchResult
 
 _BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
     "last3": ("last 3", percent),
@@ -83,33 +82,37 @@ def leaderboard(
             "--means must be given without --by and --all: it has its own order"
         )
     place = folder or study or choose_study()
-    if not (means or as_csv or as_json):
-        print_board(_read_rows(place, by, everything=everything), by, all_trials=everything)
-        return
-    from lightsearch.result import load_result  # here, since it loads pandas
-    from lightsearch.study.csv_file import quote_cells
-
-    result = load_result(place)
     if means:
-        frame = result.means()
-    else:
-        frame = (
-            _all(result, by) if everything else result.ranked(cast(OrderName, by or "accuracy"))
-        )
-    if as_csv:
-        click.echo(quote_cells(frame).to_csv(), nl=False)
-    elif as_json:
-        print_json(records(frame))
+        _print_means(place, as_csv=as_csv, as_json=as_json)
+        return
+    rows = _read_rows(place, by, everything=everything)
+    if not (as_csv or as_json):
+        print_board(rows, by, all_trials=everything)
+        return
+    from lightsearch.study import leaderboard as tables  # here, since it loads pandas
+
+    frame = tables.frame_trials(rows) if everything else tables.frame_hits(rows)
+    _print_frame(frame, as_json=as_json)
+
+
+def _print_means(place: str | Path, *, as_csv: bool, as_json: bool) -> None:
+    from lightsearch.result import load_result
+
+    frame = load_result(place).means()
+    if as_csv or as_json:
+        _print_frame(frame, as_json=as_json)
     else:
         print_means(frame)
 
 
-def _all(result: SearchResult, by: str | None) -> pd.DataFrame:
-    frame = result.trials
-    if by is None:
-        return frame
-    order = ORDERS[by]
-    return frame.sort_values(order.column, ascending=not order.largest, kind="stable")
+def _print_frame(frame: pd.DataFrame, *, as_json: bool) -> None:
+    """Print a table whole: as JSON or as CSV."""
+    from lightsearch.study.csv_file import quote_cells
+
+    if as_json:
+        print_json(records(frame))
+    else:
+        click.echo(quote_cells(frame).to_csv(), nl=False)
 
 
 def _read_rows(place: str | Path, by: str | None, *, everything: bool) -> list[dict[str, Any]]:
@@ -123,8 +126,7 @@ def _read_rows(place: str | Path, by: str | None, *, everything: bool) -> list[d
     trials, confirmed = read_trials(folder), read_confirmations(folder)
     if not everything:
         return rank_hits(trials, identity, by=by or "accuracy", confirmed=confirmed)
-    rows = list(list_trials(trials, identity, confirmed))
-    return rows if by is None else sorted(rows, key=ORDERS[by].key)
+    return list_trials(trials, identity, confirmed, by=by)
 
 
 def print_board(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lightsearch.errors import ArgumentError, quote, suggestion
@@ -87,15 +87,21 @@ def list_trials(
     trials: Iterable[Trial],
     identity: Identity,
     confirmed: Mapping[Key, Confirmation] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Yield every trial in the order of its number, with its outcome and reason."""
+    *,
+    by: str | None = None,
+) -> list[dict[str, Any]]:
+    """Every trial with its outcome and reason, by number or in one of `ORDERS`."""
     rule, known = identity.rule, confirmed or {}
-    for trial in trials:
-        yield _row(trial, identity, rule, known) | {
+    rows = [
+        _row(trial, identity, rule, known)
+        | {
             "outcome": trial.outcome,
             "reason": trial.reason,
             "proposed_by": trial.candidate.proposed_by,
         }
+        for trial in trials
+    ]
+    return rows if by is None else sorted(rows, key=check_order(by).key)
 
 
 def check_order(by: str) -> Order:

@@ -69,10 +69,7 @@ def leaderboard(
     Those that are `confirmed` come before all others. `by` is one of `ORDERS`. Ties go on in the
     order accuracy, parameters, epoch of the hit, and at last by the trial's number.
     """
-    rows = rank_hits(trials, identity, by=by, target=target, confirmed=confirmed)
-    frame = _frame(rows, COLUMNS)
-    frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
-    return frame
+    return frame_hits(rank_hits(trials, identity, by=by, target=target, confirmed=confirmed))
 
 
 def trials_table(
@@ -81,7 +78,19 @@ def trials_table(
     confirmed: Mapping[Key, Confirmation] | None = None,
 ) -> pd.DataFrame:
     """Every trial in the order of its number, with its outcome and reason."""
-    return _frame(list_trials(trials, identity, confirmed), OF_TRIALS).set_index("trial")
+    return frame_trials(list_trials(trials, identity, confirmed))
+
+
+def frame_hits(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the table of rows of hits, in their order; the index is their rank."""
+    frame = _frame(rows, COLUMNS)
+    frame.index = pd.RangeIndex(1, len(frame) + 1, name="rank")
+    return frame
+
+
+def frame_trials(rows: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the table of rows of trials, in their order; the index is their number."""
+    return _frame(rows, OF_TRIALS).set_index("trial")
 
 
 def _frame(rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
