@@ -240,10 +240,12 @@ class AtExit:
 
     It happens before Python waits for threads that are not daemons, as those of executors. What
     is registered last runs first, so a kind registers once its executor's own end is registered.
+    `then` is called when all are closed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
         self._open: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._then = then
         self._lock = threading.Lock()
         self._process: int | None = None
 
@@ -259,3 +261,4 @@ class AtExit:
         if os.getpid() == self._process:  # else a forked copy, whose slots are the parent's
             for slot in list(self._open):
                 slot.close()
+            self._then()

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
@@ -25,7 +27,22 @@ from lightsearch.workers.slot import AtExit, Call, WorkerDied, check_free, start
 T = TypeVar("T")
 
 PATIENCE = 1.0  # seconds for a call to heed its flag, before its thread is abandoned
-_AT_EXIT = AtExit()
+LEAVE = 10.0  # seconds that the end of the program waits for threads that were abandoned
+_THREADS: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def _wait_for_threads() -> None:
+    """Let abandoned threads end before the interpreter does, if they do soon.
+
+    Python up to 3.13 ends a thread that comes back from PyTorch meanwhile in a way that aborts the
+    whole process: "terminate called without an active exception".
+    """
+    end = time.monotonic() + LEAVE
+    for thread in list(_THREADS):
+        thread.join(max(0.0, end - time.monotonic()))
+
+
+_AT_EXIT = AtExit(_wait_for_threads)
 
 
 class ThreadSlot:
@@ -109,6 +126,7 @@ class ThreadSlot:
         # A daemon, so that a call that never ends cannot keep the interpreter from ending.
         thread = threading.Thread(target=self._serve, args=(jobs,), name=self._name, daemon=True)
         start_thread(thread)
+        _THREADS.add(thread)
         self._thread = thread
         return jobs
 

@@ -399,6 +399,32 @@ def test_a_program_may_end_in_the_middle_of_native_code(way: str) -> None:
         assert done.stderr == ""
 
 
+def test_a_program_ends_whole_while_an_abandoned_call_is_in_pytorch() -> None:
+    """The process aborted if it came back while Python ended."""
+    program = """
+import time, torch
+from lightsearch.workers.thread_slot import ThreadSlot
+def multiply(seconds):
+    x, end = torch.ones(700, 700), time.monotonic() + seconds
+    while time.monotonic() < end:
+        x @ x
+slot = ThreadSlot()
+future = slot.submit(multiply, 3)
+time.sleep(0.5)
+slot.close()
+print(future.exception())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    expected = (0, "worker 'worker' was stopped\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_copy_of_the_process_ends_without_the_threads() -> None:
     program = """
