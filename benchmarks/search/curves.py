@@ -1,6 +1,7 @@
 """Train designs of the default space for the table of curves, and go on where it stopped.
 
     python benchmarks/search/curves.py --data FOLDER --out curves.jsonl --at-once 2
+    python benchmarks/search/curves.py --out curves_default.jsonl --recipe default --only near
 
 Each line of the file is one run of 15 epochs with the table's recipe on MNIST. For each epoch it
 has the correct test images of 10,000, by the averaged weights and by the raw ones, and the mean
@@ -32,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import common
 
 from lightsearch import (
+    DEFAULT_RECIPE,
     Budget,
     Task,
     cost,
@@ -65,11 +67,14 @@ def main() -> None:
         "--seconds", type=float, default=float("inf"), help="after which no run is begun"
     )
     parser.add_argument("--start", type=int, default=0, help="rounds of the plan to leave out")
+    parser.add_argument("--recipe", default=RECIPE, help="notation, or `default`; the table's")
+    parser.add_argument("--only", default="", help="how the names of the runs begin")
     options = parser.parse_args()
     until = time.monotonic() + options.seconds
     data = common.reference(options.data)
     table = Table(options.out)
-    runs = plan(table, options.start)
+    runs = (run for run in plan(table, options.start) if run[0].startswith(options.only))
+    recipe = DEFAULT_RECIPE if options.recipe == "default" else parse_recipe(options.recipe)
     lock = threading.Lock()
 
     def work() -> None:
@@ -78,7 +83,7 @@ def main() -> None:
                 name, design, seed = next(runs)
             task = Task(
                 parse(design),
-                parse_recipe(RECIPE),
+                recipe,
                 data,
                 EPOCHS,
                 seed,

@@ -60,7 +60,8 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         f"  space     {about}{format_large(plan.designs)} designs, {within} within the budget",
         *([f"  note      {shortfall}"] if shortfall else []),
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
-        f"{plan.workers} at a time, engine {question.identity.engine}{exactness}{before}",
+        f"{plan.workers} at a time, engine {question.identity.engine}{exactness}, "
+        f"pruner {question.identity.pruner}{before}",
         f"  time      {_time_line(status)}",
         f"  study     {plan.folder}",
         "Leaving with Ctrl-C is safe: the same line again continues from the last epochs.",

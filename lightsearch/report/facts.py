@@ -27,7 +27,7 @@ from lightsearch.study.warm_start import label_sources
 
 OUTCOMES = {
     "complete": "trained to the last epoch",
-    "pruned": "stopped early, since the pruner expected no hit",
+    "pruned": "stopped early by the pruner",
     "diverged": "stopped, since the training loss was no longer finite",
     "failed": "could not be trained",
     "running": "not over yet",

@@ -29,7 +29,8 @@ def make_plan(
     running = [trial for trial in trials if trial.outcome == "running"]
     left = max(most, len(trials)) - (len(trials) - len(running))
     epochs = left * length - sum(len(trial.epochs) for trial in running)
-    each = _typical_seconds(question, proposer, slots[0]) if timed and epochs > 0 else None
+    timed = timed and epochs > 0 and question.identity.engine != "surrogate"  # it trains nothing
+    each = _typical_seconds(question, proposer, slots[0]) if timed else None
     seconds = None if each is None else epochs * each / len(slots)
     survey = question.survey
     return Planned(

@@ -17,35 +17,28 @@ from lightsearch.data.references import DataRef
 from lightsearch.design.decoding import named_choices
 from lightsearch.design.parts import Design, Fielded, Space
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.native.library import trouble
 from lightsearch.engines.selection import check_precision, choose_device, choose_engine
 from lightsearch.engines.teacher import Teacher
-from lightsearch.errors import ArgumentError, StudyError, quote, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.layer_warnings import silence_layers
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse
+from lightsearch.searching.continuing import choose_folder, continue_study
 from lightsearch.searching.objective import name_objective
 from lightsearch.searching.objectives import directions_of
 from lightsearch.searching.recipes import choose_recipe, choose_teacher
 from lightsearch.searching.settings import Settings, check_setting
 from lightsearch.searching.sources import TAUGHT, list_sources, open_warm_start
 from lightsearch.searching.words import (
-    DEFAULT_PRUNER,
     DEFAULT_SAMPLER,
     GOALS,
-    PRUNERS,
-    SAMPLERS,
     SELECTIONS,
+    PrunerName,
+    default_pruner,
 )
 from lightsearch.space import Survey, survey
 from lightsearch.space.default import default_space
-from lightsearch.study.identity import (
-    Identity,
-    default_folder,
-    name_of,
-    read_identity,
-    same_teacher,
-)
+from lightsearch.study.identity import Identity, name_of
 from lightsearch.study.trial import Trial, to_fraction
 from lightsearch.study.warm_start import WarmStart, kind_of_source
 from lightsearch.surrogate.answers import check_surrogate
@@ -117,9 +110,7 @@ def resolve(settings: Settings) -> Question:
     teacher = choose_teacher(settings, recipe, data)
     identity = _identify(settings, space, recipe, data, holdout, teacher)
     whole = survey(space, data.shape, data.classes, settings.caps)
-    folder = (
-        default_folder(identity).absolute() if settings.study is None else Path(settings.study)
-    )  # chdir must not move it
+    folder = choose_folder(identity, settings)
     identity = continue_study(identity, folder, settings)
     check_precision(identity.precision, identity.engine, identity.device)
     _check_surrogate(identity, data, holdout, recipe)
@@ -150,7 +141,7 @@ def _identify(
         checksum=data.checksum,
         sampler=name_of(settings.sampler or DEFAULT_SAMPLER),
         startup=settings.startup,
-        pruner=name_of(settings.pruner or DEFAULT_PRUNER),
+        pruner=name_of(settings.pruner or _default_pruner(settings)),
         workers=count_workers(settings, device),
         seed=settings.seed,
         device=device,
@@ -281,34 +272,14 @@ def choose_space(settings: Settings, data: DataSet) -> Space:
     return space
 
 
+def _default_pruner(settings: Settings) -> PrunerName:
+    for_the_best = settings.goal == "best" and settings.objective is None
+    return default_pruner(settings.trials, for_the_best)
+
+
 def count_workers(settings: Settings, device: str) -> int:
     """How many trials are trained at once, if nothing is known of the study."""
     workers = settings.workers
     if workers is None and settings.slots is not None:
         workers = check_setting("workers", len(settings.slots))
     return trials_at_once(workers, settings.slots_per_gpu, device)
-
-
-def continue_study(identity: Identity, folder: Path, settings: Settings) -> Identity:
-    """The identity, with the workers, the sampler, the pruner and the engine that the study in
-    `folder` was started with if nothing else is asked for."""
-    known = read_identity(folder)
-    if known is None:
-        return identity
-    if all(given is None for given in (settings.workers, settings.slots_per_gpu, settings.slots)):
-        identity = dataclasses.replace(identity, workers=known.workers)
-    if same_teacher(identity.teacher, known.teacher):  # whether its epochs are known or not
-        identity = dataclasses.replace(identity, teacher=known.teacher)
-    if settings.sampler is None and known.sampler in SAMPLERS:
-        identity = dataclasses.replace(identity, sampler=known.sampler)
-    if settings.pruner is None and known.pruner in PRUNERS:
-        identity = dataclasses.replace(identity, pruner=known.pruner)
-    if settings.engine != "auto" or known.device != identity.device:
-        return identity
-    if known.engine == "native" and trouble():
-        raise StudyError(
-            f"the study in {folder} must be continued with the native engine, "
-            f"which trained it, but: {trouble()}. Give another `study` folder "
-            "to ask anew"
-        )
-    return dataclasses.replace(identity, engine=known.engine)

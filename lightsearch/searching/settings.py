@@ -19,6 +19,7 @@ from lightsearch.network.cost import Budget
 from lightsearch.searching.setting import free, growable, identity, settings_of
 from lightsearch.searching.words import (
     GOALS,
+    MANY_TRIALS,
     PRUNERS,
     SAMPLERS,
     SELECTIONS,
@@ -165,7 +166,8 @@ class Settings:
             "Who prunes: predicted, rungs, target, median, halving or none.",
             "Or an Optuna pruner.",
             words=PRUNERS,
-            none="what the study was started with, else predicted",
+            none=f"what the study was started with, else predicted, from {MANY_TRIALS} trials on "
+            "rungs",
         ),
     ] = None
     workers: Annotated[

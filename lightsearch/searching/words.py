@@ -14,4 +14,15 @@ PRUNERS: tuple[PrunerName, ...] = get_args(PrunerName)
 SELECTIONS: tuple[Selection, ...] = get_args(Selection)
 GOALS: tuple[Goal, ...] = get_args(Goal)
 DEFAULT_SAMPLER: SamplerName = "model"
-DEFAULT_PRUNER: PrunerName = "predicted"
+DEFAULT_PRUNERS: tuple[PrunerName, ...] = ("predicted", "rungs")
+MANY_TRIALS = 50  # from so many on, `rungs` prunes unless told otherwise
+
+
+def default_pruner(trials: int, for_the_best: bool) -> PrunerName:
+    """Return the pruner of a search that names none.
+
+    Few trials are each to hit. Of many, `rungs` finds as good a design with a fifth of the epochs
+    (docs/benchmarks/search.md). It is not for a goal or an objective that asks for something else
+    than the best accuracy.
+    """
+    return "rungs" if for_the_best and trials >= MANY_TRIALS else "predicted"

@@ -202,7 +202,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
 
-def _question(folder: Path, **more: Any) -> Question:
+def _question(folder: Path | None, **more: Any) -> Question:
     if more.get("dataset") == "turned":
         digits = load("digits")
         images, labels = digits.train
@@ -269,6 +269,48 @@ def test_a_study_of_before_is_continued(tmp_path: Path) -> None:
     }
     (tmp_path / "study.json").write_text(json.dumps(oldest))
     assert read_identity(tmp_path) == question.identity
+
+
+def _score(trial: Trial) -> float:
+    return trial.epochs[-1].accuracy
+
+
+@pytest.mark.parametrize(
+    ("trials", "more", "expected"),
+    [
+        (1, {}, "predicted"),
+        (49, {}, "predicted"),
+        (50, {}, "rungs"),
+        (10_000, {"timeout": 60.0}, "rungs"),
+        (50, {"pruner": "halving"}, "halving"),
+        (50, {"goal": "smallest"}, "predicted"),
+        (50, {"goal": "fastest"}, "predicted"),
+        (50, {"objective": _score}, "predicted"),
+    ],
+)
+def test_who_prunes_many_trials_asks_for_the_best(
+    tmp_path: Path, trials: int, more: dict[str, Any], expected: str
+) -> None:
+    question = _question(tmp_path, trials=trials, **more)
+    assert question.identity.pruner == expected
+
+
+@pytest.mark.parametrize(("first", "then"), [(3, 60), (60, 3)])
+def test_more_trials_go_on_with_the_study_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, then: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = _question(None, trials=first)
+    before.folder.mkdir(parents=True)
+    check_identity(before.folder, before.identity)
+    after = _question(None, trials=then)
+    assert (after.folder, after.identity) == (before.folder, before.identity)
+    named = _question(None, trials=then, pruner="median")
+    assert named.folder != before.folder and named.identity.pruner == "median"
+    both = _question(None, trials=then, pruner="predicted" if first == 60 else "rungs")
+    both.folder.mkdir()
+    check_identity(both.folder, both.identity)
+    assert _question(None, trials=then).folder == both.folder != before.folder
 
 
 @pytest.mark.parametrize("more", [{}, {"keep_orientation": True}], ids=["turned", "as they are"])
