@@ -102,8 +102,9 @@ class PredictedPruner(optuna.pruners.BasePruner):
     rise of other designs' curves (`searching.forecast`). A trial stops if the prediction, better
     by `errors` times its standard error, is below the target. Those curves are of 10,000 images:
     with fewer `images` the counts are less certain, by the binomial variance. With `consistent`,
-    the lowest of so many last epochs is predicted in place of the best one. Nothing stops before
-    a fifth of the `epochs`, nor before three trials are complete.
+    the lowest of so many last epochs is predicted in place of the best one. Of the epochs the last
+    `clean` ones are without augmentation, and raise those curves most that are low. Nothing stops
+    before a fifth of the `epochs`, nor before three trials are complete.
     """
 
     def __init__(
@@ -114,9 +115,11 @@ class PredictedPruner(optuna.pruners.BasePruner):
         errors: float = 1.96,
         consistent: int | None = None,
         images: int = IMAGES,
+        clean: int = 0,
     ) -> None:
         self.target = check_number("target", target, 0.0, 1.0)
         self.epochs = _check_count("epochs", epochs)
+        self.clean = _check_count("clean", clean, 0)
         self.errors = _check_not_negative("errors", errors)
         self.consistent = _check_consistent(consistent)
         self._share = max(0.0, 1 / _check_count("images", images) - 1 / IMAGES)
@@ -143,7 +146,8 @@ class PredictedPruner(optuna.pruners.BasePruner):
             curves = [t.intermediate_values for t in complete if step in t.intermediate_values]
             now = np.array([_level(curve[step]) for curve in curves])
             best = np.array([_level(_decisive(curve, self.consistent)) for curve in curves])
-            self._lines[step] = fit_line(now, best, step / self.epochs)
+            before = self.clean > 0 and step <= self.epochs - self.clean
+            self._lines[step] = fit_line(now, best, step / self.epochs, clean=before)
         return self._lines[step]
 
 
@@ -236,12 +240,16 @@ def make_pruner(
     epochs: int,
     consistent: int | None = None,
     images: int = IMAGES,
+    clean: int = 0,
 ) -> optuna.pruners.BasePruner:
-    """The pruner of a name, or a user's own Optuna pruner as it is. `images` select."""
+    """The pruner of a name, or a user's own Optuna pruner as it is. `images` select, and the last
+    `clean` epochs are without augmentation."""
     if isinstance(pruner, optuna.pruners.BasePruner):
         return pruner
     if pruner == "predicted":
-        return PredictedPruner(float(target), epochs, consistent=consistent, images=images)
+        return PredictedPruner(
+            float(target), epochs, consistent=consistent, images=images, clean=clean
+        )
     if pruner == "rungs":
         return RungPruner(epochs)
     if pruner == "target":

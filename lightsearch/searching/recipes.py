@@ -45,6 +45,12 @@ def _before_clean_epochs(default: Recipe, study: str | Path | None) -> Recipe | 
     return former if known is not None and known.recipe == str(former) else None
 
 
+def count_clean(recipe: Recipe, epochs: int) -> int:
+    """Return how many of `epochs` are clean, at most: the recipe may have choices."""
+    shares = recipe.clean.options if isinstance(recipe.clean, Choice) else (recipe.clean,)
+    return max(dataclasses.replace(recipe, clean=one).count_clean(epochs) for one in shares)
+
+
 def choose_teacher(settings: Settings, recipe: Recipe, data: DataSet) -> Teacher | None:
     """The teacher as a value, which some recipe of the search must ask for.
 

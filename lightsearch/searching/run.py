@@ -17,6 +17,7 @@ from lightsearch.searching.objectives import ObjectivesProposer
 from lightsearch.searching.proposals import Proposer
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.searching.question import Question
+from lightsearch.searching.recipes import count_clean
 from lightsearch.study.objectives import Objectives, check_directions
 from lightsearch.study.study import Study
 from lightsearch.study.warm_start import FILE
@@ -60,6 +61,7 @@ def pruner_of(question: Question) -> optuna.pruners.BasePruner:
         identity.epochs,
         identity.consistent,
         images,
+        count_clean(question.recipe, identity.epochs),
     )
 
 

@@ -247,6 +247,17 @@ def test_a_trial_stops_whose_lucky_end_is_below_the_target() -> None:
     assert _is_pruned(_study_of(peaks, lasting), [0.95, 0.97, 0.98])
 
 
+@pytest.mark.parametrize(("clean", "stops"), [(0, True), (4, False)])
+def test_clean_epochs_raise_what_is_low(clean: int, stops: bool) -> None:
+    curves = [
+        [0.97, 0.98, *[0.9940 + n / 1e4] * 9, *[0.9950 + n / 1e4] * 4] for n in (0, 1, -1, 0)
+    ]
+    study = _study_of(curves, PredictedPruner(0.994, 15, clean=clean))
+    assert _is_pruned(study, [0.97, 0.98, *[0.9915] * 7]) is stops
+    assert _is_pruned(study, [0.97, 0.98, *[0.9915] * 10])  # they have begun, and it is still there
+    assert not _is_pruned(study, [0.97, 0.98, *[0.9935] * 7])
+
+
 def test_the_best_go_on_after_each_rung() -> None:
     curves = [[0.5 + n / 100, 0.7, 0.90 + n / 100, 0.99] for n in range(29)]
     study = _study_of(curves, RungPruner(15))
