@@ -101,7 +101,15 @@ def check_path(name: str, value: Any) -> Path:
     ):
         raise ArgumentError(f"`{name}` must be a path, but got {name}={quote(value)}")
     try:
-        return Path(value).expanduser()
+        path = Path(value).expanduser()
+        os.lstat(path)
+        return path
+    except (UnicodeEncodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return path
+        raise ArgumentError(
+            f"`{name}` must be a path that can be, but got {name}={quote(value)}: {error}"
+        ) from None
     except RuntimeError:  # of ~somebody who is no user here
         raise ArgumentError(
             f"`{name}` must be a path in a home that exists, but got {name}={quote(value)}"

@@ -196,6 +196,9 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     ),
     (_search(study=""), "Argument", "`study` must be a path, but got study=''"),
     (_search(study=3), "Argument", "`study` must be a path, but got study=3"),
+    (_search(study="a\ud800"), "Argument", "`study` must be a path that can be, but got study="),
+    (_search(warm_start="a\0"), "Argument", "`warm_start` must be a path, but got warm_start="),
+    (lambda: ls.read("x" * 5000), "Argument", "`path` must be a path that can be, but got path="),
     (
         _search(study="/dev/null/x"),
         "Study",

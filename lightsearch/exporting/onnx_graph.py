@@ -132,13 +132,15 @@ def session(model: bytes | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, 
     options.log_severity_level = 3
     try:
         inference = runtime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
+            model if isinstance(model, bytes) else model.read_bytes(),
             options,
             providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # with it, what fails is printed too
         )
+        metadata = dict(inference.get_modelmeta().custom_metadata_map)
     except Exception as error:  # its errors have no common base
         raise ExportError(
-            f"an ONNX file must be a model that onnxruntime runs, but: {error}"
+            f"an ONNX file must be a model that onnxruntime runs, but: {error!s:.300}"
         ) from None
 
     def scores(images: Tensor) -> Tensor:
@@ -154,7 +156,7 @@ def session(model: bytes | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, 
             ) from None
         return found
 
-    return scores, dict(inference.get_modelmeta().custom_metadata_map)
+    return scores, metadata
 
 
 class _GatheringAdd(ResidualAdd):

@@ -66,7 +66,7 @@ def choices(result: Result, importance: Importances, ax: Axes | None, most: int)
         fontsize="small" if broad else "x-small",
     )
     ax.invert_yaxis()
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
     ax.set_xlabel("share of the importance")
     more = len(importance.shares) - len(bars)

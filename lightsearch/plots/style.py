@@ -18,6 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 
+from lightsearch.errors import ArgumentError, quote
+
 HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
 SIZE = (7.2, 4.5)  # inches
 _TICKS = (
@@ -67,6 +69,11 @@ def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
         import matplotlib.pyplot as plt
 
         _, ax = plt.subplots(figsize=size, layout="constrained")
+    if not isinstance(ax, Axes):
+        raise ArgumentError(
+            f"`ax` must be the axes of matplotlib to draw on, but got ax={quote(ax)}. To save a "
+            "plot: result.plot.pareto().figure.savefig('pareto.png')"
+        )
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     return ax

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lightsearch.data.catalogue import IMAGES
+from lightsearch.data.class_names import escape_markdown
 from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.formatting import percent
 from lightsearch.network.cost import Row, cost
@@ -164,7 +165,9 @@ def analyse(trial: Trial, result: SearchResult, other: Trial | None = None) -> I
     else:
         yield f"It reached the target {rule}, and {of}."
     if trial.outcome != "complete":
-        yield f"It was {OUTCOMES[trial.outcome]}" + (f": {trial.reason}." if trial.reason else ".")
+        verb = {"failed": "It", "running": "It is"}.get(trial.outcome, "It was")
+        reason = f": {escape_markdown(trial.reason)}" if trial.reason else ""
+        yield f"{verb} {OUTCOMES[trial.outcome]}{reason}."
     last = trial.epochs[-3:]
     yield (f"The last {len(last)} epochs: " + ", ".join(percent(e.accuracy) for e in last) + ".")
     gap = _train(best) - Fraction(best.correct, best.total)

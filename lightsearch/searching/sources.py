@@ -61,7 +61,13 @@ def _name_source(one: Any) -> str:
         return path if kind_of_source(path) in ("csv", "study") else f".{os.sep}{path}"
     if not isinstance(one, str) or not one.strip():
         raise ArgumentError(f"{RULE}, but got {quote(one)}")
-    return str(parse(one)) if kind_of_source(one) == "design" else one
+    kind = kind_of_source(one)
+    if kind == "design":
+        return str(parse(one))
+    if kind in ("csv", "study"):
+        expanded = str(check_path("warm_start", one))
+        return expanded if one.startswith("~") else one
+    return one
 
 
 def open_warm_start(identity: Identity, folder: Path, data: DataSet) -> WarmStart:

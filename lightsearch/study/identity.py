@@ -187,10 +187,13 @@ def read_identity(folder: Path) -> Identity | None:
         for name, texts in lists.items():
             if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
                 raise TypeError(f"{name} must be a list of texts, but is {texts!r:.60}")
+        target = parse_fraction(data["target"])
+        if target > 1:
+            raise ValueError(f"target must be at most 1, but is {data['target']:.60}")
         return dataclasses.replace(
             identity,
             budget=Budget(**data["budget"]),
-            target=parse_fraction(data["target"]),
+            target=target,
             warm_start=tuple(lists["warm_start"]),
             directions=tuple(lists["directions"]),
         )

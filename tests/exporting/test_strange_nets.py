@@ -87,6 +87,21 @@ def test_metadata_of_a_graph_are_named(tmp_path: Path, graph: Any, change: dict[
 
 
 @pytest.mark.needs("onnx")
+def test_bytes_of_a_graph_that_are_no_text_are_named(
+    tmp_path: Path, graph: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = with_metadata(graph, METADATA).SerializeToString()
+    path = tmp_path / "net\udcff.onnx"  # a name that is no text either
+    path.write_bytes(whole)
+    assert _predict(path).shape == (2, 10)
+    for word in (b"mean", graph.graph.node[0].op_type.encode()):
+        path.write_bytes(whole.replace(word, b"\xd5" + word[1:]))
+        with pytest.raises(ExportError, match="must be a model that onnxruntime runs"):
+            open_net(path)
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.needs("onnx")
 def test_a_graph_whose_output_is_no_scores(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     graph = graph_of(build(parse("conv(4)"), (1, 8, 8)).eval(), (1, 8, 8))

@@ -20,7 +20,7 @@ from scipy import stats
 
 from lightsearch import Budget, cost, decode, default_space, parse, plot_design, survey, zoo
 from lightsearch.design.decoding import chooser, record_decisions
-from lightsearch.errors import DesignError, StudyError
+from lightsearch.errors import ArgumentError, DesignError, StudyError
 from lightsearch.plots.plots import Plots
 from lightsearch.plots.space import decision_name
 from lightsearch.plots.style import HIT, LIMIT, MISS
@@ -117,6 +117,13 @@ def test_it_draws_on_the_axes_that_are_given(few) -> None:
     for picture, ax in zip(PICTURES, given, strict=True):
         assert getattr(few.plot, picture)(ax=ax) is ax
     assert plt.get_fignums() == [1]
+
+
+@pytest.mark.parametrize("given", ["pareto.png", Path("pareto.png"), 3])
+def test_what_are_no_axes_is_named(few, given) -> None:
+    for picture in PICTURES:
+        with pytest.raises(ArgumentError, match="`ax` must be the axes of matplotlib"):
+            getattr(few.plot, picture)(ax=given)
 
 
 @pytest.mark.parametrize("picture", PICTURES[:4])
@@ -336,6 +343,13 @@ def test_depth_and_layers_of_a_block_are_named() -> None:
     said = [decision_name(whole, path) for path in paths]
     assert "depth, block 1" in said
     assert len(set(said)) == len(said), said
+
+
+def test_the_ticks_of_shares_are_at_what_they_say(many) -> None:
+    ax = many.plot.choices()
+    ax.set_xlim(0, 0.08)  # ticks at 1.5, 3, 4.5%: they read 2, 3 and 4
+    for at, text in zip(ax.get_xticks(), ax.xaxis.get_ticklabels(), strict=True):
+        assert float(text.get_text().rstrip("%")) == pytest.approx(100 * at)
 
 
 def test_names_of_the_choices_that_are_drawn_differ(many) -> None:

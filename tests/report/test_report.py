@@ -272,6 +272,16 @@ def test_a_pruned_or_diverged_design_says_so() -> None:
         assert "It was stopped" in design_text(many, trial.number)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "said"), [("failed", "It could not be trained"), ("running", "It is not over yet")]
+)
+def test_the_end_of_a_trial_is_a_sentence_and_its_reason_a_text(outcome: str, said: str) -> None:
+    result = made.result(5)
+    first = dataclasses.replace(result.records[0], outcome=outcome, reason="<script>|`")
+    text = design_text(dataclasses.replace(result, records=(first, *result.records[1:])), 0)
+    assert f"- {said}: \\<script\\>\\|\\`." in text
+
+
 # The command, event files -----------------------------------------------------------------------
 
 

@@ -393,3 +393,10 @@ def test_groups_teach_by_their_differences_alone() -> None:
     slopes, wrong = (m.predict(steps) - m.predict(np.zeros((1, 3))) for m in (apart, mixed))
     assert slopes == pytest.approx([0.1, -0.2, 0.0], abs=0.01)
     assert wrong != pytest.approx([0.1, -0.2, 0.0], abs=0.1)
+
+
+def test_a_table_in_the_home_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert list_sources("~/best.csv") == (str(tmp_path / "best.csv"),)
+    assert list_sources(["best.csv", "~/s"]) == ("best.csv", str(tmp_path / "s"))

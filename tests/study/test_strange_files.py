@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,21 @@ def test_a_fraction_that_takes_for_ever_is_refused(folder: Path, text: str) -> N
     with pytest.raises(StudyError, match=r"terms\.json must hold the terms of a confirmation"):
         read_terms(terms)
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("text", ["2", "1.01", "9" * 400 + "/7"])
+def test_a_target_above_one_is_refused_and_other_studies_are_listed(
+    folder: Path, text: str
+) -> None:
+    shutil.copytree(folder, folder.parent / "other")
+    data = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps({**data, "target": text}))
+    with pytest.raises(StudyError, match="target must be at most 1, but is"):
+        load_result(folder)
+    done = CliRunner().invoke(main, ["studies", str(folder.parent), "--json"])
+    questions = {Path(one["study"]).name: one["question"] for one in json.loads(done.stdout)}
+    assert questions[folder.name].startswith("cannot be read: ")
+    assert not questions["other"].startswith("cannot be read: ")
 
 
 @pytest.mark.parametrize("text", ["497/500", "0.994", ".5", "1", "1.5e-05"])

@@ -254,7 +254,9 @@ def test_clean_epochs_raise_what_is_low(clean: int, stops: bool) -> None:
     ]
     study = _study_of(curves, PredictedPruner(0.994, 15, clean=clean))
     assert _is_pruned(study, [0.97, 0.98, *[0.9915] * 7]) is stops
-    assert _is_pruned(study, [0.97, 0.98, *[0.9915] * 10])  # they have begun, and it is still there
+    assert _is_pruned(
+        study, [0.97, 0.98, *[0.9915] * 10]
+    )  # they have begun, and it is still there
     assert not _is_pruned(study, [0.97, 0.98, *[0.9935] * 7])
 
 
