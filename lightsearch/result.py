@@ -244,7 +244,8 @@ class SearchResult(Presented):
             result.report()   # the study: report.html
             result.report(1)  # the row at rank 1: design-NUMBER.md, its script and its notebook
 
-        Without `row` it is the page of the study, which is written anew each time. `row` is a rank
+        Without `row` it is the page of the study, which is written anew each time. What somebody
+        has changed since is only replaced with `force`. `row` is a rank
         of the leaderboard, or a row of it or of `trials`; see
         `lightsearch.report.write_design` for its files. `folder` is the study's by default.
 
@@ -254,7 +255,7 @@ class SearchResult(Presented):
 
         place = self.folder if folder is None else check_path("folder", folder)
         if row is None:
-            return write_html(self, place / "report.html")
+            return write_html(self, place / "report.html", force=force)
         number = self._find_number(row)
         return write_design(self, number, place / f"design-{number}.md", force=force)
 
@@ -296,7 +297,7 @@ def write_report(
 
     `study` is a result or a study's folder. The file is a page that needs no other, or Markdown
     with PNGs beside it if `path` ends in .md. By default it is report.html in the study's folder,
-    which is written anew each time.
+    which is written anew each time, unless somebody has changed it.
 
     Raises `ArgumentError` if `path` is there, unless `force` is given, or cannot be written.
     """
@@ -306,10 +307,11 @@ def write_report(
         study = load_result(study)
     check_kind("study", study, SearchResult, "a result of a search, or a study's folder")
     if path is None:
-        return write_html(study, study.folder / "report.html")
+        return write_html(study, study.folder / "report.html", force=force)
     file = check_path("path", path)
     check_free("path", file, force=force)
-    return write_markdown(study, file) if file.suffix == ".md" else write_html(study, file)
+    write = write_markdown if file.suffix == ".md" else write_html
+    return write(study, file, force=force)
 
 
 def load_weights(study: str | Path, trial: int) -> State:

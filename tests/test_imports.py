@@ -142,6 +142,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     ),
     "report": (
         {
+            "checks",
             "standalone",
             "errors",
             "shapes",

@@ -116,7 +116,7 @@ def report(
     elif steps:
         write_steps(result, path, force=force)
     elif markdown:
-        write_markdown(result, path)
+        write_markdown(result, path, force=force)
     else:
-        write_html(result, path)
+        write_html(result, path, force=force)
     click.echo(str(path))

@@ -23,7 +23,8 @@ from lightsearch.notation.parser import parse
 from lightsearch.report.facts import OUTCOMES
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
-from lightsearch.report.study import template, write_text
+from lightsearch.report.study import template
+from lightsearch.report.writing import check_own, write_report_text
 from lightsearch.shapes import Shape, format_shape
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial, reaches
@@ -36,10 +37,12 @@ def write_design(result: SearchResult, number: int, path: Path, *, force: bool =
     They are `train_design_NUMBER.py` and `.ipynb`, in plain PyTorch and torchvision. Those that
     are there stay as they are, unless `force` is given. Return `path`.
 
-    Raises `ArgumentError` as `design_text` does, and if a file cannot be written.
+    Raises `ArgumentError` as `design_text` does, if a file cannot be written, and if one stands at
+    `path` that is not a report as it was written, unless `force` replaces it.
     """
+    check_own(path, force=force)
     programs = write_trial_programs(result, _find_trial(result, number), path.parent, force=force)
-    return write_text(path, design_text(result, number, programs=programs))
+    return write_report_text(path, design_text(result, number, programs=programs))
 
 
 def write_trial_programs(

@@ -8,7 +8,7 @@ from lightsearch.data.holdout import holdout_of
 from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.report.result import SearchResult
-from lightsearch.report.study import write_text
+from lightsearch.report.writing import write_text
 from lightsearch.standalone import Job, notebook_text, script_text
 from lightsearch.study.trial import Trial
 

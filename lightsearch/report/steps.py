@@ -15,7 +15,8 @@ from lightsearch.report.design import (
 )
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
-from lightsearch.report.study import template, write_text
+from lightsearch.report.study import template
+from lightsearch.report.writing import check_own, write_report_text
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial
 
@@ -56,6 +57,7 @@ def write_steps(result: SearchResult, path: Path, *, force: bool = False) -> Pat
     Raises `ArgumentError` for a study that has not trained anything yet, and if a file cannot be
     written.
     """
+    check_own(path, force=force)
     trials = pick_steps(result)
     if not trials:
         raise ArgumentError(
@@ -81,7 +83,7 @@ def write_steps(result: SearchResult, path: Path, *, force: bool = False) -> Pat
     text = template("steps.md").render(
         steps=steps, question=describe_question(result.identity), protocol=tuple(protocol(result))
     )
-    return write_text(path, text)
+    return write_report_text(path, text)
 
 
 def _target(result: SearchResult, before: Trial | None, *, final: bool) -> str:

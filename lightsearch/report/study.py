@@ -13,14 +13,17 @@ from lightsearch.plots.plots import Plots
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
 from lightsearch.report.result import SearchResult
+from lightsearch.report.writing import check_own, explain_unwritable, write_report_text
 from lightsearch.study.disk import write_file
 
 
-def write_html(result: SearchResult, path: Path) -> Path:
+def write_html(result: SearchResult, path: Path, *, force: bool = False) -> Path:
     """Write the page, with its plots inside and without scripts, and return `path`.
 
-    Raises `ArgumentError` if the file cannot be written.
+    Raises `ArgumentError` if the file cannot be written, or stands there and is not a report as it
+    was written, unless `force` replaces it.
     """
+    check_own(path, force=force)
     drawn, plots = [], Plots(result)
     for kind in pictures.KINDS:
         try:
@@ -30,7 +33,7 @@ def write_html(result: SearchResult, path: Path) -> Path:
             drawn.append((kind, wide, narrow, ""))
         except LightsearchError as error:
             drawn.append((kind, "", "", pictures.failure_text(error)))
-    return write_text(
+    return write_report_text(
         path,
         template("study.html").render(
             facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
@@ -38,11 +41,12 @@ def write_html(result: SearchResult, path: Path) -> Path:
     )
 
 
-def write_markdown(result: SearchResult, path: Path) -> Path:
+def write_markdown(result: SearchResult, path: Path, *, force: bool = False) -> Path:
     """Write the same as Markdown, with PNGs in a folder named as the file, and return `path`.
 
-    Raises `ArgumentError` if a file cannot be written.
+    Raises `ArgumentError` as `write_html` does.
     """
+    check_own(path, force=force)
     folder = path.with_suffix("")
     if folder == path:
         folder = path.with_name(path.name + "-pictures")
@@ -57,9 +61,9 @@ def write_markdown(result: SearchResult, path: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / f"{kind.name}.png", image)
         except OSError as error:
-            raise ArgumentError(_unwritable(folder, error)) from None
+            raise ArgumentError(explain_unwritable(folder, error)) from None
         drawn.append((kind, f"{folder.name}/{kind.name}.png", ""))
-    return write_text(
+    return write_report_text(
         path,
         template("study.md").render(
             facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
@@ -81,17 +85,3 @@ def template(name: str) -> jinja2.Template:
     environment.filters["text"] = lambda text: html.escape(str(text), quote=False)
     environment.filters["code"] = lambda text: str(text).replace("`", "'")
     return environment.get_template(name)
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a file, and return its path. Raises `ArgumentError` if it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, text.encode())
-    except OSError as error:
-        raise ArgumentError(_unwritable(path, error)) from None
-    return path
-
-
-def _unwritable(path: Path, error: OSError) -> str:
-    return f"`out` must be a file that can be written, but {path}: {error}"

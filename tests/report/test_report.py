@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import html5lib
@@ -21,7 +22,14 @@ from lightsearch import load_result, search
 from lightsearch.cli import main
 from lightsearch.errors import ArgumentError
 from lightsearch.formatting import percent
-from lightsearch.report import design_text, pictures, write_html, write_markdown
+from lightsearch.report import (
+    design_text,
+    pictures,
+    write_design,
+    write_html,
+    write_markdown,
+    write_steps,
+)
 from lightsearch.report.facts import facts
 from lightsearch.result import SearchResult
 from lightsearch.searching.words import PRUNERS
@@ -270,6 +278,30 @@ def test_a_pruned_or_diverged_design_says_so() -> None:
     for outcome in ("pruned", "diverged"):
         trial = next(t for t in many.records if t.outcome == outcome)
         assert "It was stopped" in design_text(many, trial.number)
+
+
+@pytest.mark.parametrize("write", [write_html, write_markdown, write_steps, "design"])
+def test_words_of_ones_own_are_not_replaced(write: Any, tmp_path: Path) -> None:
+    result = made.result(5)
+
+    def again(**more: bool) -> None:
+        if write == "design":
+            write_design(result, 0, path, **more)
+        else:
+            write(result, path, **more)
+
+    path = tmp_path / "report.md"
+    again()
+    first = path.read_bytes()
+    again()  # it stands there as it was written
+    assert path.read_bytes() == first
+    for changed in (first + b"My words.\n", first.replace(b"params", b"weights", 1)[1:], b"\xff"):
+        path.write_bytes(changed)
+        with pytest.raises(ArgumentError, match=r"was changed since it was written, or is no rep"):
+            again()
+        assert path.read_bytes() == changed
+    again(force=True)
+    assert path.read_bytes() == first
 
 
 @pytest.mark.parametrize(
