@@ -8,12 +8,15 @@ from pathlib import Path
 from lightsearch.data.image_reader import list_folders, list_images
 from lightsearch.errors import DataError
 
-_END = r"[-_ ]?(set|split|data|images|imgs)?"
+_END = r"(set|split|data|images|imgs|dir)?"
 _ROLES = {
-    "train": re.compile(rf"(train|training|trn){_END}", re.IGNORECASE),
-    "test": re.compile(rf"(test|testing|tst|eval|evaluation){_END}", re.IGNORECASE),
-    "val": re.compile(rf"(val|valid|validation|dev){_END}", re.IGNORECASE),
+    "train": re.compile(rf"(train|training|trn|tr){_END}"),
+    "test": re.compile(rf"(test|testing|tst|te|eval|evaluation|holdout){_END}"),
+    "val": re.compile(rf"(val|valid|validation|validate|dev){_END}"),
 }
+_PLAIN = re.compile(
+    "|".join(["set|split|data|images|imgs|dir", *(one.pattern for one in _ROLES.values())])
+)
 _LAYOUTS = (
     "A folder of images must have a folder for each class, or a train and a test folder (or a "
     "val folder) that have one for each class"
@@ -23,8 +26,9 @@ _LAYOUTS = (
 def find_parts(root: Path) -> tuple[Path, Path] | None:
     """Return the folders of the training and the test images, or None if there are only classes.
 
-    A folder is a part by its name, such as train, Training or test_set, and if it has folders
-    inside: a class may be called train too. Without a test folder, a validation folder is it.
+    A folder is a part by a word of its name, as in Training, test_set, seg_train or val2017, and
+    if it has folders inside: a class may be called train too. Without a test folder, a validation
+    folder is it.
 
     Raises `DataError` for parts that cannot be made out.
     """
@@ -32,6 +36,7 @@ def find_parts(root: Path) -> tuple[Path, Path] | None:
     named = {path: role for path in folders if (role := _role(path))}
     if not named:
         _refuse_parts_in_classes(root, folders)
+        _refuse_unknown_parts(root, folders)
         return None
     if not any(list_folders(path) for path in named) and not _is_split(folders, named):
         return None
@@ -62,12 +67,21 @@ def list_classes(folder: Path) -> list[str]:
 
 
 def _role(path: Path) -> str | None:
-    return next((role for role, name in _ROLES.items() if name.fullmatch(path.name)), None)
+    """The part that one word of a folder's name says it is; None if none or several do."""
+    words = _words(path)
+    roles = {role for role, name in _ROLES.items() if any(map(name.fullmatch, words))}
+    return roles.pop() if len(roles) == 1 else None
+
+
+def _words(path: Path) -> list[str]:
+    return re.findall(r"[^\W\d_]+", path.name.lower())
 
 
 def _is_split(folders: list[Path], named: dict[Path, str]) -> bool:
-    """Whether the folders are parts and nothing else, so that they cannot be classes."""
-    return len(named) == len(folders) and len(set(named.values())) > 1
+    """Whether the folders are parts and nothing else, so that they cannot be classes, as steam
+    train and test tube may be."""
+    plain = all(_PLAIN.fullmatch(word) for path in folders for word in _words(path))
+    return plain and len(named) == len(folders) and len(set(named.values())) > 1
 
 
 def _refuse_parts_in_classes(root: Path, classes: list[Path]) -> None:
@@ -80,3 +94,16 @@ def _refuse_parts_in_classes(root: Path, classes: list[Path]) -> None:
     ):
         names = ", ".join(path.name for path in list_folders(classes[0]))
         raise DataError(f"{_LAYOUTS}, but {root} has {names} inside of {classes[0].name}")
+
+
+def _refuse_unknown_parts(root: Path, folders: list[Path]) -> None:
+    """Refuse `a/cat`, `a/dog`, `b/cat`, `b/dog`: the parts would be taken for the classes."""
+    inside = [{path.name for path in list_folders(folder)} for folder in folders]
+    alike = len(folders) > 1 and len(inside[0]) > 1 and all(one == inside[0] for one in inside)
+    if alike and not any(file.parent in folders for file in list_images(root)):
+        names = " and ".join(path.name for path in folders[:3])
+        shown = ", ".join(sorted(inside[0])[:3])
+        raise DataError(
+            f"{_LAYOUTS}, but in {root} {names} have the same folders, such as {shown}. If they "
+            "are parts, call them train and test; if they are classes, put their images into them"
+        )

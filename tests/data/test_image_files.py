@@ -150,6 +150,14 @@ def draw_classes(folder: Path, *names: str, count: int = 5) -> None:
         ("train_images", "test_images"),
         ("train", "eval"),
         ("train", "dev"),
+        ("seg_train", "seg_test"),
+        ("images_train", "images_test"),
+        ("train2017", "val2017"),
+        ("train.1", "test.1"),
+        ("01-training", "02-validation"),
+        ("x_train", "x_test"),
+        ("tr", "te"),
+        ("train_dir", "holdout"),
     ],
 )
 def test_usual_spellings_of_the_parts(tmp_path: Path, train: str, test: str) -> None:
@@ -168,8 +176,16 @@ def test_a_validation_folder_beside_a_test_folder_is_not_read(tmp_path: Path) ->
 
 
 def test_a_class_may_be_called_as_a_part(tmp_path: Path) -> None:
-    draw_classes(tmp_path, "bus", "train", "car")
-    assert folder_dataset(tmp_path, size=8).classes == 3
+    draw_classes(tmp_path / "one", "bus", "train", "car")
+    draw_classes(tmp_path / "two", "steam train", "test tube")
+    assert folder_dataset(tmp_path / "one", size=8).classes == 3
+    assert folder_dataset(tmp_path / "two", size=8).class_names == ("steam train", "test tube")
+
+
+def test_classes_may_have_folders(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "oak", "front", "back")
+    draw_classes(tmp_path / "elm", "front")
+    assert folder_dataset(tmp_path, size=8).class_names == ("elm", "oak")
 
 
 @pytest.mark.parametrize(
@@ -181,6 +197,8 @@ def test_a_class_may_be_called_as_a_part(tmp_path: Path) -> None:
         (("train/x", "train/y", "other/x", "other/y"), "has other, train$"),
         (("train/x", "train/y", "training/x", "test/x"), "has test, train, training$"),
         (("oak/train", "oak/test", "elm/train", "elm/test"), "has test, train inside of elm"),
+        (("train_set", "test-set"), r"but \S+train_set has no folders$"),
+        (("prueba/x", "prueba/y", "otra/x", "otra/y"), "otra and prueba have the same folders"),
     ],
 )
 def test_layouts_that_cannot_be_made_out(
