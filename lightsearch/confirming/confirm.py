@@ -36,6 +36,7 @@ from lightsearch.searching.settings import DEFAULTS, check_setting
 from lightsearch.study.confirmations import FIGURES, Confirmation
 from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import Ledger, read_families
+from lightsearch.study.listing import find_study
 from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
 from lightsearch.training.task import Task
@@ -131,7 +132,7 @@ def confirm(
     with contextlib.ExitStack() as stack:
         source = study_of(designs, rows)
         kept = study if study is not None else source
-        folder = Path(kept or stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = find_study(kept or stack.enter_context(tempfile.TemporaryDirectory()))
         asked = Arguments(
             folder,
             Path(source or folder),

@@ -10,13 +10,14 @@ from lightsearch.errors import StudyError
 from lightsearch.searching.settings import Settings
 from lightsearch.searching.words import DEFAULT_PRUNERS, PRUNERS, SAMPLERS
 from lightsearch.study.identity import Identity, default_folder, read_identity, same_teacher
+from lightsearch.study.listing import find_study
 
 
 def choose_folder(identity: Identity, settings: Settings) -> Path:
     """Where the study is. More trials than before may have another pruner by default: then the
     study that is there goes on, and not a second one."""
     if settings.study is not None:
-        return Path(settings.study)
+        return find_study(settings.study)
     folder = default_folder(identity).absolute()  # chdir must not move it
     if settings.pruner is not None or (folder / "study.json").exists():
         return folder

@@ -61,7 +61,7 @@ def find_latest(place: Path) -> Path:
 def find_study(study: str | Path) -> Path:
     """Return the folder of a study, which is given itself or by a file in it."""
     path = check_path("study", study)
-    return path.parent if path.is_file() else path
+    return path.parent if path.is_file() and _is_study(path.parent) else path
 
 
 def read_question(study: str | Path) -> tuple[Path, Identity]:

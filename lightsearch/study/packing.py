@@ -19,6 +19,7 @@ from lightsearch.study.contents import MOST_FILES, list_locked, list_members
 from lightsearch.study.disk import lock, writing
 from lightsearch.study.identity import read_identity
 from lightsearch.study.journal import OUTCOME
+from lightsearch.study.listing import find_study
 from lightsearch.study.warm_start import kind_of_source, read_warm_start
 
 LONG_AGO = (1980, 1, 1, 0, 0, 0)  # of all files: when they were written says nothing
@@ -40,7 +41,7 @@ def pack(study: str | Path, archive: str | Path, *, force: bool = False) -> Path
 
     Raises `StudyError` if there is no study, or a process holds it.
     """
-    folder, path = check_path("study", study), check_path("archive", archive)
+    folder, path = find_study(study), check_path("archive", archive)
     check_free("archive", path, force=force)
     if read_identity(folder) is None:
         raise StudyError(f"a study's folder must hold a study.json, but {folder} has none")

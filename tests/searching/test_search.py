@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from tiny import arguments, outcome
 
-from lightsearch import api, confirm, iter_search, load_result, read, rebuild, search, train
+from lightsearch import api, confirm, iter_search, load_result, pack, read, rebuild, search, train
 from lightsearch.confirming import confirm as confirming
 from lightsearch.data.dataset import make_dataset
 from lightsearch.data.holdout import holdout_of
@@ -544,3 +544,19 @@ def test_another_data_set_of_ones_own_is_refused_and_the_studys_images_stay(
         search(**{**asked, "dataset": second})
     assert (tmp_path / "study" / "data.safetensors").read_bytes() == kept
     search(**{**asked, "dataset": first, "trials": 2})
+
+
+def test_a_study_is_known_by_a_file_in_it(tmp_path: Path) -> None:
+    folder, notes = tmp_path / "s", tmp_path / "notes.txt"
+    first = search(**arguments(study=folder))
+    again = search(**arguments(study=folder / "leaderboard.csv"))
+    assert (again.folder, again.records) == (first.folder, first.records)
+    assert pack(folder / "leaderboard.csv", tmp_path / "s.zip").is_file()
+    design = "conv(4) gap linear(10)"
+    table = confirm(design, 2, study=folder / "leaderboard.csv", dataset="digits", epochs=1)
+    assert len(table) == 1 and (folder / "confirmations").is_dir()
+    notes.write_text("mine")
+    for study in (notes, notes / "s"):  # of no study
+        with pytest.raises(StudyError, match=r"notes\.txt"):
+            search(**arguments(study=study))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "s", "s.zip"]
