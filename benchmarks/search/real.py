@@ -76,13 +76,14 @@ def measure(folder: Path, data: str | None, asked: dict[str, Any]) -> dict[str, 
         "complete": len(complete),
         "hits": len(hits),
         "epochs_to_hit": _epochs_to_hit(result),
-        "first": _again(max(complete, key=_best), folder, data),
+        "first": _again(max(complete, key=_order), folder, data),
         "last_first": _again(max(complete, key=_last), folder, data),
     }
 
 
-def _best(trial: Trial) -> int:
-    return max(epoch.correct for epoch in trial.epochs)
+def _order(trial: Trial) -> tuple[int, int]:
+    """That of the leaderboard: the best epoch, and of equal ones fewer parameters."""
+    return max(epoch.correct for epoch in trial.epochs), -trial.candidate.params
 
 
 def _last(trial: Trial) -> int:
@@ -114,7 +115,7 @@ def _again(trial: Trial, folder: Path, data: str | None) -> dict[str, Any]:
         "trial": trial.candidate.number,
         "design": str(design),
         "params": trial.candidate.params,
-        "best": _best(trial),
+        "best": _order(trial)[0],
         "last": _last(trial),
         "fresh": [line["correct"][-1] for line in lines(kept) if line["design"] == str(design)],
     }
