@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def without_collection() -> Iterator[None]:
     """Pause the garbage collector in a command that only reads and prints.
 
-    What it has read stays in use, so looking for garbage is in vain (docs/benchmarks/speed.md). So
-    is the search for it when Python ends, in all that was frozen before.
+    What it has read stays in use, so looking for garbage is in vain (docs/benchmarks/speed.md).
+    When Python ends it would look once more: all objects are frozen before, and left out.
     """
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
