@@ -279,9 +279,8 @@ def terms_of(
         if name == "test":
             said = {None: "", "test": ", selected on"}.get(pick.selected_on, ", not selected on")
             return f"{reference.name} test{said}"
-        known = (
-            (own.train[0], own.test[0]) if pick.selected_on in (None, "test") else (own.train[0],)
-        )
+        part = "test" if pick.selected_on in (None, "test") else "val"
+        known = [images for name, (images, _) in own.parts() if name in ("train", part)]
         met = references.overlap(other.test[0], *known)
         return name + (f", {met:,} of {len(other.test[1]):,} images seen before" if met else "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,7 +28,8 @@ MAX_CLASSES = 200
 class DataSet(Presented):
     """Images and labels: uint8 of shape (N, C, H, W), and int64 of shape (N,) below `classes`.
 
-    `class_names` are in the order of the labels; there are none if they are not known.
+    `class_names` are in the order of the labels; there are none if they are not known. `val` has
+    validation images, if the set has some apart from the others.
     """
 
     name: str
@@ -36,12 +37,13 @@ class DataSet(Presented):
     test: Split
     classes: int
     class_names: tuple[str, ...] = ()
+    val: Split | None = None
 
     def __post_init__(self) -> None:
         classes = check_integer("classes", self.classes, 1, MAX_CLASSES)
         object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "class_names", check_class_names(self.class_names, classes))
-        for part, pair in (("train", self.train), ("test", self.test)):
+        for part, pair in self.parts():
             if not isinstance(pair, tuple) or [type(p) for p in pair] != [Tensor, Tensor]:
                 raise ArgumentError(
                     f"`{part}` must be a tensor of images and one of labels, but "
@@ -62,7 +64,7 @@ class DataSet(Presented):
                 )
             if images.shape[1:] != self.train[0].shape[1:]:
                 raise ArgumentError(
-                    "training and test images must have one shape, but got "
+                    f"training and {part} images must have one shape, but got "
                     f"{self.shape} and {tuple(images.shape[1:])}"
                 )
             if int(labels.min()) < 0 or int(labels.max()) >= self.classes:
@@ -70,6 +72,13 @@ class DataSet(Presented):
                     f"{part} labels must be from 0 to {self.classes - 1}, but got "
                     f"{int(labels.min())} to {int(labels.max())}"
                 )
+
+    def parts(self) -> Iterator[tuple[str, Split]]:
+        """Yield the name, images and labels of each part: train, test, and val if it is there."""
+        yield "train", self.train
+        yield "test", self.test
+        if self.val is not None:
+            yield "val", self.val
 
     @property
     def shape(self) -> Shape:
@@ -79,8 +88,9 @@ class DataSet(Presented):
 
     def _sheet(self) -> Sheet:
         train, test = len(self.train[1]), len(self.test[1])
+        val = "" if self.val is None else f", {len(self.val[1]):,} validation"
         return Sheet(
-            f"DataSet {self.name}: {train:,} training and {test:,} test images of "
+            f"DataSet {self.name}: {train:,} training{val} and {test:,} test images of "
             f"{format_shape(self.shape)}, {self.classes} classes",
             tuple([("classes", shorten_names(self.class_names))] if self.class_names else ()),
         )
@@ -104,7 +114,7 @@ class DataSet(Presented):
     def checksum(self) -> str:
         """16 hexadecimal digits of the SHA-256 of images and labels."""
         digest = hashlib.sha256()
-        for images, labels in (self.train, self.test):
+        for _, (images, labels) in self.parts():
             digest.update(repr(tuple(images.shape)).encode())
             for values in (images, labels):
                 digest.update(values.contiguous().numpy().data)
@@ -117,6 +127,7 @@ def make_dataset(
     *,
     name: str = "own",
     class_names: Sequence[str] = (),
+    val: tuple[Any, Any] | None = None,
 ) -> DataSet:
     """Make a data set of your own from (images, labels) pairs of tensors or arrays.
 
@@ -125,8 +136,10 @@ def make_dataset(
     - Labels: integers from 0, at most 200 classes.
     - `class_names`: a name for each class, in the order of the labels. The study keeps them, and
       each exported file has them.
+    - `val`: validation images and labels. A search then selects on them, unless `select_on` says
+      otherwise, and leaves the test images for the end.
 
-    Both are copied. Raises `DataError` for images or labels that break these rules, and
+    All are copied. Raises `DataError` for images or labels that break these rules, and
     `ArgumentError` for a `name` that `load` knows, and for wrong `class_names`.
     """
     check_kind("name", name, str, "a string")
@@ -137,41 +150,48 @@ def make_dataset(
         )
     if name in NAMES:  # a worker would load the public data set instead
         raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
-    return assemble(train, test, name, class_names)
+    return assemble(train, test, name, class_names, val)
 
 
 @plain_thread()
 def assemble(
-    train: tuple[Any, Any], test: tuple[Any, Any], name: str, class_names: Sequence[str] = ()
+    train: tuple[Any, Any],
+    test: tuple[Any, Any],
+    name: str,
+    class_names: Sequence[str] = (),
+    val: tuple[Any, Any] | None = None,
 ) -> DataSet:
     """Make a data set as `make_dataset` does, under any name."""
-    pairs = [
-        _check_split(part, *_check_pair(part, given))
-        for part, given in (("train", train), ("test", test))
-    ]
-    shapes = [tuple(images.shape[1:]) for images, _ in pairs]
-    if shapes[0] != shapes[1]:
-        raise DataError(
-            f"training and test images must have one shape, but got {shapes[0]} and {shapes[1]}"
-        )
-    classes = 1 + int(pairs[0][1].max())
+    given = {"train": train, "test": test} | ({} if val is None else {"val": val})
+    parts = {part: _check_split(part, *_check_pair(part, pair)) for part, pair in given.items()}
+    shapes = {part: tuple(images.shape[1:]) for part, (images, _) in parts.items()}
+    for part, shape in shapes.items():
+        if shape != shapes["train"]:
+            raise DataError(
+                f"training and {part} images must have one shape, but got {shapes['train']} "
+                f"and {shape}"
+            )
+    labels = parts["train"][1]
+    classes = 1 + int(labels.max())
     if classes > MAX_CLASSES or classes < 2:
         raise DataError(
             f"labels must name 2 to {MAX_CLASSES} classes, but got {classes} "
             "in the training labels"
         )
-    counts = torch.bincount(pairs[0][1], minlength=classes)
+    counts = torch.bincount(labels, minlength=classes)
     if int(counts.min()) == 0:
         raise DataError(
             "every class must have a training image, but class "
             f"{int(counts.argmin())} of {classes} has none"
         )
-    if int(pairs[1][1].max()) >= classes:
-        raise DataError(
-            f"test labels must be below {classes}, the number of training classes, "
-            f"but got {int(pairs[1][1].max())}"
-        )
-    return DataSet(name, pairs[0], pairs[1], classes, check_class_names(class_names, classes))
+    for part, (_, others) in parts.items():
+        if int(others.max()) >= classes:
+            raise DataError(
+                f"{part} labels must be below {classes}, the number of training classes, "
+                f"but got {int(others.max())}"
+            )
+    names = check_class_names(class_names, classes)
+    return DataSet(name, parts["train"], parts["test"], classes, names, parts.get("val"))
 
 
 def _check_pair(part: str, given: Any) -> tuple[Any, Any]:

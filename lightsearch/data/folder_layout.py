@@ -23,8 +23,10 @@ _LAYOUTS = (
 )
 
 
-def find_parts(root: Path) -> tuple[Path, Path] | None:
-    """Return the folders of the training and the test images, or None if there are only classes.
+def find_parts(root: Path) -> dict[str, Path] | None:
+    """Return the folders of the parts, or None if there are only classes.
+
+    Those are `train`, `test`, and `val` if there is one beside a test folder.
 
     A folder is a part by a word of its name, as in Training, test_set, seg_train or val2017, and
     if it has folders inside: a class may be called train too. Without a test folder, a validation
@@ -48,8 +50,10 @@ def find_parts(root: Path) -> tuple[Path, Path] | None:
     if doubled or "train" not in by_role or not tests:
         names = ", ".join(path.name for path in folders)
         raise DataError(f"{_LAYOUTS}, but {root} has {names}")
-    parts = (by_role["train"][0], tests[0])
-    for part in parts:
+    parts = {"train": by_role["train"][0], "test": tests[0]}
+    if "test" in by_role and "val" in by_role:
+        parts["val"] = by_role["val"][0]
+    for part in parts.values():
         if not list_folders(part):
             raise DataError(f"{_LAYOUTS}, but {part} has no folders")
     return parts

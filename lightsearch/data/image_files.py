@@ -73,8 +73,9 @@ def folder_dataset(
         leaves/train/oak/1.png  leaves/train/elm/7.jpg  ...  leaves/test/oak/2.png  ...
 
     Classes are numbered in the order of their names, the `class_names`. `train` and `test` may be
-    spelled as usual (`Training`, `test_set`, ...). Without `test`, a folder `val` is the test
-    images; beside it, `val` is not read. If the folder holds the classes itself, a random share
+    spelled as usual (`Training`, `test_set`, ...). A folder `val` beside them has the validation
+    images, which a search selects on. Without `test`, `val` is the test images. If the folder
+    holds the classes itself, a random share
     `test` of each class, drawn with `seed`, becomes the test images. Hidden files are left out.
 
     Images are turned upright as the camera noted, put on white if they are transparent, brought
@@ -96,19 +97,19 @@ def folder_dataset(
         classes = list_classes(root)
         pair = _read_classes(root, classes, sides, gray)
         return _split(pair, test, seed, title, classes)
-    classes = list_classes(parts[0])
-    unknown = {path.name for path in list_folders(parts[1])} - set(classes)
-    if unknown:
-        raise DataError(
-            f"test classes must be among the training ones, but {parts[1]} has "
-            f"{', '.join(sorted(unknown))} too"
-        )
-    return make_dataset(
-        _read_classes(parts[0], classes, sides, gray),
-        _read_classes(parts[1], classes, sides, gray, some=True),
-        name=title,
-        class_names=classes,
-    )
+    classes = list_classes(parts["train"])
+    for part, path in parts.items():
+        unknown = {one.name for one in list_folders(path)} - set(classes)
+        if unknown:
+            raise DataError(
+                f"{part} classes must be among the training ones, but {path} has "
+                f"{', '.join(sorted(unknown))} too"
+            )
+    read = {
+        part: _read_classes(path, classes, sides, gray, some=part != "train")
+        for part, path in parts.items()
+    }
+    return make_dataset(**read, name=title, class_names=classes)
 
 
 def torchvision_dataset(

@@ -42,10 +42,9 @@ class DataRef:
 def save(dataset: DataSet, path: Path) -> None:
     """Write a data set as safetensors, for workers and for resuming."""
     tensors = {
-        "train.images": dataset.train[0],
-        "train.labels": dataset.train[1],
-        "test.images": dataset.test[0],
-        "test.labels": dataset.test[1],
+        f"{part}.{kind}": tensor
+        for part, pair in dataset.parts()
+        for kind, tensor in zip(("images", "labels"), pair, strict=True)
     }
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.unlink(missing_ok=True)  # it may have another name elsewhere
@@ -81,13 +80,14 @@ def _map_file(name: str, path: Path) -> DataSet:
         check_regular(path)
         with safe_open(path, "pt") as file:
             names = (file.metadata() or {}).get("class_names", "")  # of older files: none
-            train, test = (
+            held = [part for part in ("val",) if f"{part}.images" in file.keys()]
+            train, test, *val = (
                 (file.get_tensor(f"{part}.images"), file.get_tensor(f"{part}.labels"))
-                for part in ("train", "test")
+                for part in ("train", "test", *held)
             )
         classes = 1 + int(train[1].max())
         known = CLASS_NAMES.get(name) or read_class_names(names, classes)
-        return DataSet(name, train, test, classes, known)
+        return DataSet(name, train, test, classes, known, val[0] if val else None)
     except (OSError, KeyError, RuntimeError, SafetensorError, ArgumentError) as error:
         raise DataError(
             f"the data set {name!r} must be readable at {str(path)!r}, but: {error}"
@@ -160,12 +160,22 @@ def _fetch(ref: DataRef, where: str) -> DataSet:
 
 @plain_thread()
 def split_holdout(dataset: DataSet, holdout: Holdout) -> DataSet:
-    """Return the data set with the held-out training images as its test images.
+    """Return the data set with its validation images as its test images.
 
-    Raises `DataError` if a class would have no image on one side.
+    Raises `DataError` if a class would have no image on one side, or if the set must have as many
+    validation images of its own and has not.
     """
+    if holdout.seed is None:
+        own = 0 if dataset.val is None else len(dataset.val[1])
+        if dataset.val is None or own != holdout.size:
+            raise DataError(
+                f"the data set {dataset.name!r} must have {holdout.size} validation images, "
+                f"but has {own}"
+            )
+        known = dataset.class_names
+        return DataSet(dataset.name, dataset.train, dataset.val, dataset.classes, known)
     images, labels = dataset.train
-    is_held = make_holdout_mask(labels, dataset.classes, holdout)
+    is_held = make_holdout_mask(labels, dataset.classes, holdout.size, holdout.seed)
     train, test = ((images[mask], labels[mask]) for mask in (~is_held, is_held))
     return DataSet(dataset.name, train, test, dataset.classes, dataset.class_names)
 

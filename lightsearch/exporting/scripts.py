@@ -97,7 +97,7 @@ def _describe(task: Task, row: Row, total: int) -> str:
         f"at its best epoch, {int(row['best_epoch'])} of {task.epochs}: one run, and the epoch "
         "was picked by the same images."
     )
-    if task.data.holdout is not None:
+    if task.data.holdout is not None and task.data.holdout.sampled:
         text += (
             f" There {task.data.holdout.size:,} training images were held out. This program "
             "trains on all of them, and tests on the test images."

@@ -83,6 +83,8 @@ def _warm_start_lines(question: Question) -> Iterator[str]:
 def _selection(question: Question) -> str:
     if question.holdout is None:
         return "test"
+    if question.holdout.seed is None:
+        return f"val: the {question.holdout.size:,} validation images"
     return f"val: {question.holdout.size:,} training images held out"
 
 

@@ -42,8 +42,8 @@ def _make_job(result: SearchResult, trial: Trial, note: str, story: str) -> Job:
     """Return what trains a trial's design on all training images."""
     shape, classes = result.images
     held_out = holdout_of(result.identity.selected_on)
-    images = trial.epochs[0].train_total + (held_out.size if held_out else 0)
-    if held_out is not None:
+    images = trial.epochs[0].train_total + (held_out.sampled if held_out else 0)
+    if held_out is not None and held_out.sampled:
         note += (
             f" The search held {held_out.size:,} training images out for that. This program "
             "trains on all of them, and tests on the test images."

@@ -225,8 +225,8 @@ def _check_goal(settings: Settings) -> None:
 def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
     """The data set, and the images that select if it is not the test images.
 
-    A sixth of the training images are held out by default: on MNIST as many as there are test
-    images.
+    Those are by default the data set's own validation images. With `select_on="val"` and none of
+    its own, a sixth of the training images: on MNIST as many as there are test images.
     """
     given = settings.dataset
     check_kind(
@@ -236,18 +236,22 @@ def load_images(settings: Settings) -> tuple[DataSet, Holdout | None]:
         "the name of a data set, a folder of images, or a DataSet",
     )
     data = given if isinstance(given, DataSet) else open_dataset(given, settings.data)
-    size = settings.val_size
-    if settings.select_on not in SELECTIONS:
+    size, select_on = settings.val_size, settings.select_on
+    if select_on is not None and select_on not in SELECTIONS:
         raise ArgumentError(
-            f"`select_on` must be {' or '.join(SELECTIONS)}, but got {quote(settings.select_on)}"
+            f"`select_on` must be {' or '.join(SELECTIONS)}, but got {quote(select_on)}"
         )
-    if settings.select_on == "test":
+    if select_on is None:
+        select_on = "test" if data.val is None else "val"
+    if select_on == "test":
         if size is not None:
             raise ArgumentError(
                 "`val_size` must be given with select_on='val', but got "
                 f"val_size={size!r} with select_on='test'"
             )
         return data, None
+    if data.val is not None and size is None:
+        return data, Holdout(len(data.val[1]), seed=None)
     images = len(data.train[1])
     size = images // 6 if size is None else check_integer("val_size", size, 1, images - 1)
     holdout = Holdout(size, settings.val_seed)

@@ -110,19 +110,23 @@ class Settings:
         ),
     ] = "mnist"
     select_on: Annotated[
-        Selection,
+        Selection | None,
         identity(
-            "Images that drive pruning, hits and ranking: test, the test images, or val, images "
-            "held out of the training ones.",
+            "Images that drive pruning, hits and ranking: test, the test images, or val, the data "
+            "set's validation images or else images held out of the training ones.",
             "A target for the test images asks for test, which flatters. With val, of each class "
             "as large a share is held out as of the whole; each design that is trained to the end "
             "is tested once on the test images, after its last epoch (`test_accuracy`).",
             words=SELECTIONS,
+            none="test, or val if the data set has validation images",
         ),
-    ] = "test"
+    ] = None
     val_size: Annotated[
         int | None,
-        identity("Images held out, with `select_on` val.", none="a sixth of the training images"),
+        identity(
+            "Training images held out, with `select_on` val.",
+            none="the data set's validation images, else a sixth of the training images",
+        ),
     ] = None
     val_seed: Annotated[
         int, identity("Seed by which they are drawn.", low=-(2**63), high=2**63 - 1)

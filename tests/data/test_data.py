@@ -845,9 +845,41 @@ def test_too_few_or_too_many_held_out_images_are_refused(size: int) -> None:
 
 
 def test_a_holdout_is_written_and_read() -> None:
-    for holdout in (Holdout(5000, 0), Holdout(1, -7)):
+    for holdout in (Holdout(5000, 0), Holdout(1, -7), Holdout(500, None)):
         assert holdout_of(str(holdout)) == holdout
     assert holdout_of("test") is None
-    for text in ("val", "val(size=-1,seed=0)", "nan", "val(size=1,seed=0) ", "val(size=1)"):
+    for text in ("val", "val(size=-1,seed=0)", "nan", "val(size=1,seed=0) ", "val(size=1,)"):
         with pytest.raises(ArgumentError, match="`selected_on` must be test, or like val"):
             holdout_of(text)
+
+
+def test_validation_images_take_the_place_of_the_test_images(tmp_path: Path) -> None:
+    digits = load("digits")
+    images, labels = digits.train
+    made = make_dataset(
+        (images[200:], labels[200:]), digits.test, val=(images[:200], labels[:200])
+    )
+    plain = make_dataset((images[200:], labels[200:]), digits.test)
+    assert made.checksum != plain.checksum
+    save(made, tmp_path / "own.safetensors")
+    ref = DataRef("own", made.checksum, str(tmp_path / "own.safetensors"), Holdout(200, None))
+    found = fetch(ref)
+    assert _rows(found.test) == _rows((images[:200], labels[:200]))
+    assert _rows(found.train) == _rows(made.train)
+    for other, count in ((plain, 0), (made, 200)):
+        with pytest.raises(DataError, match=f"must have 199 validation images, but has {count}"):
+            split_holdout(other, Holdout(199, None))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"val": 3}, "`val` must be a pair of images and labels, but got 3"),
+        ({"val": (torch.zeros(2, 9, 8), [0, 1])}, "training and val images must have one shape"),
+        ({"val": (torch.zeros(2, 8, 8), [0, 10])}, "val labels must be below 10, the number"),
+    ],
+)
+def test_wrong_validation_images_are_refused(change: dict[str, Any], message: str) -> None:
+    digits = load("digits")
+    with pytest.raises(DataError, match=message):
+        make_dataset(digits.train, digits.test, **change)

@@ -167,12 +167,21 @@ def test_usual_spellings_of_the_parts(tmp_path: Path, train: str, test: str) -> 
     assert (made.classes, len(made.train[1]), len(made.test[1])) == (3, 15, 6)
 
 
-def test_a_validation_folder_beside_a_test_folder_is_not_read(tmp_path: Path) -> None:
+def test_a_validation_folder_beside_a_test_folder_has_the_validation_images(
+    tmp_path: Path,
+) -> None:
     for part, count in (("train", 5), ("validation", 4), ("test", 2)):
         draw_classes(tmp_path / part, "x", "y", count=count)
-    (tmp_path / "validation" / "x" / "broken.png").write_bytes(b"no image")
     made = folder_dataset(tmp_path, size=8)
-    assert (len(made.train[1]), len(made.test[1])) == (10, 4)
+    assert {part: len(labels) for part, (_, labels) in made.parts()} == {
+        "train": 10,
+        "test": 4,
+        "val": 8,
+    }
+    assert "10 training, 8 validation and 4 test images" in repr(made)
+    draw_classes(tmp_path / "validation", "z")
+    with pytest.raises(DataError, match=r"val classes must be among the training.*validation has"):
+        folder_dataset(tmp_path, size=8)
 
 
 def test_a_class_may_be_called_as_a_part(tmp_path: Path) -> None:

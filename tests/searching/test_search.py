@@ -375,6 +375,31 @@ def test_a_design_selected_on_held_out_images_is_confirmed_with_all(held, monkey
     assert float(row["accuracies"].split()[0]) == pytest.approx(last.accuracy, abs=1e-6)
 
 
+def test_validation_images_of_ones_own_drive_the_search_unless_told_otherwise(
+    tmp_path: Path, inline: None
+) -> None:
+    digits = load("digits")
+    images, labels = digits.train
+    data = make_dataset(
+        (images[200:], labels[200:]), digits.test, name="own", val=(images[:200], labels[:200])
+    )
+    given = {"dataset": data, "trials": 1, "epochs": 1, "target": 0.05}
+    result = search(**arguments(study=tmp_path / "own", **given))
+    assert result.identity.selected_on == "val(size=200)"
+    (epoch,) = result.records[0].epochs
+    assert (epoch.train_total, epoch.total, epoch.test_total) == (1237, 200, 360)
+    report = result.report(1, tmp_path)
+    beside = report.with_name("train_design_0.py").read_text()
+    assert "training images out" not in " ".join(beside.split())
+    assert list(train(rebuild(result.leaderboard)))[-1].correct == epoch.correct
+    row = confirm(result.leaderboard, 2, quiet=True).loc[1]
+    assert row["on"] == "own test, not selected on"
+    held = search(**arguments(study=tmp_path / "held", select_on="val", val_size=100, **given))
+    assert held.identity.selected_on == "val(size=100,seed=0)"
+    tested = search(**arguments(study=tmp_path / "test", select_on="test", **given))
+    assert tested.identity.selected_on == "test"
+
+
 @pytest.mark.parametrize(
     "change", [{"val_size": 201}, {"val_seed": 6}, {"val_size": None, "select_on": "test"}]
 )

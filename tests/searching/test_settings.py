@@ -68,7 +68,7 @@ def test_words_are_in_the_help_and_in_the_type() -> None:
         for word in setting.about.words:
             assert re.search(rf"\b{word}\b", setting.about.help), setting.name
     for name in ("select_on", "engine", "precision"):
-        (kind,) = SETTINGS[name].kinds
+        kind = SETTINGS[name].kinds[0]
         assert get_args(kind) == SETTINGS[name].about.words
 
 
