@@ -15,6 +15,7 @@ import click
 
 from lightsearch.checks import check_path, escape_controls, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
+from lightsearch.cli.limits import meet_limits
 from lightsearch.cli.own_layers import move_to_front
 from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.data.image_size import Size, parse_size
@@ -64,6 +65,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            meet_limits()
             value = super().invoke(ctx)
             sys.stdout.flush()  # or what cannot be written is noticed after the exit status
             return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -260,40 +261,67 @@ USER = 61234  # an unprivileged user, whom nothing else runs as
 CAPABILITIES = "+dac_override,+dac_read_search"  # Python may be in a folder of root's
 
 
-@pytest.mark.skipif(
+NEEDS_A_USER = pytest.mark.skipif(
     sys.platform != "linux"
     or os.getuid() != 0
     or not all(map(shutil.which, ("setpriv", "prlimit"))),
     reason="needs root, who alone can become a user without other processes; setpriv; prlimit",
 )
-@pytest.mark.parametrize(
-    "most", [1, pytest.param(4, marks=pytest.mark.slow), 12]
-)  # at once; before the search, and as a worker starts
-def test_a_limit_on_processes_is_one_error(tmp_path: Path, most: int) -> None:
-    tmp_path.chmod(0o777)
+
+
+def _search_with(most: int, folder: Path, engine: str) -> subprocess.CompletedProcess[str]:
+    """Search as a user who may have so many threads and processes."""
+    folder.chmod(0o777)
     user = f"--reuid={USER} --regid={USER} --clear-groups".split()
     caps = [f"--inh-caps={CAPABILITIES}", f"--ambient-caps={CAPABILITIES}"]
-    line = [
-        "-m",
-        "lightsearch",
-        *SEARCH,
-        "--engine",
-        "torch",
-        "--workers",
-        "1",
-        "--study",
-        "limited",
-    ]
-    ran = subprocess.run(
+    line = ["-m", "lightsearch", *SEARCH, "--engine", engine, "--workers=1", "--study=limited"]
+    libraries = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    return subprocess.run(
         ["setpriv", *user, *caps, "prlimit", f"--nproc={most}", sys.executable, *line],
-        cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path), "OPENBLAS_NUM_THREADS": "1"},
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if k not in libraries} | {"HOME": str(folder)},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
+
+
+@NEEDS_A_USER
+@pytest.mark.parametrize(
+    ("most", "engine"),
+    [
+        (1, "torch"),  # at once
+        pytest.param(2, "native", marks=pytest.mark.slow),  # as OpenBLAS is loaded
+        pytest.param(4, "torch", marks=pytest.mark.slow),  # before the search
+        (5, "torch"),  # as a worker starts
+    ],
+)
+def test_a_limit_on_processes_is_one_error(tmp_path: Path, most: int, engine: str) -> None:
+    ran = _search_with(most, tmp_path, engine)
     assert ran.returncode == 1, ran.stderr
     assert ran.stderr.startswith("lightsearch: ") and ran.stderr.count("lightsearch: ") == 1
     assert "a thread must start, but the system refuses it" in ran.stderr
     assert "`ulimit -u`" in ran.stderr and "Traceback" not in ran.stderr
+
+
+@NEEDS_A_USER
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [7, 9])  # where OpenMP would have ended the process
+def test_libraries_have_one_thread_where_the_system_refuses_more(
+    tmp_path: Path, most: int
+) -> None:
+    ran = _search_with(most, tmp_path, "native")
+    assert ran.returncode == 3, ran.stderr  # a search to its end, without a hit
+    assert "Thread creation failed" not in ran.stderr and "OpenBLAS" not in ran.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory that holds")
+@pytest.mark.parametrize("most", [150_000, 200_000])  # KiB: less than OpenBLAS needs
+def test_a_limit_on_memory_is_one_error(tmp_path: Path, most: int) -> None:
+    line = f"ulimit -v {most}; exec {sys.executable} -m lightsearch {shlex.join(SEARCH)}"
+    ran = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 1
+    assert ran.stderr == "lightsearch: no memory is left (`ulimit -v` may limit it)\n"
