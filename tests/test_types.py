@@ -27,8 +27,8 @@ TYPES = (
 
 
 @pytest.mark.slow
+@pytest.mark.needs("mypy")
 def test_a_type_checker_reads_the_installed_package(tmp_path: Path) -> None:
-    pytest.importorskip("mypy")
     (tmp_path / "program.py").write_text(PROGRAM)
     line = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
     ran = subprocess.run(

@@ -97,7 +97,7 @@ def confirm(
     given up early only where the upper 95% bound is below the target (`futile`).
 
     - `designs`: a design or its notation, a leaderboard's row, its rows, or a sequence of them;
-      or a search's result, whose three best are taken.
+      or a search's result, a study's folder or a leaderboard's CSV, whose three best are taken.
       Rows bring their recipe, epochs, target and data set; the others take `search`'s defaults.
     - `seeds`: runs of each design, from 2. They follow from design and recipe, and are never the
       seed that the row was found with; the same call trains the same runs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
+from lightsearch.checks import check_path
 from lightsearch.confirming.runs import key_of
 from lightsearch.data import catalogue, references
 from lightsearch.data.dataset import DataSet
@@ -27,9 +29,12 @@ from lightsearch.network.cost import cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
+from lightsearch.result import load_result
 from lightsearch.searching.settings import DEFAULTS
 from lightsearch.study.confirmations import Key, Terms
 from lightsearch.study.identity import read_identity, same_teacher
+from lightsearch.study.leaderboard import read
+from lightsearch.study.listing import find_study
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of
 from lightsearch.study.trial import to_fraction
@@ -44,7 +49,9 @@ class Found(Protocol):
     def leaderboard(self) -> pd.DataFrame: ...
 
 
-Asked: TypeAlias = "Design | str | Row | pd.DataFrame | Sequence[Design | str | Row] | Found"
+Asked: TypeAlias = (
+    "Design | str | Path | Row | pd.DataFrame | Sequence[Design | str | Row] | Found"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +71,23 @@ class Pick:
 
 
 def table_of(designs: Asked) -> Asked:
-    """Return the best rows of a search's result; anything else as it is."""
+    """Return the best rows of a search's result, of a study's folder or of a leaderboard's file;
+    anything else as it is."""
+    is_text = isinstance(designs, str) and not _exists(designs)
+    if isinstance(designs, str | os.PathLike) and not is_text:
+        path = check_path("designs", designs)
+        folder = find_study(path)
+        whole = load_result(folder).leaderboard if folder.is_dir() else read(path)
+        return whole.head(DEFAULTS.confirm_top)
     found = getattr(designs, "leaderboard", None)
     return found.head(DEFAULTS.confirm_top) if isinstance(found, pd.DataFrame) else designs
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, of ~nobody
+        return False
 
 
 def rows_of(designs: Asked) -> list[Design | str | Row]:
@@ -176,9 +197,10 @@ class Arguments:
                     f"`{name}` must not be given with a leaderboard's row, which "
                     f"has its own, but got {name}={getattr(self, name)!r}"
                 )
-        task = rebuild(row, teacher=self._teach(str(row.get("recipe"))))
-        where = str(self.data or catalogue.images_file(task.data.name, self.source) or "")
-        reference = dataclasses.replace(task.data, holdout=None, where=where)
+        own = catalogue.images_file(str(row.get("dataset")), self.source)
+        data = self.source if self.data is None and own and own.is_file() else self.data
+        task = rebuild(row, data=data, teacher=self._teach(str(row.get("recipe"))))
+        reference = dataclasses.replace(task.data, holdout=None)
         if self.dataset is not None:
             reference = self._images(self.dataset)
             if reference.checksum != task.data.checksum:

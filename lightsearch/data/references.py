@@ -144,6 +144,12 @@ def _fetch(ref: DataRef, where: str) -> DataSet:
             if dataset.checksum == ref.checksum:
                 return dataset
         dataset = named.load(ref.name, ref.where or None)
+    elif not Path(ref.where).exists() or Path(ref.where).is_dir():
+        looked = f", and {ref.where} has none" if ref.where else ""
+        raise DataError(
+            f"the images of the data set {ref.name!r} must be given, by its study's folder "
+            f"(`data`, --data) or as a DataSet (`dataset`), but were not{looked}"
+        )
     else:
         dataset = _map_file(ref.name, Path(ref.where))
     if dataset.checksum != ref.checksum:

@@ -28,6 +28,7 @@ from lightsearch.exporting.trained import (
 )
 from lightsearch.notation.parser import parse
 from lightsearch.result import SearchResult, load_result, load_weights
+from lightsearch.study.leaderboard import read
 from lightsearch.study.listing import find_study
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row, row_of, study_of_row
@@ -63,8 +64,8 @@ def find_net(
 ) -> TrainedNet:
     """Return the trained network of a search's result, of a leaderboard's row, or of a file.
 
-    `source` is a `SearchResult` or a study's folder, whose `row` of that rank is taken; a row,
-    perhaps from a CSV file or of all trials; or a `.safetensors` that lightsearch wrote. A row's
+    `source` is a `SearchResult`, a study's folder or a leaderboard's CSV, whose `row` of that rank
+    is taken; a row, perhaps of all trials; or a `.safetensors` that lightsearch wrote. A row's
     weights are those of its best epoch, as they were evaluated (averaged if its recipe averages).
     They are read from the study, if it is given or the row comes from it. Otherwise the row is
     trained again up to that epoch, and `told` is called with each epoch's result. `dataset` or
@@ -78,7 +79,6 @@ def find_net(
         path = check_path("source", source)
         if path.suffix.lower() == ".safetensors":
             return _from_file(path, dataset, data)
-        source = load_result(path)
     found, folder = find_row(source, row=row, study=study)
     return _net_of_row(found, folder, dataset, data, told)
 
@@ -91,9 +91,14 @@ def find_row(
     Raises as `find_net` does.
     """
     if isinstance(source, str | os.PathLike):
-        source = load_result(check_path("source", source))
+        path = check_path("source", source)
+        place = find_study(path)
+        if path.is_file() and place == path:  # a table of no study
+            source = _row(read(path), row)
+        else:
+            source = load_result(place)
     if isinstance(source, SearchResult):
-        return _row(source, row), source.folder
+        return _row(source.leaderboard, row), source.folder
     found = row_of(source)
     if study is not None:
         return found, find_study(study)
@@ -102,8 +107,7 @@ def find_row(
     return found, folder if is_known else None
 
 
-def _row(result: SearchResult, rank: int) -> Row:
-    frame = result.leaderboard
+def _row(frame: pd.DataFrame, rank: int) -> Row:
     if rank not in frame.index:
         rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and there is none"
         raise ArgumentError(f"`row` must be a rank {rows}, but got row={quote(rank)}")

@@ -7,14 +7,16 @@ are bounded, so that any text ends in a value or in a `NotationError`.
 from __future__ import annotations
 
 import functools
+import os
 import re
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, specs
 from lightsearch.design.parts import Fielded, Seq, kinds, oneof, positional_specs, repeat, seq
 from lightsearch.design.recipe import Recipe
-from lightsearch.errors import ArgumentError, DesignError, quote
+from lightsearch.errors import ArgumentError, DesignError, NotationError, quote
 from lightsearch.layer_warnings import call_layer
 from lightsearch.notation.arguments import (
     accept_scalar,
@@ -278,8 +280,36 @@ def parse(text: str) -> Seq:
 
 
 def read_design(given: Seq | str) -> Seq:
-    """Return a design that is given as a value or in notation."""
-    return parse(given) if isinstance(given, str) else given
+    """Return a design that is given as a value or in notation.
+
+    Raises `NotationError` as `parse` does. Of what is no notation but a file, a folder or a name
+    of the zoo, it says so.
+    """
+    if isinstance(given, os.PathLike):
+        given = str(given)
+    if not isinstance(given, str):
+        return given
+    try:
+        return parse(given)
+    except NotationError as error:
+        hint = _explain_other(given)
+        if not hint:
+            raise
+        raise NotationError(given, error.position, f"a design must be notation, {hint}") from None
+
+
+_ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
+
+
+def _explain_other(text: str) -> str:
+    """Say what a text is that is no notation, if it is known; else ""."""
+    if _ZOO_LIKE.fullmatch(text):
+        return f"but got a name of the zoo: zoo[{text!r}].design is its design"
+    try:
+        found = Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, of ~nobody
+        found = False
+    return f"but got a path: read({text!r}).loc[1] is the first row of a leaderboard" * found
 
 
 def parse_recipe(text: str) -> Recipe:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
 
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, quote
 from lightsearch.study.csv_file import quote_cells
 
 Row: TypeAlias = "Mapping[str, Any] | pd.Series[Any]"
@@ -75,6 +76,11 @@ def row_of(given: Any) -> Row:
         return row
     if isinstance(given, Mapping):
         return given
+    if isinstance(given, str | os.PathLike):
+        raise ArgumentError(
+            "a row must be one of a table, such as read(PATH).loc[1], the first of a leaderboard, "
+            f"but got {quote(given)}"
+        )
     raise ArgumentError(
         "a row must have a whole design, recipe, epochs, seed and data set, but got "
         f"{type(given).__name__}"

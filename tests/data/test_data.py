@@ -715,7 +715,9 @@ def test_an_unreadable_file_is_a_data_error(tmp_path: Path, damage: str) -> None
         path.write_bytes(b"")
     elif damage == "other tensors":
         references.save_file({"x": torch.zeros(3)}, path)
-    with pytest.raises(DataError, match=r"the data set 'own' must be readable at '.*', but: "):
+    message = {"missing": r"images of the data set 'own' must be given.* and .*tensors has none"}
+    otherwise = r"the data set 'own' must be readable at '.*', but: "
+    with pytest.raises(DataError, match=message.get(damage, otherwise)):
         fetch(DataRef("own", f"never-{damage}", str(path)))
 
 

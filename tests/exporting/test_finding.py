@@ -10,7 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lightsearch import SearchResult, confirm, export, load_result, make_dataset, search
+from lightsearch import (
+    ArgumentError,
+    DataError,
+    NotationError,
+    SearchResult,
+    build,
+    confirm,
+    cost,
+    export,
+    export_script,
+    load_result,
+    make_dataset,
+    rebuild,
+    search,
+    to_source,
+)
 from lightsearch.exporting.finding import find_net
 from lightsearch.study.leaderboard import read
 
@@ -31,6 +46,21 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
         workers=1,
         quiet=True,
         study=tmp_path_factory.mktemp("own") / "study",
+    )
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    """A study of a data set that is found by its name."""
+    return search(
+        900,
+        1,
+        target=0.01,
+        dataset="digits",
+        trials=2,
+        workers=1,
+        quiet=True,
+        study=tmp_path_factory.mktemp("named") / "study",
     )
 
 
@@ -92,6 +122,49 @@ def test_a_file_of_a_study_leads_to_the_study(own: SearchResult, tmp_path: Path)
         assert load_result(own.folder / name).records == own.records
     written = export(own.folder / "leaderboard.csv", tmp_path / "net.safetensors")
     assert written.origin.startswith("kept by the study")
+
+
+def test_a_leaderboard_elsewhere_is_a_source(named: SearchResult, tmp_path: Path) -> None:
+    table = tmp_path / "b.csv"
+    named.leaderboard.to_csv(table)
+    written = export(table, tmp_path / "net.safetensors", row=2)
+    assert written.origin.startswith("trained again from the row, with the accuracy of the row")
+    assert (
+        str(named.leaderboard.loc[2, "seed"])
+        in export_script(table, tmp_path / "net.py", row=2).read_text()
+    )
+    with pytest.raises(ArgumentError, match="`row` must be a rank from 1 to"):
+        export(table, tmp_path / "n.onnx", row=99)
+
+
+def test_a_row_is_none_by_its_place(own: SearchResult) -> None:
+    message = r"a row must be one of a table, such as read\(PATH\).loc\[1\]"
+    for place in (str(own.folder), own.folder / "leaderboard.csv"):
+        with pytest.raises(ArgumentError, match=message):
+            rebuild(place)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("call", [cost, build, to_source])
+def test_a_place_where_a_design_is_wanted_is_named(own: SearchResult, call: Any) -> None:
+    for place in (str(own.folder), own.folder / "leaderboard.csv"):
+        with pytest.raises(NotationError, match=r"a path: read\('.*'\).loc\[1\] is the first row"):
+            call(place)
+    with pytest.raises(NotationError, match=r"zoo\['s1-final'\].design is its design"):
+        call("s1-final")
+    with pytest.raises(NotationError, match="must be one of add, concat"):
+        call("nowhere/b.csv")
+
+
+def test_places_are_confirmed_by_their_best(own: SearchResult, tmp_path: Path) -> None:
+    best = list(dict.fromkeys(own.leaderboard["design"].head(3)))
+    table = tmp_path / "b.csv"
+    own.leaderboard.to_csv(table)
+    for place in (str(own.folder), own.folder / "leaderboard.csv"):
+        found = confirm(place, 2, quiet=True)
+        assert set(found["design"]) == set(best)
+    with pytest.raises(DataError, match="the images of the data set 'mine' must be given, by its"):
+        confirm(table, 2, quiet=True)
+    assert set(confirm(table, 2, data=own.folder, quiet=True)["design"]) == set(best)
 
 
 def test_a_result_is_confirmed_by_its_best(own: SearchResult) -> None:
