@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import os
 import re
@@ -21,27 +22,38 @@ _COUNT = re.compile(
 
 
 def check_integer(name: str, value: Any, low: int, high: int) -> int:
-    """Return `value`, perhaps a NumPy integer, as an `int` from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= int(value) <= high:
+    """Return `value`, perhaps of NumPy or a whole float, as an `int` from `low` to `high`."""
+    whole = None if isinstance(value, str) else to_count(value)
+    if isinstance(whole, bool) or not isinstance(whole, int) or not low <= whole <= high:
         raise ArgumentError(
             f"`{name}` must be an integer from {low} to {high}, but got {name}={quote(value)}"
         )
-    return int(value)
+    return whole
 
 
 def check_number(name: str, value: Any, above: float, high: float) -> float:
     """Return `value`, perhaps of NumPy, as a Python number with `above < value <= high`."""
     number = to_number(value)
     if number is None or not above < number <= high:
-        hint = ""
-        if number is not None and above == 0 and high == 1 and 1 < number <= 100:
-            share = Decimal(str(number)) / 100  # as floats, 99.4 / 100 is not 0.994
-            hint = f": {share.normalize():f}?"
+        hint = _suggest_share(value) if above == 0 and high == 1 else ""
         raise ArgumentError(
             f"`{name}` must be a number above {above:g} and at most {high:g}, "
             f"but got {name}={quote(value)}{hint}"
         )
     return number
+
+
+def _suggest_share(value: Any) -> str:
+    """The end of a message about a share that was given in per cent or as text; "" for others."""
+    number = to_number(value)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            number = float(value.strip().rstrip("%"))
+    if number is None or not 0 < number <= 100:
+        return ""
+    exact = Decimal(str(number))  # as floats, 99.4 / 100 is not 0.994
+    share = exact if number <= 1 else exact / 100
+    return f": {share.normalize():f}?"
 
 
 def to_number(value: Any) -> int | float | None:
@@ -64,8 +76,10 @@ def to_number(value: Any) -> int | float | None:
 def to_count(value: Any) -> Any:
     """Return what stands for a count as an `int`: 8e3, "8k", "8,000"; anything else as it is.
 
-    >>> [to_count(one) for one in (8e3, "8k", "8,000", "8_000", "1.5M", "8e3", "8.000", "many")]
-    [8000, 8000, 8000, 8000, 1500000, 8000, '8.000', 'many']
+    >>> [to_count(one) for one in (8e3, "8k", "8,000", "8_000", "1.5M", "8e3", "8000.0")]
+    [8000, 8000, 8000, 8000, 1500000, 8000, 8000]
+    >>> to_count("8.000"), to_count("many")
+    ('8.000', 'many')
     """
     if isinstance(value, str):
         found = _COUNT.fullmatch(value.strip())
@@ -75,7 +89,8 @@ def to_count(value: Any) -> Any:
         count = Decimal(re.sub("[,_]", "", digits))
         count *= {"": 1, "k": 1000, "m": 10**6}[(unit or "").lower()]
         count *= 10 ** int(power or 0)
-        is_whole = count == int(count) and ("." not in digits or bool(unit or power))
+        decimals = len(digits.partition(".")[2])  # 8.000 may be meant as 8,000
+        is_whole = count == int(count) and (decimals < 3 or bool(unit or power))
         return int(count) if is_whole else value
     number = None if isinstance(value, bool) else to_number(value)
     return (

@@ -74,8 +74,13 @@ def suggestion(value: object, known: Iterable[str]) -> str:
     >>> from lightsearch.errors import suggestion
     >>> suggestion("mnits", ["mnist", "digits"])
     "; did you mean 'mnist'?"
+    >>> suggestion("EMNIST", ["mnist", "emnist-digits", "emnist-letters"])
+    "; did you mean 'emnist-digits' or 'emnist-letters'?"
     """
     folded = {name.casefold(): name for name in known}
+    family = [repr(folded[one]) for one in folded if one.startswith(f"{value}-".casefold())]
+    if len(family) > 1 and str(value).casefold() not in folded:
+        return f"; did you mean {', '.join(family[:-1])} or {family[-1]}?"
     near = difflib.get_close_matches(str(value)[:40].casefold(), folded, 1)
     return f"; did you mean {folded[near[0]]!r}?" if near else ""
 

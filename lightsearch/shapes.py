@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
-from numbers import Integral
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from lightsearch.checks import to_count
 from lightsearch.errors import ArgumentError, quote
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -71,18 +72,19 @@ def check_shape(shape: Any) -> Shape:
 def check_features(shape: Any) -> Shape:
     """Return the shape of a layer's output, which may have any number of channels.
 
-    Raises `ArgumentError` unless it is three integers from 1.
+    Raises `ArgumentError` unless it is three integers from 1, in a tuple, a list or an array.
     """
-    if not (
-        isinstance(shape, tuple)
-        and len(shape) == 3
-        and all(isinstance(n, Integral) and not isinstance(n, bool) and int(n) >= 1 for n in shape)
-    ):
+    given = shape.tolist() if hasattr(shape, "tolist") else shape  # an array
+    is_list = isinstance(given, Sequence) and not isinstance(given, str)
+    sides: list[Any] = (
+        [None if isinstance(n, str) else to_count(n) for n in given] if is_list else []
+    )
+    if len(sides) != 3 or not all(type(side) is int and side >= 1 for side in sides):
         raise ArgumentError(
             "`shape` must be three integers >= 1, (channels, height, width), "
             f"but got shape={quote(shape)}"
         )
-    channels, height, width = (int(n) for n in shape)
+    channels, height, width = sides
     return channels, height, width
 
 

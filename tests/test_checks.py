@@ -35,8 +35,9 @@ DESIGN = ls.parse("conv(8) gap linear(10)")
 
 @pytest.mark.parametrize(
     ("given", "meant"),
-    [(99.4, "0.994"), (99.2, "0.992"), (99, "0.99"), (np.float32(99.4), "0.994"), (100, "1")],
-)
+    [(99.4, "0.994"), (99.2, "0.992"), (99, "0.99"), (np.float32(99.4), "0.994"), (100, "1"),
+     ("99.4", "0.994"), (" 99.4%", "0.994"), ("0.994", "0.994")],
+)  # fmt: skip
 def test_a_target_in_per_cent_is_answered_with_the_share(given: Any, meant: str) -> None:
     for call in (
         lambda: ls.search(target=given, dataset="digits"),
@@ -44,11 +45,13 @@ def test_a_target_in_per_cent_is_answered_with_the_share(given: Any, meant: str)
     ):
         with pytest.raises(ArgumentError, match=rf"but got target=.*: {meant}\?$"):
             call()
+    if isinstance(given, str):
+        return
     done = CliRunner().invoke(main, ["search", "--dataset", "digits", "--target", str(given)])
     assert done.exit_code == 2 and f": {meant}?" in done.stderr
 
 
-@pytest.mark.parametrize("given", [0, -1, 100.5, float("nan"), True, "0.9", 1 + 1j])
+@pytest.mark.parametrize("given", [0, -1, 100.5, float("nan"), True, "high", "nan", "-1", 1 + 1j])
 def test_what_is_no_share_gets_no_such_answer(given: Any) -> None:
     with pytest.raises(ArgumentError, match=r"`target` must be a number above 0 .*[^?]$"):
         check_number("target", given, 0, 1)
@@ -67,7 +70,7 @@ def test_numbers_of_numpy_are_the_number_that_they_show(value: float) -> None:
 @pytest.mark.parametrize(
     "given",
     [8e3, "8k", "8K", "8 k", "8,000", "8_000", "8e3", "8000", "0.008M", np.int16(8000), 8000.0,
-     np.float32(8000)],
+     np.float32(8000), "8000.0"],
 )  # fmt: skip
 def test_a_budget_of_eight_thousand_in_every_spelling(given: Any) -> None:
     caps = ls.Budget(given, given, given)
@@ -118,7 +121,7 @@ def _identity(n: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint16])
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint16, float, np.float64])
 def test_integers_of_numpy_give_what_pythons_give(name: str, kind: Any) -> None:
     assert CALLS[name](kind) == CALLS[name](int)
     assert _all_of(CALLS[name](kind)) == _all_of(CALLS[name](int)) or name == "export"
@@ -136,9 +139,20 @@ def test_an_epoch_with_a_seed_of_numpy_is_the_same(tmp_path: Path) -> None:
     assert found[0].train_loss == found[1].train_loss and found[0].correct == found[1].correct
 
 
-def test_a_shape_of_torch_is_a_shape() -> None:
-    shape = torch.zeros(1, 8, 8).shape
+@pytest.mark.parametrize(
+    "shape", [torch.zeros(1, 8, 8).shape, [1, 8, 8], np.array([1, 8, 8]), torch.tensor([1, 8, 8])]
+)
+def test_a_shape_in_other_containers_is_a_shape(shape: Any) -> None:
     assert ls.fingerprint(DESIGN, shape) == ls.fingerprint(DESIGN, (1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [28, (28, 28), "123", ["1", 8, 8], {1, 8, 9}, np.ones((3, 3)), np.array(3), (1, 8, 2.5)],
+)
+def test_what_is_no_shape_is_refused(shape: Any) -> None:
+    with pytest.raises(ArgumentError, match="`shape` must be three integers >= 1, "):
+        ls.cost(DESIGN, shape)
 
 
 def test_dropout_of_a_float32_is_the_number_that_it_shows() -> None:

@@ -110,7 +110,9 @@ def is_pair(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    if isinstance(value, Integral):
+        return not isinstance(value, bool)
+    return isinstance(value, Real) and _as_float(value).is_integer()
 
 
 def _as_float(value: Real) -> float:
