@@ -30,6 +30,10 @@ def _values() -> dict[str, Any]:
         "cost": ls.cost(DESIGN),
         "data": ls.load("digits"),
         "entry": ls.zoo["s1-final"],
+        "task": ls.Task(DESIGN, ls.DEFAULT_RECIPE, ls.DataRef("digits", "0"), 15, 3),
+        "exported": ls.Exported(
+            Path("net.onnx"), 90, 100, 100, 5, 12, 20, 0.9, "kept", EXPORTED_METADATA
+        ),
     }
 
 
@@ -38,12 +42,19 @@ def values() -> dict[str, Any]:
     return _values()
 
 
+EXPORTED_METADATA = {
+    "selected_on": "test",
+    "protocol": "one run",
+    **dict.fromkeys("abcdef", "x" * 999),
+}
 SAYS = {
     "result": ("Study made: ", " of 300 trials", "99.40% of the test images of mnist", "best"),
     "plots": ("Plots of made", ".pareto()"),
     "trial": ("Trial 3: complete, best 99.", "epoch"),
     "identity": ("Identity of a study", "epochs"),
-    "candidate": ("Candidate(number=3",),
+    "candidate": ("Candidate 3: ", " parameters, ", " MACs, seed ", "recipe("),
+    "task": ("Task: 15 epochs with seed 3, engine auto, cpu", "conv(8)", "digits"),
+    "exported": ("net.onnx: 20 bytes", "90.00% of 100 test images", "weights", "on record"),
     "survey": ("Survey of a space", "of at most 8,000 parameters", "smallest", "largest"),
     "cost": ("Cost: 490 parameters", "output 10x1x1"),
     "data": ("DataSet digits: 1,437 training and 360 test images of 1x8x8, 10 classes",),
@@ -59,7 +70,7 @@ def test_a_value_shows_itself_in_a_few_lines(values: dict[str, Any], name: str) 
         assert part in text or part in getattr(values[name], "_repr_html_", str)()
 
 
-@pytest.mark.parametrize("name", sorted(SAYS.keys() - {"candidate"}))
+@pytest.mark.parametrize("name", sorted(SAYS))
 def test_a_notebook_shows_it_as_html(values: dict[str, Any], name: str) -> None:
     page = values[name]._repr_html_()
     assert page.startswith("<div><b>") and len(page) < 12_000

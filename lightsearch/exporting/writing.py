@@ -28,11 +28,12 @@ from lightsearch.exporting.reading import scorer
 from lightsearch.exporting.trained import TrainedNet
 from lightsearch.formatting import percent, plural
 from lightsearch.network.cost import cost
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.torch_modes import plain_modes
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+@dataclass(frozen=True, slots=True, repr=False)
+class Exported(Presented):
     """An exported file, and its results on the test images, or on the held-out ones if those
     selected.
 
@@ -60,15 +61,28 @@ class Exported:
         return self.correct / self.total
 
     def __str__(self) -> str:
+        sheet = self._sheet()
+        (_, measured), *others = sheet.lines
+        lines = [f"{name}: {text}" for name, text in others]
+        return "\n".join([sheet.title, measured, *lines])
+
+    def _sheet(self) -> Sheet:
         images = "held-out" if self.metadata["selected_on"].startswith("val") else "test"
         checked_by = self.metadata.get("checked_by", "the file itself")
         held = "on the board" if self.path.suffix.lower() == ".c" else "of them"
-        return (
+        return Sheet(
             f"{self.path}: {plural(self.size, 'byte')}, {self.value_bytes:,} {held} for "
-            f"{plural(self.values, 'stored value')}\n{percent(self.accuracy)} of "
-            f"{self.total:,} {images} images by {checked_by}; {self.same:,} have "
-            f"PyTorch's class\nweights: {self.origin}\non record: {self.metadata['protocol']}"
-            + (f"\ncard: {self.card}" if self.card else "")
+            f"{plural(self.values, 'stored value')}",
+            (
+                (
+                    "measured",
+                    f"{percent(self.accuracy)} of {self.total:,} {images} images by {checked_by}; "
+                    f"{self.same:,} have PyTorch's class",
+                ),
+                ("weights", self.origin),
+                ("on record", self.metadata["protocol"]),
+                *([("card", str(self.card))] if self.card else []),
+            ),
         )
 
 

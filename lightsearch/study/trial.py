@@ -20,8 +20,8 @@ from lightsearch.training.epoch_result import EpochResult
 Outcome: TypeAlias = Literal["running", "complete", "pruned", "diverged", "failed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+@dataclass(frozen=True, slots=True, repr=False)
+class Candidate(Presented):
     """A design and recipe that passed the gate, with all that is needed to train it.
 
     `design` and `recipe` are notation; `decisions` the choices that led to them; `number` counts
@@ -33,8 +33,8 @@ class Candidate:
     number: int
     design: str
     recipe: str
-    decisions: dict[str, int] = dataclasses.field(repr=False)
-    options: dict[str, int] = dataclasses.field(repr=False)
+    decisions: dict[str, int]
+    options: dict[str, int]
     seed: int
     fingerprint: str
     params: int
@@ -45,7 +45,7 @@ class Candidate:
     start: int
     work: int
     counts: Counts
-    versions: dict[str, str] = dataclasses.field(repr=False)
+    versions: dict[str, str]
     dataset: str = ""
     checksum: str = ""
     selected_on: str = "test"
@@ -53,6 +53,17 @@ class Candidate:
     device: str = ""
     engine: str = ""
     proposed_by: str = ""  # what made the proposal, such as `mutation` or `near-cap`
+
+    def _sheet(self) -> Sheet:
+        return Sheet(
+            f"Candidate {self.number}: {self.params:,} parameters, {self.macs:,} MACs, "
+            f"seed {self.seed}",
+            (
+                ("design", self.design),
+                ("recipe", self.recipe),
+                ("proposed by", self.proposed_by or "not recorded"),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,14 @@ from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import ENGINES
 from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, quote
+from lightsearch.formatting import plural
+from lightsearch.presentation import Presented, Sheet
 
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+@dataclass(frozen=True, slots=True, repr=False)
+class Task(Presented):
     """All inputs of an epoch. On one kind of machine, equal tasks train to equal bits.
 
     - `engine`: "native", "torch" or "auto", which is native if it can train the design. With
@@ -40,6 +42,17 @@ class Task:
     precision: str = "float32"
     tested_on: DataRef | None = None
     teacher: Teacher | None = None
+
+    def _sheet(self) -> Sheet:
+        images, holdout = self.data.name, self.data.holdout
+        images += "" if holdout is None else f", selected on {holdout}"
+        lines = [("design", str(self.design)), ("recipe", str(self.recipe)), ("images", images)]
+        lines += [("teacher", str(self.teacher))] if self.teacher is not None else []
+        return Sheet(
+            f"Task: {plural(self.epochs, 'epoch')} with seed {self.seed}, engine {self.engine}, "
+            f"{self.device}, {self.precision}",
+            tuple(lines),
+        )
 
     def __post_init__(self) -> None:
         check_kind("design", self.design, Seq, "a design (`parse` reads notation)")
