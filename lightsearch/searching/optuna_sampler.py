@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -46,6 +47,8 @@ class OptunaSampler:
                 directions=directions, storage=storage, sampler=sampler
             )
         self._has_worst = len(directions) == 1
+        takes = inspect.signature(type(sampler).__init__).parameters
+        self._has_other = "independent_sampler" in takes
         id_ = storage.get_study_id_from_name(self._study.study_name)
         for trial in seen:
             storage.create_new_trial(id_, trial)
@@ -58,6 +61,14 @@ class OptunaSampler:
     def _suggest(self, path: str, options: Sequence[Any]) -> int:
         with warn_once():
             return int(self._trial.suggest_categorical(path, range(len(options))))
+
+    @property
+    def drew_alone(self) -> bool:
+        """Whether the latest decisions are all the sampler's independent sampler's.
+
+        CMA-ES leaves to it what is no number, as all decisions are, and others their first draws.
+        """
+        return self._has_other and not self._trial.relative_params
 
     def tell(self, verdict: str, decisions: dict[str, int], options: dict[str, int]) -> None:
         with quiet():  # what is too large or does not fit is worst; a duplicate says nothing

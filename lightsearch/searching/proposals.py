@@ -28,6 +28,7 @@ and 51, and found fewer designs that hit (docs/benchmarks/search.md).
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -250,6 +251,8 @@ class Proposer:
         asked = self._tell_trials(trials)
         for _ in range(ASKED):
             one = self.gate.make(asked.ask(), name_of(self.sampler))
+            if isinstance(one, Proposal) and asked.drew_alone:
+                one = dataclasses.replace(one, by=f"{one.by}, its independent sampler")
             made, after = self._first_new([one], known, counts)
             if made is not None:
                 return made, after

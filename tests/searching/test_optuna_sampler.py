@@ -135,3 +135,23 @@ def test_a_warning_for_each_decision_is_one_line() -> None:
         logger.removeHandler(keeper)
     assert lines == ["[0] is sampled independently"]
     assert not keeper.filters
+
+
+@pytest.mark.parametrize(
+    ("sampler", "alone"),
+    [
+        (optuna.samplers.CmaEsSampler(seed=0), True),  # no decision is a number
+        (optuna.samplers.RandomSampler(seed=0), False),
+        (optuna.samplers.TPESampler(seed=0), False),  # its own way, without a relative one
+        (optuna.samplers.TPESampler(seed=0, multivariate=True, n_startup_trials=0), False),
+    ],
+)
+def test_decisions_of_the_independent_sampler_are_known(
+    sampler: optuna.samplers.BaseSampler, alone: bool
+) -> None:
+    asked = OptunaSampler(sampler, [])
+    for number in range(3):
+        choose = asked.ask()
+        decision = choose("[0]", ("a", "b", "c"))
+        assert asked.drew_alone is alone
+        asked.tell("over_budget" if number else "duplicate", {"[0]": decision}, {"[0]": 3})
