@@ -20,7 +20,8 @@ from lightsearch.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+SUFFIXES = (*_JPEG, ".png", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 64_000_000  # 8000 x 8000: a gigabyte at most while it is decoded
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _SYSTEM = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
@@ -61,9 +62,10 @@ def read_image(path: Path, *, gray: bool) -> Image:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
             raise ValueError("it is no regular file")
-        with warnings.catch_warnings(), Image.open(path, formats=_FORMATS) as file:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's, on what the file may have
-            return flatten(file, gray=gray)
+            with Image.open(path, formats=_FORMATS) as file:
+                return flatten(file, gray=gray)
     except Exception as error:  # Pillow's decoders raise many kinds on damage
         raise DataError(f"an image must be readable, but {path} is not: {error}") from None
 

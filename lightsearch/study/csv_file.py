@@ -63,6 +63,8 @@ def read_table(path: Path) -> tuple[str, str]:
 
     Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
     """
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        raise ValueError("it is a workbook: save its sheet as CSV")
     text = read_text_file(path)
     if has_controls(text.replace("\r", "")):
         raise ValueError("it has control characters")

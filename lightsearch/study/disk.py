@@ -91,11 +91,17 @@ def _refuse_links(folder: Path) -> None:
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Raise `StudyError` where the system refuses to write: no room, no right, no such disk."""
+    was_there = folder.is_dir()
     try:
         yield
     except filelock.Timeout:
         raise
     except (OSError, SafetensorError) as error:
+        if was_there and not folder.exists():
+            raise StudyError(
+                f"the study's folder must stay while it is written to, but {folder} was moved or "
+                "deleted. Nothing more was written. If it is back, the same call continues"
+            ) from error
         raise StudyError(
             f"the study's folder must be writable and have room, but {folder} is "
             f"not: {error}. Nothing that was committed is lost: the same call "

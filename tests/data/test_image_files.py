@@ -118,7 +118,7 @@ def test_folders_that_are_no_data_set(tmp_path: Path, leaves: Path) -> None:
     [
         ({"size": 3}, "`size` must be an integer from 4 to 96, or two of them, .* but got size=3"),
         ({"size": 97}, "got size=97"),
-        ({"size": 8.0}, r"got size=8\.0"),
+        ({"size": 8.5}, r"got size=8\.5"),
         ({"gray": 1}, "`gray` must be True or False, but got gray=1"),
         ({"test": 0}, "`test` must be above 0 and below 1, but got test=0"),
         ({"test": 1.0}, r"got test=1\.0"),

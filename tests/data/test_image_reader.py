@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +108,21 @@ def test_a_huge_image_is_refused_before_it_is_decoded(side: int, tmp_path: Path)
     (tmp_path / "huge.png").write_bytes(_png(side, side)[:2000])  # too short to be decoded
     with pytest.raises(DataError, match=r"huge\.png is not: .*pixels"):
         read_image(tmp_path / "huge.png", gray=True)
+
+
+def test_pillows_warning_of_a_huge_image_does_not_print(tmp_path: Path) -> None:
+    (tmp_path / "huge.png").write_bytes(_png(13_000, 13_000)[:2000])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(DataError, match="it has 13000x13000 pixels, at most 64,000,000 are"):
+            read_image(tmp_path / "huge.png", gray=True)
+    assert not caught
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".JPE", ".jpg"])
+def test_endings_of_jpeg(suffix: str, tmp_path: Path) -> None:
+    Image.new("L", (8, 8), 77).save(tmp_path / f"a{suffix}", format="JPEG")
+    assert [path.name for path in list_images(tmp_path)] == [f"a{suffix}"]
 
 
 def test_several_frames_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from test_study import _candidate, _identity, _nop
 
 from lightsearch.errors import StudyError
-from lightsearch.study.disk import lock, save_state, write_text
+from lightsearch.study.disk import lock, save_state, write_text, writing
 from lightsearch.study.ledger import Ledger
 from lightsearch.study.study import Study
 from lightsearch.study.terms import Terms
@@ -42,6 +43,16 @@ def test_a_lock_that_is_replaced_ends_a_confirmation(tmp_path: Path) -> None:
         (tmp_path / "lock").unlink()
         with pytest.raises(StudyError, match="lock must be left alone"):
             ledger.plan(("c", "d"), (1, 2), "on")
+
+
+@pytest.mark.parametrize("gone", [shutil.rmtree, lambda path: path.rename(f"{path}-moved")])
+def test_a_folder_that_goes_meanwhile_is_said_to_be_gone(tmp_path: Path, gone) -> None:
+    folder = tmp_path / "s"
+    (folder / "states").mkdir(parents=True)
+    message = r"s was moved or deleted\. Nothing more was written\. If it is back"
+    with pytest.raises(StudyError, match=message), writing(folder):
+        gone(folder)
+        save_state(folder / "states" / "1", {"x": torch.zeros(3)})
 
 
 # Links ------------------------------------------------------------------------------------------

@@ -242,3 +242,10 @@ def test_rows_in_every_form_are_the_same_task() -> None:
         rebuild(board)
     with pytest.raises(ArgumentError, match=r"a row must have a whole design, .* but got int"):
         rebuild(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["b.xlsx", "b.ODS"])
+def test_a_workbook_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\3\4")
+    with pytest.raises(ArgumentError, match="it is a workbook: save its sheet as CSV"):
+        read(tmp_path / name)
