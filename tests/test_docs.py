@@ -146,6 +146,12 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     reference = (tmp_path / "reference/index.html").read_text()
     assert 'id="lightsearch.api.search"' in reference
+    described = set(re.findall(r'id="lightsearch\.[\w.]*\b(\w+)"', reference))
+    named = {
+        name: getattr(getattr(lightsearch, name), "__qualname__", name)
+        for name in lightsearch.__all__
+    }
+    assert {name for name, said in named.items() if said not in described} == set()
     assert SETTINGS["epochs"].about.help in reference and "{settings}" not in reference
     assert "write_design" in (tmp_path / "student/index.html").read_text()  # the example's text
 
