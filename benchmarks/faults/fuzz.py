@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import shutil
 import subprocess
 import sys
@@ -20,16 +21,22 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from lightsearch import (
     LightsearchError,
+    export,
     load_result,
     load_weights,
     parse,
     parse_recipe,
+    predict,
     read,
     rebuild,
     search,
 )
+from lightsearch.data.image_reader import read_image
 from lightsearch.searching.pruning import make_pruner
 from lightsearch.study.disk import load_state
 from lightsearch.study.identity import read_identity
@@ -92,8 +99,28 @@ def tensors(data: bytes, place: Path) -> None:
         load_weights(place, 0)
 
 
+def images(data: bytes, place: Path) -> None:
+    """An image file, in gray and in colour."""
+    path = place / "image.png"
+    path.write_bytes(data)
+    for gray in (True, False):
+        with contextlib.suppress(LightsearchError):
+            assert read_image(path, gray=gray).mode == ("L" if gray else "RGB")
+
+
+def networks(data: bytes, place: Path) -> None:
+    """An exported network, asked for the class of an image. The first byte says its kind."""
+    path = place / ("net.onnx" if data[:1] == b"o" else "net.safetensors")
+    path.write_bytes(data[1:])
+    with contextlib.suppress(LightsearchError):
+        (found,) = predict(path, place / "shown.png")
+        assert 0 <= found.label < len(found.probabilities)
+
+
 Target = Callable[[bytes, Path], None]
-TARGETS: dict[str, Target] = {f.__name__: f for f in (notation, csv, study, tensors)}
+TARGETS: dict[str, Target] = {
+    f.__name__: f for f in (notation, csv, study, tensors, images, networks)
+}
 
 
 @contextlib.contextmanager
@@ -119,6 +146,8 @@ def prepared() -> Iterator[tuple[Path, dict[str, list[bytes]]]]:
         }
         (place / "weights").mkdir()
         weights = next((folder / "weights").iterdir()).read_bytes()
+        shown = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+        shown.save(place / "shown.png")
         yield (
             place,
             {
@@ -126,9 +155,28 @@ def prepared() -> Iterator[tuple[Path, dict[str, list[bytes]]]]:
                 "csv": [files["leaderboard.csv"]],
                 "study": [b"s" + files["study.json"], b"j" + files["journal.log"]],
                 "tensors": [weights, weights[:200]],
+                "images": [_encode(shown, kind) for kind in FORMATS],
+                "networks": [
+                    b"o" + _export(folder, place / "first.onnx"),
+                    b"s" + _export(folder, place / "first.safetensors"),
+                ],
             },
         )
         shutil.rmtree(folder)
+
+
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+
+
+def _encode(image: Image.Image, kind: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+def _export(study: Path, path: Path) -> bytes:
+    export(study, path)
+    return path.read_bytes()
 
 
 ONE = """
