@@ -5,7 +5,8 @@
 Slots are simulated and answer at once (simulated.py), with states of real size, so all time is the
 parent's: proposals by the default sampler, decisions by the default pruner, states, journal and
 leaderboard on disk. The study is first filled with trials drawn uniformly from the default space.
-What is counted begins once every slot has a trial. Each measurement is a process of its own.
+What is counted begins once as many trials are begun as there are slots, twice: then the model is
+there, and loaded. Each measurement is a process of its own.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, nargs="+", default=[1, 1000, 10_000])
     parser.add_argument("--seconds", type=float, default=20, help="measured, of each")
     parser.add_argument("--sampler", default="model")
+    parser.add_argument("--pruner", default="rungs")
     parser.add_argument("--data", help="folder of the data set")
     parser.add_argument("--folder", help="where the studies go, for a while")
     parser.add_argument("--out", type=Path)
@@ -73,6 +75,8 @@ def main() -> None:
             str(options.seconds),
             "--sampler",
             options.sampler,
+            "--pruner",
+            options.pruner,
         ]
         command += ["--data", options.data] if options.data else []
         command += ["--folder", options.folder] if options.folder else []
@@ -99,6 +103,7 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
                 trials=10**6,
                 study=folder,
                 sampler=options.sampler,
+                pruner=options.pruner,
                 slots=[SimulatedSlot() for _ in range(slots)],
             )
         )
@@ -108,7 +113,7 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
         events = run(question)
         for event in events:
             started += isinstance(event, Started)
-            if not begin and started >= slots and isinstance(event, EpochDone):
+            if not begin and started >= 2 * slots and isinstance(event, EpochDone):
                 begin, busy = time.perf_counter(), time.process_time()
                 continue
             if begin:
@@ -121,6 +126,7 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
         events.close()
     return {
         "sampler": options.sampler,
+        "pruner": options.pruner,
         "slots": slots,
         "trials": trials,
         "epochs": epochs,

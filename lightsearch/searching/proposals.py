@@ -201,8 +201,7 @@ class Proposer:
     def _draw_one(
         self, sampler: Sampler, generator: random.Random, by: str
     ) -> Proposal | Rejected:
-        decisions, _ = sampler.draw(generator)
-        return self.gate.make(follow(decisions, generator), by)
+        return self.gate.make(follow(sampler.draw_decisions(generator), generator), by)
 
     # Made of what was trained ------------------------------------------------------------------
 

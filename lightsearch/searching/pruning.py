@@ -190,7 +190,7 @@ def first_rung(epochs: int) -> int:
 def _sort_values(study: optuna.Study, step: int) -> list[float]:
     """The accuracies of all trials that came as far as an epoch, best first."""
     trials = study.get_trials(deepcopy=False)
-    values = [t.intermediate_values[step] for t in trials if step in t.intermediate_values]
+    values = [value for t in trials if (value := t.intermediate_values.get(step)) is not None]
     return sorted(values, reverse=True)
 
 

@@ -167,6 +167,15 @@ class Sampler:
         assert draw.design is not None
         return draw.decisions, draw.design
 
+    def draw_decisions(self, generator: random.Random) -> dict[str, int]:
+        """Draw the decisions of the design that `draw` would.
+
+        Where every assignment is within the budget, no design is made.
+        """
+        if self.checked or self.numbering is None:
+            return self.draw(generator)[0]
+        return self.numbering.decisions(generator.randrange(self.numbering.total))
+
     def find(self, generator: random.Random) -> Draw:
         """Draw one design as `draw` does. Return it with its cost if that had to be checked."""
         rejected: list[Draw] = []

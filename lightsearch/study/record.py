@@ -10,8 +10,9 @@ from __future__ import annotations
 import bisect
 import contextlib
 import copy
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -48,7 +49,8 @@ class Record:
         self._study_id = self._storage.get_study_id_from_name(self.study.study_name)
         self._ids: dict[int, int] = {}  # Optuna's, of the trials that run, by our number
         self._over: list[FrozenTrial] = []  # by number
-        self._judged = Judged([])
+        self._numbers: list[int] = []  # theirs
+        self._judged = Judged([], [])
 
     def read(self) -> list[Trial]:
         """The trials that the journal has. What was never begun is ended."""
@@ -65,12 +67,16 @@ class Record:
             trials.append(trial)
             if frozen.state.is_finished():
                 self._over.append(frozen)
+                self._numbers.append(trial.number)
                 continue
             self._ids[trial.number] = id_
             if trial.epochs and trial.epochs[-1].epoch not in frozen.intermediate_values:
                 self._report(id_, trial.epochs[-1])
-        self._judged = Judged(self._over[-JUDGED:])
+        self._judged = self._judge_latest()
         return trials
+
+    def _judge_latest(self) -> Judged:
+        return Judged(self._over[-JUDGED:], self._numbers[-JUDGED:])
 
     def _end_unbegun(self, id_: int, state: TrialState) -> None:
         """End what an earlier version left as it died: nothing may run for ever."""
@@ -136,8 +142,10 @@ class Record:
         with self._journal.together():
             self._storage.set_trial_user_attr(id_, OUTCOME, [outcome, reason])
             self._storage.set_trial_state_values(id_, state, values or None)
-        bisect.insort(self._over, self._storage.get_trial(id_), key=lambda trial: trial.number)
-        self._judged = Judged(self._over[-JUDGED:])
+        place = bisect.bisect(self._numbers, before.number)
+        self._numbers.insert(place, before.number)
+        self._over.insert(place, self._storage.get_trial(id_))
+        self._judged = self._judge_latest()
 
 
 def _as_plain(option: Any) -> int | float | str:
@@ -150,8 +158,8 @@ def _as_plain(option: Any) -> int | float | str:
 class Judged:
     """Trials that are over, by number. Every epoch asks for those in some states."""
 
-    def __init__(self, trials: list[FrozenTrial]) -> None:
-        self._trials = trials
+    def __init__(self, trials: list[FrozenTrial], numbers: list[int]) -> None:
+        self._trials, self._numbers = trials, numbers
         self._known: dict[tuple[TrialState, ...], list[FrozenTrial]] = {}
 
     def of(self, states: Container[TrialState]) -> list[FrozenTrial]:
@@ -159,6 +167,15 @@ class Judged:
         if wanted not in self._known:
             self._known[wanted] = [trial for trial in self._trials if trial.state in wanted]
         return self._known[wanted].copy()
+
+    def with_others(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+        """Return all of them and these, by number. To sort all would ask each for its number."""
+        found, numbers = self._trials.copy(), self._numbers.copy()
+        for trial in trials:
+            place = bisect.bisect(numbers, trial.number)
+            found.insert(place, trial)
+            numbers.insert(place, trial.number)
+        return found
 
 
 class Storage(JournalStorage):
@@ -181,10 +198,13 @@ class Storage(JournalStorage):
         if self._shown is None:
             return super().get_all_trials(study_id, deepcopy, states)
         over, running = self._shown
-        found = over.of(tuple(TrialState) if states is None else states)
-        if states is None or TrialState.RUNNING in states:
-            found += [self.get_trial(id_) for id_ in running]
-            found.sort(key=lambda trial: trial.number)
+        if states is None:
+            found = over.with_others([self.get_trial(id_) for id_ in running])
+        else:
+            found = over.of(states)
+            if TrialState.RUNNING in states:
+                found += [self.get_trial(id_) for id_ in running]
+                found.sort(key=attrgetter("number"))
         return copy.deepcopy(found) if deepcopy else found
 
 

@@ -150,7 +150,8 @@ class Study:
         self._files.wait_for_name(number)
         with writing(self.folder):
             self._record.end(before, outcome, reason)
-        self._files.drop(self.folder.glob(f"states/trial-{number:05d}-*"))
+        epochs = range(1, len(before.epochs) + 2)  # a kill may have left any of them
+        self._files.drop(self._files.state_path(number, epoch) for epoch in epochs)
         trial = self.trials[number] = Trial(before.candidate, before.epochs, outcome, reason)
         return trial
 

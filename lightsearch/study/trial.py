@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import metadata
@@ -181,8 +181,20 @@ OUTCOMES = get_args(Outcome)
 
 
 def to_json(value: Any) -> dict[str, Any]:
-    """A record as plain JSON values."""
-    return dataclasses.asdict(value)
+    """A record as plain JSON values. Its dictionaries are not copied."""
+    values = {field: getattr(value, field) for field in _list_fields(type(value))}
+    for field, inner in values.items():
+        if dataclasses.is_dataclass(inner):
+            values[field] = to_json(inner)
+    return values
+
+
+def _read_fields(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+# Typed as a plain function: mypy calls a class unhashable if a subclass defines `__hash__`.
+_list_fields: Callable[[type], tuple[str, ...]] = functools.cache(_read_fields)
 
 
 def candidate_from(data: dict[str, Any]) -> Candidate:

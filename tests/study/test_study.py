@@ -431,7 +431,9 @@ def test_cma_es_is_named_as_what_made_a_trial_and_warns_once() -> None:
         trials = _search(_proposer(optuna.samplers.CmaEsSampler(seed=1), 3000, startup=2), 8)
     finally:
         logger.removeHandler(keeper)
-    assert [t.candidate.proposed_by for t in trials] == ["uniform"] * 2 + ["CmaEsSampler"] * 6
+    assert [t.candidate.proposed_by for t in trials] == ["uniform"] * 2 + [
+        "CmaEsSampler, its independent sampler"
+    ] * 6
     assert len(lines) <= 1 and len(set(lines)) == len(lines)
 
 
