@@ -118,12 +118,13 @@ def pruner_table(
 
 
 def replayed(
-    curves: list[list[float]], name: Any, target: Fraction, epochs: int
+    curves: list[list[float]], name: Any, target: Fraction, epochs: int, clean: int = 0
 ) -> tuple[int, int, float]:
     """Epochs spent, hits found and the best last epoch of the complete trials, by a pruner, over
     recorded trials one after the other."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(name, target, epochs))
+    pruner = make_pruner(name, target, epochs, clean=clean)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
     spent = hits = 0
     best = 0.0
     for curve in curves:

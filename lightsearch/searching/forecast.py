@@ -21,9 +21,9 @@ from lightsearch.surrogate.table import EPOCHS, IMAGES, read_runs
 
 Array: TypeAlias = NDArray[np.float64]
 PRIOR = 10.0  # complete trials that the table of curves counts as
-# Clean last epochs raise curves the more, the lower they are; the table has none. Measured on 31
-# runs of 20 designs: docs/benchmarks/defaults.md
-CLEAN_SLOPE = 0.7
+# Clean last epochs raise low curves a little more than high ones; the table has none. Measured on
+# pairs of runs: docs/benchmarks/defaults.md
+CLEAN_SLOPE = 0.85
 FEWEST = 3  # complete trials without which nothing is predicted
 
 
