@@ -182,7 +182,7 @@ def epoch_line(event: EpochDone, status: Status) -> str:
         f"{percent(result.accuracy):>7} {status.images}"
     )
     if event.hit:
-        line += "  hit"
+        line += "  reaches the target"
     if result.epoch == 1:
         line += f"  {trial.candidate.params:,} parameters: {trial.candidate.design}"
     left = left_line(status)

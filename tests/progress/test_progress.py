@@ -177,7 +177,7 @@ def test_an_epoch_line_says_its_accuracy(played) -> None:
         assert f" {result.epoch}/4 " in line
         assert f"{10_000 * result.correct // result.total / 100:.2f}%" in line
         assert (event.trial.candidate.design in line) == (result.epoch == 1)
-        assert (" hit" in line) == event.hit
+        assert ("reaches the target" in line) == event.hit
 
 
 def test_what_is_odd_is_brought_to_one_line(played) -> None:
