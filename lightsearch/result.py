@@ -310,7 +310,7 @@ def write_report(
         return write_html(study, study.folder / "report.html", force=force)
     file = check_path("path", path)
     check_free("path", file, force=force)
-    write = write_markdown if file.suffix == ".md" else write_html
+    write = write_markdown if file.suffix.lower() == ".md" else write_html
     return write(study, file, force=force)
 
 

@@ -12,7 +12,11 @@ from lightsearch.cli.output import without_collection
 
 @click.command(short_help="Write a study's report: one HTML page, or Markdown.")
 @click.argument("study", required=False, type=click.Path())
-@click.option("--markdown", is_flag=True, help="Markdown with PNGs instead of an HTML page.")
+@click.option(
+    "--markdown",
+    is_flag=True,
+    help="Markdown with PNGs instead of an HTML page, as for an --out that ends in .md.",
+)
 @click.option(
     "--design",
     "trial",
@@ -115,7 +119,7 @@ def report(
         write_design(result, trial, path, force=force)
     elif steps:
         write_steps(result, path, force=force)
-    elif markdown:
+    elif markdown or path.suffix.lower() == ".md":
         write_markdown(result, path, force=force)
     else:
         write_html(result, path, force=force)

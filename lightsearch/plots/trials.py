@@ -74,4 +74,4 @@ def draw_target(ax: Axes, trials: Trials) -> None:
 
 def name_axis(result: Result, when: str) -> str:
     """Return the label of the axis of accuracies: on which images, at which epoch."""
-    return f"{result.identity.selected_on} accuracy (%), {when}"
+    return f"{result.identity.selection} accuracy (%), {when}"

@@ -49,8 +49,7 @@ def write_trial_programs(
     result: SearchResult, trial: Trial, folder: Path, *, force: bool
 ) -> tuple[str, ...]:
     """Write a trial's script and notebook, with its record in their heads; return their names."""
-    best, on = find_best(trial), result.identity.selected_on
-    on = on if on == "test" else "held-out"
+    best, on = find_best(trial), result.identity.selection
     note = (
         f"Design {trial.number} of the study {result.folder.name}: {percent(best.accuracy)} of "
         f"the {on} images at its best epoch, {best.epoch} of {result.identity.epochs}. That was "
@@ -75,7 +74,7 @@ def design_text(result: SearchResult, number: int, *, programs: tuple[str, ...] 
     """
     trial = _find_trial(result, number)
     shape, _ = result.images
-    best, on = find_best(trial), result.identity.selected_on
+    best, on = find_best(trial), result.identity.selection
     return template("design.md").render(
         trial=trial,
         target=describe_question(result.identity),
@@ -175,7 +174,7 @@ def analyse(trial: Trial, result: SearchResult, other: Trial | None = None) -> I
     yield (f"The last {len(last)} epochs: " + ", ".join(percent(e.accuracy) for e in last) + ".")
     gap = _train(best) - Fraction(best.correct, best.total)
     yield (
-        f"Train minus {result.identity.selected_on} accuracy at epoch {best.epoch}: "
+        f"Train minus {result.identity.selection} accuracy at epoch {best.epoch}: "
         f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
         "images and with dropout, if the recipe and the design have these.)"
     )

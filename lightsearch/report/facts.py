@@ -141,7 +141,7 @@ def _settings(result: SearchResult) -> Iterable[tuple[str, str]]:
     yield "Budget", caps_text(identity.budget) or "none"
     yield (
         "Target",
-        f"{percent(identity.target)} of the {identity.selected_on} images, {identity.rule}",
+        f"{percent(identity.target)} of the {identity.selection} images, {identity.rule}",
     )
     yield "Epochs", f"{identity.epochs} at most"
     shape, classes = result.images

@@ -31,7 +31,7 @@ def protocol(result: SearchResult) -> Iterable[str]:
     """Yield sentences on how the numbers came about."""
     identity = result.identity
     first = next((t.epochs[0] for t in result.records if t.epochs), None)
-    on = identity.selected_on
+    on = identity.selection
     images = f"the {first.total:,} {on} images" if first else f"the {on} images"
     training = f"{first.train_total:,} training images" if first else "the training images"
     yield (

@@ -66,7 +66,7 @@ def write_steps(result: SearchResult, path: Path, *, force: bool = False) -> Pat
     steps = []
     for index, trial in enumerate(trials):
         before = trials[index - 1] if index else None
-        on = result.identity.selected_on
+        on = result.identity.selection
         steps.append(
             _Step(
                 index + 1,

@@ -76,6 +76,13 @@ class Identity(Presented):
         """What counts as a hit."""
         return HitRule(self.target, self.epochs, self.consistent)
 
+    @property
+    def selection(self) -> str:
+        """The images that select, in a word: test, held-out or validation."""
+        if self.selected_on == "test":
+            return "test"
+        return "held-out" if "seed=" in self.selected_on else "validation"
+
     def _sheet(self) -> Sheet:
         fields = ((name, shorten(str(value), 90)) for name, value in self.to_json().items())
         return Sheet("Identity of a study", tuple(fields))

@@ -10,7 +10,7 @@ def describe_question(identity: Identity) -> str:
     """Return the question of a study as one phrase."""
     caps = caps_text(identity.budget)
     return (
-        f"{percent(identity.target)} of the {identity.selected_on} images of "
+        f"{percent(identity.target)} of the {identity.selection} images of "
         f"{identity.dataset} within {plural(identity.epochs, 'epoch')}"
         + (f", {identity.rule}" if identity.consistent else "")
         + (f", with at most {caps}" if caps else "")

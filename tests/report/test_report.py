@@ -352,6 +352,9 @@ def test_a_file_that_stands_there_is_replaced_only_by_force(study: Path, tmp_pat
         main, ["report", str(study), "--design", "0", "--out", str(out), "--force"]
     )
     assert done.exit_code == 0 and out.read_text("utf-8").startswith("# Design 0: ")
+    done = runner.invoke(main, ["report", str(study), "--out", str(out), "--force"])
+    assert done.exit_code == 0 and out.read_text("utf-8").startswith("# ")  # by its ending
+    assert "<html" not in out.read_text("utf-8")
 
 
 def test_a_link_in_a_study_is_not_written_through(study: Path, tmp_path: Path) -> None:

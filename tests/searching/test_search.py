@@ -33,6 +33,7 @@ from lightsearch.errors import (
     WorkerError,
 )
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.report.protocol import protocol
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import SearchSettings
@@ -388,6 +389,8 @@ def test_validation_images_of_ones_own_drive_the_search_unless_told_otherwise(
     assert result.identity.selected_on == "val(size=200)"
     (epoch,) = result.records[0].epochs
     assert (epoch.train_total, epoch.total, epoch.test_total) == (1237, 200, 360)
+    assert "of the validation images of own" in repr(result)
+    assert "the 200 validation images" in " ".join(protocol(result))
     report = result.report(1, tmp_path)
     beside = report.with_name("train_design_0.py").read_text()
     assert "training images out" not in " ".join(beside.split())
