@@ -131,6 +131,14 @@ def check_path(name: str, value: Any) -> Path:
         ) from None
 
 
+def names_path(text: str) -> bool:
+    """Whether a text is the path of something that is there."""
+    try:
+        return Path(text).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, of ~nobody
+        return False
+
+
 def check_free(name: str, path: Path, *, force: bool) -> None:
     """Raise `ArgumentError` if something stands at `path` and is not to be replaced by `force`."""
     if not force and (path.exists() or path.is_symlink()):

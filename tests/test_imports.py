@@ -50,7 +50,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "shapes": ({"errors", "checks"}, set()),
     "naming": ({"errors"}, set()),
     "design": ({"errors", "layer_warnings", "checks", "shapes", "naming"}, set()),
-    "notation": ({"errors", "layer_warnings", "design"}, set()),
+    "notation": ({"errors", "layer_warnings", "checks", "design"}, set()),
     "network": (
         {
             "errors",

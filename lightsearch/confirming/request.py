@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import pandas as pd
 
-from lightsearch.checks import check_path
+from lightsearch.checks import check_path, names_path
 from lightsearch.confirming.runs import key_of
 from lightsearch.data import catalogue, references
 from lightsearch.data.dataset import DataSet
@@ -73,21 +73,13 @@ class Pick:
 def table_of(designs: Asked) -> Asked:
     """Return the best rows of a search's result, of a study's folder or of a leaderboard's file;
     anything else as it is."""
-    is_text = isinstance(designs, str) and not _exists(designs)
-    if isinstance(designs, str | os.PathLike) and not is_text:
+    if isinstance(designs, os.PathLike) or (isinstance(designs, str) and names_path(designs)):
         path = check_path("designs", designs)
         folder = find_study(path)
         whole = load_result(folder).leaderboard if folder.is_dir() else read(path)
         return whole.head(DEFAULTS.confirm_top)
     found = getattr(designs, "leaderboard", None)
     return found.head(DEFAULTS.confirm_top) if isinstance(found, pd.DataFrame) else designs
-
-
-def _exists(text: str) -> bool:
-    try:
-        return Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, of ~nobody
-        return False
 
 
 def rows_of(designs: Asked) -> list[Design | str | Row]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import re
-from pathlib import Path
 from typing import Any, TypeVar
 
+from lightsearch.checks import names_path
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, specs
 from lightsearch.design.parts import Fielded, Seq, kinds, oneof, positional_specs, repeat, seq
@@ -305,11 +305,9 @@ def _explain_other(text: str) -> str:
     """Say what a text is that is no notation, if it is known; else ""."""
     if _ZOO_LIKE.fullmatch(text):
         return f"but got a name of the zoo: zoo[{text!r}].design is its design"
-    try:
-        found = Path(text).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, with a NUL, of ~nobody
-        found = False
-    return f"but got a path: read({text!r}).loc[1] is the first row of a leaderboard" * found
+    if names_path(text):
+        return f"but got a path: read({text!r}).loc[1] is the first row of a leaderboard"
+    return ""
 
 
 def parse_recipe(text: str) -> Recipe:
