@@ -486,7 +486,7 @@ def test_designs_on_images_of_ones_own(tmp_path: Path) -> None:
             ArgumentError,
             "`seeds` must be an integer from 2 to 1000, but got seeds=1",
         ),
-        ({"seeds": 2.0}, ArgumentError, "`seeds` must be an integer"),
+        ({"seeds": 2.5}, ArgumentError, "`seeds` must be an integer"),
         ({"target": 99.4}, ArgumentError, "`target` must be a number above 0 and at most 1"),
         ({"epochs": 0}, ArgumentError, "`epochs` must be an integer from 1"),
         ({"workers": 0}, ArgumentError, "`workers` must be an integer from 1"),

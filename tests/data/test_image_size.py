@@ -49,7 +49,7 @@ def test_height_comes_first(leaves: Path) -> None:
 
 @pytest.mark.parametrize(
     "size",
-    [3, 97, 8.0, True, "60x80", None, (60,), (60, 80, 3), (3, 80), (60, 97), (60.0, 80), ()],
+    [3, 97, 8.5, True, "60x80", None, (60,), (60, 80, 3), (3, 80), (60, 97), (60.5, 80), ()],
 )
 def test_a_wrong_size_is_named(leaves: Path, size: Any) -> None:
     rule = r"`size` must be an integer from 4 to 96, or two of them, \(height, width\), but got"
