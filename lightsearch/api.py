@@ -29,6 +29,7 @@ from lightsearch.searching.signature import takes
 from lightsearch.study import leaderboard as tables
 from lightsearch.study.confirmations import Terms
 from lightsearch.study.disk import writing
+from lightsearch.study.identity import keep_identity
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations
 from lightsearch.study.terms import check_terms
@@ -245,6 +246,7 @@ def _written(events: Iterator[Event], question: Question) -> Generator[Event, No
         if isinstance(event, Stopped) or (stale and begin >= due):
             frame = tables.leaderboard(hits.values(), question.identity, confirmed=confirmed)
             with writing(question.folder):
+                keep_identity(question.folder, question.identity)
                 tables.write(frame, question.folder / "leaderboard.csv")
             now = time.monotonic()
             stale, due = False, now + 9 * (now - begin)

@@ -140,11 +140,10 @@ def check_identity(
     """
     known = read_identity(folder)
     if known is None:
-        text = json.dumps(identity.to_json(), indent=1)
         with writing(folder):
             for name, content in kept.items():
                 write_text(folder / name, content)
-            write_text(folder / "study.json", text + "\n")
+            keep_identity(folder, identity)
         return
     asked, found = identity.to_json(), known.to_json()
     differences = [
@@ -158,6 +157,13 @@ def check_identity(
             f"in {folder} it is: {'; '.join(differences)}. Give another `study` "
             "folder to ask anew"
         )
+
+
+def keep_identity(folder: Path, identity: Identity) -> None:
+    """Write the identity of a study unless it is there. Without it the trials would be lost, so a
+    search does it again if somebody deletes it meanwhile."""
+    if not (folder / "study.json").exists():
+        write_text(folder / "study.json", json.dumps(identity.to_json(), indent=1) + "\n")
 
 
 def read_identity(folder: Path) -> Identity | None:

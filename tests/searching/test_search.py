@@ -298,6 +298,21 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
     assert len(result.records) == 4
 
 
+def test_a_question_that_is_deleted_meanwhile_is_written_again(
+    tmp_path: Path, inline: None
+) -> None:
+    place, kept = tmp_path / "s" / "study.json", list[bytes]()
+
+    def delete(_: object) -> None:
+        if not kept:
+            kept.append(place.read_bytes())
+            place.unlink()
+
+    result = search(**arguments(study=tmp_path / "s", trials=2, epochs=1, on_epoch=delete))
+    assert place.read_bytes() == kept[0]
+    assert len(result.records) == 2
+
+
 def test_a_search_in_which_everything_fails_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
