@@ -312,7 +312,7 @@ def test_libraries_have_one_thread_where_the_system_refuses_more(
     tmp_path: Path, most: int
 ) -> None:
     ran = _search_with(most, tmp_path, "native")
-    assert ran.returncode == 3, ran.stderr  # a search to its end, without a hit
+    assert ran.returncode == 0, ran.stderr  # a search to its end, with a hit
     assert "Thread creation failed" not in ran.stderr and "OpenBLAS" not in ran.stderr
 
 
