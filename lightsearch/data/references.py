@@ -80,10 +80,10 @@ def _map_file(name: str, path: Path) -> DataSet:
         check_regular(path)
         with safe_open(path, "pt") as file:
             names = (file.metadata() or {}).get("class_names", "")  # of older files: none
-            held = [part for part in ("val",) if f"{part}.images" in file.keys()]
+            parts = ["train", "test"] + ["val"] * ("val.images" in file.keys())
             train, test, *val = (
                 (file.get_tensor(f"{part}.images"), file.get_tensor(f"{part}.labels"))
-                for part in ("train", "test", *held)
+                for part in parts
             )
         classes = 1 + int(train[1].max())
         known = CLASS_NAMES.get(name) or read_class_names(names, classes)
