@@ -3,8 +3,8 @@
     python benchmarks/search/commands.py --data FOLDER --rounds 3
 
 `leaderboard` is asked about a study of 3,000 trials, `report` about one of 300; a third of them
-complete (throughput.py fills them). Each command is a process of its own; the commands and a bare
-`import torch` take turns. User and system time of the process and its children, the largest
+complete, or all (throughput.py fills them). Each command is a process of its own; the commands and
+a bare `import torch` take turns. User and system time of the process and its children, the largest
 resident memory, medians over the rounds.
 """
 
@@ -37,10 +37,11 @@ def main() -> None:
     parser.add_argument("--data", help="folder of the data set")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for trials in (300, 3000):
-            study = Path(folder) / str(trials)
+        for name, trials, complete in (("300", 300, 3), ("3000", 3000, 3), ("whole", 3000, 1)):
+            study = Path(folder) / name
             slots = [SimulatedSlot()]
-            filled(resolve(Settings(data=options.data, study=study, slots=slots)), trials)
+            question = resolve(Settings(data=options.data, study=study, slots=slots))
+            filled(question, trials, complete)
         tool = [sys.executable, "-m", "lightsearch"]
         data = ["--data", options.data] if options.data else []
         commands = {
@@ -48,6 +49,7 @@ def main() -> None:
             "import torchvision": [sys.executable, "-c", "import torchvision"],
             "doctor": [*tool, "doctor", *data],
             "leaderboard, 3,000 trials": [*tool, "leaderboard", f"{folder}/3000"],
+            "leaderboard, 3,000 trials, all complete": [*tool, "leaderboard", f"{folder}/whole"],
             "report, 300 trials": [*tool, "report", f"{folder}/300"],
         }
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}

@@ -139,8 +139,8 @@ def measured(slots: int, trials: int, options: argparse.Namespace) -> dict[str, 
     }
 
 
-def filled(question: Question, trials: int) -> None:
-    """Give the question's study trials that are over, a third of them complete."""
+def filled(question: Question, trials: int, complete: int = 3) -> None:
+    """Give the question's study trials that are over, one in `complete` of them complete."""
     identity = question.identity
     proposer = Proposer(
         question.space,
@@ -183,7 +183,7 @@ def filled(question: Question, trials: int) -> None:
                 checksum=identity.checksum,
                 epochs=identity.epochs,
             )
-            length = identity.epochs if number % 3 == 0 else 5
+            length = identity.epochs if number % complete == 0 else 5
             task = question.task(drawn.design, drawn.recipe, candidate.seed)
             results = [epoch_result(task, epoch) for epoch in range(1, length + 1)]
             outcome = "complete" if length == identity.epochs else "pruned"

@@ -8,7 +8,7 @@ import click
 
 from lightsearch.checks import check_free, check_path
 from lightsearch.cli.options import force_option, json_option
-from lightsearch.cli.output import print_json, print_table, records, table_of
+from lightsearch.cli.output import print_json, print_table, records
 from lightsearch.formatting import SURROGATE_NOTE, percent, plural
 
 if TYPE_CHECKING:
@@ -128,12 +128,12 @@ def _print(found: Comparison, *, each: bool) -> None:
             for one in found.studies.to_dict("records")
         ]
         heads = [what, "seed", "value", "hits", "trials", "epochs", "study"]
-        print_table(table_of(heads, rows, left=(what, "study")))
+        print_table(heads, rows, left=(what, "study"))
     else:
         frame = found.table
         heads = [what, "seeds", "mean", "95% interval", "difference", "95% interval", "pairs"]
         rows = [[label, *_figures(row)] for label, row in frame.iterrows()]
-        print_table(table_of([*heads, "p"], rows, left=(what,)))
+        print_table([*heads, "p"], rows, left=(what,))
     click.echo(f"{found.title}, after {plural(found.epochs, 'epoch')} of all trials together")
     if not each and len(found.groups) > 1:
         click.echo(

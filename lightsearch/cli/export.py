@@ -10,7 +10,7 @@ import click
 
 from lightsearch.cli.design_argument import DEFAULT_TABLE, pick
 from lightsearch.cli.options import data_option, json_option
-from lightsearch.cli.output import print_csv, print_json, print_table, table_of
+from lightsearch.cli.output import print_csv, print_json, print_table
 from lightsearch.formatting import percent
 
 if TYPE_CHECKING:
@@ -211,4 +211,4 @@ def predict(net: str, images: str, invert: bool | None, as_csv: bool, as_json: b
         ]
         for one in predictions
     )
-    print_table(table_of(heads, rows, left=("image", "name", "")))
+    print_table(heads, rows, left=("image", "name", ""))

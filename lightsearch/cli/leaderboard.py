@@ -10,7 +10,7 @@ import click
 
 from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import json_option
-from lightsearch.cli.output import print_json, print_table, records, table_of, without_collection
+from lightsearch.cli.output import print_json, print_table, records, without_collection
 from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
 from lightsearch.study.orders import ORDERS
 from lightsearch.study.warm_start import explain_label
@@ -195,7 +195,7 @@ def _print_rows(
         ]
         for rank, row in enumerate(found, 1)
     )
-    print_table(table_of(heads, rows, left=("design", "outcome", "confirmed")))
+    print_table(heads, rows, left=("design", "outcome", "confirmed"))
 
 
 def print_means(frame: pd.DataFrame) -> None:
@@ -206,7 +206,7 @@ def print_means(frame: pd.DataFrame) -> None:
     rows = (
         [rank, *mean_figures(row), row["trial"], row["design"]] for rank, row in frame.iterrows()
     )
-    print_table(table_of(["rank", *MEAN_HEADS, "trial", "design"], rows, left=("design",)))
+    print_table(["rank", *MEAN_HEADS, "trial", "design"], rows, left=("design",))
     click.echo(
         f"{plural(len(frame), 'design')}, last epoch, {frame.attrs['images']} images; "
         f"{frame.attrs['protocol']}"

@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,7 +18,6 @@ from lightsearch.data.catalogue import FORMULAS
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.table import Table
 
 
 @contextlib.contextmanager
@@ -39,41 +38,50 @@ def without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def print_table(table: Table) -> None:
-    """Print a table: fitted to a terminal, at its full width elsewhere."""
-    from rich.console import Console
+def print_table(
+    heads: Iterable[str], rows: Iterable[Iterable[object]], left: Iterable[str] = ()
+) -> None:
+    """Print a table without lines: fitted to a terminal, at its full width elsewhere.
 
-    console = Console(width=None if sys.stdout.isatty() else 10_000)
-    with console.capture() as capture:
-        console.print(table)
-    for line in capture.get().splitlines():
+    The columns `left` are left-aligned, and wrap in a terminal.
+    """
+    names = list(heads)
+    cells = [[escape_controls(str(cell)) for cell in row] for row in rows]
+    lefts = [name in left for name in names]
+    lines = _fit(names, cells, lefts) if sys.stdout.isatty() else _align(names, cells, lefts)
+    for line in lines:
         click.echo(line.rstrip())
 
 
-def table_of(
-    heads: Iterable[str],
-    rows: Iterable[Iterable[object]],
-    left: Iterable[str] = (),
-    title: str | None = None,
-) -> Table:
-    """Make a table of text without lines. The columns `left` are left-aligned and may wrap."""
+def _fit(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterable[str]:
+    """Return the lines of a table that is as wide as the terminal."""
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    names = list(heads)
-    table = Table(
-        box=None, padding=(0, 2, 0, 0), title=title, title_justify="left", header_style="bold"
-    )
-    for name in names:
-        table.add_column(
-            Text(name),
-            justify="left" if name in left else "right",
-            no_wrap=name not in left,
-            overflow="fold",
-        )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, is_left in zip(heads, left, strict=True):
+        justify: Literal["left", "right"] = "left" if is_left else "right"
+        table.add_column(Text(name), justify=justify, no_wrap=not is_left, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(escape_controls(str(cell))) for cell in row))
-    return table
+        table.add_row(*map(Text, row))
+    console = Console()
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().splitlines()
+
+
+def _align(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterator[str]:
+    """Yield the lines of a table as wide as it is. Rich takes ten times as long for it."""
+    from rich.cells import cell_len
+
+    whole = [heads, *([cell.replace("\n", "\\n") for cell in row] for row in rows)]
+    sizes = [[cell_len(cell) for cell in row] for row in whole]
+    widths = [max(column) for column in zip(*sizes, strict=True)]
+    for row, lengths in zip(whole, sizes, strict=True):
+        gaps = [" " * (width - size) for width, size in zip(widths, lengths, strict=True)]
+        cells = zip(row, gaps, left, strict=True)
+        yield "  ".join(cell + gap if is_left else gap + cell for cell, gap, is_left in cells)
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ import click
 
 from lightsearch.cli.design_argument import Picked, design_options, pick, pick_row
 from lightsearch.cli.options import dataset_option, images_of, json_option, shape_option
-from lightsearch.cli.output import print_json, print_table, table_of
+from lightsearch.cli.output import print_json, print_table
 from lightsearch.errors import NotationError
 from lightsearch.formatting import activation_text
 from lightsearch.network.cost import Cost, cost
@@ -20,8 +20,6 @@ from lightsearch.zoo.networks import Entry
 from lightsearch.zoo.networks import zoo as entries
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from lightsearch.exporting.c.boards import Board
 
 
@@ -79,7 +77,7 @@ def show(
         click.echo(summary(picked.design, sizes))
     else:
         click.echo(f"{picked.design}\n")
-        print_table(_layers(costs, sizes))
+        _print_layers(costs, sizes)
         click.echo(
             f"\n{_totals(costs)}\nfingerprint {fingerprint(picked.design, sizes)}, for "
             f"images of {format_shape(sizes)}"
@@ -104,7 +102,7 @@ def _pick(design: str | None, row: int | None, leaderboard: str | None) -> Picke
         return None
 
 
-def _layers(costs: Cost, shape: Shape) -> Table:
+def _print_layers(costs: Cost, shape: Shape) -> None:
     heads = ["place", "layer", "output", "params", "MACs", "field", "jump"]
     rows = (
         [
@@ -118,7 +116,7 @@ def _layers(costs: Cost, shape: Shape) -> Table:
         ]
         for row in costs.rows
     )
-    return table_of(
+    print_table(
         heads, [["", "image", format_shape(shape), "", "", 1, 1], *rows], left=("place", "layer")
     )
 
@@ -170,7 +168,7 @@ def _show_boards(boards: list[Board], costs: Cost, shape: Shape) -> None:
         for one in fits
     ]
     click.echo()
-    print_table(table_of(heads, rows, left=("board", "C file", "", "source")))
+    print_table(heads, rows, left=("board", "C file", "", "source"))
     click.echo(
         f"in bytes; it fits if {CODE:,} of flash are left for code, {STACK:,} of RAM for the stack"
     )
@@ -223,7 +221,7 @@ def zoo(name: str | None, as_json: bool) -> None:
         print_json([_entry(entry) for entry in entries.values()])
     else:
         heads = ["name", "params", "MACs", "field", "layers", "epochs", "published", "source"]
-        print_table(table_of(heads, map(_line, entries.values()), left=("name", "source")))
+        print_table(heads, map(_line, entries.values()), left=("name", "source"))
 
 
 def _line(entry: Entry) -> list[object]:
@@ -243,7 +241,7 @@ def _line(entry: Entry) -> list[object]:
 def _show(entry: Entry) -> None:
     costs = cost(entry.design)
     click.echo(f"{entry.name}, {entry.source}\n{entry.design}\n")
-    print_table(_layers(costs, (1, 28, 28)))
+    _print_layers(costs, (1, 28, 28))
     click.echo(f"\n{_totals(costs)}")
     click.echo(f"published  {entry.best:.2f}% at best within {entry.epochs} epochs")
     if entry.accuracies:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lightsearch.cli.options import json_option
-from lightsearch.cli.output import print_json, print_table, table_of
+from lightsearch.cli.output import print_json, print_table
 from lightsearch.errors import StudyError
 
 
@@ -36,7 +36,7 @@ def studies(folder: str, as_json: bool) -> None:
     else:
         heads = ["study", "when", "trials", "hits", "question"]
         rows = ([_cell(study[name]) for name in heads] for study in found)
-        print_table(table_of(heads, rows, left=("study", "question")))
+        print_table(heads, rows, left=("study", "question"))
 
 
 def _describe(place: Path) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,51 @@
+"""Tables that a command prints. The oracle for their lines is Rich."""
+
+import io
+import sys
+
+import click
+import pytest
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lightsearch.cli.output import print_table
+
+HEADS = ["rank", "name", "params"]
+ROWS = [[1, "conv(8)", "1,234"], [10, "日本語", "-"], [3, "", "99"]]
+
+
+def draw(width: int, rows: list[list[object]]) -> list[str]:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("rank", justify="right", no_wrap=True, overflow="fold")
+    table.add_column("name", justify="left", overflow="fold")
+    table.add_column("params", justify="right", no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(HEADS, ROWS, left=("name",))
+    assert capsys.readouterr().out.splitlines() == draw(10_000, ROWS)
+
+
+def test_a_line_in_a_pipe_is_one_row_whatever_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(HEADS, [[1, "a\nb\x1b[2J", 5]], left=("name",))
+    assert capsys.readouterr().out.splitlines()[1:] == [r"   1  a\nb\x1b[2J       5"]
+
+
+def test_a_table_in_a_terminal_is_fitted_to_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    rows = [[1, "conv(8) " * 10, "1,234"]]
+    print_table(HEADS, rows, left=("name",))
+    printed = [line.rstrip() for line in click.unstyle(capsys.readouterr().out).splitlines()]
+    assert printed == draw(30, rows)
+    assert len(printed) > 4
+    assert max(map(len, printed)) <= 30
