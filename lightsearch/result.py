@@ -14,7 +14,7 @@ from lightsearch.checks import check_free, check_integer, check_kind, check_path
 from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.class_names import CLASS_NAMES
 from lightsearch.engines.engine import State
-from lightsearch.errors import ArgumentError, StudyError
+from lightsearch.errors import ArgumentError, DataError, StudyError
 from lightsearch.formatting import percent, plural
 from lightsearch.plots.plots import Plots
 from lightsearch.presentation import Presented, Sheet
@@ -88,8 +88,8 @@ class SearchResult(Presented):
     def best(self) -> pd.Series[Any] | None:
         """The design that the search was for, as a row of the leaderboard; None if none is known.
 
-        - `goal="best"`: the hit with the highest shrunken mean over all its runs (`means`). If
-          there are no fresh seeds yet (`confirm`), it is the first of the leaderboard.
+        - `goal="best"`: the hit with the highest shrunken mean over all its runs (`means`), or if
+          none has one, the first of the leaderboard.
         - `goal="smallest"`: the confirmed one with the fewest parameters.
         - `goal="fastest"`: the confirmed one with the fewest epochs, which may be of one of the
           shorter studies in the study's folder.
@@ -102,11 +102,11 @@ class SearchResult(Presented):
                     return found
         if self.identity.goal != "best":
             board = board[board["confirmed"].astype(bool)].sort_values("params", kind="stable")
-        elif self.runs:
-            order = self.means()["trial"]
-            board = board.set_index("trial", drop=False).reindex(
-                [trial for trial in order if trial in set(board["trial"])]
-            )
+        else:
+            hits = set(board["trial"])
+            order = [trial for trial in self.means()["trial"] if trial in hits]
+            if order:
+                board = board.set_index("trial", drop=False).loc[order]
         return board.iloc[0] if len(board) else None
 
     def pareto(
@@ -156,13 +156,18 @@ class SearchResult(Presented):
           search with `select_on="val"` trained it on fewer images, so it does not count there.
         - `mean`, and its 95% interval from `low` to `high`, by the standard deviation over seeds
           that is pooled within designs.
-        - `shrunken`: what to expect of one more run. The mean, drawn towards that of all designs
-          of this table, the more the fewer seeds it has (empirical Bayes).
+        - `shrunken`: what to expect of one more run. The mean, drawn the more the fewer seeds it
+          has (empirical Bayes): towards what all trials lead to expect of a design with its
+          features, or if there are few trials, towards the mean of all designs of this table.
         - `hits`: runs that are hits.
 
         `means().attrs["protocol"]` has the estimates in a sentence.
         """
-        frame = tabulate_means(self.records, self.identity, self.runs)
+        try:
+            images = self.images
+        except DataError:  # the user's own, which are gone
+            images = None
+        frame = tabulate_means(self.records, self.identity, self.runs, images)
         return with_study(frame, self.folder)
 
     @property

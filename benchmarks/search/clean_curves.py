@@ -28,8 +28,8 @@ from choices import replayed
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from common import lines
 
-from lightsearch.searching import forecast
 from lightsearch.searching.recipes import count_clean
+from lightsearch.surrogate import forecast
 from lightsearch.surrogate.table import EPOCHS, IMAGES, read_runs
 from lightsearch.training.one_line import default_recipe
 

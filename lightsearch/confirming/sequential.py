@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
-from lightsearch.study.means import assume_seed_sd
+from lightsearch.statistics import assume_seed_sd
 
 WRONG_PASS, WRONG_FAIL = 0.01, 0.2
 LOOKS = 20  # seeds at most; then the mean decides

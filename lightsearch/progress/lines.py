@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from lightsearch.formatting import (
     SURROGATE_NOTE,
@@ -20,7 +20,8 @@ from lightsearch.searching.events import Ended, EpochDone, Event, Judged, Retrie
 from lightsearch.searching.question import Question
 from lightsearch.study import leaderboard as tables
 from lightsearch.study.journal import read_trials
-from lightsearch.study.ledger import read_confirmations
+from lightsearch.study.ledger import read_confirmations, read_families
+from lightsearch.study.means import gather_runs, tabulate_means
 from lightsearch.study.trial import Trial
 from lightsearch.study.warm_start import explain_warm_start
 
@@ -195,8 +196,9 @@ def epoch_line(event: EpochDone, status: Status) -> str:
 def summary_lines(status: Status, width: int) -> Iterator[str]:
     """Yield the leaderboard's first rows and its file, or advice if it has no rows."""
     folder = status.question.folder
+    trials = read_trials(folder)
     frame = tables.leaderboard(
-        read_trials(folder), status.question.identity, confirmed=read_confirmations(folder)
+        trials, status.question.identity, confirmed=read_confirmations(folder)
     )
     if status.question.identity.engine == "surrogate":
         yield SURROGATE_NOTE
@@ -214,8 +216,27 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
             f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}",
             width,
         )
+    yield from _expected(status, trials, dict(zip(frame["trial"], frame.index, strict=True)))
     more = f", {len(frame)} rows" if len(frame) > TOP else ""
     yield f"The leaderboard with whole designs: {folder / 'leaderboard.csv'}{more}"
+
+
+def _expected(status: Status, trials: Sequence[Trial], ranks: Mapping[int, int]) -> Iterator[str]:
+    """Yield which hit is to be expected best of, if another than the first of the leaderboard.
+
+    `ranks` has the hits' ranks there, by the number of the trial.
+    """
+    question = status.question
+    images = question.data.shape, question.data.classes
+    runs = gather_runs(read_families(question.folder), question.identity)
+    means = tabulate_means(trials, question.identity, runs, images)
+    hits = means[means["trial"].isin(list(ranks))]
+    if question.identity.goal == "best" and len(hits) and ranks[hits["trial"].iloc[0]] > 1:
+        best = hits.iloc[0]
+        yield (
+            f"With other seeds most is to be expected of row {ranks[best['trial']]}: "
+            f"{percent(best['shrunken'])} in the mean (lightsearch leaderboard --means)."
+        )
 
 
 def _diagnosis(status: Status) -> Iterator[str]:

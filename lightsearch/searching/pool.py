@@ -2,8 +2,8 @@
 
 A pool has mutations of the best designs so far, crossings of them, and fresh draws near the cap.
 All are within the budget and near its cap. `"model"` takes the one that a draw of the model's
-weights holds for best (`searching.model`). `"evolution"` mutates one decision of the best of a few
-recent designs (regularised evolution, Real et al. 2019).
+weights holds for best (`surrogate.level_model`). `"evolution"` mutates one decision of the best of
+a few recent designs (regularised evolution, Real et al. 2019).
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lightsearch.design.decoding import decode
 from lightsearch.design.parts import is_decided
 from lightsearch.network.cost import Cost, cost
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.searching.forecast import level
 from lightsearch.searching.gate import Gate, Proposal, count_options
-from lightsearch.searching.model import Array, LevelModel, Observations, observe, observe_curves
 from lightsearch.searching.variation import cross, mutate
+from lightsearch.study.expectations import list_choices, measure_choices, observe
 from lightsearch.study.trial import Candidate, Trial
 from lightsearch.study.warm_start import Lesson
-from lightsearch.surrogate.features import NAMES, measure
+from lightsearch.surrogate.features import NAMES
+from lightsearch.surrogate.forecast import level
+from lightsearch.surrogate.level_model import Array, LevelModel, Observations, observe_curves
 
 PARENTS = 8  # designs that are mutated and crossed
 MUTATIONS, CROSSINGS = 0.5, 0.2  # shares of the pool; fresh draws are the rest
@@ -84,16 +83,10 @@ class Learner:
         self.gate, self.epochs, self._busy = gate, epochs, workers >= BUSY
         self._kept: tuple[Trial, LevelModel, list[Parent]] | None = None
         self._reach = None if reach is None else math.log(max(1 - reach, LEAST_ERROR))
-        self._options: dict[str, int] = {}  # of the recipe's own decisions
+        self._options = list_choices(gate.recipe)
         self._seen = Seen()
         self._settled: tuple[int, Trial | None] = 0, None  # so many are over, and the last of them
         self._features: dict[int, tuple[Candidate, list[float]]] = {}  # by number
-
-        def note(path: str, options: tuple[Any, ...]) -> int:
-            self._options[path] = len(options)
-            return 0
-
-        decode(gate.recipe, note)
         self._whole = is_decided(gate.space)
         self.taught = [self._learn(lesson) for lesson in lessons]
 
@@ -202,13 +195,7 @@ class Learner:
         return known[1]
 
     def _measure(self, spent: Cost, decisions: Mapping[str, int]) -> list[float]:
-        """Return the features of a design, and an indicator for each choice of the recipe."""
-        chosen = [
-            float(decisions.get(path) == index)
-            for path, options in self._options.items()
-            for index in range(1, options)
-        ]
-        return measure(spent) + chosen
+        return measure_choices(spent, decisions, self._options)
 
 
 class Seen:

@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from lightsearch.checks import check_integer, check_number, to_number
 from lightsearch.errors import ArgumentError, quote, suggestion
-from lightsearch.searching.forecast import Line, fit_line
 from lightsearch.searching.words import PRUNERS
+from lightsearch.surrogate.forecast import Line, fit_line
 from lightsearch.surrogate.table import IMAGES
 
 FIRST_WHOLE = 1  # trials that `rungs` trains whole
@@ -99,7 +99,7 @@ class PredictedPruner(optuna.pruners.BasePruner):
     """Stop a trial whose predicted best accuracy stays below the target even if it is lucky.
 
     The prediction is a line from the epoch to the best one, from the complete trials and from the
-    rise of other designs' curves (`searching.forecast`). A trial stops if the prediction, better
+    rise of other designs' curves (`surrogate.forecast`). A trial stops if the prediction, better
     by `errors` times its standard error, is below the target. Those curves are of 10,000 images:
     with fewer `images` the counts are less certain, by the binomial variance. With `consistent`,
     the lowest of so many last epochs is predicted in place of the best one. Of the epochs the last

@@ -1,8 +1,8 @@
 """What is known of a design for nothing: a few figures that follow from its text and its images.
 
-They are what the models of accuracy see: those of the table of curves (`surrogate.model`) and that
-of the search's own proposals (`searching.model`). Graph features of this kind in a simple model
-beat zero-cost proxies that need a forward pass (GRAF, Kadlecova et al. 2024).
+They are what the models of accuracy see: that of the table of curves (`surrogate.model`) and that
+of a study's trials (`surrogate.level_model`). Graph features of this kind in a simple model beat
+zero-cost proxies that need a forward pass (GRAF, Kadlecova et al. 2024).
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ from tiny import arguments, outcome
 
 from lightsearch import load_result, search
 from lightsearch.errors import ArgumentError, StudyError
-from lightsearch.searching.forecast import level
 from lightsearch.searching.objective import name_objective, show_trial
 from lightsearch.study.identity import read_identity
 from lightsearch.study.trial import Trial
+from lightsearch.surrogate.forecast import level
 from lightsearch.workers.slot import InlineSlot
 
 PRICE = 1e-5  # of a MAC: the tiny search's designs have some 10,000

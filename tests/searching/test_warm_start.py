@@ -17,7 +17,6 @@ from lightsearch.cli import main
 from lightsearch.errors import ArgumentError, LightsearchError, NotationError, StudyError
 from lightsearch.report.facts import facts
 from lightsearch.result import SearchResult
-from lightsearch.searching.model import LevelModel, Observations
 from lightsearch.searching.pool import POOL
 from lightsearch.searching.sources import list_sources
 from lightsearch.study.leaderboard import write
@@ -33,6 +32,7 @@ from lightsearch.study.warm_start import (
     read_warm_start,
 )
 from lightsearch.surrogate.answers import true_accuracy
+from lightsearch.surrogate.level_model import LevelModel, Observations
 from lightsearch.workers.slot import InlineSlot
 
 INSIDE = "conv(8) separable(12) maxpool gap linear(10)"  # of the tiny space

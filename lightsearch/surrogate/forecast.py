@@ -27,7 +27,7 @@ CLEAN_SLOPE = 0.85
 FEWEST = 3  # complete trials without which nothing is predicted
 
 
-def level(correct: int, total: int) -> float:
+def level(correct: float, total: int) -> float:
     """Return the logarithm of the error, from 0 to 1. Half an image stands for none."""
     return math.log(max(total - correct, 0.5) / total)
 

@@ -1,15 +1,16 @@
 """A model of what a study has learned: the level at the last epoch, from features of a design.
 
-It is Bayesian linear regression on the features of `lightsearch.surrogate.features` and on the
-choices of the recipe (scikit-learn's `BayesianRidge`; MacKay 1992, Tipping 2001). The evidence
+It is Bayesian linear regression on the features of `surrogate.features` and on the choices of the
+recipe (scikit-learn's `BayesianRidge`; MacKay 1992, Tipping 2001). The evidence
 sets how strong the features and the noise are. A draw of the weights is a guess of the whole
 function, so that workers who ask at once get different proposals (Thompson sampling). Observations
-are the forecasts of `searching.forecast`: early epochs count for less.
+are the forecasts of `surrogate.forecast`: early epochs count for less.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,11 +18,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lightsearch.searching.forecast import fit_line, level, table_line
-from lightsearch.study.trial import Trial
+from lightsearch.statistics import assume_seed_sd
+from lightsearch.surrogate.forecast import fit_line, table_line
 from lightsearch.surrogate.table import EPOCHS
 
 Array: TypeAlias = NDArray[np.float64]
+KNOWN = 20  # trials that the known noise counts as
+LEAST_OWN = 0.5  # of a seed's variance: what designs differ by beyond their features, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,6 @@ class Observations:
 
     levels: Array
     weights: Array
-
-
-def observe(trials: Sequence[Trial], epochs: int) -> Observations:
-    """Return the observations of trials that have at least one epoch each."""
-    curves = [[level(e.correct, e.total) for e in trial.epochs] for trial in trials]
-    return observe_curves(curves, epochs)
 
 
 def observe_curves(curves: Sequence[Sequence[float]], epochs: int) -> Observations:
@@ -64,16 +61,34 @@ def observe_curves(curves: Sequence[Sequence[float]], epochs: int) -> Observatio
     return Observations(levels, weights)
 
 
+def assume_noise(levels: Array, images: int) -> float:
+    """Return the variance of levels that features are expected not to explain, at least.
+
+    It is that of a seed, with so many `images`, and of what is special of a design.
+    """
+    error = math.exp(np.clip(np.median(levels), math.log(0.5 / images), math.log(0.9)))
+    seed = assume_seed_sd(1 - error, images) / error
+    return (1 + LEAST_OWN) * seed**2
+
+
 class LevelModel:
     """The regression, fitted to features (a row a trial) and their observations.
 
     Of several `groups`, such as studies with other numbers of epochs, only differences within each
     one count: features and levels are taken from the group's means (fixed effects). What is
     predicted is the level in the last group.
+
+    A `noise` that is given counts as that of `KNOWN` more trials. Without it a dozen trials are
+    fitted nearly exactly, which does no harm where proposals are drawn of it, but is no forecast
+    (docs/benchmarks/search.md).
     """
 
     def __init__(
-        self, features: Array, seen: Observations, groups: NDArray[np.intp] | None = None
+        self,
+        features: Array,
+        seen: Observations,
+        groups: NDArray[np.intp] | None = None,
+        noise: float | None = None,
     ) -> None:
         from sklearn.linear_model import BayesianRidge
 
@@ -93,7 +108,8 @@ class LevelModel:
         self._center = rows.mean(axis=0)
         spread = rows.std(axis=0)
         self._scale = np.where(spread > 1e-9, spread, 1.0)
-        self._ridge: Any = BayesianRidge(max_iter=50)
+        known = {} if noise is None else {"alpha_1": KNOWN / 2, "alpha_2": KNOWN / 2 * noise}
+        self._ridge: Any = BayesianRidge(max_iter=50, **known)
         self._ridge.fit(self._scaled(rows), levels, sample_weight=seen.weights)
 
     def _scaled(self, features: Array) -> Array:
