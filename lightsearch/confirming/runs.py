@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from lightsearch.engines.engine import State
+from lightsearch.errors import StudyError
 from lightsearch.study.confirmations import Key
 from lightsearch.study.ledger import Ledger
 from lightsearch.training.epoch import run_epochs
@@ -26,11 +27,13 @@ def key_of(task: Task) -> Key:
 
 @dataclass(slots=True)
 class Job:
-    """One seed of one design, and how often a worker died over its epoch."""
+    """One seed of one design, how often a worker died over its epoch, and how far it came."""
 
     key: Key
     task: Task
     deaths: int = 0
+    epochs: int = 0
+    lost: int = 0  # states in a row that could not be read back
 
 
 Over: TypeAlias = tuple[Job, EpochResult]
@@ -103,6 +106,12 @@ def _retrain(
 
 def _submit(job: Job, ledger: Ledger, slot: Slot) -> Future[tuple[State, EpochResult]]:
     state, done = ledger.state(job.key, job.task.seed)
+    job.lost = job.lost + 1 if done < job.epochs else 0
+    if job.lost >= DEATHS:
+        raise StudyError(
+            f"the states in {ledger.folder} must be readable, but that of seed {job.task.seed} "
+            f"after epoch {job.epochs} was not, {DEATHS} times in a row. What is committed is kept"
+        )
     return slot.submit(run_epochs, job.task, state, done + 1, done + 1)
 
 
@@ -119,4 +128,5 @@ def _commit(
         return None
     job.deaths = 0
     ledger.commit(job.key, job.task.seed, state, result)
+    job.epochs = result.epoch
     return result if result.epoch == job.task.epochs else None

@@ -129,7 +129,7 @@ def session(model: bytes | Path) -> tuple[Callable[[Tensor], Tensor], dict[str, 
     runtime = import_extra("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # its errors are raised; its log has names of a stranger's raw
     try:
         inference = runtime.InferenceSession(
             model if isinstance(model, bytes) else model.read_bytes(),

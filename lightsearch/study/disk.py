@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 from safetensors import SafetensorError
 
-from lightsearch.checks import check_regular, read_regular
+from lightsearch.checks import read_regular
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
 
@@ -25,7 +25,7 @@ FILES = (
     "data.safetensors",
     "leaderboard.csv",
 )
-FOLDERS = ("states", "weights", "confirmations")  # of a study
+FOLDERS = ("states", "weights", "confirmations", "looks", "epochs-*")  # of a study, as patterns
 
 
 @contextlib.contextmanager
@@ -63,7 +63,7 @@ def lock(folder: Path) -> Iterator[Callable[[], None]]:
 
 def _check_held(path: Path, held: os.stat_result) -> None:
     try:
-        same = os.path.samestat(held, path.stat())
+        same = os.path.samestat(held, path.lstat())
     except FileNotFoundError:
         same = False
     if not same:
@@ -76,16 +76,21 @@ def _check_held(path: Path, held: os.stat_result) -> None:
 def _refuse_links(folder: Path) -> None:
     """Refuse a study with links in it: what is deleted or written there would be elsewhere."""
     inside = [folder / name for name in FILES]
-    for place in FOLDERS:
-        inside.append(folder / place)
-        for root, folders, files in os.walk(folder / place):
+    for place in (place for pattern in FOLDERS for place in folder.glob(pattern)):
+        inside.append(place)
+        for root, folders, files in os.walk(place):
             inside += [Path(root, name) for name in (*folders, *files)]
     for path in inside:
-        if path.is_symlink():
-            raise StudyError(
-                f"a study's folder must hold no links, but {path} is one: put the file or "
-                "folder itself there"
-            )
+        refuse_link(path)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise `StudyError` if a path of a study is a link."""
+    if path.is_symlink():
+        raise StudyError(
+            f"a study's folder must hold no links, but {path} is one: put the file or folder "
+            "itself there"
+        )
 
 
 @contextlib.contextmanager
@@ -165,10 +170,9 @@ def save_state(path: Path, state: State, metadata: dict[str, str] | None = None)
 
 def load_state(path: Path) -> State | None:
     """A state as written; None where there is none, or it is damaged."""
-    from safetensors.torch import load_file  # here, since it loads torch
+    from safetensors.torch import load  # here, since it loads torch
 
     try:
-        check_regular(path)
-        return load_file(path)
+        return load(read_regular(path))  # by its bytes: the name of a folder may be no UTF-8
     except (OSError, SafetensorError):
         return None

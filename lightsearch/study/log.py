@@ -16,6 +16,7 @@ from typing import Any
 
 from lightsearch.errors import StudyError
 
+TAIL = 256  # last bytes by which it is seen that a file was written over
 BLOCK = 1 << 16  # bytes read at once to find the last whole line
 
 
@@ -84,6 +85,8 @@ class Log(Lines):
         self._own: deque[bytes] = deque()  # added and not read yet
         self._behind = True  # the file has more to read than those
         self._size = self._cut_torn_line()
+        self._tail = self._read_tail()
+        self._time = os.fstat(self._file.fileno()).st_mtime_ns
 
     def rewind(self) -> None:
         super().rewind()
@@ -110,6 +113,8 @@ class Log(Lines):
         while left:  # on a full disk a part is written before the error
             left = left[self._file.write(left) :]
         self._size += sum(map(len, lines))
+        self._tail = (self._tail + b"".join(lines))[-TAIL:]
+        self._time = os.fstat(self._file.fileno()).st_mtime_ns
         self._own += lines
 
     def sync(self) -> None:
@@ -123,11 +128,15 @@ class Log(Lines):
         """See what others did to the file. Lines written to a file that was replaced are lost."""
         here = os.fstat(self._file.fileno())
         try:
-            same = os.path.samestat(here, self.path.stat())
+            same = os.path.samestat(here, self.path.lstat())
         except FileNotFoundError:
             same = False
-        if not same or here.st_size < self._size:
-            did = "cut" if same else "replaced" if self.path.exists() else "deleted"
+        cut = here.st_size < self._size
+        over = here.st_mtime_ns != self._time and self._read_tail() != self._tail
+        if not same or cut or over:
+            did = "cut" if cut else "written over"
+            if not same:
+                did = "replaced" if os.path.lexists(self.path) else "deleted"
             raise StudyError(
                 f"{self.path} must not be changed by others while it is written to, "
                 f"but it was {did}. Nothing more was written. {self.remedy}"
@@ -135,6 +144,12 @@ class Log(Lines):
         if here.st_size > self._size:
             self._behind = True
             self._size = self._cut_torn_line()
+            self._tail = self._read_tail()
+
+    def _read_tail(self) -> bytes:
+        """Return the last bytes of what is known of the file."""
+        self._file.seek(max(0, self._size - TAIL))
+        return self._file.read(min(TAIL, self._size)) or b""
 
     def _cut_torn_line(self) -> int:
         """Cut the file after its last whole line that holds something. Blank lines are cut too:

@@ -7,6 +7,8 @@ their epoch is committed. Then they get their name, or get it when the study is 
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -14,17 +16,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightsearch.checks import read_regular
 from lightsearch.engines.engine import State
 from lightsearch.errors import WorkerError, explain_refusal
-from lightsearch.study.disk import load_state, save_state, sync_names, writing
+from lightsearch.study.disk import load_state, refuse_link, save_state, sync_names, writing
 from lightsearch.study.trial import Trial
 from lightsearch.training.epoch import take_evaluated
 from lightsearch.training.epoch_result import EpochResult
 
 T = TypeVar("T")
 
+PLACES = ("states", "weights")
 WRITERS = 16  # threads: the system syncs several files in the time of one
 _STATE = re.compile(r"trial-\d+-epoch-\d+\.safetensors")
+_WEIGHTS = re.compile(r"trial-\d{5,9}\.safetensors")
 _STAGED = re.compile(r"trial-(\d+)-epoch-(\d+)\.part")
 _HALF = re.compile(  # of files that are replaced at once: our own, and safetensors' .tmp*
     r"(study\.json|warm_start\.json|leaderboard\.csv|holder|data\.safetensors\.\d+|"
@@ -62,7 +67,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("states", "weights"):
+        for name in PLACES:
             (folder / name).mkdir(exist_ok=True)
         self._threads = _Threads(WRITERS, "lightsearch-files")
         self._names = _Threads(1, "lightsearch-names")  # one: they come in their order
@@ -120,6 +125,8 @@ class Files:
         def write() -> None:
             state, result = epoch.result()
             with writing(self.folder):
+                for name in PLACES:  # what is put there in mid-search must not lead elsewhere
+                    refuse_link(self.folder / name)
                 save_state(self.state_path(before.number, result.epoch), state)
                 if is_best(before, result):
                     save_state(self._staged(before.number, result.epoch), take_evaluated(state))
@@ -199,6 +206,19 @@ class Files:
         if trials is not None:
             with writing(self.folder):
                 self._settle(trials)
+
+
+def count_trials(folder: Path) -> int:
+    """Return how many trials a study must have had, by the weights and the rows that it left."""
+    numbers = [int(path.stem[6:]) for path in folder.glob("weights/trial-*") if _is_named(path)]
+    with contextlib.suppress(OSError, UnicodeDecodeError, ValueError, KeyError, csv.Error):
+        rows = csv.DictReader(read_regular(folder / "leaderboard.csv").decode().splitlines())
+        numbers += [int(row["trial"]) for row in rows]
+    return max(numbers, default=-1) + 1
+
+
+def _is_named(path: Path) -> bool:
+    return _WEIGHTS.fullmatch(path.name) is not None
 
 
 def is_best(before: Trial, result: EpochResult) -> bool:

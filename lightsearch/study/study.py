@@ -24,11 +24,12 @@ import optuna
 
 from lightsearch.checks import escape_controls
 from lightsearch.engines.engine import State
+from lightsearch.errors import StudyError
 from lightsearch.study.disk import lock, writing
 from lightsearch.study.identity import Identity, check_identity
-from lightsearch.study.journal import NAME, Journal, readable
+from lightsearch.study.journal import FILE, NAME, Journal, readable
 from lightsearch.study.record import Record
-from lightsearch.study.states import Files, is_best
+from lightsearch.study.states import Files, count_trials, is_best
 from lightsearch.study.trial import Candidate, Trial
 from lightsearch.training.epoch_result import EpochResult
 
@@ -50,6 +51,7 @@ class Study:
         self._syncing: Future[None] | None = None
         self._synced = time.monotonic()
         self.trials = self._record.read()
+        _check_whole(folder, len(self.trials))
         self._files.recover(self.trials)
 
     @classmethod
@@ -70,6 +72,9 @@ class Study:
         with lock(folder) as check_held, contextlib.ExitStack() as opened:
             check_identity(folder, identity, kept)
             folder = folder.resolve()  # Optuna's lock spins for ever on some relative paths
+            file = folder / FILE
+            if not file.exists() or not file.stat().st_size:
+                _check_whole(folder, 0)
             with readable(folder), writing(folder):
                 journal = opened.enter_context(contextlib.closing(Journal(folder, check_held)))
                 study = cls(folder, pruner, journal)
@@ -163,3 +168,17 @@ class Study:
         Where the last one is damaged it is the one before; the epochs after it run again.
         """
         return self._files.state(number, len(self.trials[number].epochs))
+
+
+def _check_whole(folder: Path, trials: int) -> None:
+    """Raise `StudyError` if the journal has lost most trials: to begin again would cost the rest.
+
+    A power cut may cost it a few that have left weights already.
+    """
+    known = count_trials(folder)
+    if 2 * trials < known:
+        raise StudyError(
+            f"{folder / FILE} must have the study's trials, but it has {trials}, and weights and "
+            f"leaderboard.csv there are of {known} or more: bring the file back, or give another "
+            "`study` folder"
+        )

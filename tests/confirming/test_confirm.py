@@ -26,6 +26,7 @@ from lightsearch.errors import ArgumentError, DataError, NotationError, StudyErr
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.report.facts import facts
 from lightsearch.report.study import write_html, write_markdown
+from lightsearch.study import ledger as ledgers
 from lightsearch.study.confirmations import Terms
 from lightsearch.study.leaderboard import _NEEDED, read
 from lightsearch.study.ledger import Ledger, read_confirmations
@@ -205,6 +206,24 @@ def test_a_lost_state_costs_the_run_and_no_more(
         path.write_bytes(path.read_bytes()[:100])
     resumed = confirm(GOOD, 2, target=0.5, study=tmp_path / "cut", **COMMON)
     pd.testing.assert_frame_equal(resumed, expected)
+
+
+def test_states_that_are_never_read_back_end_a_confirmation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that gives back other bytes, say. Their epochs would be trained for ever."""
+    monkeypatch.setattr(ledgers, "load_state", lambda path: None)
+    with pytest.raises(StudyError, match=r"must be readable, .* 3 times in a row"):
+        confirm(GOOD, 2, target=0.5, study=tmp_path / "s", **COMMON)
+    assert len(_epochs(tmp_path / "s")) >= 3
+
+
+def test_the_name_of_a_folder_need_not_be_utf8(tmp_path: Path) -> None:
+    expected = confirm(GOOD, 2, target=0.5, study=tmp_path / "plain", **COMMON)
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    found = confirm(GOOD, 2, target=0.5, study=os.fsdecode(folder), **COMMON)
+    pd.testing.assert_frame_equal(found, expected)
+    assert len(_epochs(Path(os.fsdecode(folder)))) == len(_epochs(tmp_path / "plain"))
 
 
 def test_a_worker_that_dies_costs_an_epoch(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_study import _candidate, _identity, _nop
+from test_study import _candidate, _commit, _identity, _nop
 
 from lightsearch.errors import StudyError
 from lightsearch.study.disk import lock, save_state, write_text, writing
@@ -60,7 +60,10 @@ def test_a_folder_that_goes_meanwhile_is_said_to_be_gone(tmp_path: Path, gone) -
 
 @pytest.mark.parametrize(
     "name",
-    ["states", "weights", "confirmations", "journal.log", "study.json", "leaderboard.csv", "lock"],
+    [
+        *("states", "weights", "confirmations", "looks", "epochs-00007"),
+        *("journal.log", "study.json", "leaderboard.csv", "lock"),
+    ],
 )
 def test_links_in_a_study_are_refused_and_their_targets_left_alone(
     tmp_path: Path, name: str
@@ -69,7 +72,7 @@ def test_links_in_a_study_are_refused_and_their_targets_left_alone(
     with Study.open(folder, _identity(), _nop()) as study:
         study.begin(_candidate(0))
     place = folder / name
-    if name in ("states", "weights", "confirmations"):
+    if name in ("states", "weights", "confirmations", "looks", "epochs-00007"):
         target.mkdir()
         (target / "trial-00009-epoch-0001.safetensors").write_text("mine")
         if place.exists():
@@ -92,6 +95,21 @@ def test_a_link_deep_in_a_study_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s" / "weights" / "trial-00000.safetensors").symlink_to(tmp_path / "nowhere")
     with pytest.raises(StudyError, match="must hold no links"), lock(tmp_path / "s"):
         pass
+
+
+@pytest.mark.parametrize("name", ["states", "weights"])
+def test_a_link_that_is_put_there_in_mid_search_is_not_followed(tmp_path: Path, name: str) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    with Study.open(tmp_path / "s", _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        _commit(study, 0, 1, 900)
+        study.sync()
+        shutil.rmtree(tmp_path / "s" / name)
+        (tmp_path / "s" / name).symlink_to(target)
+        with pytest.raises(StudyError, match=f"must hold no links, but .*{name} is one"):
+            _commit(study, 0, 2, 910)
+    assert not list(target.iterdir())
 
 
 @pytest.mark.parametrize("make", ["symlink_to", "hardlink_to"])

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import re
+import shutil
 import statistics
 import threading
 import time
@@ -579,12 +580,43 @@ def test_a_journal_cut_at_any_byte_opens_and_loses_only_what_was_cut(tmp_path: P
     expected = read_trials(tmp_path / "s")
     for cut in range(len(whole), 300, -97):
         journal.write_bytes(whole[:cut])
+        if not read_trials(tmp_path / "s"):  # both have weights: to begin anew would cost them
+            with (
+                pytest.raises(
+                    StudyError, match=r"it has 0, and weights .* are of 2 or more: bring"
+                ),
+                Study.open(tmp_path / "s", _identity(), _nop()),
+            ):
+                pass
+            continue
         with Study.open(tmp_path / "s", _identity(), _nop()) as study:
             found = list(study.trials)
             for trial, full in zip(found, expected, strict=False):
                 assert trial.epochs == full.epochs[: len(trial.epochs)]
             study.begin(_candidate(len(found)))  # the next write is whole again
         assert len(read_trials(tmp_path / "s")) == len(found) + 1
+
+
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("left", ["weights", "leaderboard.csv"])
+def test_a_study_whose_journal_is_gone_is_not_begun_anew(tmp_path: Path, change, left) -> None:
+    """It would replace leaderboard.csv, which errors say still has the rows."""
+    folder = tmp_path / "s"
+    with Study.open(folder, _identity(), _nop()) as study:
+        study.begin(_candidate(0))
+        _commit(study, 0, 1, 900)
+    if left == "leaderboard.csv":
+        shutil.rmtree(folder / "weights")
+        (folder / left).write_text("rank,trial,design\n1,0,x\n")
+    before = sorted(path.name for path in folder.rglob("*"))
+    change(folder / "journal.log")
+    with (
+        pytest.raises(StudyError, match=r"must have the study's trials, but it has 0"),
+        Study.open(folder, _identity(), _nop()),
+    ):
+        pass
+    after = sorted(path.name for path in folder.rglob("*"))
+    assert set(before) - set(after) <= {"journal.log"}
 
 
 def test_a_trial_is_begun_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -823,6 +855,14 @@ def test_what_others_write_to_the_journal_is_read_too(tmp_path: Path) -> None:
             lambda path: path.write_bytes(path.rename(path.with_name("old")).read_bytes()),
             "replaced",
         ),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:200] + b" " * 9999 + b"\n"),
+            "written over",
+        ),
+        (
+            lambda path: path.symlink_to(path.rename(path.with_name("old"))),
+            "replaced",
+        ),
     ],
 )
 def test_a_journal_that_is_changed_under_a_search_ends_it_at_the_next_epoch(
@@ -841,7 +881,7 @@ def test_a_journal_that_is_changed_under_a_search_ends_it_at_the_next_epoch(
         _commit(study, 0, 1, 100)
         change(folder / "journal.log")
         _commit(study, 0, 2, 200)
-    if said == "replaced":  # by what it was: nothing is lost, and the study goes on
+    if said == "replaced" and not (folder / "journal.log").is_symlink():  # by what it was
         with Study.open(folder, _identity(), _nop()) as study:
             assert [e.epoch for e in study.trials[0].epochs] == [1]
             assert study.state(0)[1] == 1
