@@ -143,7 +143,7 @@ def make_dataset(
     `ArgumentError` for a `name` that `load` knows, and for wrong `class_names`.
     """
     check_kind("name", name, str, "a string")
-    if has_controls(name) or name[:1] in FORMULAS:
+    if has_controls(name) or {"\n", "\t"} & set(name) or name[:1] in FORMULAS:
         raise ArgumentError(
             "`name` must have no control characters, and no sign at its start that a spreadsheet "
             f"would take for a formula, but got name={name!r}"

@@ -14,8 +14,8 @@ from lightsearch.checks import check_integer, check_kind, check_path, escape_con
 from lightsearch.data.catalogue import FORMULAS, IMAGES, NAMES, TORCHVISION, find_name
 from lightsearch.data.class_names import check_class_names
 from lightsearch.data.dataset import DataSet, make_dataset
-from lightsearch.data.folder_layout import find_parts, list_classes
-from lightsearch.data.image_reader import SUFFIXES, flatten, list_folders, list_images, read_image
+from lightsearch.data.folder_layout import check_formats, check_parts, find_parts, list_classes
+from lightsearch.data.image_reader import SUFFIXES, flatten, list_images, read_image
 from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, format_size
 from lightsearch.data.named import cache_folder, load
 from lightsearch.errors import ArgumentError, DataError, quote, suggestion
@@ -84,7 +84,8 @@ def folder_dataset(
     pixels. `predict` reads files in the same way.
 
     Raises `ArgumentError` for a value out of range, and `DataError` for another layout, a class
-    without images, or a file that is not an image or has more than one frame.
+    without images, images in a format that is not read, or a file that is not an image or has
+    more than one frame.
     """
     sides = check_size(size)
     _check(gray, test, seed)
@@ -95,16 +96,12 @@ def folder_dataset(
     parts = find_parts(root)
     if parts is None:
         classes = list_classes(root)
+        check_formats(root, [root / one for one in classes])
         pair = _read_classes(root, classes, sides, gray)
         return _split(pair, test, seed, title, classes)
     classes = list_classes(parts["train"])
-    for part, path in parts.items():
-        unknown = {one.name for one in list_folders(path)} - set(classes)
-        if unknown:
-            raise DataError(
-                f"{part} classes must be among the training ones, but {path} has "
-                f"{', '.join(sorted(unknown))} too"
-            )
+    check_parts(parts, classes)
+    check_formats(root, [path / one for path in parts.values() for one in classes])
     read = {
         part: _read_classes(path, classes, sides, gray, some=part != "train")
         for part, path in parts.items()
@@ -161,7 +158,8 @@ def _name(folder: Path) -> str:
 
     A set of torchvision is found again by its name, so a folder that has it gets another.
     """
-    name = escape_controls(folder.name).lstrip("".join(FORMULAS))
+    plain = escape_controls(folder.name).replace("\n", r"\n").replace("\t", r"\t")
+    name = plain.lstrip("".join(FORMULAS))
     return f"{name}-folder" if name in TORCHVISION else name
 
 
@@ -189,7 +187,7 @@ def _read_classes(
     folder: Path, classes: list[str], size: tuple[int, int], gray: bool, *, some: bool = False
 ) -> tuple[Array, Array]:
     """Read the images of each class; with `some`, a class may have none."""
-    files = [list_images(folder / name) for name in classes]
+    files = [list_images(folder / name, in_class=True) for name in classes]
     empty = [folder / name for name, found in zip(classes, files, strict=True) if not found]
     if len(empty) == len(classes) or (empty and not some):
         place = empty[0] if any(files) else folder

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lightsearch.data.system_folders import is_visible, is_visible_in_class
 from lightsearch.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 SUFFIXES = (*_JPEG, ".png", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+UNREAD = tuple(  # also images, but in formats that are not decoded here
+    ".heic .heif .avif .tga .dds .blp .psd .svg .raw .cr2 .nef .arw .dng .jxl .jp2 .j2k .eps .ico "
+    ".icns .pcx .exr .hdr".split()
+)
 MAX_PIXELS = 64_000_000  # 8000 x 8000: a gigabyte at most while it is decoded
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_SYSTEM = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-
-
-def is_visible(name: str) -> bool:
-    """Whether a file or folder is the user's: not hidden, and none that a system puts there."""
-    return not name.startswith(".") and name not in _SYSTEM
+_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
 
 
 def list_folders(folder: Path) -> list[Path]:
@@ -37,16 +37,36 @@ def list_folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if is_visible(p.name) and p.is_dir())
 
 
-def list_images(folder: Path) -> list[Path]:
-    """Return the visible image files in a folder and its visible subfolders, by path."""
-    return sorted(_walk(folder))
+def list_images(folder: Path, *, in_class: bool = False) -> list[Path]:
+    """Return the visible image files in a folder and its visible subfolders, by path.
+
+    With `in_class`, the folder is one of a class.
+    """
+    return sorted(_walk(folder, SUFFIXES, in_class))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def list_unread(folder: Path) -> list[Path]:
+    """Return the visible files of a class whose suffixes are of images that are not read."""
+    return sorted(_walk(folder, UNREAD, True))
+
+
+def is_image(path: Path) -> bool:
+    """Whether a visible file's suffix is of images, which may be of formats not read."""
+    return path.suffix.lower() in (*SUFFIXES, *UNREAD) and not path.name.startswith(".")
+
+
+def has_images(folder: Path) -> bool:
+    """Whether a folder or a visible subfolder has images, which may be of formats not read."""
+    return next(_walk(folder, (*SUFFIXES, *UNREAD), False), None) is not None
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...], in_class: bool) -> Iterator[Path]:
+    is_users = is_visible_in_class if in_class else is_visible
     for path in folder.rglob("*"):
         if (
-            path.suffix.lower() in SUFFIXES
-            and all(map(is_visible, path.relative_to(folder).parts))
+            path.suffix.lower() in suffixes
+            and not path.name.startswith(".")
+            and all(map(is_users, path.relative_to(folder).parts[:-1]))
             and not path.is_dir()
         ):
             yield path
@@ -83,26 +103,38 @@ def flatten(image: Image, *, gray: bool) -> Image:
         )
     if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO has a preview too
         raise ValueError("it has more than one frame: save the one that is meant as a file")
+    tags = getattr(image, "tag_v2", {})  # the copy below has lost them
     image = ImageOps.exif_transpose(image)
     image.load()
     if image.mode == "F" or image.mode.startswith("I"):
-        image = _scale(image)
+        image = _scale(image, tags)
     elif image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB").convert("L") if gray else image.convert("RGB")
 
 
-def _scale(image: Image) -> Image:
-    """Return an image of 16 bits, from 0 to 65535, or of floats from 0 to 1, in 8 bits."""
+def _scale(image: Image, tags: Mapping[int, Any]) -> Image:
+    """Return an image of 12 or 16 bits, or of floats from 0 to 1, in 8 bits.
+
+    `tags` are those of a TIFF. Other formats have none: Pillow brings their pixels to 16 bits.
+    """
     from PIL import Image
 
+    if tags and image.mode == "I":  # white may be 255, 65535 or any other
+        raise ValueError(
+            "its pixels must be of up to 16 bits without a sign, or floats from 0 to 1, but are "
+            "integers of 32 bits or with a sign: save it in 8 or 16 bits"
+        )
     values: np.ndarray[Any, Any] = np.asarray(image)
-    top = 1 if image.mode == "F" else 65535
+    bits, *_ = tags.get(_BITS, (16,))
+    top = 1 if image.mode == "F" else 2**bits - 1
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= top):  # also if it is no number
         raise ValueError(f"its pixels must be from 0 to {top}, but are from {low:g} to {high:g}")
     levels = np.rint(values * np.float32(255 / top)).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == 0:  # 0 is white, and Pillow turns only up to 8 bits
+        levels = 255 - levels
     clear = image.info.get("transparency")
     if isinstance(clear, int):
         levels[values == clear] = 255

@@ -598,6 +598,12 @@ def test_the_name_of_a_public_data_set_is_refused(name: str) -> None:
         make_dataset((IMAGES, LABELS), (IMAGES, LABELS), name=name)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\n", "\x1b", "=a"])
+def test_a_name_has_no_control_characters(name: str) -> None:
+    with pytest.raises(ArgumentError, match=r"^`name` must have no control characters, and no"):
+        make_dataset((IMAGES, LABELS), (IMAGES, LABELS), name=name)
+
+
 def test_the_largest_and_smallest_that_are_accepted() -> None:
     labels = torch.arange(200)
     made = make_dataset((torch.zeros(200, 96, 96), labels), (torch.zeros(200, 96, 96), labels))

@@ -193,7 +193,7 @@ def test_a_class_may_be_called_as_a_part(tmp_path: Path) -> None:
 
 def test_classes_may_have_folders(tmp_path: Path) -> None:
     draw_classes(tmp_path / "oak", "front", "back")
-    draw_classes(tmp_path / "elm", "front")
+    draw_classes(tmp_path / "elm", "side")
     assert folder_dataset(tmp_path, size=8).class_names == ("elm", "oak")
 
 
@@ -204,29 +204,78 @@ def test_classes_may_have_folders(tmp_path: Path) -> None:
         (("train/x", "train/y"), r"but \S+ has train$"),
         (("test/x", "test/y"), r"but \S+ has test$"),
         (("train/x", "train/y", "other/x", "other/y"), "has other, train$"),
+        (
+            ("train/x", "train/y", "test/x", "extra", "unlabeled/z"),
+            r"but \S+ has images in extra, unlabeled too: move them elsewhere$",
+        ),
         (("train/x", "train/y", "training/x", "test/x"), "has test, train, training$"),
         (("oak/train", "oak/test", "elm/train", "elm/test"), "has test, train inside of elm"),
         (("train_set", "test-set"), r"but \S+train_set has no folders$"),
         (("prueba/x", "prueba/y", "otra/x", "otra/y"), "otra and prueba have the same folders"),
+        (("mytrain/x", "mytrain/y", "mytrain/z", "mytest/x", "mytest/y"), "such as x, y. If they"),
+        (("learn/x", "learn/y", "check/x", "check/z", "elm"), "check and learn have the same"),
+        (("learn/x", "learn/y", "train"), None),
+        (("oak/a", "oak/b", "oak/c", "elm/c", "elm/d", "elm/e"), None),
+        (("oak", "oak/front", "elm", "elm/front"), None),
+        (
+            ("train/images", "train/labels", "test/images", "test/labels"),
+            r"a folder for each class, but \S+train has images and labels, as for detection",
+        ),
+        (("Images", "Ground_Truth"), "has Images and Ground_Truth, as for detection or segm"),
     ],
 )
 def test_layouts_that_cannot_be_made_out(
-    tmp_path: Path, folders: tuple[str, ...], message: str
+    tmp_path: Path, folders: tuple[str, ...], message: str | None
 ) -> None:
     draw_classes(tmp_path, *folders)
-    with pytest.raises(DataError, match=message):
-        folder_dataset(tmp_path, size=8)
+    if message is None:  # it can be made out
+        assert folder_dataset(tmp_path, size=8).classes == 2
+    else:
+        with pytest.raises(DataError, match=message):
+            folder_dataset(tmp_path, size=8)
+
+
+def test_what_has_no_images_may_stand_beside_the_parts(leaves: Path) -> None:
+    (leaves / "docs").mkdir()
+    (leaves / "docs" / "notes.txt").write_text("on the trees")
+    draw(leaves / ".cache" / "0.png", 1)
+    draw(leaves / "@eaDir" / "0.png", 1)
+    assert folder_dataset(leaves, size=8).class_names == ("elm", "oak")
 
 
 def test_a_class_without_images_is_named(tmp_path: Path) -> None:
     draw_classes(tmp_path, "a", "b")
     (tmp_path / "c").mkdir()  # the last one: labels alone would not miss it
-    (tmp_path / "c" / "photo.heic").write_bytes(b"of a phone")
+    (tmp_path / "c" / "notes.txt").write_text("to come")
     with pytest.raises(DataError, match=r"must have some, but .*c has none that end in"):
         folder_dataset(tmp_path, size=8)
 
 
-@pytest.mark.parametrize("hidden", [".ipynb_checkpoints", "__MACOSX", "@eaDir", "deep/.thumbs"])
+def test_images_in_formats_that_are_not_read_are_counted(leaves: Path) -> None:
+    for name in ("labels.csv", "notes.txt", "._0.heic"):
+        (leaves / "train" / "oak" / name).write_bytes(b"no image")
+    assert len(folder_dataset(leaves, size=8).train[1]) == 8
+    for name in ("train/oak/b.HEIC", "test/elm/deep/a.heic", "train/oak/c.avif"):
+        (leaves / name).parent.mkdir(exist_ok=True)
+        (leaves / name).write_bytes(b"of a phone")
+    with pytest.raises(
+        DataError,
+        match=r"^images must end in \.jpg, .*\.webp, but \S+leaves has 2 \.heic, 1 \.avif, the "
+        r"first is \S+train.oak.b\.HEIC: convert them, or move them elsewhere$",
+    ):
+        folder_dataset(leaves, size=8)
+
+
+SYSTEM = (
+    ".ipynb_checkpoints __MACOSX @eaDir deep/.thumbs #recycle @Recycle #snapshot @tmp "
+    "$RECYCLE.BIN @Recently-Snapshot FOUND.000 found.012 RECYCLER lost+found"
+).split()
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [*SYSTEM, "Network Trash Folder", "Temporary Items", "System Volume Information"],
+)
 def test_hidden_files_and_folders_are_left_out(tmp_path: Path, hidden: str) -> None:
     draw_classes(tmp_path, "a", "b")
     for label in "ab":
@@ -235,6 +284,19 @@ def test_hidden_files_and_folders_are_left_out(tmp_path: Path, hidden: str) -> N
     draw_classes(tmp_path, hidden.split("/")[-1])  # beside the classes too
     made = folder_dataset(tmp_path, size=8)
     assert (made.classes, len(made.train[1]) + len(made.test[1])) == (2, 10)
+
+
+@pytest.mark.parametrize("name", ["thumbs", "Thumbnails", "THUMBS", "#", "@home", "#Recycle"])
+def test_a_class_may_be_called_as_what_is_left_out_inside_of_one(
+    tmp_path: Path, name: str
+) -> None:
+    draw_classes(tmp_path, "a", name)
+    for label in ("a", name):
+        draw(tmp_path / label / name / "0.png", 9)
+        draw(tmp_path / label / f"{name}.png", 9)  # a file of that name is the user's
+    made = folder_dataset(tmp_path, size=8)
+    assert set(made.class_names) == {"a", name}
+    assert len(made.train[1]) + len(made.test[1]) == 12
 
 
 def test_suffixes_in_capitals_and_folders_named_as_images(tmp_path: Path) -> None:
@@ -328,3 +390,8 @@ def test_a_folder_named_like_a_public_set_gets_a_name_of_its_own(tmp_path: Path)
     assert folder_dataset(tmp_path / "mnist", size=8).name == "mnist-8"
     (tmp_path / "mnist").rename(tmp_path / "cifar10")  # scripts would read torchvision's cifar10-8
     assert folder_dataset(tmp_path / "cifar10", size=8).name == "cifar10-folder-8"
+
+
+def test_a_folders_line_feeds_and_tabs_are_escaped_in_the_name(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "two\nlines\tof", "a", "b")
+    assert folder_dataset(tmp_path / "two\nlines\tof", size=8).name == r"two\nlines\tof-8"

@@ -39,7 +39,6 @@ FORMS: dict[str, tuple[str, Save]] = {
     "16 bits": (".png", Image.fromarray(RAMP.astype(np.uint16) * 257).save),
     "16 bits, TIFF": (".tif", Image.fromarray(RAMP.astype(np.uint16) * 257).save),
     "16 bits, PGM": (".pgm", Image.fromarray(RAMP.astype(np.uint16) * 257).save),
-    "32 bits": (".tiff", Image.fromarray(RAMP.astype(np.int32) * 257).save),
     "floats": (".tif", Image.fromarray(RAMP.astype(np.float32) / 255).save),
     "EXIF": (".png", _turned),
     "palette": (".png", _palette),
@@ -141,6 +140,55 @@ def test_the_preview_in_a_cameras_file_is_no_second_frame(tmp_path: Path) -> Non
         tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=[image.resize((4, 4))]
     )
     assert read_image(tmp_path / "photo.jpg", gray=False).size == (8, 8)
+
+
+def _write_tiff(path: Path, data: bytes, width: int, bits: int, white: int, kind: int) -> None:
+    """Write a gray TIFF of one row. Pillow writes few of these itself.
+
+    `white` is its PhotometricInterpretation, and `kind` its SampleFormat.
+    """
+    fields = [(256, width), (257, 1), (258, bits), (259, 1), (262, white), (273, 122)]
+    fields += [(278, 1), (279, len(data)), (339, kind)]
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    path.write_bytes(b"II*\0\x08\0\0\0" + struct.pack("<H", 9) + rows + bytes(4) + data)
+
+
+LEVELS = np.arange(256)
+
+
+@pytest.mark.parametrize(
+    ("data", "bits", "kind"),
+    [
+        (LEVELS.astype("u1"), 8, 1),
+        ((LEVELS * 257).astype("<u2"), 16, 1),
+        ((LEVELS / 255).astype("<f4"), 32, 3),
+    ],
+)
+@pytest.mark.parametrize("white", [0, 1])
+def test_a_tiff_says_if_0_is_white(
+    data: np.ndarray, bits: int, kind: int, white: int, tmp_path: Path
+) -> None:
+    _write_tiff(tmp_path / "a.tif", data.tobytes(), 256, bits, white, kind)
+    found = np.asarray(read_image(tmp_path / "a.tif", gray=True))
+    assert np.array_equal(found[0], LEVELS if white == 1 else LEVELS[::-1])
+
+
+def test_white_has_all_of_12_bits(tmp_path: Path) -> None:
+    _write_tiff(tmp_path / "a.tif", bytes.fromhex("000fff"), 2, 12, 1, 1)
+    assert np.asarray(read_image(tmp_path / "a.tif", gray=True)).tolist() == [[0, 255]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "kind"), [("<i4", 32, 2), ("<u4", 32, 1), ("<i2", 16, 2)]
+)
+def test_integers_whose_white_is_unknown_are_refused(
+    dtype: str, bits: int, kind: int, tmp_path: Path
+) -> None:
+    _write_tiff(tmp_path / "a.tif", LEVELS.astype(dtype).tobytes(), 256, bits, 1, kind)
+    with pytest.raises(
+        DataError, match=r"a\.tif is not: its pixels must be of up to 16 bits with"
+    ):
+        read_image(tmp_path / "a.tif", gray=True)
 
 
 @pytest.mark.parametrize("values", [[-0.5, 1.0], [0.0, 255.0], [0.0, float("nan")]])
