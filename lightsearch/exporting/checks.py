@@ -8,27 +8,37 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from lightsearch.checks import check_free
-from lightsearch.errors import ExportError
-from lightsearch.exporting.card.page import MARKER
+from lightsearch.errors import ArgumentError, ExportError, quote
 from lightsearch.exporting.trained import TrainedNet
+from lightsearch.study.signing import COMMENTS, is_signed
 
 _CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
-WEIGHTS_ARE_IN = "Its weights are in"  # of a source's note
 
 
 def check_target(name: str, path: Path, *, force: bool) -> None:
-    """Raise `ArgumentError` if writing would replace a file that lightsearch did not export.
+    """Raise `ArgumentError` if writing would replace what lightsearch did not export.
 
-    A `.py` has its weights beside it, a `.c` its header.
+    So is a text that was changed since. A `.py` has its weights beside it, a `.c` its header.
     """
+    check_name(name, path)
     beside = {".py": [path.with_suffix(".safetensors")], ".c": [path.with_suffix(".h")]}
     for file in (path, *beside.get(path.suffix.lower(), [])):
         if not _is_exported(file):
             check_free(name, file, force=force)
 
 
+def check_name(name: str, path: Path) -> None:
+    """Raise `ArgumentError` for the name of a file that is no UTF-8: it stands in the file."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"`{name}` must have a name in UTF-8, but got {quote(path)}") from None
+
+
 def _is_exported(path: Path) -> bool:
     """Whether lightsearch exported a file, by what it writes into each of its formats."""
+    if path.suffix.lower() in COMMENTS:
+        return is_signed(path)
     try:
         if path.suffix.lower() == ".safetensors":
             with safe_open(path, "pt") as file:
@@ -36,10 +46,6 @@ def _is_exported(path: Path) -> bool:
         data = path.read_bytes() if path.is_file() else b""
     except (OSError, SafetensorError):
         return False
-    if path.suffix.lower() == ".md":
-        return MARKER.encode() in data
-    if path.suffix.lower() == ".py":
-        return f"{WEIGHTS_ARE_IN} {path.stem}.safetensors:".encode() in data
     return b"lightsearch=" in data and b"protocol" in data
 
 

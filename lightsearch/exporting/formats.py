@@ -18,7 +18,6 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.engines.engine import State
 from lightsearch.exporting import folding
 from lightsearch.exporting.c.files import CALIBRATION_IMAGES, CNetwork, prepare, score_file
-from lightsearch.exporting.checks import WEIGHTS_ARE_IN
 from lightsearch.exporting.reading import NOTE, open_net, scorer
 from lightsearch.exporting.trained import BYTE_RANGE, TrainedNet
 from lightsearch.network.cost import Cost
@@ -74,7 +73,7 @@ def _write_source(plan: Plan, path: Path) -> Size:
     folded = _FOLDED if metadata["batch_norm"] == "folded" else ""
     note = (
         f"{textwrap.fill(metadata['protocol'], WIDTH)}{folded}\n\n"
-        f"{WEIGHTS_ARE_IN} {beside.name}:\n\n"
+        f"Its weights are in {beside.name}:\n\n"
         "    from safetensors.torch import load_file\n\n"
         "    net = Net().eval()\n"
         f'    net.load_state_dict(load_file("{beside.name}"))\n\n'

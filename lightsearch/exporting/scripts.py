@@ -10,6 +10,7 @@ from lightsearch.data.catalogue import NAMES
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch, save
 from lightsearch.errors import ArgumentError
+from lightsearch.exporting.checks import check_name
 from lightsearch.exporting.finding import Source, find_row
 from lightsearch.exporting.trained import name_images
 from lightsearch.formatting import percent
@@ -56,6 +57,7 @@ def export_script(
         raise ArgumentError(f"`path` must end in {', '.join(WRITERS)}, but got {path}")
     if not path.resolve().parent.is_dir():
         raise ArgumentError(f"`path` must be in a folder that exists, but got {path}")
+    check_name("path", path)
     check_free("path", path, force=force)
     found, folder = find_row(source, row=row, study=study)
     if folder is not None and data is None and str(found.get("dataset")) not in NAMES:

@@ -29,6 +29,7 @@ from lightsearch.exporting.trained import TrainedNet
 from lightsearch.formatting import percent, plural
 from lightsearch.network.cost import cost
 from lightsearch.presentation import Presented, Sheet
+from lightsearch.study.signing import COMMENTS, sign
 from lightsearch.torch_modes import plain_modes
 
 
@@ -123,7 +124,8 @@ def export(
     - `card` is a Markdown file to write about it, a model card with the header that the Hugging
       Face Hub reads: what the network is, its data, training, results, limits and use. `license`
       is the license that it names; without one it says "Not stated".
-    - `force` replaces what stands at `path`. Files that lightsearch exported are replaced anyway.
+    - `force` replaces what stands at `path`. Files that lightsearch exported are replaced anyway,
+      text only as it was written.
 
     The file is read back, run on all test images, and compared with PyTorch's scores.
 
@@ -159,7 +161,7 @@ def export(
     history = find_history(source, row, study)
     file = File(path, written.size, written.correct, written.total, written.metadata)
     try:
-        beside.write_text(format_card(net, file, history, license), encoding="utf-8")
+        beside.write_bytes(sign(format_card(net, file, history, license), ".md"))
     except OSError as error:
         raise ArgumentError(
             f"`card` must be a file that can be written, but {beside}: {error}"
@@ -197,6 +199,9 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
             part = Path(folder) / path.name
             values, value_bytes = WRITERS[path.suffix.lower()](plan, part)
+            for file in Path(folder).iterdir():
+                if file.suffix.lower() in COMMENTS:
+                    file.write_bytes(sign(file.read_text("utf-8"), file.suffix.lower()))
             scores = run_file(plan, part)
             if not int8:
                 check_scores(path, scores, truth)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -492,6 +493,31 @@ def test_what_stands_there_is_not_replaced(studied, tmp_path: Path, name: str) -
     export(studied, path, force=True)
     again = export(studied, path)  # its own file
     assert again.same == 360
+
+
+@pytest.mark.parametrize(("name", "changed"), [("net.py", "net.py"), ("net.c", "net.h")])
+def test_a_text_that_was_changed_since_is_not_replaced(
+    studied, tmp_path: Path, name: str, changed: str
+) -> None:
+    export(studied, tmp_path / name)
+    file = tmp_path / changed
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))  # by a version control, say
+    export(studied, tmp_path / name)
+    mine = file.read_bytes().replace(b"lightsearch", b"lightsearch and me", 1)
+    file.write_bytes(mine)
+    with pytest.raises(ArgumentError, match=f"must be a new file, but .*{changed} is there"):
+        export(studied, tmp_path / name)
+    assert file.read_bytes() == mine
+    export(studied, tmp_path / name, force=True)
+    assert file.read_bytes() != mine
+
+
+@pytest.mark.parametrize("suffix", [".py", ".c", ".pt2", ".safetensors", ".onnx"])
+def test_a_name_that_is_no_utf8_is_refused(studied, tmp_path: Path, suffix: str) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9seau" + suffix.encode())
+    with pytest.raises(ArgumentError, match=r"`path` must have a name in UTF-8, but got .*udce9"):
+        export(studied, path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_beside_a_source_are_not_replaced(studied, tmp_path: Path) -> None:
