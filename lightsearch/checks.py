@@ -16,7 +16,8 @@ from typing import Any
 from lightsearch.errors import ArgumentError, quote
 
 _COUNT = re.compile(
-    r"(\d{1,3}(?:[,_]\d{3})+|\d{1,18}(?:\.\d{1,9})?)"  # 8,000 or 8000 or 1.5
+    # 8,000, 8'000, 8 000 (also with a space that does not break), 8000 or 1.5
+    r"(\d{1,3}(?:[,_'\u2019 \u00a0\u202f]\d{3})+|\d{1,18}(?:\.\d{1,9})?)"
     r"(?:\s?([kKmM])|[eE]\+?(\d))?"
 )
 
@@ -48,7 +49,7 @@ def _suggest_share(value: Any) -> str:
     number = to_number(value)
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
-            number = float(value.strip().rstrip("%"))
+            number = float(value.strip().rstrip("% ").replace(",", "."))
     if number is None or not 0 < number <= 100:
         return ""
     exact = Decimal(str(number))  # as floats, 99.4 / 100 is not 0.994
@@ -86,7 +87,7 @@ def to_count(value: Any) -> Any:
         if found is None:
             return value
         digits, unit, power = found.groups()
-        count = Decimal(re.sub("[,_]", "", digits))
+        count = Decimal(re.sub(r"[^\d.]", "", digits))
         count *= {"": 1, "k": 1000, "m": 10**6}[(unit or "").lower()]
         count *= 10 ** int(power or 0)
         decimals = len(digits.partition(".")[2])  # 8.000 may be meant as 8,000

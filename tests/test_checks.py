@@ -69,8 +69,8 @@ def test_numbers_of_numpy_are_the_number_that_they_show(value: float) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [8e3, "8k", "8K", "8 k", "8,000", "8_000", "8e3", "8000", "0.008M", np.int16(8000), 8000.0,
-     np.float32(8000), "8000.0"],
+    [8e3, "8k", "8K", "8 k", "8,000", "8_000", "8'000", "8 000", "8\u202f000", "8e3",
+     "8000", "0.008M", np.int16(8000), 8000.0, np.float32(8000), "8000.0"],
 )  # fmt: skip
 def test_a_budget_of_eight_thousand_in_every_spelling(given: Any) -> None:
     caps = ls.Budget(given, given, given)

@@ -12,6 +12,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from lightsearch.checks import check_kind
 from lightsearch.design.parts import Design, kind_of
 from lightsearch.errors import ArgumentError, DesignError
 from lightsearch.network.cost import Cost, Row, cost
@@ -75,6 +76,7 @@ def to_source(
     this class cannot have.
     """
     design = read_design(design)
+    check_kind("name", name, str, "a string")
     return source_of(cost(design, shape), str(design), name, shape=shape, note=note)
 
 

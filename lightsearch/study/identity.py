@@ -147,7 +147,7 @@ def check_identity(
         return
     asked, found = identity.to_json(), known.to_json()
     differences = [
-        f"{name}={found.get(name)!r} there, {asked.get(name)!r} asked for"
+        f"{name}={found.get(name)!r:.500} there, {asked.get(name)!r:.500} asked for"
         for name in {**found, **asked}
         if asked.get(name) != found.get(name)
     ]
