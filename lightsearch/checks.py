@@ -13,7 +13,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from lightsearch.errors import ArgumentError, quote
+from lightsearch.errors import CONTROL, ArgumentError, quote
 
 _COUNT = re.compile(
     # 8,000, 8'000, 8 000 (also with a space that does not break), 8000 or 1.5
@@ -149,24 +149,12 @@ def check_free(name: str, path: Path, *, force: bool) -> None:
         )
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
 def has_controls(text: str) -> bool:
     """Whether a text has characters that move a terminal's cursor, or turn what it shows.
 
     Line feeds and tabs are not among them.
     """
-    return _CONTROL.search(text) is not None
-
-
-def escape_controls(text: str) -> str:
-    """Return a text with such characters as escapes.
-
-    >>> escape_controls("a\\x1b[2J")
-    'a\\\\x1b[2J'
-    """
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    return CONTROL.search(text) is not None
 
 
 def check_regular(path: Path) -> None:

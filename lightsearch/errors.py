@@ -5,11 +5,27 @@ rule, the value and the place: "`kernel` must be odd, but got kernel=4 at [2]".
 """
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# What moves a terminal's cursor, or turns what it shows. Line feeds and tabs are not among them.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escape_controls(text: str) -> str:
+    """Return a text with control characters as escapes.
+
+    >>> escape_controls("a\\x1b[2J")
+    'a\\\\x1b[2J'
+    """
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class LightsearchError(Exception):
-    """Base of every error raised by lightsearch."""
+    """Base of every error raised by lightsearch. As text it has control characters as escapes."""
+
+    def __str__(self) -> str:
+        return escape_controls(super().__str__())
 
 
 class DesignError(LightsearchError, ValueError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
+from lightsearch.errors import escape_controls
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -18,11 +20,12 @@ class Sheet:
     def as_text(self) -> str:
         """Return the title and the lines, without the table."""
         wide = max((len(name) for name, _ in self.lines), default=0)
-        return "\n".join([self.title, *(f"  {name:<{wide}}  {text}" for name, text in self.lines)])
+        lines = [self.title, *(f"  {name:<{wide}}  {text}" for name, text in self.lines)]
+        return escape_controls("\n".join(lines))
 
     def as_html(self) -> str:
-        """Return all of it as HTML in which nothing of the value is markup."""
-        parts = [f"<b>{html.escape(self.title)}</b>"]
+        """Return all of it as HTML in which nothing of the value is markup, or a control."""
+        parts = [f"<b>{_escape(self.title)}</b>"]
         if self.lines:
             parts.append(_table(self.lines))
         if self.rows:
@@ -30,12 +33,15 @@ class Sheet:
         return f"<div>{''.join(parts)}</div>"
 
 
+def _escape(text: str) -> str:
+    return html.escape(escape_controls(text))
+
+
 def _table(rows: tuple[tuple[str, ...], ...], heads: tuple[str, ...] = ()) -> str:
     style = ' style="text-align: left"'
-    top = "".join(f"<th{style}>{html.escape(head)}</th>" for head in heads)
+    top = "".join(f"<th{style}>{_escape(head)}</th>" for head in heads)
     body = "".join(
-        f"<tr>{''.join(f'<td{style}>{html.escape(cell)}</td>' for cell in row)}</tr>"
-        for row in rows
+        f"<tr>{''.join(f'<td{style}>{_escape(cell)}</td>' for cell in row)}</tr>" for row in rows
     )
     return f"<table>{f'<thead><tr>{top}</tr></thead>' if top else ''}<tbody>{body}</tbody></table>"
 

@@ -41,7 +41,7 @@ HEAVY = {
 # the heavy packages. Torch and Optuna are kept by file, below.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
-    "presentation": (set(), set()),
+    "presentation": ({"errors"}, set()),
     "layer_warnings": (set(), set()),
     "randomness": (set(), set()),
     "torch_modes": (set(), set()),
@@ -247,7 +247,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         },
         set(),
     ),
-    "progress": ({"checks", "formatting", "study", "searching"}, {"rich", "IPython"}),
+    "progress": ({"errors", "checks", "formatting", "study", "searching"}, {"rich", "IPython"}),
     "exporting": (
         {
             "standalone",

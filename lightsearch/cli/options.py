@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lightsearch.checks import check_path, escape_controls, read_text_file, to_count
+from lightsearch.checks import check_path, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
 from lightsearch.cli.limits import meet_limits
 from lightsearch.cli.own_layers import move_to_front
@@ -25,6 +25,7 @@ from lightsearch.errors import (
     DesignError,
     LightsearchError,
     NotationError,
+    escape_controls,
     explain_refusal,
     suggestion,
 )

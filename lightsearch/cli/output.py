@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from lightsearch.checks import escape_controls
 from lightsearch.data.catalogue import FORMULAS
+from lightsearch.errors import escape_controls
 
 if TYPE_CHECKING:
     import pandas as pd

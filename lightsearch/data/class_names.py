@@ -10,8 +10,7 @@ import json
 import re
 from typing import Any
 
-from lightsearch.checks import escape_controls
-from lightsearch.errors import ArgumentError, quote
+from lightsearch.errors import ArgumentError, escape_controls, quote
 
 LONGEST = 255  # characters, as of a folder
 _DIGITS = tuple("0123456789")

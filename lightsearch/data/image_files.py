@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lightsearch.checks import check_integer, check_kind, check_path, escape_controls, to_number
+from lightsearch.checks import check_integer, check_kind, check_path, to_number
 from lightsearch.data.catalogue import FORMULAS, IMAGES, NAMES, TORCHVISION, find_name
 from lightsearch.data.class_names import check_class_names
 from lightsearch.data.dataset import DataSet, make_dataset
@@ -18,7 +18,7 @@ from lightsearch.data.folder_layout import check_formats, check_parts, find_part
 from lightsearch.data.image_reader import SUFFIXES, flatten, list_images, read_image
 from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, format_size
 from lightsearch.data.named import cache_folder, load
-from lightsearch.errors import ArgumentError, DataError, quote, suggestion
+from lightsearch.errors import ArgumentError, DataError, escape_controls, quote, suggestion
 
 Array = np.ndarray[Any, Any]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from lightsearch.checks import check_free
 from lightsearch.errors import ArgumentError, ExportError, quote
 from lightsearch.exporting.trained import TrainedNet
-from lightsearch.study.signing import COMMENTS, is_signed
+from lightsearch.study.signing import COMMENTS, read_signed
 
 _CLOSE = 1e-3  # of the largest score: the difference that another order of sums may make
 
@@ -38,7 +38,7 @@ def check_name(name: str, path: Path) -> None:
 def _is_exported(path: Path) -> bool:
     """Whether lightsearch exported a file, by what it writes into each of its formats."""
     if path.suffix.lower() in COMMENTS:
-        return is_signed(path)
+        return read_signed(path) is not None
     try:
         if path.suffix.lower() == ".safetensors":
             with safe_open(path, "pt") as file:

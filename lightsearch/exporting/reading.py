@@ -161,7 +161,9 @@ def _safetensors(path: Path) -> ExportedNet:
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
-        raise ExportError(f"the weights in {path} must be of its design, but: {error}") from None
+        raise ExportError(
+            f"the weights in {path} must be of its design, but: {error!s:.300}"
+        ) from None
     return ExportedNet(scorer(module.eval()), metadata)
 
 

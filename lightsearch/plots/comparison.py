@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from lightsearch.errors import ArgumentError
-from lightsearch.plots.style import SIZE, accuracy_axis, axes, axis_percent, legend, ticks, title
+from lightsearch.plots.style import (
+    SIZE,
+    Layout,
+    accuracy_axis,
+    axes,
+    axis_percent,
+    legend,
+    ticks,
+    title,
+)
 
 # Of middle lightness, like the others of `style`, and told apart with the usual colour blindness.
 COLOURS = ("#2f7ed8", "#d9480f", "#2b8a3e", "#9c36b5", "#a07000", "#858585")
@@ -70,7 +79,7 @@ def save(curves: pd.DataFrame, by: Sequence[str], name: str, total: int, path: P
 
     Raises `ArgumentError` for a kind of file that matplotlib does not write.
     """
-    figure = Figure(figsize=(SIZE[0] * len(by), SIZE[1]), layout="constrained")
+    figure = Figure(figsize=(SIZE[0] * len(by), SIZE[1]), layout=Layout())
     kinds = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in kinds:
         raise ArgumentError(

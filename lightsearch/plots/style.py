@@ -8,20 +8,26 @@ background and on the dark one of `plt.style.use("dark_background")`.
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 
-from lightsearch.errors import ArgumentError, quote
+from lightsearch.errors import ArgumentError, escape_controls, quote
+from lightsearch.formatting import shorten
 
 HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
 SIZE = (7.2, 4.5)  # inches
+LONGEST = 60  # characters of a legend's label
+_LONG = 40  # characters from which on a label has a line of the legend to itself
 _TICKS = (
     90.0,
     99.0,
@@ -63,12 +69,24 @@ def ink() -> str:
     return str(mpl.rcParams["text.color"])
 
 
+class Layout(ConstrainedLayoutEngine):
+    """Matplotlib's constrained layout, which says nothing where it finds no room for the axes.
+
+    They stay where they were. Nobody who reads a plot could do anything about it.
+    """
+
+    def execute(self, fig: Figure) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "constrained_layout not applied")
+            super().execute(fig)
+
+
 def axes(ax: Axes | None, size: tuple[float, float] = SIZE) -> Axes:
     """Return the axes to draw on: `ax`, or new ones of a pyplot figure, for notebooks to show."""
     if ax is None:
         import matplotlib.pyplot as plt
 
-        _, ax = plt.subplots(figsize=size, layout="constrained")
+        _, ax = plt.subplots(figsize=size, layout=Layout())
     if not isinstance(ax, Axes):
         raise ArgumentError(
             f"`ax` must be the axes of matplotlib to draw on, but got ax={quote(ax)}. To save a "
@@ -97,9 +115,11 @@ def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
     for one in (ax, *others):
         more = one.get_legend_handles_labels()
         handles += more[0]
-        labels += more[1]
+        labels += [shorten(escape_controls(label), LONGEST) for label in more[1]]
     figure = ax.get_figure(root=True)
     assert figure is not None
+    if any(len(label) > _LONG for label in labels):
+        columns = 1
     below = ScaledTranslation(0, -0.5, figure.dpi_scale_trans)  # inches: past the axis' label
     box = ax.legend(
         handles,

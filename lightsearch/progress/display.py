@@ -20,7 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from lightsearch.checks import escape_controls
+from lightsearch.errors import escape_controls
 from lightsearch.formatting import one_line, percent, shorten
 from lightsearch.progress.lines import (
     STYLES,

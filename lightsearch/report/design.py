@@ -24,7 +24,7 @@ from lightsearch.report.facts import OUTCOMES
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template
-from lightsearch.report.writing import check_own, write_report_text
+from lightsearch.report.writing import NO_PROGRAMS, Programs, check_own, write_report_text
 from lightsearch.shapes import Shape, format_shape
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial, reaches
@@ -35,20 +35,22 @@ def write_design(result: SearchResult, number: int, path: Path, *, force: bool =
     """Write `design_text` to a file, and a training script and notebook beside it.
 
     They are `train_design_NUMBER.py` and `.ipynb`, in plain PyTorch and torchvision. Those that
-    are there stay as they are, unless `force` is given. Return `path`.
+    are there stay as they are, unless `force` is given, and the report says so of others than it
+    would have written. Return `path`.
 
     Raises `ArgumentError` as `design_text` does, if a file cannot be written, and if one stands at
     `path` that is not a report as it was written, unless `force` replaces it.
     """
     check_own(path, force=force)
-    programs = write_trial_programs(result, _find_trial(result, number), path.parent, force=force)
-    return write_report_text(path, design_text(result, number, programs=programs))
+    programs = make_trial_programs(result, _find_trial(result, number), path.parent, force=force)
+    text = design_text(result, number, programs=programs)
+    return write_report_text(path, text, programs.files)
 
 
-def write_trial_programs(
+def make_trial_programs(
     result: SearchResult, trial: Trial, folder: Path, *, force: bool
-) -> tuple[str, ...]:
-    """Write a trial's script and notebook, with its record in their heads; return their names."""
+) -> Programs:
+    """Make a trial's script and notebook for a folder, with its record in their heads."""
     best, on = find_best(trial), result.identity.selection
     note = (
         f"Design {trial.number} of the study {result.folder.name}: {percent(best.accuracy)} of "
@@ -60,12 +62,12 @@ def write_trial_programs(
         results=tuple(list_results(trial, on)),
         analysis=tuple(analyse(trial, result)),
     )
-    from lightsearch.report.programs import write_programs  # here, since it loads torch
+    from lightsearch.report.programs import make_programs  # here, since it loads torch
 
-    return write_programs(result, trial, folder, note=note, story=story.strip(), force=force)
+    return make_programs(result, trial, folder, note=note, story=story.strip(), force=force)
 
 
-def design_text(result: SearchResult, number: int, *, programs: tuple[str, ...] = ()) -> str:
+def design_text(result: SearchResult, number: int, *, programs: Programs = NO_PROGRAMS) -> str:
     """Return a report of a trial's design as Markdown, ready for a README.
 
     `programs` are files beside it that train the design; the report names them.
@@ -100,6 +102,7 @@ def _describe_layers(text: str, shape: Shape, note: str) -> dict[str, Any]:
     One that is not registered here leaves out all of them, one that is only the code.
     """
     from lightsearch.network.modules import summary  # here, since it loads torch
+    from lightsearch.standalone.script import escape_docstring  # likewise
 
     try:
         design = parse(text)
@@ -107,7 +110,7 @@ def _describe_layers(text: str, shape: Shape, note: str) -> dict[str, Any]:
         return {"summary": "", "rows": [], "code": "", "gap": error.expected}
     code, gap = "", ""
     try:
-        code = to_source(design, shape=shape, note=note).strip()
+        code = to_source(design, shape=shape, note=escape_docstring(note)).strip()
     except DesignError as error:
         gap = str(error)
     rows = [_layer(row) for row in cost(design, shape).rows]

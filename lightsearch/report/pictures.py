@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from matplotlib import style
@@ -12,6 +15,7 @@ from matplotlib.figure import Figure
 
 from lightsearch.errors import LightsearchError
 from lightsearch.plots.plots import Plots
+from lightsearch.plots.style import Layout
 
 _INK = "#010203"  # stands for the page's colour of text; nothing else has it
 _THEME = """<style>svg{color:#1c1c1c}
@@ -84,9 +88,8 @@ def figure(plots: Plots, kind: Kind, width: float = WIDE) -> Figure:
 
     Raises `LightsearchError` if it cannot be drawn.
     """
-    canvas = Figure(
-        figsize=(width, kind.height + (0.6 if width < WIDE else 0)), layout="constrained"
-    )
+    high = kind.height + (0.6 if width < WIDE else 0)
+    canvas = Figure(figsize=(width, high), layout=Layout())
     getattr(plots, kind.name)(ax=canvas.subplots())
     return canvas
 
@@ -94,7 +97,7 @@ def figure(plots: Plots, kind: Kind, width: float = WIDE) -> Figure:
 def svg(plots: Plots, kind: Kind, width: float) -> str:
     """Return a plot as a data URI of SVG: dark ink on a light page, light ink on a dark one."""
     out = io.StringIO()
-    with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]):
+    with style.context(["default", {**_PLAIN, "svg.hashsalt": kind.name}]), _without_glyphs():
         canvas = FigureCanvasSVG(figure(plots, kind, width))
         # `savefig` would draw it twice, to the same text.
         canvas.print_svg(out, metadata={"Date": None})  # type: ignore[no-untyped-call]
@@ -108,9 +111,17 @@ def svg(plots: Plots, kind: Kind, width: float) -> str:
 def png(plots: Plots, kind: Kind) -> bytes:
     """Return a plot as a PNG on a white background."""
     out = io.BytesIO()
-    with style.context("default"):
+    with style.context("default"), _without_glyphs():
         figure(plots, kind).savefig(out, format="png", dpi=130)
     return out.getvalue()
+
+
+@contextlib.contextmanager
+def _without_glyphs() -> Iterator[None]:
+    """Draw a character that the font does not have as a box, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def failure_text(error: LightsearchError) -> str:

@@ -4,38 +4,52 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lightsearch.checks import read_regular
 from lightsearch.data.holdout import holdout_of
 from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.report.result import SearchResult
-from lightsearch.report.writing import write_text
+from lightsearch.report.writing import Programs
 from lightsearch.standalone import Job, notebook_text, script_text
+from lightsearch.study.signing import encode
 from lightsearch.study.trial import Trial
 
 FILE = "data.safetensors"  # of a study's folder
 
 
-def write_programs(
+def make_programs(
     result: SearchResult, trial: Trial, folder: Path, *, note: str, story: str, force: bool
-) -> tuple[str, ...]:
-    """Write a trial's script and notebook into a folder, and return their names.
+) -> Programs:
+    """Make a trial's script and notebook for a folder.
 
     A file that is there stays unless `force` is given: its owner may have changed it, and a
     notebook holds its outputs. There are none for a layer kind or a step of the recipe that is the
     user's own, whose code lightsearch does not have.
-
-    Raises `ArgumentError` if a file cannot be written.
     """
     name = f"train_design_{trial.number}"
     try:
         job = _make_job(result, trial, note, story)
         texts = {f"{name}.py": script_text(job), f"{name}.ipynb": notebook_text(job)}
     except (ArgumentError, DesignError, NotationError):  # the last if it is not registered here
-        return ()
+        return Programs()
+    own: list[str] = []
+    kept: list[str] = []
+    files: dict[Path, bytes] = {}
     for file, text in texts.items():
+        content = encode(text)
         if force or not (folder / file).exists():
-            write_text(folder / file, text)
-    return tuple(texts)
+            files[folder / file] = content
+        is_own = folder / file in files or _holds(folder / file, content)
+        (own if is_own else kept).append(file)
+    return Programs(tuple(own), tuple(kept), files)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file has just this content."""
+    try:
+        return read_regular(path) == content
+    except OSError:
+        return False
 
 
 def _make_job(result: SearchResult, trial: Trial, note: str, story: str) -> Job:

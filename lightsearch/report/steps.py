@@ -11,12 +11,12 @@ from lightsearch.report.design import (
     analyse,
     find_best,
     list_results,
-    write_trial_programs,
+    make_trial_programs,
 )
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template
-from lightsearch.report.writing import check_own, write_report_text
+from lightsearch.report.writing import Programs, check_own, write_report_text
 from lightsearch.study.question import describe_question
 from lightsearch.study.trial import Trial
 
@@ -31,7 +31,7 @@ class _Step:
     analysis: tuple[str, ...]
     design: str
     recipe: str
-    programs: tuple[str, ...]
+    programs: Programs
 
 
 def pick_steps(result: SearchResult) -> tuple[Trial, ...]:
@@ -77,13 +77,14 @@ def write_steps(result: SearchResult, path: Path, *, force: bool = False) -> Pat
                 tuple(analyse(trial, result, before)),
                 trial.candidate.design,
                 trial.candidate.recipe,
-                write_trial_programs(result, trial, path.parent, force=force),
+                make_trial_programs(result, trial, path.parent, force=force),
             )
         )
     text = template("steps.md").render(
         steps=steps, question=describe_question(result.identity), protocol=tuple(protocol(result))
     )
-    return write_report_text(path, text)
+    files = {file: content for step in steps for file, content in step.programs.files.items()}
+    return write_report_text(path, text, files)
 
 
 def _target(result: SearchResult, before: Trial | None, *, final: bool) -> str:

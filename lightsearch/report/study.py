@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import html
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 import jinja2
 
-from lightsearch.errors import ArgumentError, LightsearchError
+from lightsearch.errors import LightsearchError, escape_controls
 from lightsearch.formatting import MEAN_HEADS
 from lightsearch.plots.plots import Plots
 from lightsearch.report import pictures
 from lightsearch.report.facts import HEADS, facts
 from lightsearch.report.result import SearchResult
-from lightsearch.report.writing import check_own, explain_unwritable, write_report_text
-from lightsearch.study.disk import write_file
+from lightsearch.report.writing import check_own, check_own_pictures, write_report_text
 
 
 def write_html(result: SearchResult, path: Path, *, force: bool = False) -> Path:
@@ -44,40 +45,38 @@ def write_html(result: SearchResult, path: Path, *, force: bool = False) -> Path
 def write_markdown(result: SearchResult, path: Path, *, force: bool = False) -> Path:
     """Write the same as Markdown, with PNGs in a folder named as the file, and return `path`.
 
-    Raises `ArgumentError` as `write_html` does.
+    Raises `ArgumentError` as `write_html` does, and for pictures there that are not the report's.
     """
     check_own(path, force=force)
     folder = path.with_suffix("")
     if folder == path:
         folder = path.with_name(path.name + "-pictures")
-    drawn, plots = [], Plots(result)
+    link = quote(os.fsencode(folder.name))  # a space would end it, and a name may not be UTF-8
+    drawn, files, plots = [], {}, Plots(result)
     for kind in pictures.KINDS:
         try:
-            image = pictures.png(plots, kind)
+            files[folder / f"{kind.name}.png"] = pictures.png(plots, kind)
+            drawn.append((kind, f"{link}/{kind.name}.png", ""))
         except LightsearchError as error:
             drawn.append((kind, "", pictures.failure_text(error)))
-            continue
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_file(folder / f"{kind.name}.png", image)
-        except OSError as error:
-            raise ArgumentError(explain_unwritable(folder, error)) from None
-        drawn.append((kind, f"{folder.name}/{kind.name}.png", ""))
+    check_own_pictures(path, files, force=force)
     return write_report_text(
         path,
         template("study.md").render(
             facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
         ),
+        files,
     )
 
 
 def template(name: str) -> jinja2.Template:
-    """Load a template. It escapes what is put into HTML."""
+    """Load a template. It escapes what is put into HTML, and control characters everywhere."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lightsearch.report"),
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=jinja2.select_autoescape(["html"]),
+        finalize=_finalize,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
@@ -85,3 +84,8 @@ def template(name: str) -> jinja2.Template:
     environment.filters["text"] = lambda text: html.escape(str(text), quote=False)
     environment.filters["code"] = lambda text: str(text).replace("`", "'")
     return environment.get_template(name)
+
+
+def _finalize(value: object) -> object:
+    """Return what a template writes of a value. A macro's HTML has been through this already."""
+    return value if hasattr(value, "__html__") else escape_controls(str(value))

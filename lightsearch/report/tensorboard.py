@@ -34,7 +34,7 @@ def write_events(trials: Iterable[Trial], folder: Path) -> int:
                 old.unlink()
             with contextlib.closing(writer_class(str(run), filename_suffix=_OURS)) as writer:
                 _write(writer, trial)
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:  # the latter for a name that is not UTF-8
             raise ArgumentError(
                 f"`tensorboard` must be a folder that can be written, but {folder}: {error}"
             ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from lightsearch.errors import escape_controls
 from lightsearch.standalone.job import Job
 from lightsearch.standalone.parts import list_parts, make_plan
 from lightsearch.standalone.script import imports
@@ -24,8 +25,9 @@ def notebook_text(job: Job) -> str:
     """
     plan = make_plan(job)
     title = f"# A network of {plan.costed.params:,} parameters for {job.dataset}"
+    head = "\n\n".join(text for text in (title, job.note, job.story) if text)
     cells = [
-        _write("head", "\n\n".join(text for text in (title, job.note, job.story) if text)),
+        _write("head", escape_controls(head)),
         _code("imports", f"{imports(plan, notebook=True)}\n\n{_SUMMARY}"),
     ]
     for part in list_parts(plan):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+from lightsearch.errors import escape_controls
 from lightsearch.network.source_lines import WIDTH
 from lightsearch.standalone.job import Job
 from lightsearch.standalone.parts import (
@@ -35,12 +36,22 @@ def script_text(job: Job) -> str:
 
 
 def _head(plan: Plan) -> str:
-    title = f"Train a network of {plan.costed.params:,} parameters on {plan.job.dataset}."
+    title = f"Train a network of {plan.costed.params:,} parameters on "
+    title += f"{escape_docstring(plan.job.dataset)}."
     packages = ["scikit-learn"] * _needs_sklearn(plan) + ["safetensors"] * _needs_file(plan)
     names = ", ".join([*PACKAGES, *packages])
     needs = f"Written by lightsearch, without which it runs. It needs {names}."
-    paragraphs = [f'"""{title}', *_fill(plan.job.note), *_fill(needs)]
-    return "\n\n".join(paragraphs) + '\n"""'
+    paragraphs = [title, *_fill(escape_docstring(plan.job.note)), *_fill(needs)]
+    return '"""' + "\n\n".join(paragraphs) + '\n"""'
+
+
+def escape_docstring(text: str) -> str:
+    r"""Return a text for a docstring, which it neither ends nor changes.
+
+    >>> print(escape_docstring('C:\\new \x1b'))
+    C:\\new \x1b
+    """
+    return escape_controls(text.replace("\\", r"\\").replace('"""', r"\"\"\""))
 
 
 def _fill(text: str) -> list[str]:

@@ -12,8 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
 
-from lightsearch.checks import escape_controls
-from lightsearch.errors import StudyError
+from lightsearch.errors import StudyError, escape_controls
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.trial import OUTCOMES, Trial, candidate_from, epoch_from
 

@@ -21,27 +21,31 @@ _MARK = "written by lightsearch, "
 
 
 def sign(text: str, suffix: str) -> bytes:
-    """Return a text with its last line, as UTF-8. What is no UTF-8 in names is escaped."""
+    """Return a text with its last line, for a file with this suffix."""
     opening, closing = COMMENTS[suffix]
     if text and not text.endswith("\n"):
         text += "\n"
-    return _encode(f"{text}{opening}{_MARK}{_digest(text)}{closing}\n")
+    return encode(f"{text}{opening}{_MARK}{_digest(text)}{closing}\n")
 
 
-def is_signed(path: Path) -> bool:
-    """Whether a file is as `sign` gave it. Line ends may have become those of another system."""
+def read_signed(path: Path) -> str | None:
+    """Return the text of a file that is as `sign` gave it; None for any other.
+
+    Line ends may have become those of another system.
+    """
     opening, closing = COMMENTS[path.suffix.lower()]
     try:
         text = read_regular(path).decode().replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError):
-        return False
+        return None
     text, mark, end = text.rpartition(f"{opening}{_MARK}")
-    return bool(mark) and end == f"{_digest(text)}{closing}\n"
+    return text if mark and end == f"{_digest(text)}{closing}\n" else None
+
+
+def encode(text: str) -> bytes:
+    """Return a text as UTF-8. The name of a folder may have bytes that are none: as escapes."""
+    return text.encode(errors="backslashreplace")
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(_encode(text)).hexdigest()[:16]
-
-
-def _encode(text: str) -> bytes:
-    return text.encode(errors="backslashreplace")
+    return hashlib.sha256(encode(text)).hexdigest()[:16]

@@ -22,9 +22,8 @@ from typing import Any
 
 import optuna
 
-from lightsearch.checks import escape_controls
 from lightsearch.engines.engine import State
-from lightsearch.errors import StudyError
+from lightsearch.errors import StudyError, escape_controls
 from lightsearch.study.disk import lock, writing
 from lightsearch.study.identity import Identity, check_identity
 from lightsearch.study.journal import FILE, NAME, Journal, readable
