@@ -120,6 +120,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "training",
             "design",
             "shapes",
+            "layer_warnings",
             "surrogate",
             "presentation",
         },

@@ -16,6 +16,7 @@ import numpy as np
 from lightsearch.design.decoding import decode
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import LightsearchError
+from lightsearch.layer_warnings import silence_layers
 from lightsearch.network.cost import Cost, cost
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.shapes import Shape
@@ -89,7 +90,8 @@ def expect(
         if trial.number not in whole and place <= len(trials) - LATEST:
             continue
         try:
-            spent = cost(parse(trial.candidate.design), *images)
+            with silence_layers():
+                spent = cost(parse(trial.candidate.design), *images)
         except LightsearchError:  # a layer of the user's own
             continue
         seen.append(trial)
