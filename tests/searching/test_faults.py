@@ -41,6 +41,7 @@ from lightsearch.searching.epochs import Epochs
 from lightsearch.searching.events import EpochDone
 from lightsearch.searching.question import resolve
 from lightsearch.searching.settings import SearchSettings
+from lightsearch.study.journal import read_trials
 from lightsearch.training.epoch_result import EpochResult
 from lightsearch.training.timing import seconds_per_epoch
 from lightsearch.workers.slot import InlineSlot, WorkerDied
@@ -221,6 +222,11 @@ def _cut_and_go_on(
     for path in sorted((folder / "states").iterdir()):
         if generator.random() < 0.5:
             _cut(path, generator)
+    numbers = [int(path.stem[6:]) for path in (folder / "weights").glob("trial-*.safetensors")]
+    if 2 * len(read_trials(folder)) < max(numbers) + 1:  # most of it: nothing is begun anew
+        with pytest.raises(StudyError, match="must have the study's trials"):
+            searched(folder)
+        return
     searched(folder)
     after = {t.number: t.epochs for t in load_result(folder).records}
     for number, epochs in before.items():  # those after the cut ran again: the same numbers
