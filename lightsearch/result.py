@@ -104,9 +104,9 @@ class SearchResult(Presented):
             board = board[board["confirmed"].astype(bool)].sort_values("params", kind="stable")
         else:
             hits = set(board["trial"])
-            order = [trial for trial in self.means()["trial"] if trial in hits]
-            if order:
-                board = board.set_index("trial", drop=False).loc[order]
+            first = next((trial for trial in self.means()["trial"] if trial in hits), None)
+            if first is not None:
+                board = board[board["trial"] == first]
         return board.iloc[0] if len(board) else None
 
     def pareto(

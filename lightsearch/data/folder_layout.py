@@ -163,8 +163,8 @@ def _refuse_parts_in_classes(root: Path, classes: list[Path]) -> None:
 def _refuse_unknown_parts(root: Path, folders: list[Path]) -> None:
     """Refuse `a/cat`, `a/dog`, `b/cat`: the parts would be taken for the classes.
 
-    Test images may be of some classes only. So two folders are parts if they have half of the
-    folders of one of them in common.
+    Test images may be of some classes only. So two folders are parts if they have two folders or
+    more in common, and half of those of one of them. Classes may all have one called images.
     """
     inside = {
         folder: {path.name for path in _list_inside(folder) if has_images(path)}
@@ -173,7 +173,7 @@ def _refuse_unknown_parts(root: Path, folders: list[Path]) -> None:
     }
     for (one, names), (other, more) in combinations(inside.items(), 2):
         common = sorted(names & more)
-        if common and 2 * len(common) >= min(len(names), len(more)):
+        if len(common) > 1 and 2 * len(common) >= min(len(names), len(more)):
             raise DataError(
                 f"{_LAYOUTS}, but in {root} {one.name} and {other.name} have the same folders, "
                 f"such as {', '.join(common[:3])}. If they are parts, call them train and test; "

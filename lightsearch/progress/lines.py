@@ -227,11 +227,13 @@ def _expected(status: Status, trials: Sequence[Trial], ranks: Mapping[int, int])
     `ranks` has the hits' ranks there, by the number of the trial.
     """
     question = status.question
+    if question.identity.goal != "best" or len(ranks) < 2:
+        return
     images = question.data.shape, question.data.classes
     runs = gather_runs(read_families(question.folder), question.identity)
     means = tabulate_means(trials, question.identity, runs, images)
     hits = means[means["trial"].isin(list(ranks))]
-    if question.identity.goal == "best" and len(hits) and ranks[hits["trial"].iloc[0]] > 1:
+    if len(hits) and ranks[hits["trial"].iloc[0]] > 1:
         best = hits.iloc[0]
         yield (
             f"With other seeds most is to be expected of row {ranks[best['trial']]}: "

@@ -25,7 +25,8 @@ FILES = (
     "data.safetensors",
     "leaderboard.csv",
 )
-FOLDERS = ("states", "weights", "confirmations", "looks", "epochs-*")  # of a study, as patterns
+FOLDERS = ("states", "weights", "confirmations", "looks")  # of a study
+SHORTER = "epochs-*"  # folders of shorter studies in it
 
 
 @contextlib.contextmanager
@@ -76,7 +77,7 @@ def _check_held(path: Path, held: os.stat_result) -> None:
 def _refuse_links(folder: Path) -> None:
     """Refuse a study with links in it: what is deleted or written there would be elsewhere."""
     inside = [folder / name for name in FILES]
-    for place in (place for pattern in FOLDERS for place in folder.glob(pattern)):
+    for place in (*(folder / name for name in FOLDERS), *folder.glob(SHORTER)):
         inside.append(place)
         for root, folders, files in os.walk(place):
             inside += [Path(root, name) for name in (*folders, *files)]

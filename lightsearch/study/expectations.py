@@ -6,6 +6,7 @@ seed's noise is as large as what good designs differ by (docs/benchmarks/search.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -31,7 +32,7 @@ from lightsearch.surrogate.level_model import (
 )
 
 FEWEST = 8  # trials from which something is expected: a model of fewer knows hardly more than them
-LATEST = 1000  # trials that are seen beside those with whole runs: each takes a millisecond
+LATEST = 1000  # trials that are seen beside those with whole runs: one takes half a millisecond
 
 
 def observe(trials: Sequence[Trial], epochs: int) -> Observations:
@@ -56,12 +57,21 @@ def measure_choices(
     spent: Cost, decisions: Mapping[str, int], choices: Mapping[str, int]
 ) -> list[float]:
     """Return the features of a design, and an indicator for each choice of the recipe."""
-    chosen = [
+    return measure(spent) + _indicate(decisions, choices)
+
+
+def _indicate(decisions: Mapping[str, int], choices: Mapping[str, int]) -> list[float]:
+    return [
         float(decisions.get(path) == index)
         for path, options in choices.items()
         for index in range(1, options)
     ]
-    return measure(spent) + chosen
+
+
+@functools.lru_cache(maxsize=20_000)  # a result is asked for its means more than once
+def _measure_text(design: str, images: tuple[Shape, int]) -> tuple[float, ...]:
+    with silence_layers():
+        return tuple(measure(cost(parse(design), *images)))
 
 
 def expect(
@@ -76,8 +86,8 @@ def expect(
     `whole` has the last accuracies of all whole runs of some trials, by number. Their mean takes
     the place of the trial's own curve, and of several runs counts for more than one: a third of
     the variance of single runs, beyond the features, is taken to be the design's. Trials whose
-    layers are not known here are left out, as are those that diverged. Of a study with few trials
-    nothing is expected.
+    layers are not known here are left out, as are those that diverged. Of a study with few trials,
+    or none that is complete, nothing is expected.
     """
     try:
         choices = list_choices(parse_recipe(recipe))
@@ -85,18 +95,18 @@ def expect(
         return {}
     seen, rows = [], []
     for place, trial in enumerate(trials, 1):
-        if not trial.epochs or trial.epochs[-1].diverged:
+        is_whole = trial.number in whole
+        if not trial.epochs or (trial.epochs[-1].diverged and not is_whole):
             continue
-        if trial.number not in whole and place <= len(trials) - LATEST:
+        if not is_whole and place <= len(trials) - LATEST:
             continue
         try:
-            with silence_layers():
-                spent = cost(parse(trial.candidate.design), *images)
-        except LightsearchError:  # a layer of the user's own
+            features = _measure_text(trial.candidate.design, images)
+        except LightsearchError:  # a layer of the user's own is not known here
             continue
         seen.append(trial)
-        rows.append(measure_choices(spent, trial.candidate.decisions, choices))
-    if len(seen) < FEWEST:
+        rows.append([*features, *_indicate(trial.candidate.decisions, choices)])
+    if len(seen) < FEWEST or not any(len(trial.epochs) >= epochs for trial in seen):
         return {}
     observed, total = observe(seen, epochs), seen[-1].epochs[-1].total
     for index, trial in enumerate(seen):

@@ -84,8 +84,8 @@ def tabulate_means(
         low, high = shrinkage.interval(mean, len(group))
         shrunken, tendency = shrinkage.rank(mean - center, len(group))
         row |= {"mean": mean, "low": max(low, 0.0), "high": min(high, 1.0)}
-        row["shrunken"] = center + shrunken
-        ranks[row["trial"]] = row["shrunken"], tendency
+        ranks[row["trial"]] = center + shrunken, tendency
+        row["shrunken"] = min(max(center + shrunken, 0.0), 1.0)
     rows.sort(key=lambda row: (row["params"], row["trial"]))
     rows.sort(key=lambda row: ranks[row["trial"]], reverse=True)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))

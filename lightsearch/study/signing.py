@@ -15,14 +15,14 @@ COMMENTS = {  # how a comment begins and ends
     ".c": ("/* ", " */"),
     ".h": ("/* ", " */"),
     ".md": ("<!-- ", " -->"),
-    ".html": ("<!-- ", " -->"),
 }
+_OTHER = COMMENTS[".md"]  # a report may have any name, or none
 _MARK = "written by lightsearch, "
 
 
 def sign(text: str, suffix: str) -> bytes:
     """Return a text with its last line, for a file with this suffix."""
-    opening, closing = COMMENTS[suffix]
+    opening, closing = COMMENTS.get(suffix, _OTHER)
     if text and not text.endswith("\n"):
         text += "\n"
     return encode(f"{text}{opening}{_MARK}{_digest(text)}{closing}\n")
@@ -33,7 +33,7 @@ def read_signed(path: Path) -> str | None:
 
     Line ends may have become those of another system.
     """
-    opening, closing = COMMENTS[path.suffix.lower()]
+    opening, closing = COMMENTS.get(path.suffix.lower(), _OTHER)
     try:
         text = read_regular(path).decode().replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError):

@@ -211,9 +211,9 @@ class Files:
 def count_trials(folder: Path) -> int:
     """Return how many trials a study must have had, by the weights and the rows that it left."""
     numbers = [int(path.stem[6:]) for path in folder.glob("weights/trial-*") if _is_named(path)]
-    with contextlib.suppress(OSError, UnicodeDecodeError, ValueError, KeyError, csv.Error):
+    with contextlib.suppress(OSError, ValueError, KeyError, csv.Error):
         rows = csv.DictReader(read_regular(folder / "leaderboard.csv").decode().splitlines())
-        numbers += [int(row["trial"]) for row in rows]
+        numbers += [int(found) for row in rows if (found := row["trial"] or "").isdecimal()]
     return max(numbers, default=-1) + 1
 
 

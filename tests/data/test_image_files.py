@@ -193,7 +193,14 @@ def test_a_class_may_be_called_as_a_part(tmp_path: Path) -> None:
 
 def test_classes_may_have_folders(tmp_path: Path) -> None:
     draw_classes(tmp_path / "oak", "front", "back")
-    draw_classes(tmp_path / "elm", "side")
+    draw_classes(tmp_path / "elm", "front")
+    assert folder_dataset(tmp_path, size=8).class_names == ("elm", "oak")
+
+
+@pytest.mark.parametrize("inside", [[["images"], ["images"]], [["21", "22"], ["22", "23", "24"]]])
+def test_classes_may_have_a_folder_in_common(tmp_path: Path, inside: list[list[str]]) -> None:
+    for name, folders in zip(("elm", "oak"), inside, strict=True):
+        draw_classes(tmp_path / name, *folders)
     assert folder_dataset(tmp_path, size=8).class_names == ("elm", "oak")
 
 
@@ -213,7 +220,10 @@ def test_classes_may_have_folders(tmp_path: Path) -> None:
         (("train_set", "test-set"), r"but \S+train_set has no folders$"),
         (("prueba/x", "prueba/y", "otra/x", "otra/y"), "otra and prueba have the same folders"),
         (("mytrain/x", "mytrain/y", "mytrain/z", "mytest/x", "mytest/y"), "such as x, y. If they"),
-        (("learn/x", "learn/y", "check/x", "check/z", "elm"), "check and learn have the same"),
+        (
+            ("learn/x", "learn/y", "check/x", "check/y", "check/z", "elm"),
+            "check and learn have the same",
+        ),
         (("learn/x", "learn/y", "train"), None),
         (("oak/a", "oak/b", "oak/c", "elm/c", "elm/d", "elm/e"), None),
         (("oak", "oak/front", "elm", "elm/front"), None),

@@ -34,6 +34,17 @@ def _list(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("name", ["report", "report.htm", "report.markdown"])
+def test_a_report_may_have_any_ending(write: Any, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    first = write(made.result(5), path).read_bytes()
+    assert write(made.result(5), path).read_bytes() == first
+    path.write_bytes(first.replace(b"a", b"b", 1))
+    with pytest.raises(ArgumentError, match="must not replace what somebody wrote"):
+        write(made.result(5), path)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="names of files are bytes only there")
 @pytest.mark.parametrize("write", WRITERS)
 def test_names_that_are_not_utf8_are_escaped_and_found_again(write: Any, tmp_path: Path) -> None:

@@ -95,6 +95,11 @@ def test_a_link_deep_in_a_study_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s" / "weights" / "trial-00000.safetensors").symlink_to(tmp_path / "nowhere")
     with pytest.raises(StudyError, match="must hold no links"), lock(tmp_path / "s"):
         pass
+    shutil.rmtree(tmp_path / "s")
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "looks").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StudyError, match="must hold no links"), lock(tmp_path / "s"):
+        pass
 
 
 @pytest.mark.parametrize("name", ["states", "weights"])

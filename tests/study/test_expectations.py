@@ -111,6 +111,22 @@ def test_unknown_layers_and_diverged_trials_are_left_out() -> None:
     assert expect(trials, {}, 3, "recipe(optimizer=mine)", (SHAPE, CLASSES)) == {}
 
 
+def test_what_is_expected_of_easy_images_is_a_share() -> None:
+    """The last trial is nearly always right, and more is expected of its features."""
+    trials = [trial for trial, _ in made_up(count=12)]
+    easy = [
+        dataclasses.replace(one, epochs=run(-9 - 0.2 * number))
+        for number, one in enumerate(trials)
+    ]
+    shares = tabulate(easy)["shrunken"]
+    assert 0.99 < shares.min() and shares.max() <= 1
+
+
+def test_a_search_that_completed_nothing_expects_nothing() -> None:
+    trials = [trial for trial, _ in made_up(whole=0, count=12)]
+    assert expect(trials, {3: [0.99]}, 3, "recipe()", (SHAPE, CLASSES)) == {}
+
+
 def test_of_a_large_study_the_latest_and_the_whole_are_seen() -> None:
     one = next(made_up())[0]
     again: list[Candidate] = [
@@ -141,4 +157,5 @@ def test_the_best_of_a_result_is_the_hit_of_which_most_is_expected(tmp_path) -> 
     assert "features" in means.attrs["protocol"]
     first = next(trial for trial in means["trial"] if trial in hits)
     assert len(hits) > 3 and result.best is not None and result.best["trial"] == first
+    assert result.leaderboard.loc[result.best.name, "trial"] == first  # its rank, as in others
     assert list(means["shrunken"]) == sorted(means["shrunken"], reverse=True)

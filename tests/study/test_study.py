@@ -607,7 +607,7 @@ def test_a_study_whose_journal_is_gone_is_not_begun_anew(tmp_path: Path, change,
         _commit(study, 0, 1, 900)
     if left == "leaderboard.csv":
         shutil.rmtree(folder / "weights")
-        (folder / left).write_text("rank,trial,design\n1,0,x\n")
+        (folder / left).write_text("rank,trial,design\nmine\n1,0,x\n2")  # a note, a torn line
     before = sorted(path.name for path in folder.rglob("*"))
     change(folder / "journal.log")
     with (
