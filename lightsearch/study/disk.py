@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from lightsearch.checks import read_regular
 from lightsearch.engines.engine import State
 from lightsearch.errors import StudyError
+from lightsearch.study.terms import FOLDER, LOOKS_FOLDER, SHORTER
 
 FILES = (
     "lock",
@@ -25,8 +26,7 @@ FILES = (
     "data.safetensors",
     "leaderboard.csv",
 )
-FOLDERS = ("states", "weights", "confirmations", "looks")  # of a study
-SHORTER = "epochs-*"  # folders of shorter studies in it
+FOLDERS = ("states", "weights", FOLDER, LOOKS_FOLDER)  # of a study
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """A model of what a study has learned: the level at the last epoch, from features of a design.
 
 It is Bayesian linear regression on the features of `surrogate.features` and on the choices of the
-recipe (scikit-learn's `BayesianRidge`; MacKay 1992, Tipping 2001). The evidence
-sets how strong the features and the noise are. A draw of the weights is a guess of the whole
-function, so that workers who ask at once get different proposals (Thompson sampling). Observations
-are the forecasts of `surrogate.forecast`: early epochs count for less.
+recipe (scikit-learn's `BayesianRidge`; MacKay 1992, Tipping 2001). The evidence sets how strong
+the features and the noise are. A draw of the weights is a guess of the whole function, so that
+workers who ask at once get different proposals (Thompson sampling). Observations are the forecasts
+of `surrogate.forecast`: early epochs count for less.
 """
 
 from __future__ import annotations
