@@ -80,7 +80,8 @@ def find_parts(root: Path) -> dict[str, Path] | None:
 def list_classes(folder: Path) -> list[str]:
     """Return the names of the class folders.
 
-    Raises `DataError` if there are fewer than two, or if they hold images and their masks.
+    Raises `DataError` if there are fewer than two, if they hold images and their masks, or if
+    images lie beside them.
     """
     folders = list_folders(folder)
     if len(folders) < 2:
@@ -96,12 +97,14 @@ def list_classes(folder: Path) -> list[str]:
             f"{' and '.join(pair)}, as for detection or segmentation: sort the images by class, "
             "or call these folders otherwise if they are classes"
         )
+    _refuse_loose(folder)
     return [path.name for path in folders]
 
 
 def check_parts(parts: dict[str, Path], classes: list[str]) -> None:
-    """Raise `DataError` if a part has a class that the training part has not."""
+    """Raise `DataError` if a part has a class that the training part has not, or loose images."""
     for part, path in parts.items():
+        _refuse_loose(path)
         unknown = {one.name for one in list_folders(path)} - set(classes)
         if unknown:
             raise DataError(
@@ -110,9 +113,14 @@ def check_parts(parts: dict[str, Path], classes: list[str]) -> None:
             )
 
 
-def check_formats(root: Path, folders: Iterable[Path]) -> None:
-    """Raise `DataError` if class folders have images that are not read: they would be missed."""
-    files = [file for folder in folders if folder.is_dir() for file in list_unread(folder)]
+def check_formats(root: Path, folders: Iterable[Path], *, in_class: bool = False) -> None:
+    """Raise `DataError` if folders have images that are not read: they would be missed."""
+    files = [
+        file
+        for folder in folders
+        if folder.is_dir()
+        for file in list_unread(folder, in_class=in_class)
+    ]
     if files:
         counts = Counter(file.suffix.lower() for file in files).most_common()
         raise DataError(
@@ -148,6 +156,16 @@ def _list_inside(folder: Path) -> list[Path]:
 def _has_own_images(folder: Path) -> bool:
     """Whether images are in a folder itself, as in a class."""
     return any(is_image(path) and not path.is_dir() for path in folder.iterdir())
+
+
+def _refuse_loose(folder: Path) -> None:
+    """Refuse images beside the class folders: they would be missed."""
+    loose = sorted(path for path in folder.iterdir() if is_image(path) and not path.is_dir())
+    if loose:
+        raise DataError(
+            f"images must be in the folder of their class, but {folder} has {len(loose):,} beside "
+            f"those folders, the first is {loose[0].name}: move them"
+        )
 
 
 def _refuse_parts_in_classes(root: Path, classes: list[Path]) -> None:

@@ -84,8 +84,8 @@ def folder_dataset(
     pixels. `predict` reads files in the same way.
 
     Raises `ArgumentError` for a value out of range, and `DataError` for another layout, a class
-    without images, images in a format that is not read, or a file that is not an image or has
-    more than one frame.
+    without images, images beside the classes or in a format that is not read, or a file that is
+    not an image or has more than one frame.
     """
     sides = check_size(size)
     _check(gray, test, seed)
@@ -96,12 +96,13 @@ def folder_dataset(
     parts = find_parts(root)
     if parts is None:
         classes = list_classes(root)
-        check_formats(root, [root / one for one in classes])
+        check_formats(root, [root / one for one in classes], in_class=True)
         pair = _read_classes(root, classes, sides, gray)
         return _split(pair, test, seed, title, classes)
     classes = list_classes(parts["train"])
     check_parts(parts, classes)
-    check_formats(root, [path / one for path in parts.values() for one in classes])
+    folders = [path / one for path in parts.values() for one in classes]
+    check_formats(root, folders, in_class=True)
     read = {
         part: _read_classes(path, classes, sides, gray, some=part != "train")
         for part, path in parts.items()

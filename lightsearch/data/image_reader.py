@@ -45,9 +45,9 @@ def list_images(folder: Path, *, in_class: bool = False) -> list[Path]:
     return sorted(_walk(folder, SUFFIXES, in_class))
 
 
-def list_unread(folder: Path) -> list[Path]:
-    """Return the visible files of a class whose suffixes are of images that are not read."""
-    return sorted(_walk(folder, UNREAD, True))
+def list_unread(folder: Path, *, in_class: bool = False) -> list[Path]:
+    """Return the visible files, as in `list_images`, whose suffixes are of images not read."""
+    return sorted(_walk(folder, UNREAD, in_class))
 
 
 def is_image(path: Path) -> bool:

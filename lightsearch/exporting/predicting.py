@@ -23,6 +23,7 @@ from torch import Tensor
 
 from lightsearch.checks import check_path
 from lightsearch.data.catalogue import NAMES
+from lightsearch.data.folder_layout import check_formats
 from lightsearch.data.image_reader import SUFFIXES, list_images, read_image
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting.reading import ExportedNet, open_net
@@ -71,8 +72,8 @@ def predict(
 
     The probabilities are those of a softmax over the scores. They are not calibrated.
 
-    Raises `ArgumentError` for missing files, `DataError` for an image that cannot be read, and
-    what `open_net` raises.
+    Raises `ArgumentError` for missing files, `DataError` for an image that cannot be read, or a
+    folder that also has images of formats that are not read, and what `open_net` raises.
     """
     network = open_net(net)
     inputs = [_prepare(path, network, invert) for path in _files(check_path("images", images))]
@@ -91,6 +92,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise ArgumentError(f"`images` must be an image or a folder of images, but got {path}")
+    check_formats(path, [path])
     files = list_images(path)
     if not files:
         raise ArgumentError(

@@ -90,7 +90,8 @@ def parse_table(
         for name in raw.columns
         if name in texts or (name not in numbers and raw[name].map(_is_name).any())
     }
-    has_commas = raw.get("best_accuracy", pd.Series(dtype=str)).str.contains(",").any()
+    fractions = [name for name in raw.columns if name.endswith("accuracy") or name == "target"]
+    has_commas = any(raw[name].str.contains(",", regex=False).any() for name in fractions)
     frame = pd.read_csv(
         io.StringIO(text),
         sep=separator,
@@ -103,7 +104,11 @@ def parse_table(
         frame["seed"] = raw["seed"]
     for name in texts & set(frame.columns):
         frame[name] = frame[name].map(unquote_cell)
-    return frame.set_index("rank")
+    frame = frame.set_index("rank")
+    twice = frame.index[frame.index.duplicated()]
+    if len(twice):
+        raise ValueError(f"the rank {twice[0]} is there twice")
+    return frame
 
 
 def _is_name(cell: str) -> bool:

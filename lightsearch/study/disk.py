@@ -103,7 +103,8 @@ def writing(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise
     except (OSError, SafetensorError) as error:
-        if was_there and not folder.exists():
+        gone = was_there or isinstance(error, FileNotFoundError)  # also before this write
+        if gone and not folder.exists():
             raise StudyError(
                 f"the study's folder must stay while it is written to, but {folder} was moved or "
                 "deleted. Nothing more was written. If it is back, the same call continues"

@@ -276,6 +276,20 @@ def test_images_in_formats_that_are_not_read_are_counted(leaves: Path) -> None:
         folder_dataset(leaves, size=8)
 
 
+@pytest.mark.parametrize("place", ["test", "train"])
+def test_images_beside_the_classes_are_refused(leaves: Path, place: str) -> None:
+    for name in (".hidden.png", "labels.csv"):
+        (leaves / place / name).write_bytes(b"no image")
+    folder_dataset(leaves, size=8)
+    for name in ("b.PNG", "a.heic"):
+        (leaves / place / name).write_bytes(b"an image")
+    message = rf"must be in the folder of their class, but \S+{place} has 2 beside.*is a\.heic"
+    with pytest.raises(DataError, match=message):
+        folder_dataset(leaves, size=8)
+    with pytest.raises(DataError, match=message):
+        folder_dataset(leaves / place, size=8)
+
+
 SYSTEM = (
     ".ipynb_checkpoints __MACOSX @eaDir deep/.thumbs #recycle @Recycle #snapshot @tmp "
     "$RECYCLE.BIN @Recently-Snapshot FOUND.000 found.012 RECYCLER lost+found"

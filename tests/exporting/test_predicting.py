@@ -231,6 +231,15 @@ def test_hidden_files_are_not_predicted(net: Path, tmp_path: Path) -> None:
     assert [one.path.name for one in predict(net, tmp_path)] == ["a.PNG"]
 
 
+def test_images_that_are_not_read_are_not_passed_over(net: Path, tmp_path: Path) -> None:
+    for name in ("a.png", "of a phone.HEIC"):
+        Image.fromarray(_digits()[0]).save(tmp_path / name, "PNG")
+    with pytest.raises(
+        DataError, match=r"must end in .* has 1 \.heic, the first is .*phone\.HEIC"
+    ):
+        predict(net, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("dataset", "a\x1b[2J"), ("input", "\x07"), ("\x9b", "")]
 )

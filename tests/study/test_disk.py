@@ -53,6 +53,8 @@ def test_a_folder_that_goes_meanwhile_is_said_to_be_gone(tmp_path: Path, gone) -
     with pytest.raises(StudyError, match=message), writing(folder):
         gone(folder)
         save_state(folder / "states" / "1", {"x": torch.zeros(3)})
+    with pytest.raises(StudyError, match=message), writing(folder):  # and at the next write
+        (folder / "journal.log.lock").open("x")
 
 
 # Links ------------------------------------------------------------------------------------------

@@ -214,6 +214,22 @@ def test_what_a_spreadsheet_saved_is_read(tmp_path: Path, separator: str, encodi
     assert set(found["dataset"]) == {"größe, 8; gray"}
 
 
+def test_decimal_commas_are_seen_where_the_best_accuracies_are_whole(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity()).assign(best_accuracy=1)
+    board.to_csv(tmp_path / "l.csv", sep=";", decimal=",")
+    found = read(tmp_path / "l.csv")
+    pd.testing.assert_series_equal(found["target"], board["target"])
+    pd.testing.assert_series_equal(found["last_accuracy"], board["last_accuracy"])
+
+
+def test_a_rank_stands_for_one_row(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity())
+    board.index = pd.Index([1, 2, 2], name="rank")
+    board.to_csv(tmp_path / "l.csv")
+    with pytest.raises(ArgumentError, match="is not: the rank 2 is there twice"):
+        read(tmp_path / "l.csv")
+
+
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     board = leaderboard(TRIALS, _identity()).assign(dataset="größe")
     (tmp_path / "l.csv").write_bytes(board.to_csv().encode("latin-1"))
