@@ -8,7 +8,7 @@ from itertools import chain
 
 from lightsearch.engines.engine import State
 from lightsearch.exporting.c.constants import Constants, format_float, name_array
-from lightsearch.exporting.c.kernels_float import TAKEN
+from lightsearch.exporting.c.kernels import TAKEN
 from lightsearch.exporting.c.maps import list_border, list_nearest
 from lightsearch.exporting.c.program import (
     AddShortcut,

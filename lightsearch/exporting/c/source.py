@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from lightsearch.engines.engine import State
 from lightsearch.exporting.c.calls import call_float, call_int8
 from lightsearch.exporting.c.constants import LINE, Constants
-from lightsearch.exporting.c.kernels_float import FLOAT
-from lightsearch.exporting.c.kernels_int8 import INT8
-from lightsearch.exporting.c.kernels_shared import WINDOW
+from lightsearch.exporting.c.kernels import FLOAT, INT8, WINDOW
 from lightsearch.exporting.c.notes import Notes, comment, write_class_names, write_facts
 from lightsearch.exporting.c.program import Program
 from lightsearch.exporting.c.quantising import QuantisedProgram

@@ -1,56 +1,23 @@
-"""The C functions that layers have in both kinds, as templates of `string.Template`.
-
-The loops are the same in float32 and in int8. What differs is the `$kind` of a value and of a
-`$sum`, how a value is read (`$less_zero` takes the zero off), and how a sum is written: as it is,
-or rescaled. The parameters that this takes in int8 come last.
-"""
-
-from __future__ import annotations
-
-import re
-import textwrap
-from collections.abc import Mapping
-from string import Template
-
-from lightsearch.exporting.c.constants import LINE
-
-WINDOW = """\
-/* How a window slides along one side of an image. */
-typedef struct {
-    int kernel, stride, padding, dilation;
-} Slide;
-
-/* How it slides over an image: from channels, rows and columns to others. */
-typedef struct {
-    int inputs, in_height, in_width;
-    int outputs, height, width, groups;
-    Slide down, across;
-} Window;"""
-
-COMMON = {  # without a division, which small processors lack
-    "first_tap": """\
-/* The first of a window's rows or columns that lies inside of the image. */
+/* The first of a window's rows or columns that lies inside of the image, found without a division:
+   small processors lack it. */
 static int first_tap(int start, int dilation)
 {
     int tap = 0;
     for (; start < 0; start += dilation)
         tap++;
     return tap;
-}""",
-    "end_tap": """\
+}
+
 /* The one after the last of them. */
 static int end_tap(int start, int kernel, int dilation, int side)
 {
     while (kernel > 0 && start + (kernel - 1) * dilation >= side)
         kernel--;
     return kernel;
-}""",
 }
 
-_TEMPLATES = {
-    "convolve": """\
-static void convolve(const Window *w, const $kind *in, $kind *out, const $kind *weights, \
-const $bias *bias$rescaling_by_channel)
+static void convolve(const Window *w, const $kind *in, $kind *out, const $kind *weights,
+                     const $bias *bias$rescaling_by_channel)
 {
     const int inputs = w->inputs / w->groups, outputs = w->outputs / w->groups;
     for (int o = 0; o < w->outputs; o++) {
@@ -81,11 +48,11 @@ const $bias *bias$rescaling_by_channel)
             }
         }
     }
-}""",
-    "connect": """\
+}
+
 /* A linear layer: each output is a weighted sum of all inputs. */
-static void connect(int inputs, int outputs, const $kind *in, $kind *out, const $kind *weights, \
-const $bias *bias$rescaling_by_channel)
+static void connect(int inputs, int outputs, const $kind *in, $kind *out, const $kind *weights,
+                    const $bias *bias$rescaling_by_channel)
 {
     for (int o = 0; o < outputs; o++) {
         $sum sum = bias ? bias[o] : $nothing;
@@ -95,10 +62,10 @@ const $bias *bias$rescaling_by_channel)
         }
         out[o] = $sum_of_channel_o;
     }
-}""",
-    "scale_channels": """\
-static void scale_channels(int channels, int pixels, const $kind *in, $kind *out, \
-const $kind *gains, const $bias *bias$rescaling_by_channel)
+}
+
+static void scale_channels(int channels, int pixels, const $kind *in, $kind *out,
+                           const $kind *gains, const $bias *bias$rescaling_by_channel)
 {
     for (int o = 0; o < channels; o++)
         for (int p = 0; p < pixels; p++) {
@@ -106,8 +73,8 @@ const $kind *gains, const $bias *bias$rescaling_by_channel)
             const $sum sum = value * gains[o] + (bias ? bias[o] : $nothing);
             *out++ = $sum_of_channel_o;
         }
-}""",
-    "pool_max": """\
+}
+
 static void pool_max(const Window *w, const $kind *in, $kind *out)
 {
     for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width) {
@@ -127,8 +94,8 @@ static void pool_max(const Window *w, const $kind *in, $kind *out)
             }
         }
     }
-}""",
-    "pool_average": """\
+}
+
 /* Pixels of the padding count as zeros.$divides */
 static void pool_average(const Window *w, const $kind *in, $kind *out$rescaling)
 {
@@ -147,11 +114,11 @@ static void pool_average(const Window *w, const $kind *in, $kind *out$rescaling)
             }
         }
     }
-}""",
-    "pool_parts_max": """\
+}
+
 /* The largest pixel of each part: `rows` and `columns` say where one begins, and where it ends. */
-static void pool_parts_max(const Window *w, const $kind *in, $kind *out, const short *rows, \
-const short *columns)
+static void pool_parts_max(const Window *w, const $kind *in, $kind *out, const short *rows,
+                           const short *columns)
 {
     for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width)
         for (int y = 0; y < w->height; y++)
@@ -164,11 +131,11 @@ const short *columns)
                     }
                 *out++ = largest;
             }
-}""",
-    "pool_parts_average": """\
+}
+
 /* The mean of each part.$divides_part */
-static void pool_parts_average(const Window *w, const $kind *in, $kind *out, \
-const short *rows, const short *columns$rescaling_by_channel)
+static void pool_parts_average(const Window *w, const $kind *in, $kind *out, const short *rows,
+                               const short *columns$rescaling_by_channel)
 {
     for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width)
         for (int y = 0; y < w->height; y++)
@@ -179,8 +146,8 @@ const short *rows, const short *columns$rescaling_by_channel)
                         sum += in[r * w->in_width + k]$less_zero;
                 *out++ = $mean_of_part;
             }
-}""",
-    "average": """\
+}
+
 /* The mean of each channel.$divides */
 static void average(int channels, int pixels, const $kind *in, $kind *out$rescaling)
 {
@@ -190,30 +157,30 @@ static void average(int channels, int pixels, const $kind *in, $kind *out$rescal
             sum += *in++$less_zero;
         out[c] = $mean_of_pixels;
     }
-}""",
-    "multiply": """\
+}
+
 /* Each channel times its factor.$of_factors */
-static void multiply(int channels, int pixels, const $kind *in, $kind *out, \
-const $kind *factors$rescaling)
+static void multiply(int channels, int pixels, const $kind *in, $kind *out,
+                     const $kind *factors$rescaling)
 {
     for (int c = 0; c < channels; c++)
         for (int p = 0; p < pixels; p++) {
             const $sum value = *in++$less_zero, sum = value * $factor;
             *out++ = $sum_of_all;
         }
-}""",
-    "add": """\
+}
+
 static void add(int values, $kind *sum, const $kind *shortcut$two_rescalings)
 {
     for (int i = 0; i < values; i++, sum++) {
         const $sum other = *shortcut++$less_other_zero;
         *sum = $sum_and_other;
     }
-}""",
-    "add_resized": """\
+}
+
 /* The shortcut by its nearest pixels: `rows` and `columns` say which. */
-static void add_resized(const Window *w, $kind *sum, const $kind *shortcut, const short *rows, \
-const short *columns$two_rescalings)
+static void add_resized(const Window *w, $kind *sum, const $kind *shortcut, const short *rows,
+                        const short *columns$two_rescalings)
 {
     for (int c = 0; c < w->outputs; c++, shortcut += w->in_height * w->in_width)
         for (int y = 0; y < w->height; y++)
@@ -222,11 +189,11 @@ const short *columns$two_rescalings)
                 const $sum other = shortcut[pixel]$less_other_zero;
                 *sum = $sum_and_other;
             }
-}""",
-    "add_projected": """\
+}
+
 /* The shortcut through a 1x1 convolution, by its nearest pixels if there are `rows`. */
-static void add_projected(const Window *w, $kind *sum, const $kind *shortcut, \
-const short *rows, const short *columns, const $kind *weights$projection_rescalings)
+static void add_projected(const Window *w, $kind *sum, const $kind *shortcut, const short *rows,
+                          const short *columns, const $kind *weights$projection_rescalings)
 {
     for (int o = 0; o < w->outputs; o++, weights += w->inputs)
         for (int y = 0; y < w->height; y++)
@@ -240,14 +207,14 @@ const short *rows, const short *columns, const $kind *weights$projection_rescali
                 }
                 *sum = $sum_and_projection;
             }
-}""",
-    "copy": """\
+}
+
 static void copy(int values, const $kind *in, $kind *out)
 {
     for (int i = 0; i < values; i++)
         out[i] = in[i];
-}""",
-    "widen": """\
+}
+
 /* An image with `before` and `after` values of new channels around those that it has. */
 static void widen(int before, int values, int after, const $kind *in, $kind *out, $kind zero)
 {
@@ -257,8 +224,8 @@ static void widen(int before, int values, int after, const $kind *in, $kind *out
         *out++ = *in++;
     for (int i = 0; i < after; i++)
         *out++ = zero;
-}""",
-    "shuffle": """\
+}
+
 /* The first channel of each group, then the second one of each, and so on. */
 static void shuffle(int channels, int pixels, int groups, const $kind *in, $kind *out)
 {
@@ -268,11 +235,11 @@ static void shuffle(int channels, int pixels, int groups, const $kind *in, $kind
         for (int p = 0; p < pixels; p++)
             *out++ = image[p];
     }
-}""",
-    "pad": """\
+}
+
 /* A border: `rows` and `columns` say where each pixel comes from, -1 where it is a zero. */
-static void pad(const Window *w, const $kind *in, $kind *out, const short *rows, \
-const short *columns, $kind zero)
+static void pad(const Window *w, const $kind *in, $kind *out, const short *rows,
+                const short *columns, $kind zero)
 {
     for (int c = 0; c < w->outputs; c++, in += w->in_height * w->in_width)
         for (int y = 0; y < w->height; y++)
@@ -280,19 +247,4 @@ const short *columns, $kind zero)
                 const int is_inside = rows[y] >= 0 && columns[x] >= 0;
                 *out++ = is_inside ? in[rows[y] * w->in_width + columns[x]] : zero;
             }
-}""",
 }
-
-
-def fill_templates(words: Mapping[str, str]) -> dict[str, str]:
-    """Return the functions of one kind by name, each with its head on lines that fit."""
-    return {name: _wrap(Template(text).substitute(words)) for name, text in _TEMPLATES.items()}
-
-
-def _wrap(text: str) -> str:
-    def wrap(found: re.Match[str]) -> str:
-        indent = " " * (found[0].index("(") + 1)
-        whole = found[0].replace(" ", "\0").replace(",\0", ", ")  # break between parameters
-        return textwrap.fill(whole, LINE, subsequent_indent=indent).replace("\0", " ")
-
-    return re.sub(r"^static .*\)$", wrap, text, count=1, flags=re.MULTILINE)
