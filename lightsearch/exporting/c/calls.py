@@ -96,31 +96,47 @@ def call_int8(one: Instruction, integers: Integers, constants: Constants) -> str
             *zeros,
         ]
     elif isinstance(one.op, Join):
-        assert integers.second is not None
-        arguments = [*sizes, _place(one.source), _place(one.second), _place(one.target)]
-        for part, scale in enumerate((integers.source, integers.second)):
-            multiplier, shift = integers.multipliers[part], integers.shifts[part]
-            arguments += [str(int(multiplier)), str(int(shift)), str(scale.zero)]
-        arguments.append(zeros[1])
+        arguments = [*sizes, *_join(one, integers)]
     elif isinstance(one.op, Activation):
         head = "look_up"
         arguments.append(constants.add_array(f"{one.op.name}_table", "int8_t", integers.table))
     elif isinstance(one.op, Multiply):
         arguments += [_place(one.second), *scalars, *zeros]
     elif isinstance(one.op, AddShortcut):
-        assert integers.second is not None and integers.second_multipliers is not None
-        arguments = [*sizes, _place(one.target), _place(one.second), *_maps(one, constants)]
-        others = [str(int(integers.second_multipliers[0]))]
-        if one.op.project is not None:
-            arguments.append(constants.add_array(f"{name}weight", "int8_t", integers.kernel))
-            multipliers = integers.second_multipliers
-            arguments.append(constants.add_array(f"{name}multipliers", "int32_t", multipliers))
-            others = []
-        zeros.insert(1, str(integers.second.zero))
-        arguments += [scalars[0], *others, scalars[1], *zeros]
+        arguments = [*sizes, *_add(one, one.op, integers, constants)]
     elif integers.multipliers.numel():
         arguments += [*scalars, *zeros]
     return _format_call(head, arguments)
+
+
+def _join(one: Instruction, integers: Integers) -> list[str]:
+    """Return the arguments after the sizes for the channels of two images in int8."""
+    assert integers.second is not None
+    arguments = [_place(one.source), _place(one.second), _place(one.target)]
+    for part, scale in enumerate((integers.source, integers.second)):
+        multiplier, shift = integers.multipliers[part], integers.shifts[part]
+        arguments += [str(int(multiplier)), str(int(shift)), str(scale.zero)]
+    return [*arguments, str(integers.target.zero)]
+
+
+def _add(one: Instruction, op: AddShortcut, integers: Integers, constants: Constants) -> list[str]:
+    """Return the arguments after the sizes for a sum and its shortcut in int8."""
+    assert integers.second is not None and integers.second_multipliers is not None
+    arguments = [_place(one.target), _place(one.second), *_maps(one, constants)]
+    multipliers, others = integers.second_multipliers, []
+    if op.project is None:
+        others = [str(int(multipliers[0]))]
+    else:
+        name = name_array(one.weights)
+        arguments.append(constants.add_array(f"{name}weight", "int8_t", integers.kernel))
+        arguments.append(constants.add_array(f"{name}multipliers", "int32_t", multipliers))
+    return [
+        *arguments,
+        str(int(integers.multipliers[0])),
+        *others,
+        str(int(integers.shifts[0])),
+        *(str(scale.zero) for scale in (integers.source, integers.second, integers.target)),
+    ]
 
 
 def _format_call(head: str, arguments: Sequence[str]) -> str:
