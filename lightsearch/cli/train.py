@@ -28,6 +28,7 @@ from lightsearch.cli.train_output import (
     name_split,
     training_as_json,
 )
+from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError
 from lightsearch.formatting import percent, plural
@@ -134,11 +135,7 @@ def _task(
     precision: str | None,
     teacher: Sequence[str],
 ) -> Task:
-    from lightsearch.data import named
-    from lightsearch.data.references import DataRef
     from lightsearch.engines.selection import check_precision, choose_device, choose_engine
-    from lightsearch.training.one_line import default_recipe
-    from lightsearch.training.task import Task
 
     if epochs is not None:
         check_setting("epochs", epochs)
@@ -147,19 +144,7 @@ def _task(
     if picked.row is not None and dataset is None:
         task = _task_of_row(picked, data, known)
     else:
-        found = named.load(dataset or str(DEFAULTS.dataset), data)
-        where = "" if data is None else str(check_path("data", data))
-        reference = DataRef(found.name, found.checksum, where)
-        task = Task(
-            picked.design,
-            how or default_recipe(known),
-            reference,
-            DEFAULTS.epochs,
-            DEFAULTS.seed,
-            "auto",
-            choose_device("auto", engine or "auto"),
-            teacher=known,
-        )
+        task = _task_of_design(picked.design, how, dataset, data, engine, known)
     task = dataclasses.replace(
         task,
         recipe=how or task.recipe,
@@ -189,6 +174,35 @@ def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | No
             "got recipe=published"
         )
     return picked.entry.recipe, picked.entry.epochs
+
+
+def _task_of_design(
+    design: Design,
+    recipe: Recipe | None,
+    dataset: str | None,
+    data: str | None,
+    engine: str | None,
+    teacher: Teacher | None,
+) -> Task:
+    """Return the task of a design that is no row's, by `search`'s defaults."""
+    from lightsearch.data import named
+    from lightsearch.data.references import DataRef
+    from lightsearch.engines.selection import choose_device
+    from lightsearch.training.one_line import default_recipe
+    from lightsearch.training.task import Task
+
+    found = named.load(dataset or str(DEFAULTS.dataset), data)
+    where = "" if data is None else str(check_path("data", data))
+    return Task(
+        design,
+        recipe or default_recipe(teacher),
+        DataRef(found.name, found.checksum, where),
+        DEFAULTS.epochs,
+        DEFAULTS.seed,
+        "auto",
+        choose_device("auto", engine or "auto"),
+        teacher=teacher,
+    )
 
 
 def _task_of_row(picked: Picked, data: str | None, teacher: Teacher | None) -> Task:

@@ -62,12 +62,9 @@ of a loop count once for each pass, and their parameters once.
 def measure(cost: Cost) -> list[float]:
     """Return the features of a design from its cost, in the order of `NAMES`."""
     steps = list(_walk(cost.steps, 1))
-    weighted = [
-        one for one in steps if one[0].params and not any(list_bodies(op) for _, op in one[0].ops)
-    ]
-    convolutions = [
-        step.layer for step, *_ in weighted if isinstance(step.layer, Conv | Separable | Depthwise)
-    ]
+    weighted = [one for one in steps if one[0].params and not _has_body(one[0])]
+    kinds = [step.layer for step, *_ in weighted]
+    convolutions = [one for one in kinds if isinstance(one, Conv | Separable | Depthwise)]
     widths = [step.shape[0] for step, *_ in weighted[:-1]] or [1]
 
     def share(test: list[bool]) -> float:
@@ -110,6 +107,10 @@ def measure(cost: Cost) -> list[float]:
         share([layer.order == "act-norm" for layer in convolutions]),
         sum(layer.dropout for layer in convolutions) / max(1, len(convolutions)),
     ]
+
+
+def _has_body(step: Step) -> bool:
+    return any(list_bodies(op) for _, op in step.ops)
 
 
 def _walk(
