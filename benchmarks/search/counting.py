@@ -14,6 +14,7 @@ import sys
 import time
 
 from lightsearch import Budget, default_space, parse, survey
+from lightsearch.errors import BudgetError
 from lightsearch.formatting import format_large
 
 FAR = "[conv(8|1024,k=3|5)]*3 gap linear(10)"
@@ -22,6 +23,15 @@ POWERS = (
     "gap linear(10)"
 )
 DEEP = "[conv(8|16|24|32|48|64,k=1|3|5) | separable(8|16|24|32|48|64,k=3|5)]*200 gap linear(10)"
+
+
+def write_widths(count: int) -> str:
+    return "|".join(map(str, range(8, 8 + count)))
+
+
+MANY = f"[conv({write_widths(64)},k=1|3|5)]*6 gap linear(10)"
+HUNDREDS = f"[conv({write_widths(256)},k=1|3)]*120 gap linear(10)"
+THOUSAND = f"[conv({write_widths(1000)})]*%d gap linear(10)"
 CASES = {
     "two widths far apart": (FAR, (1, 8, 8), Budget(params=2700)),
     "the same, 10 million": (FAR, (1, 8, 8), Budget(params=10_000_000)),
@@ -30,6 +40,10 @@ CASES = {
     "200 layers": (DEEP, (3, 32, 32), None),
     "200 layers, a cap": (DEEP, (3, 32, 32), Budget(params=1_000_000)),
     "200 layers, two caps": (DEEP, (3, 32, 32), Budget(params=1_000_000, macs=10**9)),
+    "64 widths": (MANY, (1, 8, 8), Budget(params=8000)),
+    "256 widths, 120 layers": (HUNDREDS, (1, 8, 8), Budget(params=8000)),
+    "1000 widths, 100 layers": (THOUSAND % 100, (1, 8, 8), Budget(params=8000)),
+    "1000 widths, 10 layers": (THOUSAND % 10, (1, 8, 8), Budget(params=8000)),
 }
 
 
@@ -49,11 +63,14 @@ def main() -> None:
 def count(case: str) -> None:
     text, shape, budget = CASES[case]
     space, began = parse(text), time.process_time()
-    found = survey(space, shape, 10, budget)
+    try:
+        found = survey(space, shape, 10, budget)
+        designs, within = format_large(found.designs), found.describe_within()
+        exact = "yes" if found.exact else "no"
+    except BudgetError as error:
+        designs, within, exact = "", "none", "yes" if "the smallest is" in str(error) else "no"
     seconds = time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    exact = "yes" if found.exact else "no"
-    designs, within = format_large(found.designs), found.describe_within()
     print(f"| {case} | {designs} | {within} | {exact} | {seconds:.1f} | {peak:.0f} |", flush=True)
 
 

@@ -13,8 +13,9 @@ from lightsearch.formatting import caps_text
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import read_design
 from lightsearch.shapes import Shape, check_shape
+from lightsearch.space.caps import read_budget
 from lightsearch.space.estimating import draw_weighted, estimate_total, scale_share
-from lightsearch.space.graph import Graph
+from lightsearch.space.graph import Graph, Narrow
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import find_largest, smallest_assignment
 from lightsearch.space.polynomials import count_by_params, find_affordable_cap
@@ -24,6 +25,7 @@ from lightsearch.space.sampling import (
     check_feasible,
     explain_misfit,
     try_graph,
+    try_narrow,
     try_structure,
 )
 from lightsearch.space.surveys import Survey
@@ -37,7 +39,7 @@ def survey(
     space: Space | str,
     shape: Shape = (1, 28, 28),
     classes: int | None = 10,
-    budget: Budget | None = None,
+    budget: int | Budget | None = None,
     *,
     limit: int = LIMIT,
     draws: int | None = None,
@@ -45,14 +47,15 @@ def survey(
 ) -> Survey:
     """Count the designs of `space` on inputs of `shape`, and those within `budget`.
 
-    >>> from lightsearch import Budget, conv, gap, linear, oneof, seq
+    >>> from lightsearch import conv, gap, linear, oneof, seq
     >>> from lightsearch.space import survey
-    >>> result = survey(seq(conv(oneof(8, 16, 99)), gap(), linear(10)), budget=Budget(params=400))
+    >>> result = survey(seq(conv(oneof(8, 16, 99)), gap(), linear(10)), budget=400)
     >>> result.designs, result.within, str(result.smallest), result.smallest_params
     (3, 2, 'conv(8) gap linear(10)', 178)
 
     Dynamic programming over (position, shape, parameters) gives an exact count by parameters, as
-    long as the graph has at most `limit` edges and the tables are not too large. Otherwise, and
+    long as the graph, or its part within `budget.params`, has at most `limit` edges and the tables
+    are not too large: of the part, `counts` ends at the cap. Otherwise, and
     for caps on MACs and activation bytes, `draws` uniform draws give an estimate with the 95%
     interval of Wilson (1927). By default they are 2,000, or fewer for designs of more than thirty
     decisions, which take long to check, but at least 100. If even uniform draws are too costly,
@@ -70,9 +73,12 @@ def survey(
     shape = check_shape(shape)
     if classes is not None:
         classes = check_integer("classes", classes, 1, 10**9)
-    check_kind("budget", budget, Budget | None, "a Budget")
-    caps = budget or Budget()
+    caps = read_budget(budget)
     graph = try_graph(space, shape, classes, limit)
+    narrow = None
+    if graph is None and caps.params is not None:
+        narrow = try_narrow(space, shape, classes, limit, caps.params)
+        graph = None if narrow is None else narrow.graph
     structure = try_structure(space, limit)
     assignments = None if structure is None else structure.total
     sampler = Sampler(space, shape, classes, caps, limit=limit)
@@ -83,7 +89,7 @@ def survey(
     if graph is None:
         return _estimate(sampler, assignments, draws, generator)
     check_feasible(graph, space, shape, classes, caps)
-    return _count(graph, sampler, assignments, draws, generator)
+    return _count(graph, narrow, sampler, assignments, draws, generator)
 
 
 def _choose_draws(sampler: Sampler) -> int:
@@ -93,20 +99,28 @@ def _choose_draws(sampler: Sampler) -> int:
 
 
 def _count(
-    graph: Graph, sampler: Sampler, assignments: int | None, draws: int, generator: random.Random
+    graph: Graph,
+    narrow: Narrow | None,
+    sampler: Sampler,
+    assignments: int | None,
+    draws: int,
+    generator: random.Random,
 ) -> Survey:
     inside = _count_within(sampler, draws, generator)
-    counts = count_by_params(graph, find_affordable_cap(graph, sampler.budget.params))
+    cap, total = find_affordable_cap(graph, sampler.budget.params), graph.total
+    if narrow is not None:  # what is beyond is only counted
+        cap, total = min(cap, narrow.cap), narrow.total
+    counts = count_by_params(graph, cap)
     record = smallest_assignment(graph)
     return Survey(
-        designs=graph.total,
+        designs=total,
         within=inside.count,
         exact=inside.interval is None,
         method=inside.method,
         designs_interval=None,
         interval=inside.interval,
         counts=tuple(counts),
-        beyond=graph.total - sum(count for _, count in counts),
+        beyond=total - sum(count for _, count in counts),
         smallest=decode(sampler.space, replay(record)),
         smallest_params=graph.low[graph.start],
         decisions=tuple(record.items()),

@@ -6,12 +6,13 @@ import bisect
 from dataclasses import dataclass
 from typing import Any
 
-from lightsearch.checks import check_integer, check_kind
+from lightsearch.checks import check_integer
 from lightsearch.design.layers import conv, gate, linear, residual, separable
 from lightsearch.design.parts import Space, maybe, oneof, seq
 from lightsearch.design.pooling import gap, maxpool
 from lightsearch.network.cost import Budget, cost
 from lightsearch.shapes import Shape, check_shape
+from lightsearch.space.caps import read_budget
 
 STEM = (8, 10, 12, 16)
 WIDTHS = (8, 10, 12, 16, 20, 24, 32, 40)
@@ -26,14 +27,14 @@ REACH = (
 
 
 def default_space(
-    shape: Shape = (1, 28, 28), classes: int = 10, budget: Budget | None = None
+    shape: Shape = (1, 28, 28), classes: int = 10, budget: int | Budget | None = None
 ) -> Space:
     """Make a space of small CNNs for images of `shape` (channels, height, width).
 
     >>> from lightsearch import Budget, default_space, survey
     >>> survey(default_space(), (1, 28, 28), 10).smallest_params < 1000
     True
-    >>> default_space(budget=Budget(params=8000)) == default_space()
+    >>> default_space(budget=Budget(params=8000)) == default_space(budget=8000)
     True
 
     A design has a stem, one or two blocks at full resolution, a pooling, two to five blocks, an
@@ -50,8 +51,7 @@ def default_space(
     """
     shape = check_shape(shape)
     classes = check_integer("classes", classes, 1, 10**6)
-    check_kind("budget", budget, Budget | None, "a Budget")
-    cap = budget.params if budget and budget.params else 1
+    cap = read_budget(budget).params or 1
     plans = [_Plan(shape, classes, halves) for halves in _HALVES]
     wide = bisect.bisect_left(plans, REACH * cap, hi=len(plans) - 1, key=_Plan.count_widest)
     return plans[wide].make_space()

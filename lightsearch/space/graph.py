@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from lightsearch.shapes import Shape
 from lightsearch.space.outcomes import Decisions, TooLargeError
-from lightsearch.space.program import End, Program
-from lightsearch.space.transitions import Explorer, State
+from lightsearch.space.outlining import Outline, blur, has_more_edges, make_outline
+from lightsearch.space.program import End, Program, Take
+from lightsearch.space.transitions import Explorer, Moves, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +72,85 @@ class Graph:
         return self.totals[self.start] if self.start >= 0 else 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)  # by identity, as graphs
+class Narrow:
+    """The part of a graph with all paths of at most `cap` parameters, and a few longer ones.
+
+    If no design has so few, `cap` is higher. `total` is the number of designs in the whole graph.
+    """
+
+    graph: Graph
+    cap: int
+    total: int
+
+
 def build_graph(program: Program, shape: Shape, classes: int | None, limit: int) -> Graph:
     """Build the graph of a program on inputs of `shape`.
 
     Raises `TooLargeError` if it would have more than `limit` edges.
     """
     explorer = Explorer(program, limit)
-    first = State(program.start, shape, (), ())
-    numbers, states, edges, order = {first: 0}, [first], {}, []
+    first, ends = State(program.start, shape, (), ()), _find_ends(program, classes)
+    if not program.shapeless and has_more_edges(explorer, first, limit):
+        raise TooLargeError
+    return _explore(explorer, first, ends, limit)
+
+
+def build_narrow(
+    program: Program, shape: Shape, classes: int | None, limit: int, cap: int
+) -> Narrow:
+    """Build the part of a graph within a cap on parameters, or around the smallest designs.
+
+    Raises `TooLargeError` if it would have more than `limit` edges.
+    """
+    explorer = Explorer(program, limit)
+    first, ends = State(program.start, shape, (), ()), _find_ends(program, classes)
+    outline = make_outline(explorer, first, ends, limit // 2)  # few, or else it is no help
+    cap = max(cap, outline.least)
+    graph = _explore(Explorer(program, limit, cap), first, ends, limit, outline, cap)
+    while outline.total and graph.start < 0:  # the bounds ahead were too low
+        cap *= 2
+        graph = _explore(Explorer(program, limit, cap), first, ends, limit, outline, cap)
+    return Narrow(graph, cap, outline.total)
+
+
+def _find_ends(program: Program, classes: int | None) -> Callable[[State], bool]:
+    """Return whether a state is an end."""
+    free = program.shapeless or classes is None
+    return lambda state: isinstance(state.point, End) and (free or state.shape == (classes, 1, 1))
+
+
+def _explore(
+    explorer: Explorer,
+    first: State,
+    ends: Callable[[State], bool],
+    limit: int,
+    outline: Outline | None = None,
+    cap: int = 0,
+) -> Graph:
+    """Build the graph of all states, or of those on paths within a cap as far as an outline tells.
+
+    Points are visited in their order, so all that leads to a state is known before its steps are.
+    """
+    numbers, states, edges, order, used = {first: 0}, [first], {}, [], [0]
     waiting, queue, edge_count = {first.point.index: [0]}, [-first.point.index], 0
     while queue:
         for node in waiting.pop(-heapq.heappop(queue)):
             order.append(node)
             merged: dict[tuple[int, int, Decisions], list[Decisions]] = {}
-            for state, params, ways, free in explorer.moves(states[node]):
+            for state, params, ways, free in _list_moves(
+                explorer, states[node], outline, cap - used[node]
+            ):
                 if state not in numbers:
                     numbers[state] = len(states)
                     states.append(state)
+                    used.append(used[node] + params)
                     place = state.point.index
                     if place not in waiting:
                         waiting[place] = []
                         heapq.heappush(queue, -place)
                     waiting[place].append(numbers[state])
+                used[numbers[state]] = min(used[numbers[state]], used[node] + params)
                 merged.setdefault((numbers[state], params, free), []).extend(ways)
             edges[node] = tuple(
                 Edge(target, params, len(ways) * math.prod(n for _, n in free), tuple(ways), free)
@@ -101,13 +159,22 @@ def build_graph(program: Program, shape: Shape, classes: int | None, limit: int)
             edge_count += len(merged)
             if edge_count > limit:
                 raise TooLargeError
-    ends = {
-        node
-        for node, state in enumerate(states)
-        if isinstance(state.point, End)
-        and (program.shapeless or classes is None or state.shape == (classes, 1, 1))
-    }
-    return _classify([state.point.path for state in states], edges, order, ends)
+    final = {node for node, state in enumerate(states) if ends(state)}
+    return _classify([state.point.path for state in states], edges, order, final)
+
+
+def _list_moves(explorer: Explorer, state: State, outline: Outline | None, room: int) -> Moves:
+    """Yield the moves from a state: all, or those after which a path may end within the room."""
+    if outline is None:
+        yield from explorer.moves(state)
+        return
+    most: float = room
+    if isinstance(state.point, Take):
+        most -= outline.point_floors.get(state.point.after, math.inf)
+    for move in explorer.moves(state, most):
+        floor = outline.floors.get(blur(move[0]))
+        if floor is not None and move[1] + floor <= room:
+            yield move
 
 
 def _classify(

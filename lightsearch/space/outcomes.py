@@ -12,6 +12,7 @@ from lightsearch.design.branches import AddBranches, Concat
 from lightsearch.design.choice import Choice
 from lightsearch.design.decoding import decode, enumerate_choices, fill_fields
 from lightsearch.design.fields import integer
+from lightsearch.design.layers import Conv, Linear, Separable
 from lightsearch.design.parts import Layer, Seq
 from lightsearch.errors import DesignError
 from lightsearch.network.lowering import lower, register_cost
@@ -61,13 +62,37 @@ class Outcome:
 _Way: TypeAlias = tuple[Decisions, dict[str, int], Shape, int]
 
 
-class Outcomes:
-    """Finds the outcomes of layers. Equal layers on equal inputs share theirs."""
+def ignores_channels(layer: Layer) -> bool:
+    """Whether the output of a layer, and whether it fits, does not depend on its input's channels.
 
-    def __init__(self, program: Program, limit: int) -> None:
-        self.program = program
+    Then its parameters are linear in them: so many for each channel, and so many more.
+    """
+    if type(layer) is Separable:  # its inner norm may have groups of the input's channels
+        norm: Any = layer.norm
+        return "group" not in (norm.options if isinstance(norm, Choice) else (norm,))
+    return type(layer) is Linear or (type(layer) is Conv and layer.groups == 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """The ways to decide a layer on inputs of `channels`, and what each further channel costs."""
+
+    channels: int
+    ways: list[_Way]
+    slopes: list[int]
+
+
+class Outcomes:
+    """Finds the outcomes of layers. Equal layers on equal inputs share theirs.
+
+    Those of more than `most` parameters may be left out.
+    """
+
+    def __init__(self, program: Program, limit: int, most: float = math.inf) -> None:
+        self.program, self.most = program, most
         self.tries_left = 4 * limit  # layers to try, which become fewer edges
         self.known: dict[Any, tuple[list[Outcome], Decisions]] = {}
+        self.rules: dict[Any, _Rule] = {}
 
     def find(
         self,
@@ -98,7 +123,10 @@ class Outcomes:
         if has_opaque_body(layer) and not self.program.shapeless:
             return _group_outcomes(self._try_opaque(layer, source, bound, loops)), ()
         tried, free, free_names = self._sort_choices(layer, bound)
-        ways = self._try_options(layer, source, body, bound, tried, loops)
+        if self.program.shapeless or body is not None or loops or not ignores_channels(layer):
+            ways = self._try_options(layer, source, body, bound, tried, loops)
+        else:
+            ways = self._apply_rule(layer, source, bound, tried)
         outcomes = _group_outcomes(
             (decisions, new | free_names, shape, params) for decisions, new, shape, params in ways
         )
@@ -154,6 +182,34 @@ class Outcomes:
             except DesignError:
                 continue
             yield decisions, new, step.shape, _count_params(step, loops)
+
+    def _apply_rule(
+        self, layer: Layer, source: Shape, bound: dict[str, int], tried: dict[str, Choice]
+    ) -> Iterator[_Way]:
+        """Yield what `_try_options` does for a layer that `ignores_channels`, without lowering it.
+
+        Only the first input's channels are lowered, and one more for what each costs.
+        """
+        channels, height, width = source
+        key = layer, height, width, tuple(bound.items())
+        tries = math.prod(len(choice.options) for choice in tried.values())
+        if key not in self.rules:
+            self._spend_tries(tries)
+            self.tries_left += 2 * tries  # of the two that follow: they count once
+            ways, more = (
+                list(self._try_options(layer, (count, height, width), None, bound, tried, ()))
+                for count in (channels, channels + 1)
+            )
+            slopes = [after[3] - way[3] for way, after in zip(ways, more, strict=True)]
+            self.rules[key] = _Rule(channels, ways, slopes)
+        else:  # most of them are left out soon if there is a cap
+            self._spend_tries(tries if self.most == math.inf else tries // 10)
+        rule = self.rules[key]
+        further = channels - rule.channels
+        for (decisions, new, shape, first), slope in zip(rule.ways, rule.slopes, strict=True):
+            params = first + slope * further
+            if params <= self.most:
+                yield decisions, new, shape, params
 
     def _spend_tries(self, tries: int) -> None:
         self.tries_left -= tries

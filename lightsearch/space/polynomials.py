@@ -3,9 +3,11 @@
 The number of designs with p parameters is the coefficient of x^p. Where few of the coefficients
 are not zero, a polynomial is a dictionary {p: coefficient}. Elsewhere each coefficient takes a
 fixed number of bytes, so a polynomial is one long integer (Kronecker substitution): a sum is one
-addition, a product with x^p is one shift. Both are exact. Each class of a graph takes the cheaper
-one, so that two widths far apart cost no more than two close ones. Where all widths are multiples
-of 8, so are the differences of parameters: only every 8th coefficient is packed.
+addition, a product with x^p is one shift. Both are exact. The fewest parameters come first, in
+the highest bits, so that a shift to the right drops what is beyond the cap. Each class of a graph
+takes the cheaper one, so that two widths far apart cost no more than two close ones. Where all
+widths are multiples of 8, so are the differences of parameters: only every 8th coefficient is
+packed.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ ENTRY = 500
 _BLOCK = 256  # coefficients that are summed at once: their integer stays in the first cache
 
 Row: TypeAlias = dict[int, int] | int
-"""A polynomial: {exponent: coefficient}, or packed from the fewest parameters of its class on."""
+"""A polynomial: {exponent: coefficient}, or packed, the most parameters in the lowest bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,9 @@ class Plan:
         uses, done, held = _count_uses(self.graph), 0, 0
         kept = [min(ENTRY * most, self.spread(n)) for n, most in enumerate(self.most)]
         for number, steps in enumerate(self.graph.steps):
-            sparse = ENTRY * sum(self.most[to] for to, _, _ in steps)
-            done += min(sparse, self.spread(number) * len(steps))
+            packed = self.spread(number) * len(steps)
+            if packed:
+                done += min(ENTRY * sum(self.most[to] for to, _, _ in steps), packed)
             held += kept[number]
             if done > work or held > memory:
                 return False
@@ -114,13 +117,17 @@ def make_plan(graph: Graph, cap: int, unit: int = 1) -> Plan:
     room = [-1] * len(graph.steps)  # the most units that may be left when a class is reached
     room[graph.start] = max(-1, cap)
     for number in range(graph.start, 0, -1):
+        if room[number] < low[number]:  # no path from here fits, so none from the next ones does
+            continue
         for to, params, _ in graph.steps[number]:
-            room[to] = max(room[to], room[number] - round_params(params, unit))
+            left = room[number] - (params if unit == 1 else round_params(params, unit))
+            if left > room[to]:
+                room[to] = left
     last = [min(pair) for pair in zip(room, high, strict=True)]
     most: list[int] = []
     for number, steps in enumerate(graph.steps):
         most.append(max(0, min(1 + (last[number] - low[number]) // stride, graph.totals[number])))
-        if steps:
+        if steps and most[-1]:
             most[-1] = min(most[-1], sum(most[to] for to, _, _ in steps))
     return Plan(graph, unit, stride, coefficient_size(graph), low, last, most)
 
@@ -165,7 +172,7 @@ class PackedSums:
     def count(self, room: int) -> int:
         place = (room - self.first) // self.stride
         start = min(place * self.size, len(self.sums) - self.size)
-        return 0 if start < 0 else int.from_bytes(self.sums[start : start + self.size], "little")
+        return 0 if start < 0 else int.from_bytes(self.sums[start : start + self.size], "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,22 +242,32 @@ def _make_row(plan: Plan, rows: dict[int, Row], number: int) -> Row:
     if number == 0:
         return {0: 1}
     steps = [
-        (to, round_params(params, plan.unit), count)
+        (to, units, count)
         for to, params, count in plan.graph.steps[number]
+        if plan.first[to] + (units := round_params(params, plan.unit)) <= last
     ]
     if ENTRY * sum(_count_terms(plan, to, rows[to]) for to, _, _ in steps) < plan.spread(number):
-        sums: dict[int, int] = {}
-        for to, params, count in steps:
-            for exponent, coefficient in _list_terms(plan, to, rows[to]):
-                if exponent + params <= last:
-                    place = exponent + params
-                    sums[place] = sums.get(place, 0) + coefficient * count
-        return sums
-    packed = 0
-    for to, params, count in steps:
-        row = _pack(plan, to, rows[to]) * count
-        packed += row << (8 * size * ((plan.first[to] + params - first) // plan.stride))
-    return packed & ((1 << (8 * plan.spread(number))) - 1)
+        return _add_terms(plan, rows, steps, last)
+    packed, places, bits = 0, plan.places(number), 8 * size
+    for to, units, count in steps:
+        row = _pack(plan, to, rows[to])
+        before = (plan.first[to] + units - first) // plan.stride
+        shift = bits * (places - before - plan.places(to))
+        row = row << shift if shift >= 0 else row >> -shift
+        packed += row if count == 1 else row * count
+    return packed
+
+
+def _add_terms(
+    plan: Plan, rows: dict[int, Row], steps: list[tuple[int, int, int]], last: int
+) -> dict[int, int]:
+    sums: dict[int, int] = {}
+    for to, units, count in steps:
+        for exponent, coefficient in _list_terms(plan, to, rows[to]):
+            place = exponent + units
+            if place <= last:
+                sums[place] = sums.get(place, 0) + coefficient * count
+    return sums
 
 
 def _count_terms(plan: Plan, number: int, row: Row) -> int:
@@ -264,8 +281,8 @@ def _pack(plan: Plan, number: int, row: Row) -> int:
     size, data = plan.size, bytearray(plan.spread(number))
     for exponent, coefficient in row.items():
         start = size * ((exponent - plan.first[number]) // plan.stride)
-        data[start : start + size] = coefficient.to_bytes(size, "little")
-    return int.from_bytes(data, "little")
+        data[start : start + size] = coefficient.to_bytes(size, "big")
+    return int.from_bytes(data, "big")
 
 
 def _list_terms(plan: Plan, number: int, row: Row) -> Iterator[tuple[int, int]]:
@@ -273,9 +290,9 @@ def _list_terms(plan: Plan, number: int, row: Row) -> Iterator[tuple[int, int]]:
     if isinstance(row, dict):
         yield from row.items()
         return
-    size, data = plan.size, row.to_bytes(plan.spread(number), "little")
+    size, data = plan.size, row.to_bytes(plan.spread(number), "big")
     for index in range(plan.places(number)):
-        coefficient = int.from_bytes(data[index * size : (index + 1) * size], "little")
+        coefficient = int.from_bytes(data[index * size : (index + 1) * size], "big")
         if coefficient:
             yield plan.first[number] + index * plan.stride, coefficient
 
@@ -288,15 +305,16 @@ def _sum_up(plan: Plan, number: int, row: Row) -> PackedSums | SparseSums:
         return SparseSums(exponents, list(sums))
     size, length = plan.size, plan.spread(number)
     width, bits = size * _BLOCK, 8 * size
-    data = row.to_bytes(length, "little")
-    ones = int.from_bytes((b"\1" + bytes(size - 1)) * _BLOCK, "little")
+    data = row.to_bytes(length, "big")
+    ones = int.from_bytes((bytes(size - 1) + b"\1") * _BLOCK, "big")
     blocks, before = list[bytes](), 0
     for start in range(0, length, width):
-        block, reach = int.from_bytes(data[start : start + width], "little"), 1
+        taken = min(width, length - start)
+        block, reach = int.from_bytes(data[start : start + taken], "big"), 1
         while reach < _BLOCK:  # each coefficient takes in the sum of as many before it
-            block += block << (bits * reach)
+            block += block >> (bits * reach)
             reach *= 2
-        block = (block & ((1 << (bits * _BLOCK)) - 1)) + before * ones
-        blocks.append(block.to_bytes(width, "little"))
-        before = block >> (bits * (_BLOCK - 1))
-    return PackedSums(plan.first[number], plan.stride, size, b"".join(blocks)[:length])
+        block += before * (ones >> (8 * (width - taken)))
+        blocks.append(block.to_bytes(taken, "big"))
+        before = block & ((1 << bits) - 1)
+    return PackedSums(plan.first[number], plan.stride, size, b"".join(blocks))

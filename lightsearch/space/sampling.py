@@ -15,11 +15,12 @@ from collections.abc import Callable
 from lightsearch.checks import check_integer
 from lightsearch.design.decoding import chooser, decode, record_decisions, replay
 from lightsearch.design.parts import Design, Space
-from lightsearch.errors import ArgumentError, BudgetError, DesignError
+from lightsearch.errors import ArgumentError, BudgetError, DesignError, quote
 from lightsearch.formatting import caps_text
 from lightsearch.network.cost import Budget, cost
 from lightsearch.shapes import Shape, check_shape
-from lightsearch.space.graph import Graph, build_graph
+from lightsearch.space.caps import read_budget
+from lightsearch.space.graph import Graph, Narrow, build_graph, build_narrow
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import (
     Numbering,
@@ -47,6 +48,17 @@ def try_graph(space: Space, shape: Shape, classes: int | None, limit: int) -> Gr
     """Return the graph of a space, or None if it would have more than `limit` edges."""
     try:
         return build_graph(compile_space(space), shape, classes, limit)
+    except TooLargeError:
+        return None
+
+
+@functools.lru_cache(maxsize=4)
+def try_narrow(
+    space: Space, shape: Shape, classes: int | None, limit: int, cap: int
+) -> Narrow | None:
+    """Return the part of a graph within a cap on parameters, or None if that is too large, too."""
+    try:
+        return build_narrow(compile_space(space), shape, classes, limit, cap)
     except TooLargeError:
         return None
 
@@ -88,7 +100,8 @@ class Sampler:
     - Tables by parameters number just the assignments in between: count(cap) - count(least - 1).
     - If those would be too large, they count in units of several parameters, and a few of the
       draws, just outside, are rejected.
-    - If the graph of shapes is too large, every assignment of the space's structure is numbered,
+    - If the graph of shapes is too large, its part within `budget.params` is taken. If that is too
+      large as well, every assignment of the space's structure is numbered,
       and all that do not fit or have other parameters are rejected.
     - If even the structure is too large, `total` is None, and each decision is drawn alone, which
       is not uniform.
@@ -104,7 +117,7 @@ class Sampler:
         space: Space,
         shape: Shape = (1, 28, 28),
         classes: int | None = 10,
-        budget: Budget | None = None,
+        budget: int | Budget | None = None,
         *,
         least: int = 0,
         limit: int = LIMIT,
@@ -113,13 +126,13 @@ class Sampler:
         self.tries = check_integer("tries", tries, 1, 10**12)
         self.space, self.shape = space, check_shape(shape)
         self.classes = None if classes is None else check_integer("classes", classes, 1, 10**9)
-        self.budget = budget or Budget()
+        self.budget = read_budget(budget)
         cap = self.budget.params
         self.least = check_integer("least", least, 0, 10**12)
         if cap is not None and least > cap:
             raise ArgumentError(
                 f"`least` must be at most the cap on parameters, but got least={least} with "
-                f"{self.budget!r}"
+                f"{quote(self.budget)}"
             )
         self.numbering, self.within_params = self._number_candidates(limit)
         self.checked = not (
@@ -132,6 +145,10 @@ class Sampler:
 
     def _number_candidates(self, limit: int) -> tuple[Numbering | None, bool]:
         graph = try_graph(self.space, self.shape, self.classes, limit)
+        if graph is None and self.budget.params is not None:
+            cap = self.budget.params
+            narrow = try_narrow(self.space, self.shape, self.classes, limit, cap)
+            graph = None if narrow is None else narrow.graph
         self.valid = graph is not None
         if graph is not None:
             check_feasible(graph, self.space, self.shape, self.classes, self.budget)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -46,22 +47,25 @@ class State:
     open: tuple[Block, ...]
 
 
-_Moves: TypeAlias = Iterator[tuple[State, int, tuple[Decisions, ...], Decisions]]
+Moves: TypeAlias = Iterator[tuple[State, int, tuple[Decisions, ...], Decisions]]
 
 
 class Explorer:
     """Finds the steps from a state."""
 
-    def __init__(self, program: Program, limit: int) -> None:
+    def __init__(self, program: Program, limit: int, most: float = math.inf) -> None:
         self.program = program
-        self.outcomes = Outcomes(program, limit)
+        self.outcomes = Outcomes(program, limit, most)
         self.names: dict[Layer, frozenset[str]] = {}
 
-    def moves(self, state: State) -> _Moves:
-        """Yield each next state, the parameters up to it, the ways and the free choices."""
+    def moves(self, state: State, most: float = math.inf) -> Moves:
+        """Yield each next state, the parameters up to it, the ways and the free choices.
+
+        Layers of more than `most` parameters are left out.
+        """
         point = state.point
         if isinstance(point, Take):
-            yield from self._take(state, point)
+            yield from self._take(state, point, most)
         elif isinstance(point, Enter):
             yield from self._enter(state, point)
         elif isinstance(point, Fork):
@@ -69,7 +73,7 @@ class Explorer:
         elif isinstance(point, Turn):
             yield from self._turn(state, point)
 
-    def _enter(self, state: State, point: Enter) -> _Moves:
+    def _enter(self, state: State, point: Enter) -> Moves:
         if self.program.shapeless:
             yield _move_to(state, point.body, state.bound), 0, ((),), ()
             return
@@ -90,11 +94,11 @@ class Explorer:
             inside = replace(state, open=(*state.open, Block(state.shape, **known)))
             yield _move_to(inside, point.body, bound), 0, (decisions,), ()
 
-    def _fork(self, state: State, point: Fork) -> _Moves:
+    def _fork(self, state: State, point: Fork) -> Moves:
         for index, decisions, bound in _list_options(point.choice, "", state.bound):
             yield _move_to(state, point.ways[index], bound), 0, (decisions,), ()
 
-    def _turn(self, state: State, point: Turn) -> _Moves:
+    def _turn(self, state: State, point: Turn) -> Moves:
         choice = point.choice
         if choice.name and choice.name not in dict(state.bound):
             for _, decisions, bound in _list_options(choice, "", state.bound):
@@ -109,7 +113,7 @@ class Explorer:
         if point.body is not None and max(ends) > point.turn:
             yield _move_to(state, point.body, state.bound), 0, ((),), ()
 
-    def _take(self, state: State, point: Take) -> _Moves:
+    def _take(self, state: State, point: Take, most: float) -> Moves:
         blocks, source, layer = state.open, state.shape, point.layer
         body: tuple[Shape, ...] | None = None
         if point.closes and not self.program.shapeless:
@@ -129,6 +133,8 @@ class Explorer:
         bound = tuple(pair for pair in state.bound if pair[0] in self.names[layer])
         outcomes, free = self.outcomes.find(layer, source, body, bound, loops)
         for outcome in outcomes:
+            if outcome.params > most:
+                continue
             after = tuple(sorted({**dict(state.bound), **dict(outcome.bound)}.items()))
             bound = _keep_live(after, point.after)
             following = State(point.after, outcome.shape, bound, blocks)
