@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,8 +24,18 @@ from lightsearch.plots.style import (
 )
 
 # Of middle lightness, like the others of `style`, and told apart with the usual colour blindness.
-COLOURS = ("#2f7ed8", "#d9480f", "#2b8a3e", "#9c36b5", "#a07000", "#858585")
-DASHES = ("-", "--", "-.", ":")
+COLOURS = (
+    "#2f7ed8",
+    "#d9480f",
+    "#2b8a3e",
+    "#9c36b5",
+    "#a07000",
+    "#858585",
+    "#0d9aa8",
+    "#e0528e",
+)
+DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))  # five, so that pairs repeat after forty
+WIDTH, WIDER = 1.8, 1.2  # points: of a curve, and more for each curve that is on it
 SPENT = {
     "epochs": "epochs trained, all trials together",
     "seconds": "seconds of training, all trials together",
@@ -39,6 +50,7 @@ def draw(curves: pd.DataFrame, axis: str, name: str, total: int, ax: Axes | None
     ax = axes(ax)
     own = curves[curves["axis"] == axis]
     seeds, shown = set(), []
+    widths = _choose_widths(own)
     for index, label in enumerate(curves["group"].unique()):
         frame = own[own["group"] == label]
         if frame.empty:  # by seconds, one study may end before another has its first epoch
@@ -55,7 +67,7 @@ def draw(curves: pd.DataFrame, axis: str, name: str, total: int, ax: Axes | None
             drawstyle="steps-post",
             color=colour,
             linestyle=style,
-            linewidth=1.8,
+            linewidth=widths[label],
             label=str(label),
         )
         ax.fill_between(
@@ -68,10 +80,30 @@ def draw(curves: pd.DataFrame, axis: str, name: str, total: int, ax: Axes | None
     ax.set_xlabel(SPENT[axis])
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
     ax.xaxis.set_major_locator(ticks(ax))
-    counts = " or ".join(map(str, sorted(seeds)))
-    title(ax, f"Mean over {counts} seeds, with its 95% interval")
+    title(ax, _say_seeds(sorted(int(one) for one in seeds)))
     legend(ax)
     return ax
+
+
+def _choose_widths(curves: pd.DataFrame) -> dict[Any, float]:
+    """Return each curve's width by its group: one that later ones hide is wider than they."""
+    points = {
+        label: tuple(zip(frame["spent"], frame["mean"], strict=True))
+        for label, frame in curves.groupby("group", sort=False)
+    }
+    labels, widths = list(points), {}
+    for index, label in enumerate(labels):
+        hiding = sum(points[later] == points[label] for later in labels[index + 1 :])
+        widths[label] = WIDTH + WIDER * hiding
+    return widths
+
+
+def _say_seeds(seeds: list[int]) -> str:
+    """Return what the curves are: of one seed there is no mean, and no interval."""
+    if seeds == [1]:
+        return "One seed, so without an interval"
+    some = ", if over more than one" if seeds[:1] == [1] else ""
+    return f"Mean over {' or '.join(map(str, seeds))} seeds, with its 95% interval{some}"
 
 
 def save(curves: pd.DataFrame, by: Sequence[str], name: str, total: int, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -10,7 +11,7 @@ from matplotlib.patches import Rectangle
 from lightsearch.design.parts import Design
 from lightsearch.formatting import shorten
 from lightsearch.network.cost import Row, cost
-from lightsearch.plots.style import HIT, MISS, axes, ink
+from lightsearch.plots.style import HIT, MISS, axes, inches, ink, settle, title
 from lightsearch.shapes import Shape
 
 _HEADS = (
@@ -21,6 +22,30 @@ _HEADS = (
 )
 WIDEST = 1.2  # bar of a receptive field
 NAME = 44  # characters of a layer at most
+LEFT, RIGHT = -0.1, 9.6  # ends of the axis on which all of these are
+NAMES = 3.75  # where the names end: before the widest output
+TYPE = 8.33  # points: matplotlib's "small"
+BROAD = 4.8  # inches from which on the columns have room for it
+
+
+@dataclass(frozen=True, slots=True)
+class _Type:
+    """The size of the type in points, and how many characters fit in a unit of the axis."""
+
+    size: float
+    characters: float
+
+
+def _fit_type(ax: Axes, rows: int) -> _Type:
+    """Return the type that the axes have room for."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    wide, high = inches(ax), float(ax.get_window_extent().height) / figure.dpi
+    size = max(2.0, min(TYPE, TYPE * wide / BROAD, 72 * high / rows / 1.25))
+    probe = ax.text(0, 0, NAME * "m", fontsize=size, family="monospace")  # hinting makes it wider
+    share = probe.get_window_extent().width / NAME / ax.get_window_extent().width
+    probe.remove()
+    return _Type(size, 1 / float(share) / (RIGHT - LEFT))
 
 
 def draw(design: Design | str, shape: Shape, ax: Axes | None) -> Axes:
@@ -29,34 +54,36 @@ def draw(design: Design | str, shape: Shape, ax: Axes | None) -> Axes:
     rows = costs.rows
     image = Row("", "image", shape, 0, 0, 0, 1, 1, False)
     ax = axes(ax, (8.8, 1.0 + 0.32 * (len(rows) + 1)))
-    ax.set(xlim=(-0.1, 9.6), ylim=(len(rows) + 1.2, -1.2))
+    ax.set(xlim=(LEFT, RIGHT), ylim=(len(rows) + 1.2, -1.2))
     ax.axis("off")
-    for x, ha, text in _HEADS:
-        ax.text(x, -0.75, text, ha=ha, va="center", fontsize="small", weight="bold")
-    most = max(math.prod(row.shape) ** 0.5 for row in (image, *rows))
-    for number, row in enumerate((image, *rows)):
-        _row(ax, number, row, shape, most)
-    for start, end, depth in _blocks(rows):
-        _arrow(ax, start, end, depth, back=rows[end - 1].passes > 1)
     whole = " and the whole image" if costs.whole_image else ""
-    ax.set_title(
+    title(
+        ax,
         f"{costs.params:,} parameters, {costs.macs:,} MACs, receptive field "
         f"{costs.receptive_field}{whole}",
-        loc="left",
-        fontsize="medium",
     )
+    settle(ax)
+    kind = _fit_type(ax, len(rows) + 2)
+    for x, ha, text in _HEADS:
+        ax.text(x, -0.75, text, ha=ha, va="center", fontsize=kind.size, weight="bold")
+    most = max(math.prod(row.shape) ** 0.5 for row in (image, *rows))
+    for number, row in enumerate((image, *rows)):
+        _row(ax, number, row, shape, most, kind)
+    for start, end, depth in _blocks(rows):
+        _arrow(ax, start, end, depth, back=rows[end - 1].passes > 1)
     return ax
 
 
-def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
+def _row(ax: Axes, y: int, row: Row, image: Shape, most: float, kind: _Type) -> None:
     channels, height, width = row.shape
     side, full = max(height, width), max(image[1:])
+    start = 0.22 * _depth(row)
     ax.text(
-        0.22 * _depth(row),
+        start,
         y,
-        shorten(row.layer, NAME),
+        shorten(row.layer, max(4, min(NAME, int((NAMES - start) * kind.characters)))),
         va="center",
-        fontsize="small",
+        fontsize=kind.size,
         family="monospace",
     )
     wide, thick = max(0.05, 1.9 * side / full), 0.72
@@ -71,9 +98,14 @@ def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
             linewidth=0.6,
         )
     )
-    ax.text(4.75, y, f"{channels}x{height}x{width}", ha="center", va="center", fontsize="small")
+    ax.text(4.75, y, f"{channels}x{height}x{width}", ha="center", va="center", fontsize=kind.size)
     ax.text(
-        7.1, y, f"{row.params:,}" if row.params else "-", ha="right", va="center", fontsize="small"
+        7.1,
+        y,
+        f"{row.params:,}" if row.params else "-",
+        ha="right",
+        va="center",
+        fontsize=kind.size,
     )
     field = WIDEST * min(1.0, row.receptive_field / full)
     ax.add_patch(
@@ -85,7 +117,7 @@ def _row(ax: Axes, y: int, row: Row, image: Shape, most: float) -> None:
         y,
         f"{row.receptive_field}{'+' if row.whole_image else ''}",
         va="center",
-        fontsize="small",
+        fontsize=kind.size,
     )
 
 

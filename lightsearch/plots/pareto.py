@@ -113,7 +113,7 @@ def _draw_trials(ax: Axes, trials: Trials) -> None:
 
 
 def _set_parameter_axis(ax: Axes, sizes: list[int]) -> None:
-    room = 0.05 * max(1, max(sizes) - min(sizes))
+    room = 0.05 * ((max(sizes) - min(sizes)) or max(4, max(sizes)))  # of one size: around it
     ax.set_xlim(min(sizes) - room, max(sizes) + room)
     ax.set_xlabel("parameters")
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -72,7 +72,7 @@ class Plots(Presented):
         `lightsearch.study.importances`). Raises `StudyError` if the trials are too few or too
         similar.
         """
-        from lightsearch.plots.space import choices
+        from lightsearch.plots.choices import choices
         from lightsearch.study.importances import importances
 
         most = check_integer("most", most, 1, 10**6)

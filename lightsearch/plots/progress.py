@@ -26,6 +26,8 @@ def progress(result: Result, ax: Axes | None) -> Axes:
         best,
         drawstyle="steps-post",
         color=ink(),
+        marker="o" if len(best) == 1 else None,  # a lone epoch has nothing to connect
+        markersize=5,
         linewidth=1.8,
         label="best so far",
     )
@@ -58,7 +60,7 @@ def _draw_hits(ax: Axes, hits: list[int], spent: int) -> Axes:
     """Draw the number of hits as steps behind the curve. Returns their axes, at the right."""
     counts = ax.twinx()
     counts.spines["top"].set_visible(False)
-    xs, ys = [0, *hits, spent], [0, *range(1, len(hits) + 1), len(hits)]
+    xs, ys = [0, *hits, spent + 0.5], [0, *range(1, len(hits) + 1), len(hits)]  # a last hit shows
     counts.fill_between(xs, ys, step="post", color=HIT, alpha=0.15, linewidth=0)
     counts.plot(
         xs, ys, drawstyle="steps-post", color=HIT, linewidth=1.2, label="hits so far, right axis"

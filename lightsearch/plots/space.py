@@ -1,87 +1,37 @@
-"""Plots of the space: which of its decisions matter, and its designs by parameters."""
+"""The plot of the space: its designs by parameters, and which of them the budget allows."""
 
 from __future__ import annotations
 
 import functools
+import random
 import re
 from collections import Counter
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
-from lightsearch.design.parts import Seq, Space, kind_of
+from lightsearch.design.parts import Space
 from lightsearch.errors import NotationError, StudyError
 from lightsearch.formatting import format_large, plural, shorten
+from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse
+from lightsearch.plots.bins import Bins, make_bins, round_sizes
 from lightsearch.plots.result import Result
 from lightsearch.plots.style import HIT, LIMIT, MISS, SIZE, axes, inches, legend, ticks, title
+from lightsearch.shapes import Shape
 from lightsearch.space import survey
-from lightsearch.study.importances import Importances
+from lightsearch.space.sampling import Sampler
 
-NAME = 40  # characters of a decision's name, at most
-BROAD = 4.0  # inches at which a name fits on one line
 _UNKNOWN = re.compile(r"the layer kind must be one of .*, but got ('[^']*')", re.DOTALL)
 TIGHT = 0.02  # share within the budget below which a plot of all designs would not show it
-INSIDE = 4  # bins within the budget, at least
-MOST = 400  # bins in all
-Counts: TypeAlias = tuple[tuple[int, int], ...]  # of designs by parameters, the fewest first
-_FIELDS = {"out": "width"}  # words for fields that do not speak for themselves
-_TOKEN = re.compile(r"(\[(\d+)\]|/(\d+)|#(\d+)|\.(\w+))")
+DRAWS = 4000  # designs for the share within a budget that caps more than parameters
+THIN = 0.06  # inches: narrower bars have no edges, which would hide their filling
+Draws: TypeAlias = tuple[tuple[int, bool], ...]  # parameters, and whether within the budget
 
 
-def choices(result: Result, importance: Importances, ax: Axes | None, most: int) -> Axes:
-    """See `Plots.choices`."""
-    whole, gap = _read_space(result)
-    bars = list(importance.shares.items())[:most]
-    ax = axes(ax, (SIZE[0], 1.8 + 0.28 * len(bars)))
-    rows = range(len(bars))
-    chance = [importance.chance[name] for name, _ in bars]
-    colours = [HIT if share > by else "none" for (_, share), by in zip(bars, chance, strict=True)]
-    ax.barh(
-        rows,
-        [share for _, share in bars],
-        color=colours,
-        height=0.65,
-        edgecolor=HIT,
-        label="importance, filled if above chance",
-    )
-    ax.plot(
-        chance,
-        rows,
-        "|",
-        color=LIMIT,
-        markersize=11,
-        markeredgewidth=1.6,
-        label="exceeded by chance 1 in 20 times",
-    )
-    broad = inches(ax) > BROAD
-    names = [
-        shorten(name if whole is None else decision_name(whole, name), NAME) for name, _ in bars
-    ]
-    ax.set_yticks(
-        rows,
-        names if broad else [name.replace(", ", "\n", 1) for name in names],
-        fontsize="small" if broad else "x-small",
-    )
-    ax.invert_yaxis()
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.xaxis.set_major_locator(MaxNLocator(max(2, int(inches(ax) / 0.75))))
-    ax.set_xlabel("share of the importance")
-    more = len(importance.shares) - len(bars)
-    title(
-        ax,
-        f"Which decisions matter\nfor accuracy after epoch {importance.epoch}, "
-        + plural(importance.trials, "trial")
-        + (f"\n({more} smaller ones not shown)" if more else "")
-        + (f"\nBy their places in the space: {gap}" if gap else ""),
-    )
-    legend(ax, columns=1)
-    return ax
-
-
-def _read_space(result: Result) -> tuple[Space | None, str]:
+def read_space(result: Result) -> tuple[Space | None, str]:
     """The space of a study; or None, and what its text has that is not known in this process."""
     try:
         return parse(result.identity.space), ""
@@ -94,48 +44,11 @@ def _read_space(result: Result) -> tuple[Space | None, str]:
         )
 
 
-def decision_name(space: Space, path: str) -> str:
-    """Return what a decision decides, in words: `width of separable, block 5, option 1`.
-
-    Blocks count from 1, as options do; a layer that may be left out has no options to name. A path
-    that is not in `space` (a recipe's path, a choice's own name) is returned as it is.
-    """
-    here: Any = space
-    place = ""
-    try:
-        for _, index, option, turn, name in _TOKEN.findall(path):
-            if index:
-                parts = here.parts if isinstance(here, Seq) else here
-                if not place:
-                    place = f"block {int(index) + 1}"
-                elif len(parts) > 1:
-                    place += f", layer {int(index) + 1}"
-                here = parts[int(index)]
-            elif option:
-                place += "" if _is_optional(here) else f", option {int(option) + 1}"
-                here = here.options[int(option)]
-            elif turn or name == "body":
-                place += f", round {int(turn) + 1}" if turn else ""
-                here = here.body
-            elif name == "times":
-                return f"depth, {place}"
-            else:
-                return f"{_FIELDS.get(name, name)} of {kind_of(type(here))}, {place}"
-        return f"{'whether it is there' if _is_optional(here) else 'which layers'}, {place}"
-    except (AttributeError, IndexError):
-        return path
-
-
-def _is_optional(choice: Any) -> bool:
-    """Whether a choice is between a part and nothing."""
-    return len(choice.options) == 2 and any(not len(option) for option in choice.options)
-
-
 def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     """See `Plots.space`."""
     shape, classes = result.images
     budget = result.identity.budget
-    whole, gap = _read_space(result)
+    whole, gap = read_space(result)
     if whole is None:
         return _draw_trials(result, ax, bins, gap)
     found = _survey(whole, shape, classes, budget)
@@ -148,11 +61,35 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
         f"within the budget{beyond}",
     )
     ax.set_ylabel("share of the designs")  # before the ticks and the legend, which measure
-    _draw_counts(ax, found.counts, budget.params, bins)
+    draws = _draw_sizes(whole, shape, classes, budget) if _caps_more(budget) else None
+    inside = Fraction(found.within, found.designs)
+    _draw_counts(ax, make_bins(found.counts, budget.params, bins), budget.params, inside, draws)
     return ax
 
 
 _survey = functools.lru_cache(maxsize=1)(survey)  # a report draws it at two widths
+
+
+def _caps_more(budget: Budget) -> bool:
+    """Whether a budget is about more than parameters, by which alone designs are counted."""
+    others = budget.macs, budget.activation_bytes, budget.min_receptive_field
+    return any(cap is not None for cap in others)
+
+
+@functools.lru_cache(maxsize=1)
+def _draw_sizes(whole: Space, shape: Shape, classes: int, budget: Budget) -> Draws:
+    """Return the parameters of random designs, and whether each is within the budget.
+
+    Of a small space, they are all its designs.
+    """
+    others = Budget(None, budget.macs, budget.activation_bytes, budget.min_receptive_field)
+    sampler, generator = Sampler(whole, shape, classes, others), random.Random(0)
+    if sampler.total is not None and sampler.total <= DRAWS:
+        draws = [sampler.get_candidate(number) for number in range(sampler.total)]
+    else:
+        draws = [sampler.draw_candidate(generator) for _ in range(DRAWS)]
+    costs = [draw.cost for draw in draws if draw.cost is not None]  # None: a layer does not fit
+    return tuple((spent.params, budget.exceeded(spent) is None) for spent in costs)
 
 
 def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:
@@ -163,61 +100,86 @@ def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:
     ax = axes(ax, (SIZE[0], 3.6))
     ax.set_ylabel("share of the trials")
     title(ax, f"{plural(sizes.total(), 'trial')} of the space, which is not counted:\n{gap}")
-    _draw_counts(ax, tuple(sorted(sizes.items())), result.identity.budget.params, bins)
+    cap = result.identity.budget.params
+    inside = Fraction(
+        sum(n for params, n in sizes.items() if not cap or params <= cap), sizes.total()
+    )
+    _draw_counts(ax, make_bins(tuple(sorted(sizes.items())), cap, bins), cap, inside, None)
     return ax
 
 
-def _draw_counts(ax: Axes, counts: Counts, cap: int | None, bins: int) -> None:
+def _draw_counts(
+    ax: Axes, bins: Bins, cap: int | None, inside: Fraction, draws: Draws | None
+) -> None:
     """Draw how many designs have so many parameters, and the cap.
 
-    Where few of all are within the cap, the shares are logarithmic, so that those can be seen.
+    Where few of all are within the budget, the shares are logarithmic, so that those can be seen.
+    `draws` are of a budget that caps more: of each bar, the share within it is theirs.
     """
-    wide = _width(counts, cap, bins)
-    histogram = _histogram(counts, cap, wide)
-    total = sum(histogram.values())
-    inside = sum(count for params, count in counts if cap is None or params <= cap)
-    for label, within in (("within the budget", True), ("over the budget", False)):
-        lows = [low for low in histogram if (cap is None or low <= cap) is within]
-        if lows:
-            ax.bar(
-                lows,
-                [float(Fraction(histogram[low], total)) for low in lows],
-                wide,
-                align="edge",
-                color=HIT if within else "none",
-                hatch="" if within else "////",
-                edgecolor=MISS,
-                linewidth=0.5,
-                label=label if cap else "designs",
-            )
+    total = sum(bins.counts)
+    shares = [float(Fraction(count, total)) for count in bins.counts]
+    _set_size_axis(ax, bins, cap)
+    if draws is None:
+        below = [share * bins.is_within(n, cap) for n, share in enumerate(shares)]
+        above = [share - other for share, other in zip(shares, below, strict=True)]
+        _draw_bars(ax, bins, below, "within the budget" if cap else "designs")
+        _draw_bars(ax, bins, above, "over the budget", over=True)
+    else:
+        below = [share * part for share, part in zip(shares, bins.rate(draws), strict=True)]
+        _draw_bars(ax, bins, shares, "all designs", over=True)
+        every = "" if len(draws) == total else f", by {len(draws):,} random designs"
+        _draw_bars(ax, bins, below, f"within the budget{every}")
     if cap is not None:
         ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
-    if 0 < inside < TIGHT * total:
+    if 0 < inside < TIGHT:
         ax.set_yscale("log")
-        ax.set_ylim(float(Fraction(min(histogram.values()), total)) / 10)
+        ax.set_ylim(min(share for share in (*shares, *below) if share) / 10)
     else:
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set_xlabel("parameters")
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    ax.xaxis.set_major_locator(ticks(ax))
     legend(ax)
 
 
-def _histogram(counts: Counts, cap: int | None, wide: int) -> dict[int, int]:
-    """Return counts of designs by their bin's fewest parameters. A bin ends at the cap, if any."""
-    first = counts[0][0] if cap is None else cap + 1
-    sums: dict[int, int] = {}
-    for params, count in counts:
-        low = first + (params - first) // wide * wide
-        sums[low] = sums.get(low, 0) + count
-    return sums
+def _draw_bars(
+    ax: Axes, bins: Bins, shares: list[float], label: str, *, over: bool = False
+) -> None:
+    """Draw the bars that have a share; those over the budget are hatched."""
+    kept = [number for number, share in enumerate(shares) if share]
+    if not kept:
+        return
+    bars = ax.bar(
+        [bins.edges[number] for number in kept],
+        [shares[number] for number in kept],
+        [bins.edges[number + 1] - bins.edges[number] for number in kept],
+        align="edge",
+        color="none" if over else HIT,
+        hatch="////" if over else "",
+        edgecolor=MISS,
+        linewidth=0.5,
+        label=label,
+    )
+    span = inches(ax) / ax.bbox.width  # inches a pixel
+    for bar in bars:
+        low, high = (
+            ax.transData.transform((x, 0.5))[0]
+            for x in (bar.get_x(), bar.get_x() + bar.get_width())
+        )
+        if span * (high - low) < THIN:
+            bar.set_linewidth(0)
 
 
-def _width(counts: Counts, cap: int | None, bins: int) -> int:
-    """The parameters of a bin: narrow enough that the designs within the cap have several."""
-    low, high = counts[0][0], counts[-1][0]
-    whole = -(-(high - low + 1) // bins)
-    if cap is not None and low <= cap < high:
-        inside, least = -(-(cap - low + 1) // INSIDE), -(-(high - low + 1) // MOST)
-        whole = min(whole, max(inside, least))
-    return max(1, whole)
+def _set_size_axis(ax: Axes, bins: Bins, cap: int | None) -> None:
+    """Set the axis of parameters before the bars are drawn, since their look depends on it."""
+    low, high = bins.edges[0], max(bins.edges[-1], cap or 0)
+    ax.set_xlabel("parameters")
+    if bins.logarithmic:
+        ax.set_xscale("log")
+        room = (high / low) ** 0.04
+        ax.set_xlim(low / room, high * room)
+        ax.xaxis.set_minor_locator(NullLocator())
+        sizes = round_sizes(low / room, high * room, max(2, int(inches(ax) / 0.75)))
+        ax.xaxis.set_major_locator(FixedLocator(sizes) if len(sizes) > 2 else ticks(ax))
+    else:
+        room = 0.04 * (high - low)
+        ax.set_xlim(low - room, high + room)
+        ax.xaxis.set_major_locator(ticks(ax))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

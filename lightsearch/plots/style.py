@@ -17,15 +17,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, Locator, MaxNLocator
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 from lightsearch.errors import ArgumentError, escape_controls, quote
 from lightsearch.formatting import shorten
+from lightsearch.plots.room import fold_title, make_room
 
 HIT, MISS, LIMIT = "#2f7ed8", "#858585", "#d9480f"
 SIZE = (7.2, 4.5)  # inches
+NARROW = 4.0  # inches of the axes below which a legend has small type
 LONGEST = 60  # characters of a legend's label
 _LONG = 40  # characters from which on a label has a line of the legend to itself
 _TICKS = (
@@ -104,47 +107,79 @@ def inches(ax: Axes) -> float:
     return float(ax.get_window_extent().width / figure.dpi)
 
 
+class _WholeTicks(MaxNLocator):
+    """A locator of whole numbers that are `apart` inches apart, however wide the axes become."""
+
+    def __init__(self, ax: Axes, apart: float) -> None:
+        super().__init__(integer=True, min_n_ticks=1)  # of two, they need not be whole
+        self.ax, self.apart = ax, apart
+
+    def __call__(self) -> Any:
+        self.set_params(nbins=max(2, int(inches(self.ax) / self.apart)))
+        return super().__call__()
+
+
 def ticks(ax: Axes, apart: float = 0.75) -> MaxNLocator:
     """Return a locator of whole numbers that are at least `apart` inches apart."""
-    return MaxNLocator(max(2, int(inches(ax) / apart)), integer=True)
+    return _WholeTicks(ax, apart)
 
 
 def legend(ax: Axes, *others: Axes, columns: int | None = None) -> None:
     """Add a legend below the axes, where it hides nothing. It also names what `others` show."""
     handles, labels = [], []
+    room = max(12, int(15 * inches(ax)))  # characters
     for one in (ax, *others):
         more = one.get_legend_handles_labels()
         handles += more[0]
         labels += [shorten(escape_controls(label), LONGEST) for label in more[1]]
+    most = columns or max(2 if inches(ax) < NARROW else 1, int(inches(ax) / 1.8))
+    if any(len(label) > _LONG for label in labels):
+        most = 1
+    labels = [textwrap.fill(label, room) if len(label) > room else label for label in labels]
+    for number in range(most, 0, -1):
+        box = _add_legend(ax, handles, labels, number)
+        if inches(ax) >= NARROW or box.get_window_extent().width <= ax.get_window_extent().width:
+            break
+    for handle in box.legend_handles:
+        if isinstance(handle, Line2D):  # faint lines stay legible in the legend, broad ones apart
+            handle.set(linewidth=min(2.4, max(1.1, handle.get_linewidth())), alpha=1)
+    settle(ax, *others)
+
+
+def _add_legend(ax: Axes, handles: list[Any], labels: list[str], columns: int) -> Legend:
     figure = ax.get_figure(root=True)
     assert figure is not None
-    if any(len(label) > _LONG for label in labels):
-        columns = 1
     below = ScaledTranslation(0, -0.5, figure.dpi_scale_trans)  # inches: past the axis' label
-    box = ax.legend(
+    return ax.legend(
         handles,
         labels,
         loc="upper left",
         bbox_to_anchor=(0, 0),
-        ncols=columns or max(1, int(inches(ax) / 1.8)),
+        ncols=columns,
         bbox_transform=ax.transAxes + below,
         frameon=False,
-        fontsize="small",
+        fontsize="x-small" if inches(ax) < NARROW else "small",
         borderaxespad=0,
         handlelength=2.2,
     )
-    for handle in box.legend_handles:
-        if isinstance(handle, Line2D):  # faint lines stay legible in the legend
-            handle.set(linewidth=max(1.1, handle.get_linewidth()), alpha=1)
+
+
+def settle(ax: Axes, *others: Axes) -> None:
+    """Give the axes the place that they will have: what is drawn next may measure it."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     layout = figure.get_layout_engine()
     if layout is None:
         figure.draw_without_rendering()
+        make_room(ax, others)
     else:
         layout.execute(figure)  # it makes room for a legend only the second time
+        if fold_title(ax, 1):  # long names at the left move its start
+            layout.execute(figure)
 
 
 def title(ax: Axes, text: str) -> None:
-    room = int(14 * inches(ax))
+    room = max(12, int(14 * inches(ax)))
     lines = [textwrap.fill(line, room) for line in text.splitlines()]
     ax.set_title("\n".join(lines), loc="left", fontsize="medium")
 

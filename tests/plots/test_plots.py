@@ -21,8 +21,8 @@ from scipy import stats
 from lightsearch import Budget, cost, decode, default_space, parse, plot_design, survey, zoo
 from lightsearch.design.decoding import chooser, record_decisions
 from lightsearch.errors import ArgumentError, DesignError, StudyError
+from lightsearch.plots.choices import decision_name
 from lightsearch.plots.plots import Plots
-from lightsearch.plots.space import decision_name
 from lightsearch.plots.style import HIT, LIMIT, MISS
 from lightsearch.result import SearchResult
 from lightsearch.study.importances import importances
