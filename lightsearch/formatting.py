@@ -90,6 +90,16 @@ def one_line(text: str) -> str:
 SURROGATE_NOTE = "Nothing is trained: the surrogate answers, a model of real curves on MNIST."
 
 
+def name_split(selected_on: str) -> str:
+    """Return the short word for the images that a study selected on: `test` or `val`.
+
+    >>> from lightsearch.formatting import name_split
+    >>> name_split("test"), name_split("val(size=500,seed=0)")
+    ('test', 'val')
+    """
+    return "test" if selected_on == "test" else "val"
+
+
 def shorten(text: str, width: int) -> str:
     """Return the text, cut to `width` characters with three dots if it is longer."""
     return text if len(text) <= width else text[: max(0, width - 3)] + "..."[: max(0, width)]

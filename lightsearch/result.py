@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -14,8 +15,8 @@ from lightsearch.checks import check_free, check_integer, check_kind, check_path
 from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.class_names import CLASS_NAMES
 from lightsearch.engines.engine import State
-from lightsearch.errors import ArgumentError, DataError, StudyError
-from lightsearch.formatting import percent, plural
+from lightsearch.errors import ArgumentError, DataError, StudyError, quote
+from lightsearch.formatting import SURROGATE_NOTE, name_split, percent, plural
 from lightsearch.plots.plots import Plots
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
@@ -185,7 +186,8 @@ class SearchResult(Presented):
         board = self.leaderboard
         outcomes = [trial.outcome for trial in self.records]
         ends = ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
-        lines = [("question", describe_question(self.identity)), ("trials", ends or "none yet")]
+        lines = [("note", SURROGATE_NOTE)] if self.identity.engine == "surrogate" else []
+        lines += [("question", describe_question(self.identity)), ("trials", ends or "none yet")]
         figures = [
             (
                 str(rank),
@@ -199,14 +201,22 @@ class SearchResult(Presented):
         ]
         if figures:
             _, accuracy, epoch, params, _, design = figures[0]
-            lines.append(("first", f"{accuracy} at epoch {epoch}, {params} parameters: {design}"))
+            found = f"best {accuracy} at epoch {epoch}, {params} parameters"
+            lines.append(("first", f"{found}: {design}"))
         if self.reason:
             lines.append(("ended", self.reason))
         return Sheet(
             f"Study {self.folder}: {plural(len(board), 'hit')} of "
             f"{plural(len(self.records), 'trial')}",
             tuple(lines),
-            ("rank", "best", "epoch", "params", "MACs", "design"),
+            (
+                "rank",
+                f"{name_split(self.identity.selected_on)} acc",
+                "epoch",
+                "params",
+                "MACs",
+                "design",
+            ),
             tuple(figures),
         )
 
@@ -258,6 +268,11 @@ class SearchResult(Presented):
         """
         from lightsearch.report import write_design, write_html  # here, since it loads Jinja
 
+        if isinstance(row, str | os.PathLike):
+            raise ArgumentError(
+                f"`row` must be a rank or a row, but got row={quote(row)}: the folder to write to "
+                "is `folder`, and `write_report(result, PATH)` writes a page elsewhere"
+            )
         place = self.folder if folder is None else check_path("folder", folder)
         if row is None:
             return write_html(self, place / "report.html", force=force)

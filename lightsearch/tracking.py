@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from lightsearch.errors import ArgumentError
-from lightsearch.study.trial import Trial
+from lightsearch.study.trial import Trial, find_train_accuracy
 from lightsearch.training.epoch_result import EpochResult
 
 
@@ -71,13 +71,16 @@ def list_figures(epoch: EpochResult) -> dict[str, float]:
     """The figures of an epoch. `accuracy` is on the images that select."""
     found = {
         "accuracy": epoch.accuracy,
-        "train_accuracy": epoch.train_correct / epoch.train_total,
         "train_loss": epoch.train_loss,
         "learning_rate": epoch.learning_rate,
         "seconds": epoch.seconds,
     }
-    tested = epoch.test_accuracy
-    return found if tested is None else {**found, "test_accuracy": tested}
+    trained, tested = find_train_accuracy(epoch), epoch.test_accuracy
+    if trained is not None:
+        found["train_accuracy"] = float(trained)
+    if tested is not None:
+        found["test_accuracy"] = tested
+    return found
 
 
 def _load(package: str) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from lightsearch.formatting import percent
+from lightsearch.study.trial import find_train_accuracy
 
 if TYPE_CHECKING:
     from lightsearch.cli.design_argument import Picked
@@ -29,10 +30,12 @@ def epoch_line(task: Task, result: EpochResult) -> str:
     raw = ""
     if task.recipe.ema and result.raw_correct is not None:
         raw = f" (raw {percent(result.raw_correct / result.total)})"
+    trained = find_train_accuracy(result)
+    share = "" if trained is None else f" and accuracy {percent(trained)}"
     return (
         f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
-        f"{name_split(task)}{raw}  training loss {result.train_loss:.4f} and accuracy "
-        f"{percent(result.train_correct / result.train_total)}  {result.seconds:.1f} s"
+        f"{name_split(task)}{raw}  training loss {result.train_loss:.4f}{share}  "
+        f"{result.seconds:.1f} s"
     )
 
 

@@ -6,28 +6,24 @@ All figures are those of the study's records.
 from __future__ import annotations
 
 import difflib
-import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-from lightsearch.data.catalogue import IMAGES
 from lightsearch.data.class_names import escape_markdown
-from lightsearch.errors import ArgumentError, DesignError, NotationError
-from lightsearch.formatting import percent
-from lightsearch.network.cost import Row, cost
-from lightsearch.network.source import to_source
+from lightsearch.errors import ArgumentError, NotationError
+from lightsearch.formatting import SURROGATE_NOTE, name_split, percent
 from lightsearch.notation.parser import parse
+from lightsearch.report.again import train_again
 from lightsearch.report.facts import OUTCOMES
+from lightsearch.report.layers import describe_layers, explain_gap
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template
 from lightsearch.report.writing import NO_PROGRAMS, Programs, check_own, write_report_text
-from lightsearch.shapes import Shape, format_shape
+from lightsearch.shapes import format_shape
 from lightsearch.study.question import describe_question
-from lightsearch.study.trial import Trial, reaches
+from lightsearch.study.trial import Trial, find_train_accuracy, reaches
 from lightsearch.training.epoch_result import EpochResult
 
 
@@ -43,7 +39,7 @@ def write_design(result: SearchResult, number: int, path: Path, *, force: bool =
     """
     check_own(path, force=force)
     programs = make_trial_programs(result, _find_trial(result, number), path.parent, force=force)
-    text = design_text(result, number, programs=programs)
+    text = design_text(result, number, programs=programs, page=path)
     return write_report_text(path, text, programs.files)
 
 
@@ -57,7 +53,10 @@ def make_trial_programs(
         f"the {on} images at its best epoch, {best.epoch} of {result.identity.epochs}. That was "
         "one run, and the same images picked the epoch."
     )
+    if note_of(result):
+        note = f"{SURROGATE_NOTE} {note}"
     story = template("story.md").render(
+        note=note_of(result),
         target=describe_question(result.identity),
         results=tuple(list_results(trial, on)),
         analysis=tuple(analyse(trial, result)),
@@ -67,10 +66,17 @@ def make_trial_programs(
     return make_programs(result, trial, folder, note=note, story=story.strip(), force=force)
 
 
-def design_text(result: SearchResult, number: int, *, programs: Programs = NO_PROGRAMS) -> str:
+def design_text(
+    result: SearchResult,
+    number: int,
+    *,
+    programs: Programs = NO_PROGRAMS,
+    page: Path | None = None,
+) -> str:
     """Return a report of a trial's design as Markdown, ready for a README.
 
-    `programs` are files beside it that train the design; the report names them.
+    `programs` are files beside it that train the design; the report names them. `page` is the file
+    that it is for: paths in it are then from its folder.
 
     Raises `ArgumentError` if there is no such trial, or if it has no epoch yet.
     """
@@ -83,10 +89,11 @@ def design_text(result: SearchResult, number: int, *, programs: Programs = NO_PR
         results=tuple(list_results(trial, on)),
         analysis=tuple(analyse(trial, result)),
         input=format_shape(shape),
-        log=[_log(e) for e in trial.epochs],
-        again=_command(trial, result),
+        note=note_of(result),
+        log=[_log(e, name_split(result.identity.selected_on)) for e in trial.epochs],
+        again=train_again(trial, result, page),
         programs=programs,
-        **_describe_layers(
+        layers=describe_layers(
             trial.candidate.design,
             shape,
             f"Trial {number} of {result.folder.name}: {percent(best.accuracy)} of the "
@@ -94,27 +101,6 @@ def design_text(result: SearchResult, number: int, *, programs: Programs = NO_PR
         ),
         protocol=tuple(protocol(result)),
     )
-
-
-def _describe_layers(text: str, shape: Shape, note: str) -> dict[str, Any]:
-    """Return the summary, rows and code of a design. What a layer of one's own leaves out is said.
-
-    One that is not registered here leaves out all of them, one that is only the code.
-    """
-    from lightsearch.network.modules import summary  # here, since it loads torch
-    from lightsearch.standalone.script import escape_docstring  # likewise
-
-    try:
-        design = parse(text)
-    except NotationError as error:
-        return {"summary": "", "rows": [], "code": "", "gap": error.expected}
-    code, gap = "", ""
-    try:
-        code = to_source(design, shape=shape, note=escape_docstring(note)).strip()
-    except DesignError as error:
-        gap = str(error)
-    rows = [_layer(row) for row in cost(design, shape).rows]
-    return {"summary": summary(design, shape).strip(), "rows": rows, "code": code, "gap": gap}
 
 
 def _find_trial(result: SearchResult, number: int) -> Trial:
@@ -135,8 +121,9 @@ def find_best(trial: Trial) -> EpochResult:
     return trial.best
 
 
-def _train(epoch: EpochResult) -> Fraction:
-    return Fraction(epoch.train_correct, epoch.train_total)
+def note_of(result: SearchResult) -> str:
+    """Return what must be said before any figure of a study, or ""."""
+    return SURROGATE_NOTE if result.identity.engine == "surrogate" else ""
 
 
 def _points(share: Fraction | float) -> str:
@@ -144,15 +131,19 @@ def _points(share: Fraction | float) -> str:
 
 
 def list_results(trial: Trial, on: str) -> Iterable[tuple[str, str]]:
+    """Yield names and figures of a trial; of training images only where some were trained on."""
     best, last = find_best(trial), trial.epochs[-1]
-    train = max(trial.epochs, key=_train)
+    shares = [(share, e) for e in trial.epochs if (share := find_train_accuracy(e)) is not None]
+    train = find_train_accuracy(last)
     yield "Parameters", f"{trial.candidate.params:,}"
-    yield "Best train accuracy", f"{percent(_train(train))} (epoch {train.epoch})"
+    if shares:
+        most, epoch = max(shares, key=lambda one: one[0])
+        yield "Best train accuracy", f"{percent(most)} (epoch {epoch.epoch})"
     yield f"Best {on} accuracy", f"{percent(best.accuracy)} (epoch {best.epoch})"
-    yield (
-        "Last epoch",
-        (f"{percent(last.accuracy)} (epoch {last.epoch}, train {percent(_train(last))})"),
-    )
+    trained = "" if train is None else f", train {percent(train)}"
+    yield "Last epoch", f"{percent(last.accuracy)} (epoch {last.epoch}{trained})"
+    if last.test_accuracy is not None:
+        yield "Test accuracy after the last epoch", percent(last.test_accuracy)
 
 
 def analyse(trial: Trial, result: SearchResult, other: Trial | None = None) -> Iterable[str]:
@@ -175,12 +166,14 @@ def analyse(trial: Trial, result: SearchResult, other: Trial | None = None) -> I
         yield f"{verb} {OUTCOMES[trial.outcome]}{reason}."
     last = trial.epochs[-3:]
     yield (f"The last {len(last)} epochs: " + ", ".join(percent(e.accuracy) for e in last) + ".")
-    gap = _train(best) - Fraction(best.correct, best.total)
-    yield (
-        f"Train minus {result.identity.selection} accuracy at epoch {best.epoch}: "
-        f"{_points(gap)}. (Training accuracy is counted while the weights change, on augmented "
-        "images and with dropout, if the recipe and the design have these.)"
-    )
+    train = find_train_accuracy(best)
+    if train is not None:
+        gap = _points(train - Fraction(best.correct, best.total))
+        yield (
+            f"Train minus {result.identity.selection} accuracy at epoch {best.epoch}: {gap}. "
+            "(Training accuracy is counted while the weights change, on augmented images and with "
+            "dropout, if the recipe and the design have these.)"
+        )
     yield from _comparison(trial, result, other)
 
 
@@ -201,7 +194,25 @@ def _comparison(trial: Trial, result: SearchResult, other: Trial | None) -> Iter
         f"({percent(find_best(other).accuracy)}, {other.candidate.params:,} parameters): "
         f"{_points(gain)}, {trial.candidate.params - other.candidate.params:+,} parameters."
     )
-    removed, added = _layers_changed(other, trial)
+    yield from _compare_layers(other, trial)
+    if trial.candidate.recipe != other.candidate.recipe:
+        yield f"Recipe: `{other.candidate.recipe}` before, `{trial.candidate.recipe}` now."
+
+
+def _compare_layers(one: Trial, other: Trial) -> Iterable[str]:
+    """Yield the layers that only the first design has, and those that only the second has."""
+    try:
+        old, new = ([str(part) for part in parse(t.candidate.design)] for t in (one, other))
+    except NotationError as error:  # a layer that is not registered here
+        yield f"Layers: not compared, since {explain_gap(error)}."
+        return
+    removed: list[str] = []
+    added: list[str] = []
+    matched = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for word, a, b, c, d in matched.get_opcodes():
+        if word != "equal":
+            removed += old[a:b]
+            added += new[c:d]
     if removed or added:
         yield (
             "Layers: "
@@ -212,70 +223,18 @@ def _comparison(trial: Trial, result: SearchResult, other: Trial | None) -> Iter
             )
             + "."
         )
-    if trial.candidate.recipe != other.candidate.recipe:
-        yield f"Recipe: `{other.candidate.recipe}` before, `{trial.candidate.recipe}` now."
 
 
-def _layers_changed(one: Trial, other: Trial) -> tuple[list[str], list[str]]:
-    """Return the layers that only the first design has, and those that only the second has."""
-    try:
-        old, new = ([str(part) for part in parse(t.candidate.design)] for t in (one, other))
-    except NotationError:  # a layer that is not registered here
-        return [], []
-    removed: list[str] = []
-    added: list[str] = []
-    matched = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    for word, a, b, c, d in matched.get_opcodes():
-        if word != "equal":
-            removed += old[a:b]
-            added += new[c:d]
-    return removed, added
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    layer: str
-    output: str
-    params: str
-    field: str
-    jump: int
-
-
-def _layer(row: Row) -> _Layer:
-    inner = "- " * row.place.count("].")
-    return _Layer(
-        inner + row.layer,
-        format_shape(row.shape),
-        f"{row.params:,}",
-        f"{row.receptive_field}{'+' if row.whole_image else ''}",
-        row.jump,
-    )
-
-
-def _log(epoch: EpochResult) -> str:
-    raw = ""
+def _log(epoch: EpochResult, split: str) -> str:
+    """Return an epoch's line; `split` is the word for the images that it was evaluated on."""
+    train, raw, tested = find_train_accuracy(epoch), "", ""
     if epoch.raw_correct is not None and epoch.raw_correct != epoch.correct:
         raw = f" (raw {percent(epoch.raw_correct / epoch.total)})"
+    if epoch.test_accuracy is not None:
+        tested = f"  test {percent(epoch.test_accuracy):>7}"
+    trained = "" if train is None else f"train {percent(train):>7}  "
     return (
-        f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  train "
-        f"{percent(_train(epoch)):>7}  test {percent(epoch.accuracy):>7} "
-        f"({epoch.correct}/{epoch.total}){raw}  lr {epoch.learning_rate:.2g}  "
-        f"{epoch.seconds:.1f} s"
+        f"epoch {epoch.epoch:>2}  train loss {epoch.train_loss:.4f}  {trained}{split} "
+        f"{percent(epoch.accuracy):>7} ({epoch.correct}/{epoch.total}){raw}{tested}  "
+        f"lr {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
     )
-
-
-def _command(trial: Trial, result: SearchResult) -> str:
-    """Return the command that trains the design again, hit or not, or "" if there is none."""
-    candidate, identity = trial.candidate, result.identity
-    if identity.dataset in IMAGES:
-        return (
-            f"lightsearch train {shlex.quote(candidate.design)} --recipe "
-            f"{shlex.quote(candidate.recipe)} --epochs {identity.epochs} --seed "
-            f"{candidate.seed} --dataset {identity.dataset} --engine {identity.engine}"
-        )
-    board = result.leaderboard
-    for rank in board.index[board["trial"] == trial.number]:
-        return f"lightsearch train --row {rank} --leaderboard " + shlex.quote(
-            str(result.folder / "leaderboard.csv")
-        )
-    return ""  # a miss on one's own images, which only Python can load

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ from lightsearch.formatting import (
     caps_text,
     duration,
     mean_figures,
+    name_split,
     percent,
     plural,
 )
@@ -40,7 +42,7 @@ class Hit:
 
     rank: int
     trial: int
-    figures: tuple[str, ...]  # of `HEADS`
+    figures: tuple[str, ...]  # under the `heads`
     design: str
     recipe: str
     command: str
@@ -48,7 +50,7 @@ class Hit:
 
 
 MEANS = 10  # rows of the table of means
-HEADS = ("best", "at epoch", "first hit", "last", "params", "MACs", "field")
+MINOR = ("test last", "MACs", "act bytes", "in int8", "field")  # not shown on a narrow page
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Facts:
     recipe: str
     candidates: tuple[tuple[str, str, str], ...]
     trials: tuple[tuple[str, str, str], ...]
+    heads: tuple[str, ...]  # of the hits, in the words of `lightsearch leaderboard`
     hits: tuple[Hit, ...]
     misses: tuple[str, ...]  # the best ones, if there is no hit
     means: tuple[tuple[str, ...], ...]  # rank, figures, trial, design; if there are fresh seeds
@@ -75,7 +78,8 @@ def facts(result: SearchResult) -> Facts:
     """Return all that a report says about a study."""
     identity, trials = result.identity, result.records
     rule = identity.rule
-    board, means = result.leaderboard, result.means()
+    board = result.leaderboard
+    means = result.means() if result.runs else None  # costs time, and is shown of fresh seeds only
     folder = result.folder
     return Facts(
         title=f"Study {folder.name or folder.resolve().name}",
@@ -85,10 +89,11 @@ def facts(result: SearchResult) -> Facts:
         recipe=identity.recipe,
         candidates=tuple(_candidates(result)),
         trials=tuple(_trials(trials, rule)),
+        heads=_heads(identity.selected_on),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
         misses=() if len(board) else tuple(_misses(trials)),
-        means=tuple(_means(means)) if means["fresh_seeds"].any() else (),
-        means_protocol=f"{means.attrs['images']} images, last epoch; {means.attrs['protocol']}.",
+        means=() if means is None else tuple(_means(means)),
+        means_protocol="" if means is None else _describe_means(means),
         commands=(
             f"lightsearch train --row 1 --leaderboard {_path(result)}",
             f"from lightsearch import read, rebuild, train\n\n"
@@ -124,10 +129,22 @@ def _results(result: SearchResult, board: pd.DataFrame) -> str:
             "parameters."
         )
     first = board.iloc[0]
+    highest = board.iloc[int(board["best_accuracy"].to_numpy().argmax())]
+    said = f"The best one: {_run(highest)}."
+    if first["confirmed"]:
+        said = f"The first row is confirmed with fresh seeds: {_run(first)}."
+        if highest["trial"] != first["trial"]:
+            said += f" The highest run: {_run(highest)}."
     return (
-        f"{len(board)} of {plural(len(trained), 'trained design')} reached the target. The "
-        f"best one: {percent(first['best_accuracy'])} at epoch {first['best_epoch']}, with "
-        f"{first['params']:,} parameters. The smallest one has {board['params'].min():,}."
+        f"{len(board)} of {plural(len(trained), 'trained design')} reached the target. {said} "
+        f"The smallest one has {board['params'].min():,}."
+    )
+
+
+def _run(row: pd.Series[Any]) -> str:
+    return (
+        f"{percent(row['best_accuracy'])} at epoch {row['best_epoch']}, with "
+        f"{row['params']:,} parameters"
     )
 
 
@@ -154,15 +171,30 @@ def _settings(result: SearchResult) -> Iterable[tuple[str, str]]:
     )
     if result.class_names:
         yield "Classes", shorten_names(result.class_names)
-    yield "Proposals", f"{identity.sampler}, seed {identity.seed}"
+    yield "Proposals", f"{identity.sampler}, seed {identity.seed}{_count_proposers(result)}"
     if identity.warm_start:
         yield "Warm start", label_sources(identity.warm_start)
     yield "Pruning", identity.pruner
     yield "Workers", str(identity.workers)
-    yield "Engine", f"{identity.engine} on {identity.device}"
+    yield "Engine", f"{_name_engines(result)} on {identity.device}"
     texts = {" ".join(f"{k} {v}" for k, v in t.candidate.versions.items()) for t in result.records}
     yield "Versions", "; ".join(sorted(texts)) or "-"
     yield "Folder", str(result.folder)
+
+
+def _count_proposers(result: SearchResult) -> str:
+    """Return how many trials each way of proposing made; "" where it is not recorded."""
+    made = Counter(t.candidate.proposed_by for t in result.records if t.candidate.proposed_by)
+    return ": " + ", ".join(f"{count:,} {by}" for by, count in made.items()) if made else ""
+
+
+def _name_engines(result: SearchResult) -> str:
+    """Return what trained the trials: PyTorch takes over what the native engine does not know."""
+    last = [trial.epochs[-1].engine for trial in result.records if trial.epochs]
+    made = Counter(last)
+    if len(made) < 2:
+        return next(iter(made), result.identity.engine)
+    return ", ".join(f"{name} ({plural(count, 'trial')})" for name, count in made.items())
 
 
 def _candidates(result: SearchResult) -> Iterable[tuple[str, str, str]]:
@@ -188,20 +220,35 @@ def _trials(trials: tuple[Trial, ...], rule: HitRule) -> Iterable[tuple[str, str
     yield "hits", f"{hits:,}", f"reached {percent(rule.target)} {rule}"
 
 
-def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
-    figures = (
-        percent(row["best_accuracy"]),
-        str(row["best_epoch"]),
-        str(row["first_hit_epoch"]),
-        percent(row["last_accuracy"]),
-        f"{row['params']:,}",
-        f"{row['macs']:,}",
-        str(row["receptive_field"]),
+def _heads(selected_on: str) -> tuple[str, ...]:
+    """Return the names of a hit's figures: those of the shell's table."""
+    split = name_split(selected_on)
+    return (
+        f"{split} acc",
+        *("epoch", "last"),
+        *(("test last",) if split == "val" else ()),
+        *("first hit", "params", "MACs", "act bytes", "in int8", "field"),
     )
+
+
+def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
+    tested = row["test_accuracy"]
+    figures = {
+        "epoch": str(row["best_epoch"]),
+        "last": percent(row["last_accuracy"]),
+        "test last": "-" if pd.isna(tested) else percent(tested),
+        "first hit": str(row["first_hit_epoch"]),
+        "params": f"{row['params']:,}",
+        "MACs": f"{row['macs']:,}",
+        "act bytes": f"{row['activation_bytes']:,}",
+        "in int8": f"{row['activation_bytes_int8']:,}",
+        "field": str(row["receptive_field"]),
+    }
+    heads = _heads(result.identity.selected_on)
     return Hit(
         rank,
         int(row["trial"]),
-        figures,
+        (percent(row["best_accuracy"]), *(figures[head] for head in heads[1:])),
         str(row["design"]),
         str(row["recipe"]),
         f"lightsearch train --row {rank} --leaderboard {_path(result)}",
@@ -217,6 +264,10 @@ def _fresh_seeds(row: pd.Series[Any]) -> str:
     mean, sd = float(row["confirmed_mean"]), float(row["confirmed_sd"])
     spread = "" if sd != sd else f", standard deviation {100 * sd:.3f} points"
     return f"{plural(int(seeds), 'fresh seed')}: mean {100 * mean:.3f}%{spread}"
+
+
+def _describe_means(frame: pd.DataFrame) -> str:
+    return f"{frame.attrs['images']} images, last epoch; {frame.attrs['protocol']}."
 
 
 def _means(frame: pd.DataFrame) -> Iterable[tuple[str, ...]]:

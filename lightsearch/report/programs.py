@@ -8,6 +8,7 @@ from lightsearch.checks import read_regular
 from lightsearch.data.holdout import holdout_of
 from lightsearch.errors import ArgumentError, DesignError, NotationError
 from lightsearch.notation.parser import parse, parse_recipe
+from lightsearch.report.layers import explain_gap
 from lightsearch.report.result import SearchResult
 from lightsearch.report.writing import Programs
 from lightsearch.standalone import Job, notebook_text, script_text
@@ -30,8 +31,10 @@ def make_programs(
     try:
         job = _make_job(result, trial, note, story)
         texts = {f"{name}.py": script_text(job), f"{name}.ipynb": notebook_text(job)}
-    except (ArgumentError, DesignError, NotationError):  # the last if it is not registered here
-        return Programs()
+    except NotationError as error:  # it is not registered here
+        return Programs(gap=explain_gap(error))
+    except (ArgumentError, DesignError) as error:
+        return Programs(gap=str(error))
     own: list[str] = []
     kept: list[str] = []
     files: dict[Path, bytes] = {}
@@ -41,7 +44,7 @@ def make_programs(
             files[folder / file] = content
         is_own = folder / file in files or _holds(folder / file, content)
         (own if is_own else kept).append(file)
-    return Programs(tuple(own), tuple(kept), files)
+    return Programs(tuple(own), tuple(kept), files=files)
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lightsearch.formatting import plural
+from lightsearch.formatting import SURROGATE_NOTE, plural
 from lightsearch.report.result import SearchResult
 from lightsearch.study.identity import Identity
 from lightsearch.study.warm_start import explain_warm_start
@@ -34,11 +34,19 @@ def protocol(result: SearchResult) -> Iterable[str]:
     on = identity.selection
     images = f"the {first.total:,} {on} images" if first else f"the {on} images"
     training = f"{first.train_total:,} training images" if first else "the training images"
-    yield (
-        f"Each design was trained once, with one seed of its own, on {training} for at most "
-        f"{plural(identity.epochs, 'epoch')}. After each epoch it was evaluated on {images}."
-    )
-    recipes = [trial.candidate.recipe for trial in result.records] if first else []
+    epochs = plural(identity.epochs, "epoch")
+    recipes: list[str] = []  # of what was trained
+    if identity.engine == "surrogate":
+        yield (
+            f"{SURROGATE_NOTE} It was asked once for each design, with one seed of its own: for "
+            f"the accuracy on {images} after each of at most {epochs}."
+        )
+    else:
+        yield (
+            f"Each design was trained once in the search, with one seed of its own, on {training} "
+            f"for at most {epochs}. After each epoch it was evaluated on {images}."
+        )
+        recipes = [trial.candidate.recipe for trial in result.records] if first else []
     if any(map(HAS_AVERAGE.search, recipes)):
         yield (
             "What is evaluated is the exponential moving average of the weights, if the "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import pandas as pd
 
 from lightsearch.plots.result import Result
+from lightsearch.study.confirmations import Key
+from lightsearch.study.means import Run
 from lightsearch.study.trial import Counts
 
 
@@ -17,4 +20,6 @@ class SearchResult(Result, Protocol):
     def class_names(self) -> tuple[str, ...]: ...
     @property
     def counts(self) -> Counts: ...
+    @property
+    def runs(self) -> Mapping[Key, tuple[Run, ...]]: ...
     def means(self) -> pd.DataFrame: ...

@@ -12,6 +12,7 @@ from lightsearch.report.design import (
     find_best,
     list_results,
     make_trial_programs,
+    note_of,
 )
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
@@ -81,7 +82,10 @@ def write_steps(result: SearchResult, path: Path, *, force: bool = False) -> Pat
             )
         )
     text = template("steps.md").render(
-        steps=steps, question=describe_question(result.identity), protocol=tuple(protocol(result))
+        steps=steps,
+        question=describe_question(result.identity),
+        note=note_of(result),
+        protocol=tuple(protocol(result)),
     )
     files = {file: content for step in steps for file, content in step.programs.files.items()}
     return write_report_text(path, text, files)

@@ -13,7 +13,7 @@ from lightsearch.errors import LightsearchError, escape_controls
 from lightsearch.formatting import MEAN_HEADS
 from lightsearch.plots.plots import Plots
 from lightsearch.report import pictures
-from lightsearch.report.facts import HEADS, facts
+from lightsearch.report.facts import MINOR, facts
 from lightsearch.report.result import SearchResult
 from lightsearch.report.writing import check_own, check_own_pictures, write_report_text
 
@@ -37,7 +37,7 @@ def write_html(result: SearchResult, path: Path, *, force: bool = False) -> Path
     return write_report_text(
         path,
         template("study.html").render(
-            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
+            facts=facts(result), minor=MINOR, mean_heads=MEAN_HEADS, pictures=drawn
         ),
     )
 
@@ -62,9 +62,7 @@ def write_markdown(result: SearchResult, path: Path, *, force: bool = False) -> 
     check_own_pictures(path, files, force=force)
     return write_report_text(
         path,
-        template("study.md").render(
-            facts=facts(result), heads=HEADS, mean_heads=MEAN_HEADS, pictures=drawn
-        ),
+        template("study.md").render(facts=facts(result), mean_heads=MEAN_HEADS, pictures=drawn),
         files,
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightsearch.errors import ArgumentError
-from lightsearch.study.trial import Trial
+from lightsearch.formatting import SURROGATE_NOTE, name_split
+from lightsearch.study.trial import Trial, find_train_accuracy
 
 _OURS = ".lightsearch"  # the suffix of our files
 
@@ -57,21 +58,24 @@ def _writer_class() -> Any:
 
 def _write(writer: Any, trial: Trial) -> None:
     candidate, time = trial.candidate, 0.0
+    split = name_split(candidate.selected_on)
+    note = "" if trial.epochs[-1].engine != "surrogate" else f"{SURROGATE_NOTE}\n\n"
     writer.add_text(
         "design",
-        f"{candidate.params:,} parameters, {trial.outcome}\n\n"
+        f"{note}{candidate.params:,} parameters, {trial.outcome}\n\n"
         f"    {candidate.design}\n    {candidate.recipe}",
         walltime=0.0,
     )
     for epoch in trial.epochs:
         time += epoch.seconds
+        raw = epoch.raw_correct
         for name, value in (
-            ("accuracy/test", epoch.accuracy),
-            ("accuracy/train", epoch.train_correct / epoch.train_total),
+            (f"accuracy/{split}", epoch.accuracy),
+            (f"accuracy/{split}_raw", None if raw is None else raw / epoch.total),
+            ("accuracy/test", epoch.test_accuracy),  # of a study that selects on others
+            ("accuracy/train", find_train_accuracy(epoch)),
             ("loss/train", epoch.train_loss),
             ("learning_rate", epoch.learning_rate),
         ):
-            writer.add_scalar(name, value, epoch.epoch, walltime=time)
-        if epoch.raw_correct is not None:
-            share = epoch.raw_correct / epoch.total
-            writer.add_scalar("accuracy/test_raw", share, epoch.epoch, walltime=time)
+            if value is not None:
+                writer.add_scalar(name, float(value), epoch.epoch, walltime=time)

@@ -19,6 +19,7 @@ class Programs:
 
     own: tuple[str, ...] = ()  # names of those that are the report's
     kept: tuple[str, ...] = ()  # names of those that somebody else wrote or changed
+    gap: str = ""  # why there are none
     files: Mapping[Path, bytes] = field(default_factory=dict)  # those that are to be written
 
 

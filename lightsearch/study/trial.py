@@ -104,25 +104,41 @@ class Trial(Presented):
         if best is not None:
             epochs = plural(len(self.epochs), "epoch")
             found = f"best {percent(best.accuracy)} at epoch {best.epoch} of {epochs}"
+        by = f", proposed by {one.proposed_by}" if one.proposed_by else ""
+        trained = all(find_train_accuracy(epoch) is not None for epoch in self.epochs)
+        if not trained:
+            found += " of the surrogate (nothing is trained)"
         return Sheet(
-            f"Trial {self.number}: {self.outcome}, {found}, {one.params:,} parameters: "
+            f"Trial {self.number}: {self.outcome}, {found}, {one.params:,} parameters{by}: "
             f"{one.design}",
-            heads=("epoch", "accuracy", "training loss", "training accuracy", "seconds"),
-            rows=tuple(
-                (
-                    str(epoch.epoch),
-                    percent(epoch.accuracy),
-                    f"{epoch.train_loss:.4f}",
-                    percent(epoch.train_correct / epoch.train_total),
-                    f"{epoch.seconds:.1f}",
-                )
-                for epoch in self.epochs
+            heads=(
+                *("epoch", "accuracy", "training loss"),
+                *(("training accuracy",) if trained else ()),
+                "seconds",
             ),
+            rows=tuple(_cells(epoch) for epoch in self.epochs),
         )
 
     def first_hit(self, target: Fraction) -> int | None:
         """The first epoch whose test accuracy is at least `target`, compared as fractions."""
         return HitRule(target, len(self.epochs)).hit_epoch(self.epochs)
+
+
+def find_train_accuracy(epoch: EpochResult) -> Fraction | None:
+    """The share of training images that were right; None if nothing was trained."""
+    if epoch.engine == "surrogate":
+        return None
+    return Fraction(epoch.train_correct, epoch.train_total)
+
+
+def _cells(epoch: EpochResult) -> tuple[str, ...]:
+    """An epoch as a row of a trial's table, without a training accuracy that there is not."""
+    train = find_train_accuracy(epoch)
+    return (
+        *(str(epoch.epoch), percent(epoch.accuracy), f"{epoch.train_loss:.4f}"),
+        *(() if train is None else (percent(train),)),
+        f"{epoch.seconds:.1f}",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,8 +81,8 @@ def test_without_the_file_reports_are_written_and_the_gap_said(place: Path) -> N
     assert "data:image/svg+xml" in page
     run(place, "report", "scaled", "--row", "1", "--out", "row.md")
     text = (place / "row.md").read_text()
-    assert "## Log" in text and "## Results" in text and "## Summary" not in text
-    assert "Left out: the layer kind must be one of" in text and HINT in text
+    assert "## Log" in text and "## Results" in text and HINT in text
+    assert text.count("Left out: `scale` is no layer that is known here") >= 3
 
 
 def test_with_the_file_only_the_code_is_left_out(place: Path) -> None:
@@ -104,6 +104,9 @@ def test_with_the_file_only_the_code_is_left_out(place: Path) -> None:
         ("json.py", "", "must be a file whose name no other module has"),
         ("torch.py", "", "must be a file whose name no other module has"),
         ("broken.py", "x = y", "must be a file that can be imported, but broken.py raised NameE"),
+        ("calls.py", "def f():\n    1 / 0\n\n\nf()\n", "raised ZeroDivisionError in line 2: div"),
+        ("asks.py", "import json\n\njson.loads('')\n", "raised JSONDecodeError in line 3: Expect"),
+        ("half.py", "x = 1\ny = ]\n", "raised SyntaxError in line 2: unmatched ']'\n"),
     ],
 )
 def test_a_file_that_cannot_be_imported(
@@ -116,6 +119,12 @@ def test_a_file_that_cannot_be_imported(
     given = f"at/{name}" if folder == tmp_path else name
     done = run(folder, "zoo", "--import", given, code=2)
     assert message in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("line", ["--import", "zoo --import", "zoo --json --import"])
+def test_the_option_needs_a_file(tmp_path: Path, line: str) -> None:
+    said = run(tmp_path, *line.split(), code=2).stderr
+    assert "Option '--import' requires an argument." in said and "No such option" not in said
 
 
 @pytest.mark.parametrize(

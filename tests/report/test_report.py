@@ -30,7 +30,7 @@ from lightsearch.report import (
     write_markdown,
     write_steps,
 )
-from lightsearch.report.facts import facts
+from lightsearch.report.facts import _summary, facts
 from lightsearch.result import SearchResult
 from lightsearch.searching.words import PRUNERS
 from lightsearch.study.trial import to_fraction
@@ -94,6 +94,18 @@ def test_the_page_has_what_was_asked_drawn_and_hit(page: str, study: Path) -> No
         assert rows[str(rank)] == percent(row["best_accuracy"])
         assert row["design"] in text and f"--row {rank} --leaderboard" in text
     assert "360 test images" in text and "it flatters" in text
+
+
+def test_a_confirmed_row_that_comes_first_is_not_called_the_best_run(study: Path) -> None:
+    result = load_result(study)
+    board = result.leaderboard
+    assert len(board) > 1 and "The best one: " in facts(result).summary
+    assert percent(board["best_accuracy"].max()) in facts(result).summary
+    turned = board.iloc[::-1].assign(confirmed=[True, *[False] * (len(board) - 1)])
+    given = _summary(result, turned)
+    last = board.iloc[-1]
+    text = rf"confirmed with fresh seeds: {percent(last['best_accuracy'])} at epoch "
+    assert re.search(rf"{text}.* The highest run: {percent(board['best_accuracy'].max())}", given)
 
 
 def test_a_study_without_a_hit_and_one_without_a_trial_are_reported(tmp_path: Path) -> None:
