@@ -1,4 +1,4 @@
-"""PyTorch's modes in the caller's process: default type and device, gradients, determinism.
+"""PyTorch's modes in the caller's process: default type and device, gradients, determinism, seed.
 
 They are the caller's. What is computed here must neither depend on them nor leave them changed.
 """
@@ -44,6 +44,18 @@ def plain_modes() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def kept_generator() -> Iterator[None]:
+    """Give PyTorch's generator back as it was: a module draws weights as it is made, also where
+    trained ones take their place at once.
+
+    It belongs to all threads: one holds it at a time, and briefly, since what another one draws
+    meanwhile is drawn again.
+    """
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        yield
+
+
 class _SharedModes:
     """The modes of the process, while at least one thread holds them."""
 
@@ -76,3 +88,4 @@ class _SharedModes:
 
 
 _SHARED = _SharedModes()
+_GENERATOR = threading.RLock()

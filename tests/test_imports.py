@@ -87,7 +87,10 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "randomness", "statistics", "shapes", "design", "notation", "network"},
         {"sklearn", "pandas"},
     ),
-    "engines": ({"errors", "randomness", "shapes", "design", "network", "data"}, set()),
+    "engines": (
+        {"errors", "randomness", "torch_modes", "shapes", "design", "network", "data"},
+        set(),
+    ),
     "training": (
         {
             "errors",
@@ -185,6 +188,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "checks",
             "notation",
             "formatting",
+            "presentation",
             "surrogate",
             "study",
             "plots",

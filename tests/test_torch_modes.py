@@ -16,6 +16,8 @@ from PIL import Image
 
 import lightsearch as ls
 from lightsearch.data import named, references
+from lightsearch.engines.teacher import check_fit
+from lightsearch.exporting.c.sizes import count_bytes
 from lightsearch.torch_modes import plain_modes
 
 
@@ -27,6 +29,8 @@ def _default(setter: Callable[[Any], None], value: Any, before: Any) -> Iterator
     finally:
         setter(before)
 
+
+LEARN = "recipe(sgd,lr=0.1,batch=64,distill=0.5)"
 
 MODES: dict[str, Callable[[], Any]] = {
     "float64": lambda: _default(torch.set_default_dtype, torch.float64, torch.float32),
@@ -67,6 +71,11 @@ def _results(row: Any, folder: Path) -> dict[str, Any]:
     for name in ("net.safetensors", "net.pt2"):
         found[f"predict {name}"] = ls.predict(folder / name, folder / "digit.png")[0].probabilities
     found["summary"] = ls.summary(ls.parse(row["design"]), (1, 8, 8))
+    for source in (row, folder / "net.safetensors"):
+        teacher = ls.find_teacher(source)
+        found[f"teacher {type(source)}"] = teacher.checksum
+    learned = dataclasses.replace(task, recipe=ls.parse_recipe(LEARN), teacher=teacher)
+    found["learned"] = [(e.train_loss, e.correct) for e in ls.train(learned)]
     result = ls.search(
         900, 1, target=0.05, dataset="digits", trials=1, workers=1, quiet=True, select_on="val",
         study=folder / "study",
@@ -120,3 +129,84 @@ def test_threads_share_the_modes_of_the_process() -> None:
         leave.set()
         thread.join()
         assert torch.get_default_dtype() == torch.float64
+
+
+# The caller's modules and generator --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_callers_mode_reaches_no_teacher_of_his_own(mode: str) -> None:
+    """As its images are made, it is asked, and several are put together."""
+    module = ls.build("conv(4) gap linear(10)", (1, 8, 8)).eval()
+    expected = [ls.make_teacher(module).checksum, ls.make_teacher([module, module]).checksum]
+    with MODES[mode]():
+        both = [ls.make_teacher(module), ls.make_teacher([module, module])]
+        assert [one.checksum for one in both] == expected
+        for one in both:
+            check_fit(one, (1, 8, 8), 10)
+            assert not any(value.is_inference() for value in one.module.state_dict().values())
+
+
+@contextlib.contextmanager
+def _still() -> Iterator[None]:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    yield
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("n.safetensors", "n.py", "n.pt2", "n.c"),
+        pytest.param("n.onnx", marks=pytest.mark.needs("onnxscript", "onnxruntime")),
+    ],
+)
+@pytest.mark.parametrize("fold", [False, True])
+def test_an_export_and_its_use_leave_the_callers_seed(
+    row: Any, tmp_path: Path, name: str, fold: bool
+) -> None:
+    image = tmp_path / "digit.png"
+    Image.fromarray(ls.load("digits").test[0][0, 0].numpy()).save(image)
+    with _still():
+        ls.export(row, tmp_path / name, fold=fold)
+        if not name.endswith((".py", ".c")):
+            ls.predict(tmp_path / name, image)
+
+
+SEEDED: dict[str, Callable[[Any], object]] = {
+    "summary": lambda _: ls.summary("conv(8) gap linear(10)", (1, 8, 8)),
+    "find_teacher": ls.find_teacher,
+    "sizes": lambda _: count_bytes(ls.cost("conv(8) gap linear(10)", (1, 8, 8)), (1, 8, 8)),
+    "train": lambda row: list(ls.train(ls.rebuild(row))),
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+@pytest.mark.parametrize("mode", ["plain", "float64", "device", "inference"])
+def test_the_callers_seed_stays(row: Any, name: str, mode: str) -> None:
+    with MODES.get(mode, contextlib.nullcontext)():
+        state = torch.default_generator.get_state()
+        SEEDED[name](row)
+        assert torch.default_generator.get_state().tolist() == state.tolist()
+
+
+def test_the_callers_seed_stays_with_threads() -> None:
+    with _still():
+        threads = [
+            threading.Thread(target=ls.summary, args=("conv(8) gap linear(10)", (1, 8, 8)))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def test_build_draws_from_the_callers_seed() -> None:
+    torch.manual_seed(3)
+    first, second = (ls.build("linear(4)", (1, 2, 2)) for _ in range(2))
+    torch.manual_seed(3)
+    again = ls.build("linear(4)", (1, 2, 2))
+    weights = [one.state_dict()["0.linear.weight"] for one in (first, second, again)]
+    assert torch.equal(weights[0], weights[2]) and not torch.equal(weights[0], weights[1])

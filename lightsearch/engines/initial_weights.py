@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import torch
 from torch import Tensor, nn
 
@@ -11,13 +9,12 @@ from lightsearch.design.parts import Design
 from lightsearch.network.modules import build
 from lightsearch.randomness import key, uniform
 from lightsearch.shapes import Shape
-
-_LOCK = threading.Lock()
+from lightsearch.torch_modes import kept_generator
 
 
 def seeded_module(design: Design, shape: Shape, seed: int) -> nn.Module:
     """Build the module of `design`. What its constructors draw depends on `seed` only."""
-    with _LOCK, torch.random.fork_rng(devices=[]):  # a lock: all threads share the generator
+    with kept_generator():
         torch.default_generator.manual_seed(seed % 2**63)  # for users' own layers
         module: nn.Module = build(design, shape)
     return module

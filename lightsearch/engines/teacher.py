@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.shapes import Shape, format_shape
+from lightsearch.torch_modes import plain_modes
 
 Module: TypeAlias = nn.Module
 DIGITS = 16  # of the checksum
@@ -22,7 +23,8 @@ DIGITS = 16  # of the checksum
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Teacher:
-    """A trained network and what it cost: parameters, epochs if they are known.
+    """A trained network and what it cost: parameters, epochs if they are known. `shape` is that of
+    its images, (channels, height, width), if it is known.
 
     Two are equal if their checksums, those of the weights and the layers, are.
     """
@@ -31,6 +33,7 @@ class Teacher:
     checksum: str
     params: int = field(compare=False)
     epochs: int | None = field(default=None, compare=False)
+    shape: Shape | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         epochs = "unknown epochs" if self.epochs is None else f"{self.epochs} epochs"
@@ -53,6 +56,7 @@ class Ensemble(nn.Module):
         return told.logsumexp(0) - math.log(len(self.members))
 
 
+@plain_modes()
 def make_teacher(
     module: nn.Module | Sequence[nn.Module | Teacher], *, epochs: int | None = None
 ) -> Teacher:
@@ -87,7 +91,9 @@ def _make_ensemble(members: Sequence[Teacher], epochs: int | None) -> Teacher:
     known = [one.epochs for one in members if one.epochs is not None]
     if epochs is None and len(known) == len(members):
         epochs = sum(known)
-    return make_teacher(Ensemble([one.module for one in members]), epochs=epochs)
+    together = make_teacher(Ensemble([one.module for one in members]), epochs=epochs)
+    shapes = {one.shape for one in members}
+    return replace(together, shape=shapes.pop() if len(shapes) == 1 else None)
 
 
 def as_teacher(given: Teacher | nn.Module) -> Teacher:
@@ -95,6 +101,7 @@ def as_teacher(given: Teacher | nn.Module) -> Teacher:
     return given if isinstance(given, Teacher) else make_teacher(given)
 
 
+@plain_modes()
 def check_fit(teacher: Teacher, shape: Shape, classes: int) -> None:
     """Raise `ArgumentError` unless a teacher answers images of `shape` (channels, height, width)
     with class scores, (N, classes)."""
@@ -103,8 +110,10 @@ def check_fit(teacher: Teacher, shape: Shape, classes: int) -> None:
         with torch.no_grad():
             scores = teacher.module(images)
     except Exception as error:  # of a user's own module, any
+        own = teacher.shape or shape
+        why = f"raised {error!r:.200}" if own == shape else f"takes {format_shape(own)}"
         raise ArgumentError(
-            f"`teacher` must take images of {format_shape(shape)}, but it raised {error!r:.200}"
+            f"`teacher` must take images of {format_shape(shape)}, but it {why}"
         ) from error
     if not isinstance(scores, Tensor) or scores.shape != (2, classes):
         said = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__

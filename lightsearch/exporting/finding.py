@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,14 @@ from typing import Any, TypeAlias
 import pandas as pd
 import torch
 
-from lightsearch.checks import check_path
+from lightsearch.checks import check_integer, check_path
 from lightsearch.data.catalogue import images_file
 from lightsearch.data.class_names import read_class_names
 from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import DataRef, fetch, lend
 from lightsearch.engines.engine import State
 from lightsearch.engines.native.library import available
-from lightsearch.errors import ArgumentError, ExportError, StudyError, quote
+from lightsearch.errors import ArgumentError, DataError, ExportError, StudyError, quote
 from lightsearch.exporting.reading import read_weights
 from lightsearch.exporting.trained import (
     TrainedNet,
@@ -108,10 +109,14 @@ def find_row(
 
 
 def _row(frame: pd.DataFrame, rank: int) -> Row:
-    if rank not in frame.index:
+    try:
+        number = check_integer("row", rank, 1, 10**9)
+    except ArgumentError:  # the ranks that there are say more than its range
+        number = 0
+    if number not in frame.index:
         rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and there is none"
         raise ArgumentError(f"`row` must be a rank {rows}, but got row={quote(rank)}")
-    row: pd.Series[Any] = frame.iloc[list(frame.index).index(rank)]
+    row: pd.Series[Any] = frame.iloc[list(frame.index).index(number)]
     return row
 
 
@@ -126,13 +131,14 @@ def _net_of_row(
         data = folder
     task = rebuild(row, dataset=dataset, data=data)
     weights = None if folder is None else _study_weights(folder, row)
+    if folder is None and data is None:
+        _check_images(task, row)
     if weights is None:
         return _train_again(task, row, told)
     teacher = row.get("teacher")  # no text in a table that was read by other means
     record = describe_training(
         task,
-        int(row["best_epoch"]),
-        float(row["best_accuracy"]),
+        *best_of(row, task),
         chosen=f"the best one by the {row['selected_on']} images",
         selected_on=str(row["selected_on"]),
         engine=str(row["engine"]),
@@ -141,6 +147,18 @@ def _net_of_row(
         teacher=teacher if isinstance(teacher, str) else "",
     )
     return TrainedNet(task.design, fetch(task.data), weights, record)
+
+
+def _check_images(task: Task, row: Row) -> None:
+    """Raise `DataError` if a row's images are not found, and it does not know its study."""
+    try:
+        fetch(task.data)
+    except DataError as error:
+        if images_file(task.data.name, Path()) is None or study_of_row(row) is not None:
+            raise
+        raise DataError(
+            f"{error}: the row does not know its study, whose folder `study` names"
+        ) from None
 
 
 def _study_weights(folder: Path, row: Row) -> State | None:
@@ -158,6 +176,11 @@ def _study_weights(folder: Path, row: Row) -> State | None:
 
 def _is_trial_of(folder: Path, row: Row) -> bool:
     """Whether a study's trial of the row's number is the row's."""
+    if "trial" not in row:  # of all trials, whose index it is, in a plain dictionary
+        raise ArgumentError(
+            "a row must have the number of its trial as `trial` where `study` is given, but has "
+            "none: `trials.reset_index()` has it as a column"
+        )
     trials = {trial.number: trial.candidate for trial in load_result(folder).records}
     known = trials.get(int(row["trial"]))
     return known is not None and all(
@@ -173,7 +196,8 @@ def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:
             f"those of {task.design} are not there: `train(rebuild(row, teacher=...))` trains it "
             "again"
         )
-    task, best = _fit_machine(task), int(row["best_epoch"])
+    task = _fit_machine(task)
+    best, accuracy = best_of(row, task)
     state: State | None = None
     results = []
     for epoch in range(1, best + 1):
@@ -182,7 +206,7 @@ def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:
         if told is not None:
             told(result)
     assert state is not None
-    then, now = round(float(row["best_accuracy"]) * results[-1].total), results[-1].correct
+    then, now = round(accuracy * results[-1].total), results[-1].correct
     same = (
         "with the accuracy of the row"
         if then == now
@@ -197,6 +221,21 @@ def _train_again(task: Task, row: Row, told: Told | None) -> TrainedNet:
         chosen=chosen,
         selected_on=str(row["selected_on"]),
     )
+
+
+def best_of(row: Row, task: Task) -> tuple[int, float]:
+    """Return a row's best epoch and its accuracy, which a dictionary may have as any text."""
+    given: list[Any] = [row.get(name) for name in ("best_epoch", "best_accuracy")]
+    try:
+        epoch, accuracy = map(float, given)
+    except (TypeError, ValueError):
+        epoch = accuracy = math.nan
+    if not (epoch.is_integer() and 1 <= epoch <= task.epochs and 0 <= accuracy <= 1):
+        raise ArgumentError(
+            f"a row must have a best epoch from 1 to {task.epochs} and its accuracy from 0 to 1, "
+            f"but got best_epoch={quote(given[0])}, best_accuracy={quote(given[1])}"
+        )
+    return int(epoch), accuracy
 
 
 def _fit_machine(task: Task) -> Task:

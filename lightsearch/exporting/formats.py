@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import textwrap
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lightsearch.data.class_names import quote_python
@@ -19,12 +20,13 @@ from lightsearch.engines.engine import State
 from lightsearch.exporting import folding
 from lightsearch.exporting.c.files import CALIBRATION_IMAGES, CNetwork, prepare, score_file
 from lightsearch.exporting.reading import NOTE, open_net, scorer
+from lightsearch.exporting.tracing import no_bars
 from lightsearch.exporting.trained import BYTE_RANGE, TrainedNet
 from lightsearch.network.cost import Cost
-from lightsearch.network.modules import assemble
+from lightsearch.network.modules import assemble_for
 from lightsearch.network.source import source_of
 from lightsearch.network.source_lines import WIDTH, format_list
-from lightsearch.study.disk import save_state
+from lightsearch.torch_modes import kept_generator
 
 BATCH = 500
 _FOLDED = "\n\nBatch norm is folded into the weights, for inference."  # of a source's note
@@ -56,15 +58,18 @@ def _write_safetensors(plan: Plan, path: Path) -> Size:
 
 def save_weights(weights: State, metadata: dict[str, str], path: Path) -> None:
     """Write weights with their metadata as safetensors."""
-    save_state(path, {name: tensor.contiguous() for name, tensor in weights.items()}, metadata)
+    whole = {name: tensor.contiguous() for name, tensor in weights.items()}
+    path.write_bytes(save(whole, metadata))
 
 
 def _write_pt2(plan: Plan, path: Path) -> Size:
     example, batch = torch.zeros(2, *plan.net.data.shape), torch.export.Dim("batch")
-    program = torch.export.export(
-        load_module(plan.costed, plan.weights), (example,), dynamic_shapes=({0: batch},)
-    )
-    torch.export.save(program, path, extra_files={NOTE: json.dumps(plan.metadata)})
+    module, buffer = load_module(plan.costed, plan.weights), io.BytesIO()
+    with no_bars():
+        program = torch.export.export(module, (example,), dynamic_shapes=({0: batch},))
+    # PyTorch ends the process where it cannot write a file itself.
+    torch.export.save(program, buffer, extra_files={NOTE: json.dumps(plan.metadata)})
+    path.write_bytes(buffer.getvalue())
     return _size(plan.weights)
 
 
@@ -144,7 +149,8 @@ def _reader(path: Path) -> Callable[[Tensor], Tensor]:
         return open_net(path).scores
     names: dict[str, Any] = {"__name__": path.stem}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
-    module = names["Net"]()
+    with kept_generator():
+        module = names["Net"]()
     module.load_state_dict(load_file(path.with_suffix(".safetensors")))
     return scorer(module.eval())
 
@@ -160,9 +166,7 @@ def normalise(data: DataSet, images: Tensor) -> Tensor:
 
 def load_module(costed: Cost, weights: State) -> nn.Module:
     """Return the module of lowered layers with weights, in evaluation mode."""
-    module = assemble(costed)
-    module.load_state_dict(weights)
-    return module.eval()
+    return assemble_for(costed, weights).eval()
 
 
 def score_all(run: Callable[[Tensor], Tensor], data: DataSet) -> Tensor:

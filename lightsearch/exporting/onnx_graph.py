@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,12 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from lightsearch.errors import ExportError
+from lightsearch.exporting.tracing import no_bars
 from lightsearch.network.blocks import ResidualAdd
 from lightsearch.network.windows import list_windows
 from lightsearch.randomness import key, permutation
 from lightsearch.shapes import Shape, nearest
 
 CALIBRATION_IMAGES = 512
+_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 def import_extra(name: str) -> Any:
@@ -29,12 +32,29 @@ def import_extra(name: str) -> Any:
     Raises `ExportError`, with how to install it, if it is missing.
     """
     try:
-        return importlib.import_module(name)
+        with _no_telemetry():
+            return importlib.import_module(name)
     except ImportError as error:
         raise ExportError(
             f"ONNX needs the package {name.split('.')[0]}: pip install "
             f"'lightsearch[export]' ({error})"
         ) from None
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Have onnxruntime neither keep nor send a database of its use, unless the user decides.
+
+    It reads this once, when it is imported. The database has three files that stay open.
+    """
+    if _TELEMETRY in os.environ:
+        yield
+        return
+    os.environ[_TELEMETRY] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(_TELEMETRY, None)
 
 
 def graph_of(module: nn.Module, shape: Shape) -> Any:
@@ -45,7 +65,7 @@ def graph_of(module: nn.Module, shape: Shape) -> Any:
     onnx = import_extra("onnx")
     import_extra("onnxscript")
     batch = torch.export.Dim("batch")
-    with _quiet():
+    with _quiet(), no_bars():
         program = torch.onnx.export(
             _make_portable(module),
             (torch.zeros(2, *shape),),

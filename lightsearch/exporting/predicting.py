@@ -91,7 +91,8 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise ArgumentError(f"`images` must be an image or a folder of images, but got {path}")
+        there = f"{path} is neither" if path.exists() else f"there is no {path}"
+        raise ArgumentError(f"`images` must be an image or a folder of images, but {there}")
     check_formats(path, [path])
     files = list_images(path)
     if not files:

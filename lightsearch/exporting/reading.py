@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -21,10 +22,10 @@ from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
 from lightsearch.network.cost import cost
-from lightsearch.network.modules import assemble
+from lightsearch.network.modules import assemble, assemble_for
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape
-from lightsearch.torch_modes import plain_modes
+from lightsearch.torch_modes import kept_generator, plain_modes
 
 MAX_INPUT = 2**22  # values of an image
 NOTE = "lightsearch.json"  # the metadata inside a .pt2
@@ -135,9 +136,11 @@ def _onnx(path: Path) -> ExportedNet:
 def _pt2(path: Path) -> ExportedNet:
     files: dict[str, Any] = {NOTE: ""}
     try:
-        with zipfile.ZipFile(path):  # torch's own message is long, with a warning
+        content = io.BytesIO(path.read_bytes())  # of a name like NET.PT2 torch would complain
+        with zipfile.ZipFile(content):  # torch's own message is long, with a warning
             pass
-        program = torch.export.load(path, extra_files=files)
+        content.seek(0)
+        program = torch.export.load(content, extra_files=files)
         found = json.loads(files[NOTE] or "{}")
         metadata = {str(name): str(text) for name, text in dict(found).items()}
     except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
@@ -156,10 +159,11 @@ def _safetensors(path: Path) -> ExportedNet:
     if costed.params > 2 * sum(tensor.numel() for tensor in weights.values()):
         raise ExportError(f"the weights in {path} must be of its design, but are fewer")
     if metadata.get("batch_norm") == "folded":
-        costed, _ = fold(costed, dict(assemble(costed).state_dict()))
-    module = assemble(costed)
+        with kept_generator():
+            unfolded = dict(assemble(costed).state_dict())
+        costed, _ = fold(costed, unfolded)
     try:
-        module.load_state_dict(weights)
+        module = assemble_for(costed, weights)
     except RuntimeError as error:
         raise ExportError(
             f"the weights in {path} must be of its design, but: {error!s:.300}"

@@ -11,11 +11,12 @@ from lightsearch.data.dataset import DataSet
 from lightsearch.data.references import fetch, save
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting.checks import check_name
-from lightsearch.exporting.finding import Source, find_row
+from lightsearch.exporting.finding import Source, best_of, find_row
 from lightsearch.exporting.trained import name_images
 from lightsearch.formatting import percent
 from lightsearch.standalone import Job, notebook_text, script_text
 from lightsearch.standalone.images import needs_file
+from lightsearch.study.disk import write_file
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row
 from lightsearch.training.task import Task
@@ -83,7 +84,7 @@ def export_script(
             images = path.with_name(job.file)
             check_free("path", images, force=force)
             save(whole, images)
-        path.write_text(text, encoding="utf-8")
+        write_file(path, text.encode())
     except OSError as error:
         raise ArgumentError(
             f"`path` must be a file that can be written, but {path}: {error}"
@@ -93,10 +94,11 @@ def export_script(
 
 def _describe(task: Task, row: Row, total: int) -> str:
     """Return what the search measured, for the head of the program."""
-    right = round(float(row["best_accuracy"]) * total)
+    best, accuracy = best_of(row, task)
+    right = round(accuracy * total)
     text = (
         f"In the search it had {percent(right / total)} of {total:,} {name_images(task)} images "
-        f"at its best epoch, {int(row['best_epoch'])} of {task.epochs}: one run, and the epoch "
+        f"at its best epoch, {best} of {task.epochs}: one run, and the epoch "
         "was picked by the same images."
     )
     if task.data.holdout is not None and task.data.holdout.sampled:

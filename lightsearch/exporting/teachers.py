@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from lightsearch.checks import check_path
@@ -14,11 +15,14 @@ from lightsearch.engines.teacher import Teacher, make_teacher
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting.finding import Source, find_net, read_trained
 from lightsearch.exporting.reading import open_net
-from lightsearch.network.modules import build
+from lightsearch.network.cost import cost
+from lightsearch.network.modules import assemble_for
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape
+from lightsearch.torch_modes import plain_modes
 
 
+@plain_modes()
 def find_teacher(
     source: Source,
     *,
@@ -63,6 +67,5 @@ def _of_file(path: Path) -> Teacher:
 
 
 def _make(design: Design, shape: Shape, weights: State, record: dict[str, str]) -> Teacher:
-    module = build(design, shape)
-    module.load_state_dict(weights)
-    return make_teacher(module, epochs=int(record["epoch"]))
+    module = assemble_for(cost(design, shape), weights)
+    return replace(make_teacher(module, epochs=int(record["epoch"])), shape=shape)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,18 +158,16 @@ def export(
         data=data,
         told=told,
     )
-    written = write(net, path, fold=fold, int8=int8)
     if beside is None:
-        return written
+        return write(net, path, fold=fold, int8=int8)
     history = find_history(source, row, study)
-    file = File(path, written.size, written.correct, written.total, written.metadata)
-    try:
-        beside.write_bytes(sign(format_card(net, file, history, license), ".md"))
-    except OSError as error:
-        raise ArgumentError(
-            f"`card` must be a file that can be written, but {beside}: {error}"
-        ) from None
-    return dataclasses.replace(written, card=beside)
+
+    def write_card(written: Exported) -> None:
+        file = File(path, written.size, written.correct, written.total, written.metadata)
+        with _placing("card", beside) as part:
+            part.write_bytes(sign(format_card(net, file, history, license), ".md"))
+
+    return dataclasses.replace(write(net, path, write_card, fold=fold, int8=int8), card=beside)
 
 
 def _check_card(card: str | Path | None, license: str | None, *, force: bool) -> Path | None:
@@ -185,8 +186,15 @@ def _check_card(card: str | Path | None, license: str | None, *, force: bool) ->
     return path
 
 
-def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False) -> Exported:
-    """Write a network; see `export`."""
+def write(
+    net: TrainedNet,
+    path: Path,
+    then: Callable[[Exported], None] | None = None,
+    *,
+    fold: bool = False,
+    int8: bool = False,
+) -> Exported:
+    """Write a network; see `export`. The file takes its place after what is done `then`."""
     costed, weights = cost(net.design, net.data.shape, net.data.classes), net.weights
     truth = score_all(scorer(load_module(costed, weights)), net.data)
     check_record(net, count_right(truth, net.data), len(truth))
@@ -195,40 +203,57 @@ def write(net: TrainedNet, path: Path, *, fold: bool = False, int8: bool = False
         costed, weights = folding.fold(costed, weights)
     metadata = {**net.metadata, "batch_norm": "folded" if folded else "as trained"}
     plan = Plan(net, costed, weights, metadata, int8)
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-            part = Path(folder) / path.name
-            values, value_bytes = WRITERS[path.suffix.lower()](plan, part)
-            for file in Path(folder).iterdir():
-                if file.suffix.lower() in COMMENTS:
-                    file.write_bytes(sign(file.read_text("utf-8"), file.suffix.lower()))
-            scores = run_file(plan, part)
-            if not int8:
-                check_scores(path, scores, truth)
-            is_source = path.suffix.lower() == ".py"
-            holder = part.with_suffix(".safetensors") if is_source else part
-            size = holder.stat().st_size
-            for file in Path(folder).iterdir():
-                file.replace(path.parent / file.name)
-    except OSError as error:
-        raise ArgumentError(
-            f"`path` must be a file that can be written, but {path}: {error}"
-        ) from None
-    same = int((scores.argmax(1) == truth.argmax(1)).sum())
-    return Exported(
-        path,
-        count_right(scores, net.data),
-        len(truth),
-        same,
-        values,
-        value_bytes,
-        size,
-        float(net.record["accuracy"]),
-        net.origin,
-        metadata,
-    )
+    with _placing("path", path) as part:
+        values, value_bytes = WRITERS[path.suffix.lower()](plan, part)
+        for file in part.parent.iterdir():
+            if file.suffix.lower() in COMMENTS:
+                file.write_bytes(sign(file.read_text("utf-8"), file.suffix.lower()))
+        scores = run_file(plan, part)
+        if not int8:
+            check_scores(path, scores, truth)
+        is_source = path.suffix.lower() == ".py"
+        holder = part.with_suffix(".safetensors") if is_source else part
+        written = Exported(
+            path,
+            count_right(scores, net.data),
+            len(truth),
+            int((scores.argmax(1) == truth.argmax(1)).sum()),
+            values,
+            value_bytes,
+            holder.stat().st_size,
+            float(net.record["accuracy"]),
+            net.origin,
+            metadata,
+        )
+        if then is not None:
+            then(written)
+    return written
 
 
 def write_weights(net: TrainedNet, path: Path) -> None:
-    """Write the weights with their metadata as safetensors, without any check."""
-    save_weights(net.weights, {**net.metadata, "batch_norm": "as trained"}, path)
+    """Write the weights with their metadata as safetensors, without any check.
+
+    Raises `ArgumentError`, which calls the path `save`, if it cannot be written.
+    """
+    with _placing("save", path) as part:
+        save_weights(net.weights, {**net.metadata, "batch_norm": "as trained"}, part)
+
+
+@contextlib.contextmanager
+def _placing(name: str, path: Path) -> Iterator[Path]:
+    """Give a path to write to, in a folder for the time being. Its files take their places beside
+    `path` at the end; after an error they are gone, and what stood there stays.
+
+    Raises `ArgumentError`, which calls the path `name`, where the system refuses to write.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            yield Path(folder) / path.name
+            for file in Path(folder).iterdir():
+                with file.open("r+b") as whole:  # a power cut leaves the old file or the new one
+                    os.fsync(whole.fileno())
+                file.replace(path.parent / file.name)
+    except OSError as error:
+        raise ArgumentError(
+            f"`{name}` must be a file that can be written, but {path}: {error}"
+        ) from None

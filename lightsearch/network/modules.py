@@ -12,11 +12,11 @@ from __future__ import annotations
 import copyreg
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import torchinfo
-from torch import nn
+from torch import Tensor, nn
 
 from lightsearch.design.fields import specs
 from lightsearch.design.parts import Layer, Seq, kind_of, register_kind
@@ -29,7 +29,7 @@ from lightsearch.network.leaf_modules import build_leaf
 from lightsearch.network.lowering import Costing, lower, register_cost
 from lightsearch.network.operations import Add, Branches, Custom, Iterate, Op, PerPass, Step
 from lightsearch.shapes import Shape
-from lightsearch.torch_modes import plain_modes
+from lightsearch.torch_modes import kept_generator, plain_modes
 
 ModuleMaker: TypeAlias = Callable[[Any, Shape], nn.Module]
 _MAKERS: dict[type[Layer], ModuleMaker] = {}
@@ -63,7 +63,19 @@ def assemble(costed: Cost) -> nn.Sequential:
     return module
 
 
+def assemble_for(costed: Cost, weights: Mapping[str, Tensor]) -> nn.Sequential:
+    """Build the module with trained weights. Those that it draws first are nobody's seed.
+
+    Raises `RuntimeError`, as PyTorch does, for weights of another design.
+    """
+    with kept_generator():
+        module = assemble(costed)
+    module.load_state_dict(weights)
+    return module
+
+
 @plain_modes()
+@kept_generator()  # torchinfo draws an image, too
 def summary(design: Seq | str, shape: Shape = (1, 28, 28)) -> str:
     """Return the torchinfo table of the built module, for one image.
 

@@ -9,14 +9,14 @@ import re
 import shutil
 import socket
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from lightsearch.checks import check_free, check_path
-from lightsearch.errors import StudyError
+from lightsearch.errors import ArgumentError, StudyError
 from lightsearch.study.contents import MOST_FILES, list_locked, list_members
-from lightsearch.study.disk import lock, writing
+from lightsearch.study.disk import lock
 from lightsearch.study.identity import read_identity
 from lightsearch.study.journal import OUTCOME
 from lightsearch.study.listing import find_study
@@ -39,7 +39,8 @@ def pack(study: str | Path, archive: str | Path, *, force: bool = False) -> Path
     the reasons of failed trials their last part is left. Reports and what else lies in the folder
     stay out. `force` replaces a file that is there.
 
-    Raises `StudyError` if there is no study, or a process holds it.
+    Raises `StudyError` if there is no study, or a process holds it, and `ArgumentError` if the
+    archive cannot be written.
     """
     folder, path = find_study(study), check_path("archive", archive)
     check_free("archive", path, force=force)
@@ -55,15 +56,28 @@ def pack(study: str | Path, archive: str | Path, *, force: bool = False) -> Path
                 f"an archive must have at most {MOST_FILES:,} files, but {folder} has "
                 f"{len(members):,}"
             )
-        try:
-            with writing(path.parent):
-                with zipfile.ZipFile(part, "w") as file:
-                    for member in members:
-                        _add(file, member, member.relative_to(folder).as_posix())
-                part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        _write(part, path, {one.relative_to(folder).as_posix(): one for one in members})
     return path
+
+
+def _write(part: Path, path: Path, members: Mapping[str, Path]) -> None:
+    """Write files by their names in the archive, which takes its place once it is whole."""
+    try:
+        with zipfile.ZipFile(part, "w") as file:
+            for name, member in members.items():
+                _add(file, member, name)
+        part.replace(path)
+    except OSError as error:
+        if error.filename in map(str, members.values()):
+            raise StudyError(
+                f"the files of a study must be readable, but {error.filename}: {error.strerror}"
+            ) from error
+        raise ArgumentError(
+            f"`archive` must be a file that can be written, but {path}: {error}"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # of a folder that is no more
+            part.unlink()
 
 
 def _add(file: zipfile.ZipFile, path: Path, name: str) -> None:

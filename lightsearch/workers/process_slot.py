@@ -140,7 +140,7 @@ class ProcessSlot:
         except Exception as error:  # no processes, or no descriptors, are to be had
             with contextlib.suppress(Exception):  # of what has not begun
                 self._discard()
-            self._settle(job, error=_explain_start(self._name, str(error)))
+            self._settle(job, error=_explain_start(self._name, str(_find_cause(error))))
             return
         ready.add_done_callback(lambda done: self._ready(job, executor, done))
 
@@ -302,6 +302,11 @@ def _exitcode(error: BaseException) -> int | None:
     """How loky says that a worker ended, if it does."""
     found = _EXITCODE.search(str(error))
     return int(found.group(1)) if found else None
+
+
+def _find_cause(error: BaseException) -> BaseException:
+    """What the system refused, where loky fails in tidying up after it and so hides it."""
+    return (isinstance(error, UnboundLocalError) and error.__context__) or error
 
 
 def _explain_start(name: str, why: str) -> WorkerError:

@@ -79,6 +79,52 @@ def test_rows_of_ones_own_images_have_the_weights_of_their_study(own: SearchResu
         assert found.record["origin"] == f"kept by the study, trial {number}"
 
 
+def test_dictionaries_of_rows_have_the_weights_of_their_study(own: SearchResult) -> None:
+    trials, board = own.trials, own.leaderboard
+    number = board.loc[1, "trial"]
+    rows: list[Any] = [board.loc[1].to_dict(), board.to_dict("records")[0]]
+    rows += [board.to_dict("index")[1], board.head(1).to_dict("records")]
+    rows += [trials.loc[number].to_dict(), trials.to_dict("records")[number]]
+    for row in rows:
+        assert find_net(row).record["origin"] == f"kept by the study, trial {number}"
+
+
+def test_a_plain_dictionary_is_told_how_its_study_is_named(own: SearchResult) -> None:
+    row, plain = dict(own.leaderboard.loc[1]), dict(own.trials.loc[0])
+    assert find_net(row, study=own.folder).record["origin"].startswith("kept by the study")
+    with pytest.raises(ArgumentError, match="must have the number of its trial as `trial` where"):
+        find_net(plain, study=own.folder)
+
+
+UNKNOWN = """
+import sys
+from lightsearch import DataError, confirm, export, export_script, rebuild, read, train
+row = read(sys.argv[1]).loc[1]
+try:
+    export(dict(row), sys.argv[2])
+except DataError as error:
+    print(error)
+known = row.to_dict()
+assert len(list(train(rebuild(known)))) == len(confirm(known, 2, quiet=True)) + 1 == 2
+print(export(known, sys.argv[2]).origin, export_script(known, sys.argv[2] + ".py").is_file())
+print(export(dict(row), sys.argv[2], study=sys.argv[1], force=True).origin)
+"""
+
+
+def test_dictionaries_in_a_new_process(own: SearchResult, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", UNKNOWN, own.folder, tmp_path / "net.safetensors"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    kept = f"kept by the study, trial {own.leaderboard.loc[1, 'trial']}"
+    said, *others = ran.stdout.splitlines()
+    assert said.endswith("were not: the row does not know its study, whose folder `study` names")
+    assert others == [f"{kept} True", kept]
+
+
 NEW_PROCESS = """
 import sys
 from lightsearch import confirm, export, load_result, read, rebuild, train
@@ -171,3 +217,37 @@ def test_a_result_is_confirmed_by_its_best(own: SearchResult) -> None:
     found = confirm(own, 2, quiet=True)
     designs = [design for design in own.leaderboard["design"].head(3) if design]
     assert set(found["design"]) <= set(designs) and len(found)
+
+
+@pytest.mark.parametrize("write", [export, export_script])
+@pytest.mark.parametrize("rank", [np.array([1, 2]), [1], 0, -1, 99, True, "1", None, 1.5])
+def test_what_is_no_rank_is_refused(
+    own: SearchResult, tmp_path: Path, write: Any, rank: Any
+) -> None:
+    with pytest.raises(ArgumentError, match=r"`row` must be a rank from 1 to \d, but got row="):
+        write(own.folder, tmp_path / "net.py", row=rank)
+
+
+def test_a_rank_may_be_of_numpy(own: SearchResult, tmp_path: Path) -> None:
+    for number, rank in enumerate((1, np.int64(1), np.array(1), 1.0)):
+        written = export(own.folder, tmp_path / f"{number}.safetensors", row=rank)
+        assert written.origin == f"kept by the study, trial {own.leaderboard.loc[1, 'trial']}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"best_accuracy": "29.17%"}, {"best_epoch": "many"}, {"best_epoch": 0}, {"best_epoch": None}],
+)
+def test_a_row_without_its_best_epoch_is_refused(
+    named: SearchResult, own: SearchResult, change: dict[str, Any]
+) -> None:
+    for result in (named, own):
+        row = {**result.leaderboard.loc[1], **change}
+        with pytest.raises(ArgumentError, match="a row must have a best epoch from 1 to"):
+            find_net(row, study=own.folder if result is own else None)
+
+
+def test_a_report_is_not_written_to_a_row(own: SearchResult, tmp_path: Path) -> None:
+    for path in (tmp_path, str(tmp_path / "page.html")):
+        with pytest.raises(ArgumentError, match=r"`row` must be a rank or a row, but .* `folder`"):
+            own.report(path)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from loky.process_executor import ProcessPoolExecutor
 from processes import (
     linux,
 )
@@ -254,3 +255,45 @@ def test_a_starter_that_cannot_start_is_one_error_and_the_slot_goes_on(
             with pytest.raises(WorkerError, match=r"the system refuses it"):
                 slot.submit(max, 1, 2)
         assert slot.submit(max, 1, 2).result(timeout=120) == 2
+
+
+def _masked() -> None:
+    """What loky does where a pipe cannot be made, which its tidying up hides."""
+    try:
+        raise OSError(24, "Too many open files")
+    finally:
+        raise UnboundLocalError("cannot access local variable 'child_r'")
+
+
+def _plain() -> None:
+    try:
+        raise KeyError("an earlier one, which was dealt with")
+    except KeyError:
+        raise OSError(24, "Too many open files") from None
+
+
+@pytest.mark.parametrize("fail", [_masked, _plain])
+def test_what_the_system_refused_is_named_and_the_slot_goes_on(
+    monkeypatch: pytest.MonkeyPatch, fail: Callable[[], None]
+) -> None:
+    with contextlib.closing(ProcessSlot(name="one")) as slot:
+        with monkeypatch.context() as patch:
+            patch.setattr(ProcessPoolExecutor, "_adjust_process_count", lambda _: fail())
+            with pytest.raises(WorkerError, match=r"could not start: \[Errno 24\] Too many"):
+                slot.submit(max, 1, 2).result(60)
+        assert slot.submit(max, 1, 2).result(timeout=120) == 2
+
+
+@pytest.mark.parametrize("error", [OSError("first"), UnboundLocalError("first")])
+def test_an_error_that_hides_no_other_is_named_itself(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("lightsearch.workers.process_slot.ProcessPoolExecutor", refuse)
+    with (
+        contextlib.closing(ProcessSlot(name="one")) as slot,
+        pytest.raises(WorkerError, match="'one' could not start: first"),
+    ):
+        slot.submit(max, 1, 2).result(60)

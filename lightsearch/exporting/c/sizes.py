@@ -13,8 +13,10 @@ from lightsearch.exporting.folding import fold
 from lightsearch.network.cost import Cost
 from lightsearch.network.modules import assemble
 from lightsearch.shapes import Shape
+from lightsearch.torch_modes import kept_generator, plain_modes
 
 
+@plain_modes()
 def count_bytes(costed: Cost, shape: Shape) -> dict[str, tuple[int, int]]:
     """Return the bytes of constants and of memory of the float32 and of the int8 file, by name.
 
@@ -24,7 +26,8 @@ def count_bytes(costed: Cost, shape: Shape) -> dict[str, tuple[int, int]]:
     bytes more or less.
     """
     generator = torch.Generator().manual_seed(0)
-    weights = dict(assemble(costed).state_dict())
+    with kept_generator():
+        weights = dict(assemble(costed).state_dict())
     for name, tensor in weights.items():
         if tensor.is_floating_point():
             tensor.uniform_(0.5 if "running_var" in name else -1.0, 1.0, generator=generator)
