@@ -12,7 +12,8 @@ quick = (
 )
 
 # Ten designs, at most 15 epochs each. Stop with Ctrl-C; run the script again to go on.
-result = search(epochs=15, study="coursework", **quick)
+study = "coursework-quick" if "--quick" in sys.argv else "coursework"
+result = search(epochs=15, study=study, **quick)
 if result.leaderboard.empty:
     sys.exit("No design has reached the target yet: give more trials and run this again.")
 

@@ -57,6 +57,24 @@ def _suggest_share(value: Any) -> str:
     return f": {share.normalize():f}?"
 
 
+def unwrap(value: Any) -> Any:
+    """Return the number in an array or a tensor without dimensions; anything else as it is.
+
+    A bool of NumPy is returned as Python's, a `Decimal` as a float.
+    """
+    if isinstance(value, Decimal):
+        return float(value)
+    if getattr(value, "ndim", None) != 0 or isinstance(value, Real):
+        return value
+    import numpy as np  # it is loaded: an array or a tensor is there
+
+    try:
+        one = np.asarray(value)[()]
+    except (TypeError, RuntimeError, ValueError):  # of another device, or one that trains
+        return value
+    return bool(one) if isinstance(one, np.bool_) else one
+
+
 def to_number(value: Any) -> int | float | None:
     """Return a number, perhaps of NumPy, as an `int` or `float` of Python; None if it is none.
 
@@ -64,6 +82,7 @@ def to_number(value: Any) -> int | float | None:
     """
     if isinstance(value, int | float) and type(value) in (int, float):
         return value
+    value = unwrap(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     if isinstance(value, Integral):
@@ -99,6 +118,14 @@ def to_count(value: Any) -> Any:
         if isinstance(number, float) and number.is_integer()
         else (value if number is None else number)
     )
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return `value`, perhaps of NumPy, as True or False."""
+    flag = unwrap(value)
+    if not isinstance(flag, bool):
+        raise ArgumentError(f"`{name}` must be True or False, but got {name}={quote(value)}")
+    return flag
 
 
 def check_kind(name: str, value: Any, types: Any, noun: str) -> None:
@@ -169,6 +196,13 @@ def read_text_file(path: Path) -> str:
     Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
     """
     data = read_regular(path)
+    # UTF-32's mark begins with UTF-16's. Without a mark, noughts stand beside Latin letters.
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) or b"\0\0\0" in data[:4]:
+        raise ValueError("it must be in UTF-8 or UTF-16, but is in UTF-32")
+    if len(data) > 1 and data[:2].count(0) == 1:
+        raise ValueError(
+            "it must be in UTF-8 or UTF-16, but seems to be UTF-16 without its byte-order mark"
+        )
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if is_utf16 else "utf-8-sig")

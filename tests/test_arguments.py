@@ -218,7 +218,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
         "Argument",
         "`budget.macs` must be an integer >= 1 or None, but got macs=0",
     ),
-    (lambda: ls.load("x"), "Argument", "`dataset` must be one of mnist, "),
+    (lambda: ls.load("x"), "Argument", "`name` must be one of mnist, "),
     (lambda: ls.load("mnist", 3), "Argument", "`folder` must be a path, but got folder=3"),
     (_own(train=None), "Data", "`train` must be a pair of images and labels, but got None"),
     (_own(test=(PIXELS,)), "Data", "`test` must be a pair of images and labels"),
@@ -283,7 +283,13 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.rebuild(3), "Argument", "a row must have a whole design"),
     (_row(epochs=0), "Argument", "`epochs` must be an integer from 1 to 10000, but got epochs=0"),
     (_row(epochs=float("inf")), "Argument", "a row must have"),
-    (_row(epochs=1.5), "Argument", "1.5 must be an integer"),
+    (_row(epochs=1.5), "Argument", "but 1.5 must be an integer"),
+    (
+        lambda: ls.rebuild({key: ROW[key] for key in ROW if key != "dataset"}),
+        "Argument",
+        "a row must have a whole design, recipe, epochs, seed and data set, but it has no "
+        "`dataset`",
+    ),
     (_row(seed=10**30), "Argument", "`seed` must be an integer from"),
     (_row(engine="x"), "Argument", "`engine` must be one of native, torch"),
     (_row(device="gpu"), "Argument", "`device` must be cpu or cuda, but got device='gpu'"),
@@ -313,6 +319,19 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
         "Argument",
         "`task` must be a design, its notation, or a Task, as `rebuild` makes, but got task=3",
     ),
+    (
+        lambda: ls.train(3, dataset="digits"),
+        "Argument",
+        "`task` must be a design, its notation, or a Task, as `rebuild` makes, but got task=3",
+    ),
+    (
+        lambda: ls.train(DESIGN, dataset=DATA.train),
+        "Argument",
+        "`dataset` must be the name of a data set, a folder of images, or a DataSet, but got "
+        "dataset=tuple of Tensor of shape (4, 1, 8, 8), Tensor of shape (4,): `make_dataset` "
+        "makes a DataSet of tensors or arrays",
+    ),
+    (_train(precision="x"), "Argument", "`precision` must be one of float32, tf32, bf16, but got"),
     (lambda: ls.run_epoch(3, None, 1), "Argument", "`task` must be a Task"),
     (
         lambda: ls.run_epoch(_task(), None, 3),
@@ -372,10 +391,12 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (lambda: ls.survey(3), "Argument", "`space` must be a sequence of layers or its notation"),
     (lambda: ls.survey("conv(8"), "Notation", "expected `,` or `)`"),
     (
-        lambda: ls.survey(DESIGN, budget=3),
+        lambda: ls.survey(DESIGN, budget="x"),
         "Argument",
-        "`budget` must be a Budget, but got budget=3",
+        "`budget.params` must be an integer >= 1 or None, but got params='x'",
     ),
+    (lambda: ls.default_space(budget=0), "Argument", "`budget.params` must be an integer >= 1"),
+    (lambda: ls.survey(DESIGN, classes=2, budget=3), "Budget", "has at most 3 parameters"),
     (lambda: ls.survey(DESIGN, limit=-1), "Argument", "`limit` must be an integer from 0"),
     (lambda: ls.survey(DESIGN, draws=0), "Argument", "`draws` must be an integer from 1"),
     (lambda: ls.survey(DESIGN, seed="x"), "Argument", "`seed` must be an integer"),
@@ -529,6 +550,60 @@ def test_what_is_out_of_range_or_of_the_wrong_kind(
     with pytest.raises(getattr(errors, f"{kind}Error"), match=re.escape(message)):
         call()
     assert not list(tmp_path.iterdir()), "nothing was begun"
+
+
+# Values that would fill a screen, or that have no truth value.
+
+ARRAYS: list[tuple[str, Callable[[Any], Any]]] = [
+    *(
+        (name, lambda given, name=name: _search(**{name: given})())
+        for name in (
+            *("device", "engine", "precision", "sampler", "pruner", "goal", "select_on"),
+            *("directions", "objective", "space", "recipe", "dataset", "val_size", "slots"),
+        )
+    ),
+    *(
+        (f"train {name}", lambda given, name=name: ls.train(DESIGN, **{name: given}))
+        for name in ("dataset", "recipe", "device", "engine", "precision")
+    ),
+    *(
+        (f"task {name}", lambda given, name=name: _task(**{name: given}))
+        for name in ("device", "engine", "precision", "design", "recipe", "data")
+    ),
+    ("zoo", lambda given: ls.zoo[given]),
+    ("load", lambda given: ls.load(given)),
+    ("load_result", lambda given: ls.load_result(given)),
+    ("oneof", lambda given: ls.oneof(given, given + 1)),
+    ("oneof twice", lambda given: ls.oneof("x" * 9999, "x" * 9999)),
+    ("oneof name", lambda given: ls.oneof(1, 2, name=given)),
+    ("by", lambda given: ls.compare(["nowhere"], by=given)),
+    ("measure", lambda given: ls.compare(["nowhere"], measure=given)),
+    ("survey", lambda given: ls.survey(OPEN, budget=given)),
+    ("default_space", lambda given: ls.default_space(budget=given)),
+    ("make_dataset", lambda given: _own(name=given)()),
+    ("make_dataset name", lambda given: _own(name="=" * 9999)()),
+]
+
+
+@pytest.mark.parametrize(("name", "call"), ARRAYS, ids=[name for name, _ in ARRAYS])
+@pytest.mark.parametrize("given", [torch.ones(3, 300), np.ones((3, 300))], ids=["torch", "numpy"])
+def test_arrays_are_shown_by_their_shape(
+    name: str, call: Callable[[Any], Any], given: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.LightsearchError, match="must") as caught:
+        call(given)
+    said = str(caught.value)
+    assert len(said) < 600 and "1., 1." not in said and not list(tmp_path.iterdir())
+
+
+def test_a_budget_may_be_a_number_wherever_one_is_taken() -> None:
+    assert ls.survey(OPEN, classes=2, budget=60) == ls.survey(
+        OPEN, classes=2, budget=ls.Budget(params=60)
+    )
+    wide = ls.default_space(budget=50_000)
+    assert wide == ls.default_space(budget=ls.Budget(params=50_000)) != ls.default_space()
+    assert Sampler(OPEN, (1, 8, 8), 2, 60).budget == ls.Budget(params=60)
 
 
 @pytest.mark.parametrize("name", ["by"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ DESIGN = ls.parse("conv(8) gap linear(10)")
 @pytest.mark.parametrize(
     ("given", "meant"),
     [(99.4, "0.994"), (99.2, "0.992"), (99, "0.99"), (np.float32(99.4), "0.994"), (100, "1"),
-     ("99.4", "0.994"), (" 99.4%", "0.994"), ("0.994", "0.994")],
+     (np.array(99.4), "0.994"), ("99.4", "0.994"), (" 99.4%", "0.994"), ("0.994", "0.994")],
 )  # fmt: skip
 def test_a_target_in_per_cent_is_answered_with_the_share(given: Any, meant: str) -> None:
     for call in (
@@ -65,6 +66,31 @@ def test_numbers_of_numpy_are_the_number_that_they_show(value: float) -> None:
     assert type(found) is float and str(found) == str(float(str(single)))
     assert check_number("x", Fraction(1, 3), 0, 1) == 1 / 3
     assert type(check_number("x", np.int64(1), 0, 1)) is int
+
+
+@pytest.mark.parametrize("given", [np.array(0.994), torch.tensor(0.994), Decimal("0.994")])
+def test_numbers_without_dimensions_are_the_number_that_they_show(given: Any) -> None:
+    assert check_number("x", given, 0, 1) == 0.994
+    assert ls.Recipe(lr=given) == ls.Recipe(lr=0.994) and ls.dropout(given) == ls.dropout(0.994)
+    assert resolve(SearchSettings(target=given, dataset="digits")).identity.target == Fraction(
+        "0.994"
+    )
+
+
+@pytest.mark.parametrize("given", [np.array([1]), torch.ones(2), np.array("1"), np.array(None)])
+def test_other_arrays_are_no_numbers(given: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"`epochs` must be an integer"):
+        resolve(SearchSettings(epochs=given, dataset="digits"))
+    with pytest.raises(ls.DesignError, match=r"`out` must be an integer"):
+        ls.conv(given)
+
+
+@pytest.mark.parametrize("given", [np.True_, np.array(True), torch.tensor(True)])
+def test_flags_of_numpy_are_pythons(given: Any) -> None:
+    found = SearchSettings(quiet=given, keep_orientation=given)
+    assert found.quiet is True
+    with pytest.raises(ArgumentError, match="`quiet` must be True or False, but got quiet=1"):
+        SearchSettings(quiet=1)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +147,10 @@ def _identity(n: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("kind", [np.int64, np.int32, np.uint16, float, np.float64])
+@pytest.mark.parametrize(
+    "kind",
+    [np.int64, np.int32, np.uint16, float, np.float64, np.array, torch.tensor, Decimal],
+)
 def test_integers_of_numpy_give_what_pythons_give(name: str, kind: Any) -> None:
     assert CALLS[name](kind) == CALLS[name](int)
     assert _all_of(CALLS[name](kind)) == _all_of(CALLS[name](int)) or name == "export"

@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lightsearch.cli.design_argument import choose_study, design_options, pick
+from lightsearch.cli.images import (
+    check_dataset,
+    check_sizes,
+    dataset_option,
+    open_images,
+    size_options,
+)
 from lightsearch.cli.options import (
     NO_HIT,
     data_option,
-    dataset_option,
     json_option,
     notation,
     option,
 )
 from lightsearch.cli.output import print_json, records
 from lightsearch.cli.teaching import find_teachers, teacher_option
+from lightsearch.data.image_size import Size
 from lightsearch.searching.settings import DEFAULTS
 
 if TYPE_CHECKING:
@@ -67,6 +74,7 @@ if TYPE_CHECKING:
 @option("recipe", "How DESIGN is trained: notation, or @FILE.", callback=notation)
 @option("epochs", "Epochs of DESIGN.")
 @dataset_option
+@size_options
 @data_option
 @option("workers", "Runs at once.", otherwise="as many as a search trains here")
 @option("device", otherwise="the row's, else auto")
@@ -119,12 +127,25 @@ def confirm(
     from lightsearch.confirming.confirm import confirm as confirm_designs
 
     teacher = find_teachers(options.pop("teacher"), options["data"])
-    arguments = {name: value for name, value in options.items() if value is not None}
+    arguments = {name: value for name, value in _open_own(**options).items() if value is not None}
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         table = confirm_designs(designs, study=study, teacher=teacher, **arguments)
     if as_json:
         print_json(records(table))
     context.exit(0 if table["confirmed"].any() else NO_HIT)
+
+
+def _open_own(
+    *, dataset: str | None, on: str | None, size: Size | None, gray: bool, **others: Any
+) -> dict[str, Any]:
+    """Return the arguments of confirming, with images that are resized as a data set."""
+    check_sizes(dataset, size, gray)
+    for name in (dataset, on):
+        if name is not None:
+            check_dataset(name)
+    resized = size is not None or gray
+    opened = open_images(dataset, others["data"], size, gray) if dataset and resized else dataset
+    return {**others, "dataset": opened, "on": on}
 
 
 def _table_of(study: str) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -15,6 +16,7 @@ from lightsearch.cli.options import notation
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError
 from lightsearch.notation.parser import parse
+from lightsearch.zoo.entries import ZooName
 from lightsearch.zoo.networks import Entry, zoo
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-DEFAULT_TABLE = "leaderboard.csv here, else that of the latest study here"
+DEFAULT_TABLE = "that of the latest study here, else leaderboard.csv here"
 _ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
 
 
@@ -71,7 +73,8 @@ def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked
         raise click.UsageError("--leaderboard must be given with --row")
     assert design is not None
     if design in zoo or _ZOO_LIKE.fullmatch(design):
-        return Picked(zoo[design].design, entry=zoo[design])
+        entry = zoo[cast("ZooName", design)]  # which refuses others, and says what it has
+        return Picked(entry.design, entry=entry)
     return Picked(parse(design))
 
 
@@ -90,8 +93,10 @@ def choose_study() -> Path:
 
 def _find_table() -> Path:
     """Return the leaderboard that is meant if none is given, and say which it is."""
+    from lightsearch.study.listing import find_studies
+
     table = Path("leaderboard.csv")
-    if not table.is_file():
+    if find_studies(Path()) or not table.is_file():
         return choose_study()
     click.echo(f"the leaderboard here: {table}", err=True)
     return table
@@ -108,8 +113,16 @@ def pick_row(rank: int, leaderboard: str | None) -> tuple[pd.Series[Any], Path]:
 
 def find_row(frame: pd.DataFrame, rank: int, place: Path) -> pd.Series[Any]:
     """Return the row of a rank. Raises `ArgumentError`, with the table's place, if none has it."""
+    if not len(frame):
+        study = place if place.is_dir() else place.parent
+        line = f"lightsearch leaderboard {shlex.quote(str(study))} --all"
+        shows = f": `{line}` shows all trials" if (study / "study.json").is_file() else ""
+        raise ArgumentError(
+            f"`row` must be a rank in {place}, but no design has reached the target yet{shows}"
+        )
     if rank not in frame.index:
-        rows = f"from 1 to {len(frame)}" if len(frame) else "of a row, and it has none"
-        raise ArgumentError(f"`row` must be a rank in {place}, {rows}, but got row={rank}")
+        raise ArgumentError(
+            f"`row` must be a rank in {place}, from 1 to {len(frame)}, but got row={rank}"
+        )
     row: pd.Series[Any] = frame.iloc[list(frame.index).index(rank)]
     return row

@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias
 
 import click
 
-from lightsearch.cli.options import FAILED, data_option, dataset_option, json_option
+from lightsearch.cli.options import FAILED, data_option, json_option, option
 from lightsearch.cli.output import print_json
 from lightsearch.data.catalogue import IMAGES, find_name
-from lightsearch.errors import ArgumentError, DataError, suggestion
+from lightsearch.errors import ArgumentError, DataError, quote, suggestion
 from lightsearch.formatting import plural
 from lightsearch.searching.settings import DEFAULTS
 
@@ -37,7 +37,7 @@ class Check:
 
 
 @click.command(short_help="Say what is installed and found here, and what to do about it.")
-@dataset_option
+@option("dataset", f"Data set: {', '.join(IMAGES)}.")
 @data_option
 @json_option
 @click.option(
@@ -67,7 +67,7 @@ def doctor(
     if known not in IMAGES:
         raise ArgumentError(
             f"`dataset` must be one of {', '.join(IMAGES)}, "
-            f"but got {name!r}{suggestion(name, IMAGES)}"
+            f"but got {quote(name)}{suggestion(name, IMAGES)}"
         )
     checks = []
     for check in _checks(known, data):

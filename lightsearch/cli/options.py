@@ -16,9 +16,7 @@ import click
 from lightsearch.checks import check_path, read_text_file, to_count
 from lightsearch.cli.completion import complete_names
 from lightsearch.cli.limits import meet_limits
-from lightsearch.cli.own_layers import move_to_front
-from lightsearch.data.catalogue import IMAGES, find_name
-from lightsearch.data.image_size import Size, parse_size
+from lightsearch.cli.own_layers import OPTION, lacks_file, move_to_front
 from lightsearch.errors import (
     ArgumentError,
     BudgetError,
@@ -27,11 +25,10 @@ from lightsearch.errors import (
     NotationError,
     escape_controls,
     explain_refusal,
-    suggestion,
+    quote,
 )
 from lightsearch.network.cost import Budget
 from lightsearch.searching.settings import DEFAULTS, SETTINGS
-from lightsearch.shapes import Shape
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +45,8 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta["line"] = list(args)
+        if lacks_file(args):
+            raise click.BadOptionUsage(OPTION, f"Option '{OPTION}' requires an argument.", ctx)
         return super().parse_args(ctx, move_to_front(args))
 
     def main(self, *args: Any, **named: Any) -> Any:
@@ -150,7 +149,6 @@ def _in_options(text: str) -> str:
     )
 
 
-dataset_option = option("dataset", f"Data set: {', '.join(IMAGES)}.")
 data_option = option("data")
 
 
@@ -173,24 +171,6 @@ def notation(context: click.Context, parameter: click.Parameter, value: str | No
         return "\n".join(line.partition("#")[0] for line in text.splitlines()).strip()
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{value[1:]} cannot be read: {error}") from None
-
-
-def _shape(context: click.Context, parameter: click.Parameter, value: str | None) -> Shape | None:
-    if value is None:
-        return None
-    try:
-        channels, height, width = map(int, value.split("x"))
-    except ValueError:
-        raise click.BadParameter(f"it must be like 1x28x28, but got {value}") from None
-    return (channels, height, width)
-
-
-def size(context: click.Context, parameter: click.Parameter, value: str | None) -> Size | None:
-    """A callback: a side in pixels, or height x width."""
-    try:
-        return None if value is None else parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 def cap(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
@@ -220,7 +200,7 @@ class Count(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         count = _to_integer(value)
         if count is None:
-            self.fail(f"{value!r} is not a valid integer.", param, ctx)
+            self.fail(f"{quote(value)} is not a valid integer.", param, ctx)
         return count
 
 
@@ -274,33 +254,3 @@ def budget_of(
         params = DEFAULTS.caps.params
     cap = None if isinstance(params, str) else params
     return Budget(cap, macs, activation_bytes, field, activation_bytes_int8=int8)
-
-
-def shape_option(function: F) -> F:
-    """`--shape` of the images, where they are no data set with a name."""
-    return click.option(
-        "--shape",
-        callback=_shape,
-        metavar="CxHxW",
-        help=("Shape of the images, such as 3x32x32, where they are not of a named data set."),
-    )(function)
-
-
-def images_of(
-    dataset: str | None,
-    shape: Shape | None,
-    classes: int | None = None,
-) -> tuple[Shape, int]:
-    """Image shape and classes, as given or as the data set's.
-
-    Raises `ArgumentError` for a name that is none.
-    """
-    name = dataset or str(DEFAULTS.dataset)
-    known = IMAGES.get(find_name(name) or "")
-    if known is None:
-        raise ArgumentError(
-            f"`dataset` must be one of {', '.join(IMAGES)}, but got "
-            f"{name!r}{suggestion(name, IMAGES)}; for other images give their "
-            "--shape"
-        )
-    return shape or known[0], classes or known[1]

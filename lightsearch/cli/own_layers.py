@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import itertools
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -34,6 +35,11 @@ def move_to_front(args: Sequence[str]) -> list[str]:
     return front + rest
 
 
+def lacks_file(args: Sequence[str]) -> bool:
+    """Whether the last argument is `--import`, so that its file is missing."""
+    return "--" not in args and list(args[-1:]) == [OPTION]
+
+
 def import_file(given: str) -> None:
     """Import a Python file, which registers layers or steps of recipes, as the module of its name.
 
@@ -57,10 +63,24 @@ def import_file(given: str) -> None:
     try:
         importlib.import_module(name)
     except Exception as error:
+        line = _find_line(error, path)
+        said = error.msg if isinstance(error, SyntaxError) and line is not None else error
         raise ArgumentError(
             f"`import` must be a file that can be imported, but {given} raised "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}{'' if line is None else f' in line {line}'}: {said}"
         ) from error
+
+
+def _find_line(error: Exception, path: Path) -> int | None:
+    """Return the last line of a file that was run before an error, or that cannot be read."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == path
+    ]
+    return lines[-1] if lines else None
 
 
 def _find(name: str) -> ModuleSpec | None:

@@ -82,7 +82,7 @@ def report(
     lightsearch report
     lightsearch report small
     lightsearch report small --markdown --out docs/small.md
-    lightsearch report small --row 1 --out README.md
+    lightsearch report small --row 1 --out design.md
     lightsearch report small --design 2
     lightsearch report small --steps
     lightsearch report small --tensorboard runs

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lightsearch.cli.images import check_dataset, open_images, size_options
 from lightsearch.cli.leaderboard import print_board
 from lightsearch.cli.options import (
     NO_HIT,
@@ -21,7 +22,6 @@ from lightsearch.cli.options import (
     json_option,
     notation,
     option,
-    size,
 )
 from lightsearch.cli.output import print_json, records
 from lightsearch.cli.teaching import find_teachers, teacher_option
@@ -67,16 +67,7 @@ def search_options(function: F) -> F:
         "or --workers."
     ),
 )
-@click.option(
-    "--size",
-    callback=size,
-    metavar="PIXELS",
-    help=(
-        "Side to which the images of a folder or of torchvision's sets are brought, or height x "
-        "width, such as 60x80.  [default: 32]"
-    ),
-)
-@click.option("--gray", is_flag=True, help="Bring them to gray, too.")
+@size_options
 @teacher_option
 @json_option
 @click.pass_context
@@ -168,13 +159,11 @@ def _settings(given: dict[str, Any], *, quiet: bool) -> SearchSettings:
         teacher=find_teachers(teachers, given["data"]),
         **{name: value for name, value in given.items() if value is not None},
     )
+    check_dataset(str(settings.dataset))
     if sides is not None or gray:
-        from lightsearch.data.image_files import open_dataset
-
-        settings = dataclasses.replace(
-            settings,
-            dataset=open_dataset(str(settings.dataset), settings.data, size=sides, gray=gray),
-        )
+        data = None if settings.data is None else str(settings.data)
+        images = open_images(str(settings.dataset), data, sides, gray)
+        settings = dataclasses.replace(settings, dataset=images)
     if dask is not None:
         from lightsearch.workers.dask import dask_slots
 

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from lightsearch.cli.design_argument import Picked, design_options, pick, pick_row
-from lightsearch.cli.options import dataset_option, images_of, json_option, shape_option
+from lightsearch.cli.images import (
+    check_dataset,
+    check_sizes,
+    dataset_option,
+    images_of,
+    shape_of_row,
+    shape_option,
+    size_options,
+)
+from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table
+from lightsearch.data.image_size import Size
 from lightsearch.errors import NotationError
 from lightsearch.formatting import activation_text
 from lightsearch.network.cost import Cost, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape, format_shape
+from lightsearch.zoo.entries import ZooName
 from lightsearch.zoo.networks import Entry
 from lightsearch.zoo.networks import zoo as entries
 
@@ -26,6 +37,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show a design layer by layer.")
 @design_options
 @dataset_option
+@size_options
 @shape_option
 @click.option("--torchinfo", is_flag=True, help="Print torchinfo's summary of the module instead.")
 @click.option(
@@ -38,11 +50,10 @@ def show(
     design: str | None,
     row: int | None,
     leaderboard: str | None,
-    dataset: str | None,
-    shape: Shape | None,
     torchinfo: bool,
     board: str | None,
     as_json: bool,
+    **images: Any,
 ) -> None:
     """Show a design layer by layer: output shape, parameters, MACs, receptive field.
 
@@ -57,6 +68,7 @@ def show(
     lightsearch show --row 1
     lightsearch show s1-final --board uno-r4
     lightsearch show --row 1 --leaderboard small/leaderboard.csv
+    lightsearch show 'conv(8) gap linear(7)' --shape 3x60x80
     """
     if torchinfo and as_json:
         raise click.UsageError("--torchinfo and --json must not be given together")
@@ -64,9 +76,7 @@ def show(
     picked = (pick if as_json else _pick)(design, row, leaderboard)
     if picked is None:
         return
-    if dataset is None and picked.row is not None and shape is None:
-        dataset = str(picked.row["dataset"])
-    sizes, _ = images_of(dataset, shape)
+    sizes = _find_shape(picked, **images)
     costs = cost(picked.design, sizes)
     if as_json:
         about_boards = {"boards": _fits(boards, costs, sizes)} if boards else {}
@@ -100,6 +110,20 @@ def _pick(design: str | None, row: int | None, leaderboard: str | None) -> Picke
             f"its layers cannot be shown: {error.expected}"
         )
         return None
+
+
+def _find_shape(
+    picked: Picked, *, dataset: str | None, size: Size | None, gray: bool, shape: Shape | None
+) -> Shape:
+    """Return the shape of the images: as given, of the data set, or of the row's own images."""
+    check_sizes(dataset, size, gray)
+    if shape is not None:
+        if dataset is not None:
+            check_dataset(dataset)
+        return shape
+    if dataset is None and picked.row is not None and picked.path is not None:
+        return shape_of_row(picked.row, picked.path)
+    return images_of(dataset, None, size=size, gray=gray)[0]
 
 
 def _print_layers(costs: Cost, shape: Shape) -> None:
@@ -215,7 +239,7 @@ def zoo(name: str | None, as_json: bool) -> None:
     lightsearch zoo --json
     """
     if name is not None:
-        entry = entries[name]
+        entry = entries[cast("ZooName", name)]  # which refuses others, and says what it has
         print_json(_entry(entry)) if as_json else _show(entry)
     elif as_json:
         print_json([_entry(entry) for entry in entries.values()])

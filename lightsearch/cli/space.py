@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lightsearch.cli.options import (
-    budget_of,
-    budget_options,
-    dataset_option,
-    images_of,
-    json_option,
-    notation,
-    shape_option,
-)
+from lightsearch.cli.images import dataset_option, images_of, shape_option, size_options
+from lightsearch.cli.options import budget_of, budget_options, json_option, notation
 from lightsearch.cli.output import print_json
+from lightsearch.data.image_size import Size
 from lightsearch.formatting import caps_text, format_large
 from lightsearch.shapes import Shape
 
@@ -31,11 +25,12 @@ _BAR = 40  # columns of the longest bar
 @click.argument("text", metavar="[NOTATION]", required=False, callback=notation)
 @budget_options
 @dataset_option
+@size_options
 @shape_option
 @click.option(
     "--classes",
     type=click.IntRange(2),
-    help=("Number of classes, where they are not of a named data set."),
+    help=("Number of classes, where no data set says it."),
 )
 @click.option(
     "--bins",
@@ -59,6 +54,8 @@ def space(
     budget_activation_bytes_int8: int | None,
     min_receptive_field: int | None,
     dataset: str | None,
+    size: Size | None,
+    gray: bool,
     shape: Shape | None,
     classes: int | None,
     bins: int,
@@ -75,6 +72,7 @@ def space(
     lightsearch space 'conv(8|16|32) maxpool separable(16|32)*(1|2|3) gap linear(10)'
     lightsearch space --dataset digits --notation > space.txt
     lightsearch space @space.txt --dataset digits --budget 1000
+    lightsearch space --shape 3x60x80 --classes 7
     """
     from lightsearch.notation.parser import parse
     from lightsearch.space import survey
@@ -82,7 +80,7 @@ def space(
 
     if as_notation and as_json:
         raise click.UsageError("--notation and --json must not be given together")
-    sizes, labels = images_of(dataset, shape, classes)
+    sizes, labels = images_of(dataset, shape, classes, size=size, gray=gray)
     sizes_of_caps = budget_activation_bytes, budget_activation_bytes_int8
     caps = budget_of(budget, budget_macs, *sizes_of_caps, min_receptive_field)
     search_space = default_space(sizes, labels, caps) if text is None else parse(text)

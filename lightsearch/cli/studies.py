@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from lightsearch.checks import check_path
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table
-from lightsearch.errors import StudyError
+from lightsearch.errors import ArgumentError, StudyError, quote
 
 
 @click.command(short_help="List the studies here: question, trials, hits, when.")
@@ -28,7 +29,12 @@ def studies(folder: str, as_json: bool) -> None:
     lightsearch studies
     lightsearch studies ~/courses --json
     """
-    found = list(_describe(Path(folder)))
+    place = check_path("folder", folder)
+    if not place.is_dir():
+        raise ArgumentError(
+            f"`folder` must be a folder that is there, but got folder={quote(folder)}"
+        )
+    found = list(_describe(place))
     if as_json:
         print_json(found)
     elif not found:

@@ -11,10 +11,10 @@ import click
 
 from lightsearch.checks import check_path
 from lightsearch.cli.design_argument import Picked, design_options, pick
+from lightsearch.cli.images import check_sizes, dataset_option, open_images, size_options
 from lightsearch.cli.options import (
     DIFFERENT,
     data_option,
-    dataset_option,
     json_option,
     notation,
     option,
@@ -28,6 +28,7 @@ from lightsearch.cli.train_output import (
     name_split,
     training_as_json,
 )
+from lightsearch.data.image_size import Size
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError
@@ -35,6 +36,7 @@ from lightsearch.formatting import percent, plural
 from lightsearch.searching.settings import DEFAULTS, check_setting
 
 if TYPE_CHECKING:
+    from lightsearch.data.dataset import DataSet
     from lightsearch.engines.engine import State
     from lightsearch.engines.teacher import Teacher
     from lightsearch.training.epoch_result import EpochResult
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 )
 @option("seed", otherwise=f"the row's, else {DEFAULTS.seed}")
 @dataset_option
+@size_options
 @data_option
 @option("device", otherwise="the row's, else auto")
 @option("engine", "What trains: native, torch or auto.", otherwise="the row's, else auto")
@@ -93,6 +96,7 @@ def train(
     \b
     lightsearch train s1-final --recipe published
     lightsearch train 'conv(8) maxpool conv(12) gap linear(10)' --dataset digits --epochs 3
+    lightsearch train 'conv(8) gap linear(7)' --dataset ./leaves --size 60x80
     lightsearch train --row 1
     lightsearch train --row 1 --leaderboard small/leaderboard.csv --save best.safetensors
 
@@ -134,9 +138,12 @@ def _task(
     engine: str | None,
     precision: str | None,
     teacher: Sequence[str],
+    size: Size | None = None,
+    gray: bool = False,
 ) -> Task:
     from lightsearch.engines.selection import check_precision, choose_device, choose_engine
 
+    check_sizes(dataset, size, gray)
     if epochs is not None:
         check_setting("epochs", epochs)
     how, whole = _recipe(picked, recipe)
@@ -144,7 +151,8 @@ def _task(
     if picked.row is not None and dataset is None:
         task = _task_of_row(picked, data, known)
     else:
-        task = _task_of_design(picked.design, how, dataset, data, engine, known)
+        images = open_images(dataset or str(DEFAULTS.dataset), data, size, gray)
+        task = _task_of_design(picked.design, how, images, engine, known)
     task = dataclasses.replace(
         task,
         recipe=how or task.recipe,
@@ -179,24 +187,20 @@ def _recipe(picked: Picked, recipe: str | None) -> tuple[Recipe | None, int | No
 def _task_of_design(
     design: Design,
     recipe: Recipe | None,
-    dataset: str | None,
-    data: str | None,
+    images: DataSet,
     engine: str | None,
     teacher: Teacher | None,
 ) -> Task:
     """Return the task of a design that is no row's, by `search`'s defaults."""
-    from lightsearch.data import named
-    from lightsearch.data.references import DataRef
+    from lightsearch.data.references import lend
     from lightsearch.engines.selection import choose_device
     from lightsearch.training.one_line import default_recipe
     from lightsearch.training.task import Task
 
-    found = named.load(dataset or str(DEFAULTS.dataset), data)
-    where = "" if data is None else str(check_path("data", data))
     return Task(
         design,
         recipe or default_recipe(teacher),
-        DataRef(found.name, found.checksum, where),
+        lend(images),
         DEFAULTS.epochs,
         DEFAULTS.seed,
         "auto",

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lightsearch.checks import check_integer, check_path
 from lightsearch.comparing.groups import Given, Group, group_studies
+from lightsearch.comparing.notes import list_notes
 from lightsearch.comparing.steps import (
     Floats,
     Measure,
@@ -21,8 +22,9 @@ from lightsearch.comparing.steps import (
     check_measure,
     take_steps,
 )
-from lightsearch.errors import ArgumentError
-from lightsearch.formatting import plural
+from lightsearch.errors import ArgumentError, quote
+from lightsearch.formatting import percent, plural
+from lightsearch.presentation import Presented, Sheet
 from lightsearch.statistics import MeanInterval, find_mean, holm
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ POINTS = 200  # of a curve by seconds
 NO_MEAN = MeanInterval(math.nan, math.nan, math.nan, math.nan, 0, math.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Presented):
     """Studies in groups: what differs, how good each group was, and the differences.
 
     - `differs`: what differs between the groups, by the names of a search's arguments.
@@ -48,6 +50,21 @@ class Comparison:
     measure: Measure
     epochs: int
     notes: tuple[str, ...]
+
+    def _sheet(self) -> Sheet:
+        heads = (" and ".join(self.differs) or "group", "seeds", "mean", "difference")
+        rows = tuple(
+            (
+                str(label),
+                str(row["seeds"]),
+                percent(row["mean"], 3),
+                "-" if math.isnan(row["difference"]) else f"{100 * row['difference']:+.3f}",
+            )
+            for label, row in self.table.iterrows()
+        )
+        several = tuple((label, f"{mean}, {seeds} seeds") for label, seeds, mean, _ in rows)
+        title = f"{self.title}, after {plural(self.epochs, 'epoch')} of all trials together"
+        return Sheet(title, several, heads, rows)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -146,8 +163,8 @@ class Comparison:
         """
         from lightsearch.plots.comparison import draw
 
-        if axis not in ("epochs", "seconds"):
-            raise ArgumentError(f"`axis` must be epochs or seconds, but got {axis!r}")
+        if not isinstance(axis, str) or axis not in ("epochs", "seconds"):
+            raise ArgumentError(f"`axis` must be epochs or seconds, but got {quote(axis)}")
         if axis == "seconds" and not self.is_timed:
             raise ArgumentError(
                 "`axis` must be epochs where the surrogate answered, which trains nothing, but "
@@ -232,7 +249,9 @@ def compare(
             f"{plural(most, 'epoch')}: go on with the studies that are shorter"
         )
     at = most if epochs is None else check_integer("epochs", epochs, first, most)
-    return Comparison(differs, tuple(groups), steps, measure, at, tuple(_notes(groups, differs)))
+    return Comparison(
+        differs, tuple(groups), steps, measure, at, tuple(list_notes(groups, differs))
+    )
 
 
 def _row(group: Group, own: MeanInterval, difference: MeanInterval) -> dict[str, Any]:
@@ -261,34 +280,3 @@ def _axes(several: Sequence[Steps], *, timed: bool) -> Iterator[tuple[str, Float
         end = min(float(one.seconds[-1]) for one in several)
         moments = np.linspace(begin, end, POINTS) if begin < end else np.empty(0)
         yield "seconds", moments, np.array([one.at_second(moments) for one in several])
-
-
-def _notes(groups: Sequence[Group], differs: Sequence[str]) -> Iterator[str]:
-    """Yield what differs beside the identities, and what the statistics lack."""
-    if not differs and len(groups) == 1:
-        yield "Nothing differs between the studies but the seed."
-    seeds = [set(group.results) for group in groups]
-    for group, own in zip(groups, seeds, strict=True):
-        if own != seeds[0]:
-            yield (
-                f"The seeds of {group.label} are not those of {groups[0].label}: only "
-                f"{plural(len(own & seeds[0]), 'seed')} that both have make pairs."
-            )
-    if min(map(len, seeds)) < 2:
-        yield "A single seed has no interval."
-    trials = [t for group in groups for r in group.results.values() for t in r.records]
-    found = {
-        "versions": {
-            " ".join(f"{k} {v}" for k, v in t.candidate.versions.items()) for t in trials
-        },
-        "engines": {e.engine for t in trials for e in t.epochs},
-        "kinds of device": {e.device_kind for t in trials for e in t.epochs},
-        "numbers of threads": {str(e.threads) for t in trials for e in t.epochs},
-    }
-    for name, several in found.items():
-        if len(several) > 1:
-            yield f"The trials had different {name}: {'; '.join(sorted(several))}."
-    if any(not r.identity.repeatable for group in groups for r in group.results.values()):
-        yield "Of a study that is not repeatable, the order of its epochs is not known exactly."
-    if any(t.outcome == "running" for t in trials):
-        yield "Some trials are not over: a study runs, or was stopped."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from lightsearch.checks import check_kind
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.result import SearchResult, load_result
 from lightsearch.study.identity import Identity
 from lightsearch.study.warm_start import label_sources
@@ -74,8 +74,8 @@ def group_studies(
         group = groups.setdefault(key, Group(label, values, {}))
         if group.values != values:
             raise ArgumentError(
-                f"the studies of one group must differ in their seeds only, but in {label!r} it "
-                f"is {group.values} and {values}"
+                "the studies of one group must differ in their seeds only, but in "
+                f"{quote(label)} it is {group.values} and {values}"
             )
         known = group.results.setdefault(result.identity.seed, result)
         if known is not result:
@@ -83,7 +83,7 @@ def group_studies(
                 "studies that ask the same must have different seeds, but "
                 f"{known.folder} and {result.folder} both have seed={result.identity.seed}. If "
                 "something differs that their names do not tell, such as an Optuna sampler's "
-                "arguments, give a mapping: compare({'label': [...], ...})"
+                "arguments, give Python's `compare` a mapping: compare({'label': [...], ...})"
             )
     found = list(groups.values())
     return differ, found if named else _add_labels(differ, found)
@@ -127,12 +127,12 @@ def _check_questions(results: Sequence[SearchResult]) -> None:
 def _check_differences(
     differ: Sequence[str], about: Sequence[dict[str, Any]], by: str | Sequence[str] | None
 ) -> None:
-    allowed = [by] if isinstance(by, str) else list(by or ())
+    allowed = _names_of(by)
     for name in allowed:
-        if name not in about[0]:
+        if not isinstance(name, str) or name not in about[0]:
             raise ArgumentError(
                 f"`by` must name arguments of a search, {', '.join(about[0])}, but got "
-                f"{name!r}{suggestion(name, about[0])}"
+                f"{quote(name)}{suggestion(name, about[0])}"
             )
     beyond = [name for name in differ if name not in allowed]
     if beyond and (by is not None or len(beyond) > 1):
@@ -145,6 +145,15 @@ def _check_differences(
             f"studies that are compared must differ {rule} and in their seeds, but these differ "
             f"in {found}. Leave some out, or say by `by` (--by) that all of it is meant to differ"
         )
+
+
+def _names_of(by: str | Sequence[str] | None) -> list[str]:
+    if by is None:
+        return []
+    if isinstance(by, str):
+        return [by]
+    check_kind("by", by, Sequence | Set, "the name of an argument of a search, or a list of them")
+    return list(by)
 
 
 def _short(value: Any) -> str:

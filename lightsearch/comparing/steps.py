@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.notation.parser import parse
 from lightsearch.result import SearchResult
 from lightsearch.study.history import order_epochs
@@ -52,10 +52,10 @@ def take_steps(result: SearchResult, measure: Measure) -> Steps:
 
 def check_measure(measure: Measure) -> Measure:
     """Return `measure`. Raises `ArgumentError` if there is no such measure."""
-    if measure not in _MEASURES:
+    if not isinstance(measure, str) or measure not in _MEASURES:
         raise ArgumentError(
             f"`measure` must be one of {', '.join(_MEASURES)}, but got "
-            f"{measure!r}{suggestion(measure, _MEASURES)}"
+            f"{quote(measure)}{suggestion(measure, _MEASURES)}"
         )
     return measure
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from lightsearch.checks import check_integer, check_kind
+from lightsearch.checks import check_flag, check_integer, check_kind
 from lightsearch.confirming.halving import halve, halving_rounds
 from lightsearch.confirming.request import (
     Arguments,
@@ -123,7 +123,7 @@ def confirm(
     if not rows:
         return pd.DataFrame(columns=list(COLUMNS))
     seeds = check_integer("seeds", seeds, 2, 1000)
-    check_kind("halving", halving, bool, "True or False")
+    halving = check_flag("halving", halving)
     target, epochs, workers, study = _check(
         target=target, epochs=epochs, workers=workers, study=study
     )

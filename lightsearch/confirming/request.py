@@ -166,14 +166,15 @@ class Arguments:
         design = parse(row) if isinstance(row, str) else row
         recipe = self.recipe or default_recipe(self.teacher)
         recipe = parse_recipe(recipe) if isinstance(recipe, str) else recipe
-        device = choose_device(self.device or DEFAULTS.device, self.engine or DEFAULTS.engine)
-        engine = choose_engine(self.engine or DEFAULTS.engine, device)
+        wanted = DEFAULTS.engine if self.engine is None else self.engine
+        device = choose_device(DEFAULTS.device if self.device is None else self.device, wanted)
+        engine = choose_engine(wanted, device)
         epochs = DEFAULTS.epochs if self.epochs is None else self.epochs
         return self._make_pick(
             Task(
                 design,
                 recipe,
-                self._images(self.dataset or DEFAULTS.dataset),
+                self._images(DEFAULTS.dataset if self.dataset is None else self.dataset),
                 epochs,
                 DEFAULTS.seed,
                 engine,

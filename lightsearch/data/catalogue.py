@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Literal, TypeAlias
 
 from lightsearch.shapes import Shape
 
@@ -55,6 +56,19 @@ FORMULAS = tuple("=+-@")  # at the start of a cell that a spreadsheet would comp
 
 IMAGES = {name: known.images for name, known in _TABLE.items() if known.images is not None}
 """Image shape and number of classes of those that are read at their own size."""
+
+DataName: TypeAlias = Literal[
+    "mnist",
+    "fashion-mnist",
+    "kmnist",
+    "qmnist",
+    "qmnist-test50k",
+    "emnist-balanced",
+    "emnist-digits",
+    "emnist-letters",
+    "digits",
+]
+"""Their names, for editors. Other spellings of them work too (`find_name`)."""
 
 NAMES = tuple(IMAGES)
 LAYOUT = {name: _TABLE[name].reader for name in NAMES if _TABLE[name].reader}

@@ -146,10 +146,12 @@ def make_dataset(
     if has_controls(name) or {"\n", "\t"} & set(name) or name[:1] in FORMULAS:
         raise ArgumentError(
             "`name` must have no control characters, and no sign at its start that a spreadsheet "
-            f"would take for a formula, but got name={name!r}"
+            f"would take for a formula, but got name={quote(name)}"
         )
     if name in NAMES:  # a worker would load the public data set instead
-        raise ArgumentError(f"`name` must be none of {', '.join(NAMES)}, but got name={name!r}")
+        raise ArgumentError(
+            f"`name` must be none of {', '.join(NAMES)}, but got name={quote(name)}"
+        )
     return assemble(train, test, name, class_names, val)
 
 

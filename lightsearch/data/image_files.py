@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lightsearch.checks import check_integer, check_kind, check_path, to_number
+from lightsearch.checks import check_flag, check_integer, check_kind, check_path, to_number
 from lightsearch.data.catalogue import FORMULAS, IMAGES, NAMES, TORCHVISION, find_name
 from lightsearch.data.class_names import check_class_names
 from lightsearch.data.dataset import DataSet, make_dataset
@@ -19,6 +19,7 @@ from lightsearch.data.image_reader import SUFFIXES, flatten, list_images, read_i
 from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, format_size
 from lightsearch.data.named import cache_folder, load
 from lightsearch.errors import ArgumentError, DataError, escape_controls, quote, suggestion
+from lightsearch.shapes import Shape
 
 Array = np.ndarray[Any, Any]
 
@@ -42,10 +43,11 @@ def open_dataset(
     Raises `ArgumentError` for an unknown name or another size than a set's own, and `DataError`
     as the readers do.
     """
+    check_nameable(what)
     path = check_path("dataset", what)
     name = None if isinstance(what, os.PathLike) and path.is_dir() else find_name(what)
     if name in NAMES:
-        _check_own_size(name, size)
+        check_own_size(name, size)
         return load(name, data)
     size = DEFAULT_SIZE if size is None else size
     if name is not None:
@@ -55,8 +57,17 @@ def open_dataset(
     known = (*NAMES, *TORCHVISION)
     raise ArgumentError(
         f"`dataset` must be one of {', '.join(known)}, a folder of images, or a "
-        f"DataSet, but got {str(what)!r}{suggestion(what, known)}"
+        f"DataSet, but got {quote(str(what))}{suggestion(what, known)}"
     )
+
+
+def check_nameable(what: object) -> None:
+    """Raise `ArgumentError` for what names no data set, such as the images themselves."""
+    if not isinstance(what, str | os.PathLike):
+        raise ArgumentError(
+            "`dataset` must be the name of a data set, a folder of images, or a DataSet, but got "
+            f"dataset={quote(what)}: `make_dataset` makes a DataSet of tensors or arrays"
+        )
 
 
 def folder_dataset(
@@ -110,6 +121,17 @@ def folder_dataset(
     return make_dataset(**read, name=title, class_names=classes)
 
 
+def describe_folder(
+    folder: str | Path, *, size: Size | None = None, gray: bool = False
+) -> tuple[Shape, int]:
+    """Return the shape and the classes that `folder_dataset` gives, before any image is read."""
+    sides = check_size(DEFAULT_SIZE if size is None else size)
+    root = check_path("folder", folder)
+    parts = find_parts(root)
+    classes = list_classes(root if parts is None else parts["train"])
+    return (1 if gray else 3, *sides), len(classes)
+
+
 def torchvision_dataset(
     name: str,
     folder: str | Path | None = None,
@@ -136,7 +158,7 @@ def torchvision_dataset(
     if known not in TORCHVISION:
         raise ArgumentError(
             f"`name` must be one of {', '.join(TORCHVISION)}, "
-            f"but got {name!r}{suggestion(name.lower(), TORCHVISION)}"
+            f"but got {quote(name)}{suggestion(name.lower(), TORCHVISION)}"
         )
     from torchvision import datasets  # here, since this import takes a second
 
@@ -164,7 +186,8 @@ def _name(folder: Path) -> str:
     return f"{name}-folder" if name in TORCHVISION else name
 
 
-def _check_own_size(name: str, size: Size | None) -> None:
+def check_own_size(name: str, size: Size | None) -> None:
+    """Raise `ArgumentError` for another size than the own one of a named set."""
     _, *own = IMAGES[name][0]
     if size is not None and check_size(size) != tuple(own):
         raise ArgumentError(
@@ -175,7 +198,7 @@ def _check_own_size(name: str, size: Size | None) -> None:
 
 def _check(gray: bool, test: float, seed: int) -> None:
     check_integer("seed", seed, 0, 2**32 - 1)
-    check_kind("gray", gray, bool, "True or False")
+    check_flag("gray", gray)
     share = to_number(test)
     if share is None or not 0 < share < 1:
         raise ArgumentError(f"`test` must be above 0 and below 1, but got test={quote(test)}")

@@ -7,6 +7,7 @@ decoded, and an image that would take much memory is refused before that.
 
 from __future__ import annotations
 
+import re
 import stat
 import warnings
 from collections.abc import Iterator, Mapping
@@ -27,9 +28,23 @@ UNREAD = tuple(  # also images, but in formats that are not decoded here
     ".heic .heif .avif .tga .dds .blp .psd .svg .raw .cr2 .nef .arw .dng .jxl .jp2 .j2k .eps .ico "
     ".icns .pcx .exr .hdr".split()
 )
-MAX_PIXELS = 64_000_000  # 8000 x 8000: a gigabyte at most while it is decoded
+MAX_PIXELS = 64_000_000  # 8000 x 8000: 1.2 GB at most while it is decoded, of a TIFF of floats
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
+_BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_HEIGHT = 258, 262, 322, 323  # tags of TIFF
+_CONTENT = {  # how files begin that are often under an image's name
+    "AVIF": rb"....ftypavi[fs]",
+    "HEIC": rb"....ftyp(hei|hev|mif1|msf1)",
+    "DDS": rb"DDS ",
+    "BLP": rb"BLP[12]",
+    "ICO": rb"\x00\x00\x01\x00",
+    "JPEG 2000": rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51",
+    "JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
+    "PCX": rb"\n[\x00\x02-\x05]\x01",
+    "PSD": rb"8BPS",
+    "PDF": rb"%PDF",
+    "EPS": rb"%!PS",
+    "a web page": rb"(?i)\s*<(!doctype )?html",
+}
 
 
 def list_folders(folder: Path) -> list[Path]:
@@ -77,7 +92,7 @@ def read_image(path: Path, *, gray: bool) -> Image:
 
     Raises `DataError` if it cannot be read, has more than one frame or more than `MAX_PIXELS`.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
@@ -86,8 +101,22 @@ def read_image(path: Path, *, gray: bool) -> Image:
             warnings.simplefilter("ignore")  # of Pillow's, on what the file may have
             with Image.open(path, formats=_FORMATS) as file:
                 return flatten(file, gray=gray)
+    except UnidentifiedImageError:  # whose text is the path again
+        said: object = _name_content(path)
     except Exception as error:  # Pillow's decoders raise many kinds on damage
-        raise DataError(f"an image must be readable, but {path} is not: {error}") from None
+        said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    raise DataError(f"an image must be readable, but {path} is not: {said}")
+
+
+def _name_content(path: Path) -> str:
+    """Return what is wrong with a file that Pillow does not know, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(40)
+    if not head:
+        return "it is empty"
+    named = (name for name, begin in _CONTENT.items() if re.match(begin, head, re.DOTALL))
+    found = next(named, "damaged, or of another format")
+    return f"it is {found}, and {', '.join(_FORMATS[:-1])} and {_FORMATS[-1]} are read"
 
 
 def flatten(image: Image, *, gray: bool) -> Image:
@@ -104,6 +133,7 @@ def flatten(image: Image, *, gray: bool) -> Image:
     if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO has a preview too
         raise ValueError("it has more than one frame: save the one that is meant as a file")
     tags = getattr(image, "tag_v2", {})  # the copy below has lost them
+    _check_tile(tags)
     image = ImageOps.exif_transpose(image)
     image.load()
     if image.mode == "F" or image.mode.startswith("I"):
@@ -112,6 +142,16 @@ def flatten(image: Image, *, gray: bool) -> Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB").convert("L") if gray else image.convert("RGB")
+
+
+def _check_tile(tags: Mapping[int, Any]) -> None:
+    """Raise `ValueError` for a TIFF whose tiles are huge: of one, all is decoded, however small
+    the image is. Its strips are cut off at the image's height."""
+    width, height = tags.get(_TILE_WIDTH), tags.get(_TILE_HEIGHT)
+    if isinstance(width, int) and isinstance(height, int) and width * height > MAX_PIXELS:
+        raise ValueError(
+            f"its tiles have {width}x{height} pixels, at most {MAX_PIXELS:,} are read"
+        )
 
 
 def _scale(image: Image, tags: Mapping[int, Any]) -> Image:

@@ -18,16 +18,16 @@ import numpy as np
 import platformdirs
 
 from lightsearch.checks import check_path
-from lightsearch.data.catalogue import LAYOUT, NAMES, find_name
+from lightsearch.data.catalogue import LAYOUT, NAMES, DataName, find_name
 from lightsearch.data.class_names import CLASS_NAMES
 from lightsearch.data.idx import Pair, read_parts
-from lightsearch.errors import ArgumentError, DataError, suggestion
+from lightsearch.errors import ArgumentError, DataError, quote, suggestion
 
 if TYPE_CHECKING:
     from lightsearch.data.dataset import DataSet
 
 
-def load(name: str, folder: str | Path | None = None) -> DataSet:
+def load(name: DataName | str, folder: str | Path | None = None) -> DataSet:
     """Load a data set by its name.
 
     Names: mnist, fashion-mnist, kmnist, qmnist, qmnist-test50k (the 50,000 test images of QMNIST
@@ -40,8 +40,8 @@ def load(name: str, folder: str | Path | None = None) -> DataSet:
     known = find_name(name)
     if known not in NAMES:
         raise ArgumentError(
-            f"`dataset` must be one of {', '.join(NAMES)}, or a DataSet, "
-            f"but got {name!r}{suggestion(name, NAMES)}"
+            f"`name` must be one of {', '.join(NAMES)}, but got "
+            f"name={quote(name)}{suggestion(name, NAMES)}"
         )
     return _load(
         known,

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from lightsearch.checks import unwrap
 from lightsearch.errors import DesignError, quote
 
 
@@ -21,6 +22,7 @@ class Choice:
     name: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "options", tuple(map(unwrap, self.options)))
         if len(self.options) < 2:
             raise DesignError(
                 f"a choice must have at least 2 options, but got {quote(self.options)}"
@@ -32,24 +34,31 @@ class Choice:
             )
         seen: set[tuple[type, Any]] = set()
         for option in self.options:
-            if not isinstance(option, Hashable):
+            if not isinstance(option, Hashable) or _is_array(option):
                 raise DesignError(
                     f"the options of a choice must be plain values or layers, but got "
                     f"{quote(option)}"
                 )
             key = (bool if isinstance(option, bool) else type(option), option)
             if key in seen:
-                raise DesignError(f"the options of a choice must differ, but got {option!r} twice")
+                raise DesignError(
+                    f"the options of a choice must differ, but got {quote(option)} twice"
+                )
             seen.add(key)
         if self.name is not None and not _is_name(self.name):
             raise DesignError(
                 "the name of a choice must be letters, digits and _, starting with "
-                f"a letter, but got name={self.name!r}"
+                f"a letter, but got name={quote(self.name)}"
             )
 
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
         return f"oneof({', '.join(map(repr, self.options))}{name})"
+
+
+def _is_array(option: object) -> bool:
+    """Whether an option has several values; a tensor is hashable, but by its place in memory."""
+    return hasattr(option, "dtype") and bool(getattr(option, "shape", ()))
 
 
 def _is_name(name: object) -> bool:

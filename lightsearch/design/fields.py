@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
 
+from lightsearch.checks import unwrap
 from lightsearch.design.choice import Choice
 from lightsearch.errors import DesignError, quote, suggestion
 from lightsearch.shapes import join_sides
@@ -77,6 +78,8 @@ class Spec:
 
     def accept(self, value: Any) -> Any:
         """Return `value` in its canonical type. Raises `DesignError` if it breaks the rule."""
+        if type(value) is not int:
+            value = unwrap(value)
         if self.auto is not None and isinstance(value, str) and value == self.auto:
             return self.auto
         if self.kind == "word" and isinstance(value, str) and value in self.words():

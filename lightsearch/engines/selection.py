@@ -15,7 +15,13 @@ from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.cuda_graph import resident
 from lightsearch.engines.engine import Engine
 from lightsearch.engines.extended import Extended, is_extended
-from lightsearch.engines.names import ENGINES, PRECISIONS
+from lightsearch.engines.names import (
+    ENGINES,
+    PRECISIONS,
+    EngineName,
+    PrecisionName,
+    find_word,
+)
 from lightsearch.engines.native.engine import Native
 from lightsearch.engines.native.library import available, label, trouble
 from lightsearch.engines.native.plan import supports
@@ -23,7 +29,7 @@ from lightsearch.engines.native.recipes import is_known
 from lightsearch.engines.own_kernels import own_kernels
 from lightsearch.engines.pytorch import Eager
 from lightsearch.engines.teacher import Teacher
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.shapes import Shape
 
 ON_PROCESSORS = ("native", "surrogate")  # engines that use no GPU
@@ -35,23 +41,25 @@ def choose_device(name: str, engine: str = "auto") -> str:
     Raises `ArgumentError`.
     """
     cuda = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if cuda and engine not in ON_PROCESSORS else "cpu"
-    if not isinstance(name, str) or not (name == "cpu" or (name.split(":")[0] == "cuda" and cuda)):
+    given = name if isinstance(name, str) else ""
+    if given == "auto":
+        return "cuda" if cuda and find_word(engine, ON_PROCESSORS) is None else "cpu"
+    if given != "cpu" and (given.split(":")[0] != "cuda" or not cuda):
         known = "auto, cpu or cuda" if cuda else "auto or cpu (there is no CUDA device here)"
-        raise ArgumentError(f"`device` must be {known}, but got device={name!r}")
-    return name
+        raise ArgumentError(f"`device` must be {known}, but got device={quote(name)}")
+    return given
 
 
-def choose_engine(name: str, device: str) -> str:
+def choose_engine(name: str, device: str) -> EngineName:
     """The engine of a name: `auto` is native on a processor, where it is compiled.
 
     Raises `ArgumentError` for an unknown name, and for native where it cannot run.
     """
-    if name not in ENGINES:
+    known = find_word(name, ENGINES)
+    if known is None:
         raise ArgumentError(
             f"`engine` must be one of {', '.join(ENGINES)}, "
-            f"but got engine={name!r}{suggestion(name, ENGINES)}"
+            f"but got engine={quote(name)}{suggestion(name, ENGINES)}"
         )
     if name in ("native", "surrogate") and device != "cpu":
         raise ArgumentError(
@@ -61,7 +69,7 @@ def choose_engine(name: str, device: str) -> str:
         raise ArgumentError(f"`engine` must be 'torch' here, but got engine={name!r}: {trouble()}")
     if name == "auto":
         return "native" if device == "cpu" and available() else "torch"
-    return name
+    return known
 
 
 def engine_of(name: str, design: Design, recipe: Recipe, shape: Shape, device: str) -> str:
@@ -74,14 +82,15 @@ def engine_of(name: str, design: Design, recipe: Recipe, shape: Shape, device: s
     return chosen if known else "torch"
 
 
-def check_precision(name: str, engine: str, device: str) -> str:
+def check_precision(name: str, engine: str, device: str) -> PrecisionName:
     """The precision of training steps, if `engine` has it on `device`.
 
     Raises `ArgumentError` for an unknown name, for tf32 without a GPU and for bf16 with native.
     """
-    if name not in PRECISIONS:
+    known = find_word(name, PRECISIONS)
+    if known is None:
         raise ArgumentError(
-            f"`precision` must be one of {', '.join(PRECISIONS)}, but got precision={name!r}"
+            f"`precision` must be one of {', '.join(PRECISIONS)}, but got precision={quote(name)}"
         )
     if name == "tf32" and device == "cpu":
         raise ArgumentError(
@@ -91,7 +100,7 @@ def check_precision(name: str, engine: str, device: str) -> str:
         raise ArgumentError(
             f"`precision` must be float32 with engine={engine!r}, but got precision={name!r}"
         )
-    return name
+    return known
 
 
 def engine_label(
@@ -120,20 +129,19 @@ def device_kind(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
-def parse_engine(label: str) -> str:
+def parse_engine(label: str) -> EngineName:
     """The engine of a label. Raises `ArgumentError` for no engine."""
-    name = label.partition("-")[0]
-    if name not in ENGINES[1:]:
+    name = find_word(label.partition("-")[0], ENGINES[1:])
+    if name is None:
         raise ArgumentError(
-            f"`engine` must be one of {', '.join(ENGINES[1:])}, but got engine={label!r}"
+            f"`engine` must be one of {', '.join(ENGINES[1:])}, but got engine={quote(label)}"
         )
     return name
 
 
-def parse_precision(label: str) -> str:
+def parse_precision(label: str) -> PrecisionName:
     """The precision of a label."""
-    said = label.partition("-")[2]
-    return said if said in PRECISIONS else "float32"
+    return find_word(label.partition("-")[2], PRECISIONS) or "float32"
 
 
 def start(

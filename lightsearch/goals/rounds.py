@@ -113,7 +113,7 @@ def run_rounds(
                     yield event
         standing = read_standing(question)
         if stop.is_set():
-            last = Stopped("it was asked to stop, and the same call continues it", True)
+            last = Stopped("stopped as asked; the same call continues it", True)
             break
         if standing.untested and not trying.halt():
             yield from trying.look(standing.untested[0])

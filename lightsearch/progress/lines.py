@@ -60,8 +60,9 @@ def plan_lines(status: Status) -> tuple[str, ...]:
         *_warm_start_lines(question),
         f"  space     {about}{format_large(plan.designs)} designs, {within} within the budget",
         *([f"  note      {shortfall}"] if shortfall else []),
+        f"  proposals {plan.proposals}",
         f"  training  at most {plural(plan.trials, 'trial')} x {epochs}, "
-        f"{plan.workers} at a time, engine {question.identity.engine}{exactness}, "
+        f"{plan.workers} at a time, engine {plan.engine}{exactness}, "
         f"pruner {question.identity.pruner}{before}",
         f"  time      {_time_line(status)}",
         f"  study     {plan.folder}",
@@ -216,9 +217,13 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
             f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}",
             width,
         )
+    if len(frame) > TOP:
+        yield f"  ... and {len(frame) - TOP:,} more"
+    if frame["confirmed"].any():
+        held = plural(int(frame["confirmed"].sum()), "design")
+        yield f"Confirmed with fresh seeds come first: {held} (lightsearch leaderboard)."
     yield from _expected(status, trials, dict(zip(frame["trial"], frame.index, strict=True)))
-    more = f", {len(frame)} rows" if len(frame) > TOP else ""
-    yield f"The leaderboard with whole designs: {folder / 'leaderboard.csv'}{more}"
+    yield f"The leaderboard with whole designs: {folder / 'leaderboard.csv'}"
 
 
 def _expected(status: Status, trials: Sequence[Trial], ranks: Mapping[int, int]) -> Iterator[str]:
@@ -236,7 +241,7 @@ def _expected(status: Status, trials: Sequence[Trial], ranks: Mapping[int, int])
     if len(hits) and ranks[hits["trial"].iloc[0]] > 1:
         best = hits.iloc[0]
         yield (
-            f"With other seeds most is to be expected of row {ranks[best['trial']]}: "
+            f"With other seeds row {ranks[best['trial']]} is likely to do best: about "
             f"{percent(best['shrunken'])} in the mean (lightsearch leaderboard --means)."
         )
 
@@ -248,7 +253,9 @@ def _diagnosis(status: Status) -> Iterator[str]:
     if status.best is not None:
         yield f"The best: {best_line(status).removeprefix('best ')}"
     trials = max(status.question.settings.trials, len(status.outcomes))
-    more = f"more trials (trials={2 * trials} continues this study)"
+    more = (
+        f"more trials (--trials {2 * trials}, in Python trials={2 * trials}, continues this study)"
+    )
     if len(status.outcomes) < trials:
         more = "the same line again, which continues where this stopped"
     yield f"What may help: {more}; a larger budget, more epochs or a lower target, in a new study."

@@ -16,7 +16,8 @@ class Planned:
 
     `seconds` is for all that is left, if nothing is pruned, from a few timed steps of one design
     here; None where nothing is left. `designs` and `within` count the space (see `survey`).
-    `earlier` are the study's trials so far.
+    `proposals` says what proposes which trials, `engine` what trains them, and `earlier` are the
+    study's trials so far.
     """
 
     folder: Path
@@ -28,6 +29,8 @@ class Planned:
     within: float
     exact: bool
     seconds: float | None
+    proposals: str = ""
+    engine: str = ""
     earlier: tuple[Trial, ...] = field(default=(), repr=False)
 
 

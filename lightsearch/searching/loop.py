@@ -97,7 +97,7 @@ class SearchLoop:
                 break
         asked = self.clock.stopping and bool(self.clock.busy())
         yield Stopped(
-            "it was asked to stop, and the same call continues it"
+            "stopped as asked; the same call continues it"
             if asked
             else self.finished or "all trials are done",
             asked,
@@ -197,7 +197,7 @@ class SearchLoop:
     def _check_finished(self) -> None:
         settings = self.question.settings
         if len(self.study.trials) >= settings.trials:
-            self.finished = self.finished or f"all {settings.trials} trials are done"
+            self.finished = self.finished or _say_done(settings.trials)
         if self._enough():
             self.finished = f"{settings.stop_after_hits} designs reached the target"
 
@@ -295,3 +295,7 @@ class SearchLoop:
                 "this mended, the same call continues the study; `lightsearch "
                 "train DESIGN` shows it with one design and no worker"
             )
+
+
+def _say_done(trials: int) -> str:
+    return f"all {trials:,} trials are done" if trials > 1 else "its one trial is done"

@@ -147,6 +147,17 @@ class Proposer:
         made = self.gate.read(parse(first.design), recipe, "warm start", follow({}, generator))
         return self.gate.name(made)
 
+    def describe(self) -> str:
+        """Say in a few words what proposes which trials."""
+        draws = "draws near the cap" if self._least else "uniform draws"
+        if self.sampler in DRAWS_ALONE:
+            return draws
+        own = ""
+        if isinstance(self.sampler, optuna.samplers.BaseSampler):
+            own = ", which may begin with draws of its own"
+        before = f"{self._startup:,} {draws}, then " if self._startup else ""
+        return f"{before}{name_of(self.sampler)}{own}"
+
     def sample(self, index: int) -> Proposal:
         """A uniform draw from within the budget that takes no part in the study: for timing."""
         proposal, _ = self._draw(-1 - index, set(), Counts(), "timing")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from lightsearch.checks import check_integer, check_kind, check_number, check_path
+from lightsearch.checks import check_flag, check_integer, check_number, check_path
 
 Role: TypeAlias = Literal["identity", "growable", "free"]
 
@@ -61,7 +61,7 @@ class Setting:
         if self.kinds[0] is float:
             return check_number(self.name, value, self.about.low, self.about.high)
         if self.kinds[0] is bool:
-            check_kind(self.name, value, bool, "True or False")
+            return check_flag(self.name, value)
         if Path in self.kinds:
             return check_path(self.name, value).absolute()  # chdir must not move it
         return value

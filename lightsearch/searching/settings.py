@@ -10,12 +10,12 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from lightsearch.checks import check_kind
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.design.parts import Design, Space
 from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.names import ENGINES, PRECISIONS, EngineName, PrecisionName
 from lightsearch.network.cost import Budget
+from lightsearch.searching.kinds import check_kinds
 from lightsearch.searching.setting import free, growable, identity, settings_of
 from lightsearch.searching.words import (
     GOALS,
@@ -324,14 +324,11 @@ class Settings:
     ] = None
 
     def __post_init__(self) -> None:
-        for name, setting in settings_of(type(self)).items():
+        known = settings_of(type(self))
+        for name, setting in known.items():
             # the same value in its one form: an `int`, an absolute `Path`
             object.__setattr__(self, name, setting.check(getattr(self, name)))
-        if self.slots is not None:
-            check_kind("slots", self.slots, Sequence, "a sequence of slots")
-        for name in ("on_epoch", "on_trial"):
-            if getattr(self, name) is not None:
-                check_kind(name, getattr(self, name), Callable, "a function of a trial")
+        check_kinds(self, known)
 
     @property
     def caps(self) -> Budget:

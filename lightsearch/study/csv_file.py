@@ -13,8 +13,10 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from lightsearch.checks import has_controls, read_text_file
+from lightsearch.errors import quote
 
 SEPARATORS = ",;\t"
+_RULE = "commas, semicolons or tabs must be between its cells"
 _GAPS = ("", "nan", "NaN", "NA", "N/A", "#N/A", "<NA>", "null")  # in columns of numbers
 
 
@@ -22,6 +24,13 @@ _GAPS = ("", "nan", "NaN", "NA", "N/A", "#N/A", "<NA>", "null")  # in columns of
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _QUOTED = re.compile(r"'+[=+\-@\t\r]")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_WHOLE = re.compile(r"[+-]?\d+(\.0*)?")
+_TRUTH = re.compile(r"true|false|[01](\.0*)?", re.IGNORECASE)
+_TOLD = re.compile(r'"?sep=(.)"?(\r\n|\r|\n)', re.IGNORECASE)  # Excel's own first line
+
+
+class CellError(ValueError):
+    """A cell of a column of numbers that is no number."""
 
 
 def quote_cell(cell: Any) -> Any:
@@ -61,15 +70,26 @@ def find_table(path: Path) -> Path:
 def read_table(path: Path) -> tuple[str, str]:
     """Return the text of a CSV file, in UTF-8 or UTF-16, and the separator of its cells.
 
-    Raises `OSError` if it cannot be read, and `ValueError` for another encoding.
+    Excel's first line `sep=;` says the separator, and is left out. Raises `OSError` if the file
+    cannot be read, and `ValueError` for another encoding or separator.
     """
     if path.suffix.lower() in (".xlsx", ".xls", ".ods"):
         raise ValueError("it is a workbook: save its sheet as CSV")
     text = read_text_file(path)
     if has_controls(text.replace("\r", "")):
         raise ValueError("it has control characters")
-    head = text.partition("\n")[0]
+    told = _TOLD.match(text)
+    if told is not None:
+        if told[1] not in SEPARATORS:
+            raise ValueError(f"{_RULE}, but its first line says {told[1]!r}")
+        return text[told.end() :], told[1]
+    head = _head(text)
     return text, max(SEPARATORS, key=lambda one: len(_cells(head, one)))
+
+
+def _head(text: str) -> str:
+    """The first line. Before 2001, lines on a Mac ended in a carriage return alone."""
+    return re.split(r"[\r\n]", text, maxsplit=1)[0]
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -81,10 +101,12 @@ def parse_table(
 ) -> pd.DataFrame:
     """Return a table by its column `rank`. The columns `texts` are text, whatever they look like.
 
-    `numbers` are numbers if all their cells are. So are unknown columns, unless a cell is like 007
-    or 12e4. Raises what pandas raises on what is no table.
+    `numbers` are numbers, or `confirmed`, which is True or False. Unknown columns are numbers if
+    all their cells are, unless a cell is like 007 or 12e4. Blank rows are passed over.
+
+    Raises `CellError` for a cell of `numbers` that is none, and what pandas raises on no table.
     """
-    raw = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    raw, text = _read_cells(text, separator)
     texts = {
         name
         for name in raw.columns
@@ -92,16 +114,20 @@ def parse_table(
     }
     fractions = [name for name in raw.columns if name.endswith("accuracy") or name == "target"]
     has_commas = any(raw[name].str.contains(",", regex=False).any() for name in fractions)
+    decimal = "," if has_commas else "."
+    for name in raw.columns:
+        if name in numbers:
+            _check_numbers(raw, name, decimal)
     frame = pd.read_csv(
         io.StringIO(text),
         sep=separator,
-        decimal="," if has_commas else ".",
+        decimal=decimal,
         dtype=dict.fromkeys(texts, str),
         keep_default_na=False,
         na_values={name: [""] if name in texts else list(_GAPS) for name in raw.columns},
     )
     if "seed" in frame and frame["seed"].dtype != "int64":  # a gap would round the others
-        frame["seed"] = raw["seed"]
+        frame["seed"] = raw["seed"].str.strip().str.replace(r"[.,]0*$", "", regex=True)
     for name in texts & set(frame.columns):
         frame[name] = frame[name].map(unquote_cell)
     frame = frame.set_index("rank")
@@ -109,6 +135,60 @@ def parse_table(
     if len(twice):
         raise ValueError(f"the rank {twice[0]} is there twice")
     return frame
+
+
+def _read_cells(text: str, separator: str) -> tuple[pd.DataFrame, str]:
+    """Return the cells of a table as text, and the table's text, both without blank rows."""
+    raw = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+    raw = raw.fillna("")  # of rows with fewer cells
+    if "rank" not in raw.columns:
+        head = quote(_head(text)[:80])
+        raise ValueError(
+            f"its first line names no column rank: {head}"
+            if len(raw.columns) > 1
+            else f"{_RULE}, but its first line is {head}"
+        )
+    blank = (raw.apply(lambda cells: cells.str.strip()) == "").all(axis=1)
+    if not blank.any():
+        return raw, text
+    raw = raw[~blank].reset_index(drop=True)
+    return raw, raw.to_csv(index=False, sep=separator)
+
+
+def _check_numbers(raw: pd.DataFrame, name: str, decimal: str) -> None:
+    """Raise `CellError` for the first cell of a column that is not of the column's kind."""
+    pattern, noun = _NUMBER, "a number"
+    if name in ("rank", "seed"):
+        pattern, noun = _WHOLE, "a whole number"
+    elif name == "confirmed":
+        pattern, noun = _TRUTH, "True or False"
+    gaps = () if name == "rank" else _GAPS
+    for index, whole in enumerate(raw[name]):
+        cell = whole.strip()
+        if cell in gaps or pattern.fullmatch(cell if decimal == "." else _to_point(cell)):
+            continue
+        place = f"row {index + 1}" if name == "rank" else f"the row of rank {raw['rank'][index]}"
+        raise CellError(f"{place} has {name}={quote(whole)}, which is {_explain(cell, noun)}")
+
+
+def _to_point(cell: str) -> str:
+    """A cell with a decimal comma as one with a point; one with a point as no number."""
+    return cell.translate(str.maketrans(",.", ".,"))
+
+
+def _explain(cell: str, noun: str) -> str:
+    """The end of a message about a cell: what a spreadsheet did to it."""
+    if cell.endswith("%"):
+        return (
+            "shown in per cent: give the column a number format with all decimals, and save the "
+            "sheet again"
+        )
+    if "e" in cell.lower() and _NUMBER.fullmatch(cell.replace(",", ".")):
+        return (
+            f"not {noun}: the spreadsheet has rounded it. Open the first file again, and give the "
+            "column a number format without decimals"
+        )
+    return f"not {noun}"
 
 
 def _is_name(cell: str) -> bool:

@@ -17,7 +17,13 @@ from lightsearch.checks import check_path
 from lightsearch.errors import ArgumentError
 from lightsearch.study.board import COLUMNS, CONFIRMED, MAY_LACK, OF_TRIALS, list_trials, rank_hits
 from lightsearch.study.confirmations import Confirmation, Key
-from lightsearch.study.csv_file import find_table, parse_table, quote_cells, read_table
+from lightsearch.study.csv_file import (
+    CellError,
+    find_table,
+    parse_table,
+    quote_cells,
+    read_table,
+)
 from lightsearch.study.disk import write_text
 from lightsearch.study.identity import Identity, read_identity
 from lightsearch.study.journal import read_trials
@@ -109,13 +115,18 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 def read(path: str | Path) -> pd.DataFrame:
     """A leaderboard from its CSV, or from its study's folder, indexed by rank. Columns that an
     older version did not write are empty. What a spreadsheet saved is read too: semicolons or tabs
-    between cells, decimal commas, UTF-16.
+    between cells, decimal commas, UTF-16, blank rows, a first line `sep=;`.
 
-    Raises `ArgumentError` for a file that is missing or is not a leaderboard.
+    Raises `ArgumentError` for a file that is missing or is not a leaderboard, and for a number
+    that a spreadsheet has made text of, or rounded.
     """
     path = find_table(check_path("path", path))
     try:
         frame = parse_table(*read_table(path), TEXT, {"rank", *COLUMNS} - TEXT)
+    except CellError as error:
+        raise ArgumentError(
+            f"a leaderboard's numbers must be as they were written, but in {path} {error}"
+        ) from None
     except Exception as error:  # pandas raises many kinds on what is no table
         raise ArgumentError(
             f"a leaderboard must be a CSV file with a column rank, but {path} is not: {error}"

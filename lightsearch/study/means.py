@@ -169,9 +169,9 @@ def describe(shrinkage: Shrinkage, *, expected: bool = False) -> str:
     )
     if expected:
         return (
-            f"standard deviation of a seed {seed} ({source}); beyond what their features lead to "
-            f"expect, designs differ by {100 * shrinkage.design_sd:.3f}, and means are shrunken "
-            "towards that"
+            f"standard deviation of a seed {seed} ({source}); shrunken means are drawn towards "
+            "what a design's features predict, around which designs differ by "
+            f"{100 * shrinkage.design_sd:.3f} points"
         )
     spread = (
         f"designs differ by {100 * shrinkage.design_sd:.3f}, and means are shrunken towards "

@@ -15,7 +15,7 @@ from lightsearch.data.holdout import holdout_of
 from lightsearch.data.references import DataRef
 from lightsearch.engines.selection import parse_engine, parse_precision
 from lightsearch.engines.teacher import Module, Teacher, as_teacher
-from lightsearch.errors import ArgumentError, LightsearchError
+from lightsearch.errors import ArgumentError, LightsearchError, quote
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.study.identity import same_teacher
 from lightsearch.study.rows import Row, row_of, study_of_row
@@ -55,7 +55,8 @@ def rebuild(
         if isinstance(error, LightsearchError):
             raise
         raise ArgumentError(
-            f"a row must have a whole design, recipe, epochs, seed and data set, but: {error!r}"
+            "a row must have a whole design, recipe, epochs, seed and data set, but "
+            f"{_explain(error)}"
         ) from None
     whole = DataRef(name, checksum, _where(name, row, data))
     if dataset is not None:
@@ -66,10 +67,15 @@ def rebuild(
     wanted = str(row.get("teacher", ""))
     if known is not None and not same_teacher(str(known), wanted):
         raise ArgumentError(
-            f"`teacher` must be the one that the row was trained with, {wanted!r}, but got "
-            f"{str(known)!r}"
+            f"`teacher` must be the one that the row was trained with, {quote(wanted)}, but got "
+            f"{quote(str(known))}"
         )
     return hold_out(task, holdout)
+
+
+def _explain(error: Exception) -> str:
+    """What is wrong with a row, from what its reading raised."""
+    return f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
 
 
 def _where(name: str, row: Row, data: str | Path | None) -> str:
@@ -86,5 +92,5 @@ def _whole(value: Any) -> int:
     """An integer of a table, in which columns with gaps have become floating point."""
     whole = int(value)
     if not isinstance(value, str) and whole != value:
-        raise ValueError(f"{value!r} must be an integer")
+        raise ValueError(f"{quote(value)} must be an integer")
     return whole

@@ -198,12 +198,12 @@ def train(
         if value is not None
     }
     if isinstance(task, Seq | str):
-        task = make_task(task, **how)
-    elif how:
+        return _train(make_task(task, **how), raw)
+    check_kind("task", task, Task, "a design, its notation, or a Task, as `rebuild` makes")
+    if how:
         raise ArgumentError(
             f"`{next(iter(how))}` must be given with a design, not with a Task, which has its own"
         )
-    check_kind("task", task, Task, "a design, its notation, or a Task, as `rebuild` makes")
     return _train(task, raw)
 
 

@@ -43,7 +43,7 @@ def make_task(
     trainer = choose_engine(engine, chosen)
     return Task(
         read_design(design),
-        parse_recipe(recipe) if isinstance(recipe, str) else recipe or default_recipe(teacher),
+        _read_recipe(recipe, teacher),
         _refer_to(dataset, data),
         epochs,
         seed,
@@ -52,6 +52,12 @@ def make_task(
         check_precision(precision, trainer, chosen),
         teacher=None if teacher is None else as_teacher(teacher),
     )
+
+
+def _read_recipe(recipe: Recipe | str | None, teacher: Teacher | nn.Module | None) -> Recipe:
+    if recipe is None:
+        return default_recipe(teacher)
+    return parse_recipe(recipe) if isinstance(recipe, str) else recipe
 
 
 def default_recipe(teacher: Teacher | nn.Module | None) -> Recipe:

@@ -10,7 +10,13 @@ from lightsearch.data.holdout import Holdout
 from lightsearch.data.references import DataRef
 from lightsearch.design.parts import Design, Seq, is_decided
 from lightsearch.design.recipe import Recipe
-from lightsearch.engines.names import ENGINES
+from lightsearch.engines.names import (
+    ENGINES,
+    PRECISIONS,
+    EngineName,
+    PrecisionName,
+    find_word,
+)
 from lightsearch.engines.teacher import Teacher
 from lightsearch.errors import ArgumentError, quote
 from lightsearch.formatting import plural
@@ -37,9 +43,9 @@ class Task(Presented):
     data: DataRef
     epochs: int
     seed: int
-    engine: str = "auto"
+    engine: EngineName = "auto"
     device: str = "cpu"
-    precision: str = "float32"
+    precision: PrecisionName = "float32"
     tested_on: DataRef | None = None
     teacher: Teacher | None = None
 
@@ -69,11 +75,12 @@ class Task(Presented):
             raise ArgumentError(
                 f"`device` must be cpu or cuda, but got device={quote(self.device)}"
             )
-        if self.engine not in ENGINES:
-            raise ArgumentError(
-                f"`engine` must be one of {', '.join(ENGINES)}, but got "
-                f"engine={quote(self.engine)}"
-            )
+        for name, words in (("engine", ENGINES), ("precision", PRECISIONS)):
+            given: object = getattr(self, name)
+            if find_word(given, words) is None:
+                raise ArgumentError(
+                    f"`{name}` must be one of {', '.join(words)}, but got {name}={quote(given)}"
+                )
 
 
 def check_teacher(task: Task) -> None:

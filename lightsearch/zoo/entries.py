@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
 from lightsearch.design.parts import Design
 from lightsearch.design.recipe import AUGMENTATION, Recipe
-from lightsearch.errors import ArgumentError, suggestion
+from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.notation.parser import parse
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
+
+ZooName: TypeAlias = Literal[
+    "s0-large",
+    "s0-small",
+    "s1-final",
+    "s2-final",
+    "s3-model1",
+    "s3-model2",
+    "s3-model3",
+    "s3-model4",
+    "s3-model5",
+    "s4-model1",
+    "s4-model2",
+    "s4-model3",
+]
+
+T = TypeVar("T")
 
 _FIELDS = (
     "optimizer",
@@ -68,14 +85,15 @@ class Entry(Presented):
         return Sheet(f"{self.name}, {self.source}: {self.params:,} parameters", lines)
 
 
-class Zoo(Mapping[str, Entry]):
+class Zoo(Mapping[ZooName, Entry]):
     """The entries by name, in the order of the documents.
 
     >>> from lightsearch import zoo
     >>> zoo["s1-final"].params
     8546
 
-    Raises `ArgumentError` for an unknown name.
+    Raises `ArgumentError` for an unknown name. A name that a program reads is looked up by `get`,
+    which gives None for an unknown one.
     """
 
     __slots__ = ("_entries",)
@@ -83,16 +101,16 @@ class Zoo(Mapping[str, Entry]):
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = {entry.name: entry for entry in entries}
 
-    def __getitem__(self, name: str) -> Entry:
-        if name in self._entries:
+    def __getitem__(self, name: ZooName) -> Entry:
+        if isinstance(name, str) and name in self._entries:
             return self._entries[name]
         raise ArgumentError(
             f"a zoo name must be one of {', '.join(self._entries)}, "
-            f"but got {name!r}{suggestion(name, self._entries)}"
+            f"but got {quote(name)}{suggestion(name, self._entries)}"
         )
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+    def __iter__(self) -> Iterator[ZooName]:
+        return cast("Iterator[ZooName]", iter(self._entries))  # a test holds the names
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -100,6 +118,10 @@ class Zoo(Mapping[str, Entry]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
+    @overload
+    def get(self, name: str) -> Entry | None: ...
+    @overload
+    def get(self, name: str, default: T) -> Entry | T: ...
     def get(self, name: str, default: Any = None) -> Any:
         """The entry of that name, or `default`."""
         return self._entries.get(name, default)

@@ -74,16 +74,21 @@ def test_what_is_taken_is_that_study(run: Run, studies: Path) -> None:
     assert run("leaderboard", "old").stderr == ""
 
 
-def test_a_leaderboard_here_comes_before_studies(run: Run, studies: Path) -> None:
+def test_a_leaderboard_here_is_taken_where_no_study_is(
+    run: Run, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`leaderboard` and `show --row` take the same study, also if a CSV lies beside it."""
     old = load_result("old").leaderboard
-    file = studies / "leaderboard.csv"
-    old.to_csv(file)
+    old.to_csv(studies / "leaderboard.csv")
     try:
-        done = run("show", "--row", "1", "--json")
-        assert done.stderr == "the leaderboard here: leaderboard.csv\n"
-        assert json.loads(done.stdout)["design"] == old.loc[1]["design"]
+        assert run("show", "--row", "1", "--json").stderr.startswith(NEW)
     finally:
-        file.unlink()
+        (studies / "leaderboard.csv").unlink()
+    old.to_csv(tmp_path / "leaderboard.csv")
+    monkeypatch.chdir(tmp_path)
+    done = run("show", "--row", "1", "--json")
+    assert done.stderr == "the leaderboard here: leaderboard.csv\n"
+    assert json.loads(done.stdout)["design"] == old.loc[1]["design"]
 
 
 def test_a_row_to_confirm_is_of_the_study_that_is_given(run: Run) -> None:
@@ -102,6 +107,21 @@ def test_studies_are_listed_the_latest_first(run: Run) -> None:
     assert listed[0]["when"].startswith("2004-11-")
     assert listed[0]["question"].startswith("20.00% of the test images of digits within 4 epochs")
     assert "lightsearch-studies/new" in run("studies").stdout.splitlines()[1]
+
+
+def test_a_home_is_a_folder(run: Run, studies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(studies))
+    listed = json.loads(run("studies", "~", "--json").stdout)
+    assert [Path(one["study"]).name for one in listed] == ["new", "old"]
+    (inside,) = json.loads(run("studies", "~/lightsearch-studies", "--json").stdout)
+    assert Path(inside["study"]).name == "new"
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "~/nowhere", "~nobody-here"])
+def test_a_folder_that_is_not_there_is_an_error(folder: str) -> None:
+    done = CliRunner().invoke(main, ["studies", folder])
+    assert done.exit_code == 2
+    assert f"but got folder='{folder}'" in done.stderr
 
 
 def test_inside_a_study_it_is_that_study(studies: Path) -> None:

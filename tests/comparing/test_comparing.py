@@ -281,7 +281,9 @@ def test_two_differences_are_refused_unless_they_are_named(pairs: list[SearchRes
 
 def test_the_same_question_twice_needs_labels(pairs: list[SearchResult]) -> None:
     again = dataclasses.replace(pairs[0], folder=Path("again"))
-    with pytest.raises(ArgumentError, match=r"model-3 and again both have seed=3.*a mapping"):
+    with pytest.raises(
+        ArgumentError, match=r"model-3 and again both have seed=3.*Python's `compare` a mapping"
+    ):
         compare([pairs[0], again])
     found = compare({"first": pairs[:2], "second": again})
     assert [g.label for g in found.groups] == ["first", "second"] and found.differs == ()
@@ -295,6 +297,31 @@ def test_long_values_are_numbered_in_labels() -> None:
     found = compare([_study(0, space=one) for one in spaces])
     assert list(found.table.index) == ["space 1", "space 2"]
     assert list(found.table["space"]) == spaces
+
+
+def test_first_trials_that_all_groups_share_are_said(pairs: list[SearchResult]) -> None:
+    """As the draws before a sampler is asked, which are the same whatever the sampler."""
+    model, tpe = (
+        [one for one in pairs if one.identity.sampler == name] for name in ("model", "tpe")
+    )
+    assert not any("of the same designs" in note for note in compare([*model, *tpe]).notes)
+    shared = [
+        dataclasses.replace(b, records=(*a.records[:3], *b.records[3:]))
+        for a, b in zip(model, tpe, strict=True)
+    ]
+    text = "The first 3 trials of each study are of the same designs in all groups."
+    assert text in compare([*model, *shared]).notes
+    same = [dataclasses.replace(b, records=a.records) for a, b in zip(model, tpe, strict=True)]
+    text = "All trials are of the same designs in all groups: only their training differs."
+    assert text in compare([*model, *same]).notes
+
+
+def test_a_comparison_shows_itself_in_a_few_lines(pairs: list[SearchResult]) -> None:
+    found = compare(pairs)
+    lines = repr(found).splitlines()
+    assert len(lines) == 3 and lines[0].startswith(found.title)
+    assert lines[1].split()[0] == "model" and lines[2].split()[0] == "tpe"
+    assert found._repr_html_().count("<tr>") == 2 + 3
 
 
 def test_what_differs_beside_the_identity_is_said() -> None:
@@ -316,6 +343,12 @@ def test_what_differs_beside_the_identity_is_said() -> None:
     [
         ({"studies": []}, "must be at least one, but got none"),
         ({"measure": "mean"}, "`measure` must be one of best, test, true, but got 'mean'"),
+        ({"measure": np.ones(3)}, r"`measure` must be one of .*, but got ndarray of shape \(3,\)"),
+        (
+            {"by": np.ones(3)},
+            r"`by` must be the name of an argument .* by=ndarray of shape \(3,\)",
+        ),
+        ({"by": 3}, "`by` must be the name of an argument of a search, or a list .* by=3"),
         ({"measure": "test"}, "must select on images that were held out, but model-0"),
         ({"measure": "true"}, "must have engine='surrogate'.* engine='native'"),
         ({"epochs": 0}, "`epochs` must be an integer from 1 to"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import CliRunner
@@ -11,9 +11,13 @@ from PIL import Image
 
 from lightsearch.cli import main
 from lightsearch.data import catalogue
-from lightsearch.data.catalogue import NAMES
+from lightsearch.data.catalogue import NAMES, DataName
 from lightsearch.data.image_files import open_dataset
 from lightsearch.data.named import load
+
+
+def test_the_names_for_editors_are_the_real_ones() -> None:
+    assert get_args(DataName) == NAMES
 
 
 @pytest.mark.parametrize(

@@ -331,8 +331,8 @@ def test_half_a_data_set_is_not_found(tmp_path: Path) -> None:
 def test_an_unknown_name(name: str) -> None:
     with pytest.raises(
         ArgumentError,
-        match=rf"^`dataset` must be one of mnist, .*, digits, or a "
-        rf"DataSet, but got '{name}'(; did you mean|$)",
+        match=rf"^`name` must be one of mnist, .*, digits, but got name='{name}'"
+        rf"(; did you mean|$)",
     ):
         load(name)
 

@@ -153,6 +153,32 @@ def _write_tiff(path: Path, data: bytes, width: int, bits: int, white: int, kind
     path.write_bytes(b"II*\0\x08\0\0\0" + struct.pack("<H", 9) + rows + bytes(4) + data)
 
 
+@pytest.mark.parametrize(("side", "refused"), [(256, False), (8000, False), (8001, True)])
+def test_a_huge_tile_is_refused_before_it_is_decoded(
+    side: int, refused: bool, tmp_path: Path
+) -> None:
+    data = zlib.compress(bytes(side * side), 9)
+    at = 8 + 2 + 10 * 12 + 4
+    fields = [(256, 16), (257, 16), (258, 8), (259, 8), (262, 1), (277, 1)]
+    fields += [(322, side), (323, side), (324, at), (325, len(data))]
+    rows = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", len(fields)) + rows + bytes(4)
+    (tmp_path / "tiled.tif").write_bytes(head + data)
+    if refused:
+        with pytest.raises(DataError, match="its tiles have 8001x8001 pixels, at most 64,000,000"):
+            read_image(tmp_path / "tiled.tif", gray=True)
+    else:
+        assert np.asarray(read_image(tmp_path / "tiled.tif", gray=True)).shape == (16, 16)
+
+
+def test_a_strip_is_cut_off_at_the_images_height(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    _write_tiff(path, LEVELS.astype("u1").tobytes(), 256, 8, 1, 1)
+    rows = struct.pack("<HHII", 278, 4, 1, 1)
+    path.write_bytes(path.read_bytes().replace(rows, struct.pack("<HHII", 278, 4, 1, 2**32 - 1)))
+    assert np.array_equal(np.asarray(read_image(path, gray=True))[0], LEVELS)
+
+
 LEVELS = np.arange(256)
 
 
@@ -216,6 +242,40 @@ def test_what_is_under_an_images_name_is_an_image_or_refused(name: str, tmp_path
     (tmp_path / "image.png").write_bytes(CONTENTS[name])
     with pytest.raises(DataError, match=r"an image must be readable, but .*image\.png is not"):
         read_image(tmp_path / "image.png", gray=True)
+
+
+READ = "BMP, GIF, JPEG, PNG, PPM, TIFF and WEBP are read"
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (CONTENTS["AVIF"], "AVIF"),
+        (CONTENTS["DDS"], "DDS"),
+        (CONTENTS["BLP"], "BLP"),
+        (b"\0\0\1\0\1\0", "ICO"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\n\5\1\x08", "PCX"),
+        (b"%PDF-1.4", "PDF"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"no image", "damaged, or of another format"),
+    ],
+)
+def test_another_format_is_named(data: bytes, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        read_image(path, gray=True)
+    text = f"an image must be readable, but {path} is not: it is {named}, and {READ}"
+    assert str(caught.value) == text
+
+
+def test_what_the_system_says_names_the_path_once(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    for name, said in (("empty", "it is empty"), ("none", "No such file or directory")):
+        path = tmp_path / f"{name}.png"
+        with pytest.raises(DataError, match=f"^an image must .* {path} is not: {said}$"):
+            read_image(path, gray=True)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")

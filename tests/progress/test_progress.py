@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.samplers import RandomSampler
 from rich.console import Console
 from tiny import arguments
 
@@ -21,6 +22,7 @@ from lightsearch.progress.status import NONE, Status, after
 from lightsearch.searching.events import Ended, EpochDone, Event, Planned, Retried, Started
 from lightsearch.searching.question import Question, resolve
 from lightsearch.searching.settings import SearchSettings
+from lightsearch.study import leaderboard as tables
 from lightsearch.study.leaderboard import read
 from lightsearch.study.trial import Candidate, Counts, Trial, to_fraction
 from lightsearch.training.epoch_result import EpochResult
@@ -84,6 +86,7 @@ def _planned(question: Question, **more: Any) -> Planned:
             "within": 44,
             "exact": True,
             "seconds": 200.0,
+            "engine": "native",
             **more,
         }
     )
@@ -237,6 +240,56 @@ def test_the_plan_says_if_the_space_falls_short_of_the_cap(played) -> None:
     lines = plan_lines(_status(short, planned))
     assert sum("note      the largest design within the budget has" in line for line in lines) == 1
     assert any("less than half of the 9,000 allowed" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({}, "8 draws near the cap, then model"),
+        ({"sampler": "near-cap"}, "draws near the cap"),
+        ({"sampler": "uniform", "startup": 3}, "uniform draws"),
+        ({"sampler": "tpe", "startup": 2}, "2 uniform draws, then tpe"),
+        (
+            {"sampler": RandomSampler(seed=0)},
+            "8 uniform draws, then RandomSampler, which may begin with draws of its own",
+        ),
+        (
+            {"sampler": RandomSampler(seed=0), "startup": 0},
+            "RandomSampler, which may begin with draws of its own",
+        ),
+    ],
+)
+def test_the_plan_says_what_proposes(given: dict[str, Any], text: str, tmp_path: Path) -> None:
+    """The same first draws make the first trials of any two samplers the same."""
+    settings = SearchSettings(study=tmp_path / "s", engine="surrogate", trials=1, **given)
+    events = run(resolve(settings))
+    plan = next(event for event in events if isinstance(event, Planned))
+    events.close()
+    assert plan.proposals == text
+    question = _question(tmp_path / "t", sampler="tpe")
+    lines = plan_lines(_status(question, _planned(question, proposals=text)))
+    assert f"  proposals {text}" in lines
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        ("conv(4|6) gap linear(10)", "native"),
+        ("conv(4|6,kernel=3x1) gap linear(10)", "torch, since native does not know"),
+        ("conv(4|6,kernel=3|3x1) gap linear(10)", "native, torch for what it does not know"),
+    ],
+)
+def test_the_plan_says_what_trains(space: str, text: str, tmp_path: Path) -> None:
+    settings = SearchSettings(
+        space=space, dataset="digits", study=tmp_path / "s", trials=1, epochs=1, engine="native"
+    )
+    events = run(resolve(settings), lambda events, _: events)
+    plan = next(event for event in events if isinstance(event, Planned))
+    events.close()
+    assert plan.engine.startswith(text)
+    question = _question(tmp_path / "t")
+    lines = plan_lines(_status(question, _planned(question, engine=text)))
+    assert any(f"2 at a time, engine {text}, pruner" in line for line in lines)
 
 
 def test_the_plan_says_if_draws_are_guided(played) -> None:
@@ -397,8 +450,22 @@ def test_the_summary_stops_at_ten(played, monkeypatch) -> None:
     lines = _lines(events, question)
     frame = read(question.folder / "leaderboard.csv")
     assert len(frame) > 1
-    assert lines[-1].endswith(f"leaderboard.csv, {len(frame)} rows")
-    assert lines[-3].split()[0] == "rank"
+    assert lines[-2] == f"  ... and {len(frame) - 1} more"
+    assert lines[-4].split()[0] == "rank"
+
+
+def test_the_summary_says_that_confirmed_designs_come_first(played, monkeypatch) -> None:
+    question, events = played
+    board = tables.leaderboard
+
+    def confirmed(*given: Any, **more: Any) -> Any:
+        frame = board(*given, **more)
+        return frame.assign(confirmed=[True, *[False] * (len(frame) - 1)])
+
+    assert not any("Confirmed" in line for line in _lines(events, question))
+    monkeypatch.setattr(tables, "leaderboard", confirmed)
+    lines = _lines(events, question)
+    assert "Confirmed with fresh seeds come first: 1 design (lightsearch leaderboard)." in lines
 
 
 def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
@@ -408,7 +475,7 @@ def test_without_a_hit_it_says_what_to_try(tmp_path: Path) -> None:
     best = next(e.result for e in events if isinstance(e, EpochDone))
     assert "No design reached 99.99% so far." in text
     assert f"The best: {percent(best.accuracy)} test at epoch 1 of #0" in text
-    assert "trials=2 continues this study" in text
+    assert "--trials 2, in Python trials=2, continues this study" in text
     assert "a larger budget" in text and "lower target" in text
 
 

@@ -428,7 +428,7 @@ def test_ctrl_c_finishes_the_running_epochs(
     with monkeypatch.context() as patch:
         patch.setattr(epochs_room, "run_epochs", _interrupting(at, 1))
         result = searched(folder)  # comes back with what there is
-    assert result.reason == "it was asked to stop, and the same call continues it"
+    assert result.reason == "stopped as asked; the same call continues it"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     watch = Watch(folder, {})
     watch.check()
@@ -535,7 +535,7 @@ def test_a_handler_of_the_programs_own_is_left_alone(
     monkeypatch.setattr(epochs_room, "run_epochs", _interrupting(2, 1))
     before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
     try:
-        assert searched(tmp_path / "s", trials=1).reason == "all 1 trials are done"
+        assert searched(tmp_path / "s", trials=1).reason == "its one trial is done"
     finally:
         signal.signal(signal.SIGINT, before)
     assert seen == [signal.SIGINT]
@@ -584,7 +584,7 @@ def test_ctrl_c_at_a_terminal_with_real_workers(tmp_path: Path, times: int) -> N
     out, errors = process.communicate(timeout=120)
     if times == 1:
         assert process.returncode == 0 and errors == ""
-        assert out.splitlines()[-1] == "it was asked to stop, and the same call continues it"
+        assert out.splitlines()[-1] == "stopped as asked; the same call continues it"
         assert "Ctrl-C again stops at once" in out and "trials over" in out  # the summary
     else:
         assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in errors

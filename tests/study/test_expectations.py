@@ -72,7 +72,10 @@ def test_what_is_expected_is_nearer_to_the_truth_than_one_run(whole: int) -> Non
     assert error(table, "shrunken", true) < 0.8 * error(table, "mean", true)
     plain = tabulate_means(trials, _identity(recipe="recipe()"), {})
     assert error(table, "shrunken", true) < 0.9 * error(plain, "shrunken", true)
-    assert "beyond what their features lead to expect" in table.attrs["protocol"]
+    assert (
+        "what a design's features predict, around which designs differ by"
+        in table.attrs["protocol"]
+    )
     assert "towards" in plain.attrs["protocol"] and "features" not in plain.attrs["protocol"]
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pickle
 import random
+import re
+from collections import OrderedDict
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +17,10 @@ import pytest
 from test_study import _candidate, _epoch, _identity
 
 from lightsearch import parse, parse_recipe
+from lightsearch.checks import read_text_file
 from lightsearch.errors import ArgumentError, NotationError
 from lightsearch.statistics import Sample
-from lightsearch.study.board import COLUMNS
+from lightsearch.study.board import COLUMNS, CONFIRMED
 from lightsearch.study.confirmations import Confirmation
 from lightsearch.study.leaderboard import (
     _NEEDED,
@@ -26,7 +31,7 @@ from lightsearch.study.leaderboard import (
 )
 from lightsearch.study.orders import ORDERS
 from lightsearch.study.rebuild import rebuild
-from lightsearch.study.rows import row_of
+from lightsearch.study.rows import row_of, study_of_row, with_study
 from lightsearch.study.trial import Trial
 
 
@@ -230,6 +235,103 @@ def test_a_rank_stands_for_one_row(tmp_path: Path) -> None:
         read(tmp_path / "l.csv")
 
 
+def _change(folder: Path, change: Callable[[str], str]) -> Path:
+    """Return the file of a leaderboard whose text was changed."""
+    (folder / "l.csv").write_text(
+        change(leaderboard(TRIALS, _identity()).to_csv()), encoding="utf-8", newline=""
+    )
+    return folder / "l.csv"
+
+
+CELLS = [
+    ("best_accuracy", "29.17%", "which is shown in per cent: give the column a number format"),
+    ("seed", "4.22E+08", "which is not a whole number: the spreadsheet has rounded it. Open the"),
+    ("seed", "4.5", "which is not a whole number$"),
+    ("params", "2 hundred", "which is not a number$"),
+    ("confirmed", "FALSCH", "which is not True or False$"),
+]
+
+
+@pytest.mark.parametrize(("column", "cell", "why"), CELLS)
+def test_a_number_that_a_spreadsheet_spoiled_is_named(
+    tmp_path: Path, column: str, cell: str, why: str
+) -> None:
+    board = leaderboard(TRIALS, _identity()).astype({column: object})
+    board.loc[2, column] = cell
+    board.to_csv(tmp_path / "l.csv")
+    has = re.escape(f"l.csv the row of rank 2 has {column}='{cell}', ")
+    with pytest.raises(ArgumentError, match=f"a leaderboard's numbers must be as .*{has}{why}"):
+        read(tmp_path / "l.csv")
+
+
+@pytest.mark.parametrize("cell", ["first", ""])
+def test_a_rank_is_a_whole_number(tmp_path: Path, cell: str) -> None:
+    path = _change(tmp_path, lambda text: text.replace("\n2,", f"\n{cell},"))
+    with pytest.raises(ArgumentError, match=f"row 2 has rank='{cell}', which is not a whole num"):
+        read(path)
+
+
+def test_seeds_with_noughts_after_the_point_are_whole(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity()).assign(seed=["7.00", "-5", ""])
+    board.to_csv(tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")
+    assert [rebuild(found.loc[rank]).seed for rank in (1, 2)] == [7, -5]
+
+
+BLANK = f"{',' * len(COLUMNS)}\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + BLANK + BLANK,
+        lambda text: text.replace("\n2,", f"\n{BLANK}2,"),
+        lambda text: "sep=,\n" + text,
+        lambda text: '"sep=;"\r\n' + text.replace(",", ";"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n") + BLANK,
+    ],
+)
+def test_lines_of_a_spreadsheet_are_no_rows(tmp_path: Path, change: Callable[[str], str]) -> None:
+    plain = read(_change(tmp_path, str))
+    pd.testing.assert_frame_equal(read(_change(tmp_path, change)), plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace(",", "|"), r"is not: commas, semicolons or tabs must be between"
+                                              r" its cells, but its first line is 'rank\|design"),
+        (lambda text: "sep=|\n" + text, r"between its cells, but its first line says '\|'"),
+        (lambda text: text[1:], "is not: its first line names no column rank: 'ank,design,"),
+    ],
+)  # fmt: skip
+def test_known_separators_are_named(
+    tmp_path: Path, change: Callable[[str], str], message: str
+) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        read(_change(tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("codec", "named"),
+    [
+        ("utf-32", "UTF-32"),
+        ("utf-32-le", "UTF-32"),
+        ("utf-32-be", "UTF-32"),
+        ("utf-16-le", "UTF-16 without its byte-order mark"),
+        ("utf-16-be", "UTF-16 without its byte-order mark"),
+    ],
+)
+def test_an_encoding_of_wide_characters_is_named(tmp_path: Path, codec: str, named: str) -> None:
+    (tmp_path / "l.csv").write_bytes(leaderboard(TRIALS, _identity()).to_csv().encode(codec))
+    with pytest.raises(ArgumentError, match=rf"in UTF-8 or UTF-16, but (is in|seems.*) {named}"):
+        read(tmp_path / "l.csv")
+    (tmp_path / "text").write_bytes("conv(8)".encode(codec))
+    with pytest.raises(ValueError, match=named):
+        read_text_file(tmp_path / "text")
+
+
 def test_another_encoding_is_named(tmp_path: Path) -> None:
     board = leaderboard(TRIALS, _identity()).assign(dataset="größe")
     (tmp_path / "l.csv").write_bytes(board.to_csv().encode("latin-1"))
@@ -258,6 +360,54 @@ def test_rows_in_every_form_are_the_same_task() -> None:
         rebuild(board)
     with pytest.raises(ArgumentError, match=r"a row must have a whole design, .* but got int"):
         rebuild(3)  # type: ignore[arg-type]
+
+
+def test_what_is_no_one_row_is_refused_with_its_form() -> None:
+    board = leaderboard(TRIALS, _identity())
+    assert rebuild(board.head(1).to_dict("records")) == rebuild(board.loc[1])  # type: ignore[arg-type]
+    for row, message in (
+        (board.to_dict("records"), "a row must be one row, but got a list of 3: take one by"),
+        (board.to_dict(), "a row must be one row, but got the columns of a table: take one by"),
+        (board.to_dict("list"), "a row must be one row, but got the columns of a table"),
+        (
+            next(board.itertuples(name=None)),
+            r"the names .* got a tuple of \d+ without: itertuples",
+        ),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            rebuild(row)
+
+
+def test_dictionaries_of_rows_know_the_study(tmp_path: Path) -> None:
+    board = with_study(leaderboard(TRIALS, _identity()), tmp_path)
+    every = with_study(trials_table(TRIALS, _identity()), tmp_path)
+    (tmp_path / "study.json").write_text("{}")
+    for table, row, number in (
+        (board, board.loc[1].to_dict(), 3),
+        (board, board.loc[1].copy().to_dict(), 3),
+        (board, board.to_dict("records")[0], 3),
+        (board, board.to_dict("index")[1].copy(), 3),
+        (board, pickle.loads(pickle.dumps(board.iloc[0].to_dict())), 3),
+        (board, board.head(1).to_dict("records"), 3),
+        (every, every.loc[4].to_dict(), 4),
+        (every, every.to_dict("records")[4], 4),
+        (every, every.to_dict("index")[4], 4),
+    ):
+        assert list(row[0] if isinstance(row, list) else row) == list(table.columns)
+        found = row_of(row)
+        assert study_of_row(found) == tmp_path and found["trial"] == number
+    plain = pd.DataFrame(board)  # the values are what pandas gives
+    assert board.drop(columns=list(CONFIRMED)).dropna(axis=1).to_dict("records") == plain.drop(
+        columns=list(CONFIRMED)
+    ).dropna(axis=1).to_dict("records")
+    assert board.to_dict("list").keys() == plain.to_dict("list").keys()
+    assert type(board.to_dict("index", into=OrderedDict)[1]) is OrderedDict
+    assert type(board.loc[1].to_dict(into=OrderedDict)) is OrderedDict
+
+
+def test_a_column_of_a_table_is_pandas_own(tmp_path: Path) -> None:
+    board = with_study(leaderboard(TRIALS, _identity()), tmp_path)
+    assert type(board["params"]) is type(board.iloc[:, 1]) is pd.Series
 
 
 @pytest.mark.parametrize("name", ["b.xlsx", "b.ODS"])

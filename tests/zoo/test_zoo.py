@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 from lightsearch.errors import ArgumentError
 from lightsearch.network.cost import cost
 from lightsearch.network.modules import build
+from lightsearch.zoo.entries import ZooName
 from lightsearch.zoo.networks import zoo
 
 torch.set_num_threads(1)
@@ -571,6 +572,10 @@ def test_built_module_gives_what_the_hand_written_one_gives(name: str) -> None:
             outputs.append(module.train()(images))
         close(*outputs)
         close(list(ours.state_dict().values()), list(theirs.state_dict().values()))
+
+
+def test_the_names_for_type_checkers_are_the_real_ones() -> None:
+    assert get_args(ZooName) == tuple(zoo)
 
 
 def test_a_notebook_completes_the_names() -> None:
