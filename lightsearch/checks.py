@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import errno
+import math
 import os
 import re
 import stat
@@ -15,6 +16,7 @@ from typing import Any
 
 from lightsearch.errors import CONTROL, ArgumentError, quote
 
+_DIGITS = 40  # of a whole number that is taken as it is: no argument is larger
 _COUNT = re.compile(
     # 8,000, 8'000, 8 000 (also with a space that does not break), 8000 or 1.5
     r"(\d{1,3}(?:[,_'\u2019 \u00a0\u202f]\d{3})+|\d{1,18}(?:\.\d{1,9})?)"
@@ -60,10 +62,10 @@ def _suggest_share(value: Any) -> str:
 def unwrap(value: Any) -> Any:
     """Return the number in an array or a tensor without dimensions; anything else as it is.
 
-    A bool of NumPy is returned as Python's, a `Decimal` as a float.
+    A bool of NumPy is returned as Python's, a `Decimal` as an integer or a float.
     """
     if isinstance(value, Decimal):
-        return float(value)
+        return _read_decimal(value)
     if getattr(value, "ndim", None) != 0 or isinstance(value, Real):
         return value
     import numpy as np  # it is loaded: an array or a tensor is there
@@ -73,6 +75,13 @@ def unwrap(value: Any) -> Any:
     except (TypeError, RuntimeError, ValueError):  # of another device, or one that trains
         return value
     return bool(one) if isinstance(one, np.bool_) else one
+
+
+def _read_decimal(value: Decimal) -> int | float:
+    if value.is_nan():  # one that signals cannot be a float
+        return math.nan
+    is_whole = value.is_finite() and value == value.to_integral_value()
+    return int(value) if is_whole and value.adjusted() < _DIGITS else float(value)
 
 
 def to_number(value: Any) -> int | float | None:

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lightsearch as ls
-from lightsearch.checks import check_number, check_path, read_regular, to_count
+from lightsearch.checks import check_integer, check_number, check_path, read_regular, to_count
 from lightsearch.cli import main
 from lightsearch.data.named import load
 from lightsearch.data.references import lend
@@ -77,6 +77,13 @@ def test_numbers_without_dimensions_are_the_number_that_they_show(given: Any) ->
     )
 
 
+def test_large_and_strange_decimals() -> None:
+    assert check_integer("seed", Decimal(2**62 + 1), 0, 2**64) == 2**62 + 1
+    for text in ("NaN", "sNaN", "Infinity", "1e999999999"):
+        with pytest.raises(ArgumentError, match="`target` must be a number above 0"):
+            check_number("target", Decimal(text), 0, 1)
+
+
 @pytest.mark.parametrize("given", [np.array([1]), torch.ones(2), np.array("1"), np.array(None)])
 def test_other_arrays_are_no_numbers(given: Any) -> None:
     with pytest.raises(ArgumentError, match=r"`epochs` must be an integer"):
@@ -88,7 +95,7 @@ def test_other_arrays_are_no_numbers(given: Any) -> None:
 @pytest.mark.parametrize("given", [np.True_, np.array(True), torch.tensor(True)])
 def test_flags_of_numpy_are_pythons(given: Any) -> None:
     found = SearchSettings(quiet=given, keep_orientation=given)
-    assert found.quiet is True
+    assert found.quiet is True and found.keep_orientation is True
     with pytest.raises(ArgumentError, match="`quiet` must be True or False, but got quiet=1"):
         SearchSettings(quiet=1)
 

@@ -159,6 +159,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "network",
             "formatting",
             "data",
+            "engines",
             "training",
             "study",
             "plots",
@@ -199,6 +200,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "searching": (
         {
             "errors",
+            "formatting",
             "naming",
             "layer_warnings",
             "randomness",

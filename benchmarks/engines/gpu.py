@@ -47,6 +47,7 @@ from lightsearch.data.references import fetch
 from lightsearch.engines import cuda_graph, own_kernels
 from lightsearch.engines.cuda_graph import Captured
 from lightsearch.engines.engine import Batch
+from lightsearch.engines.names import PRECISIONS, find_word
 from lightsearch.randomness import key, permutation
 from lightsearch.workers.local import local_slots
 from lightsearch.workers.slot import ExecutorSlot, Slot
@@ -321,7 +322,7 @@ def at_once(count: int, how: str, precision: str, options: argparse.Namespace) -
             index,
             "torch",
             options.device,
-            precision.partition(",")[0],
+            find_word(precision.partition(",")[0], PRECISIONS) or "float32",
         )
         for index in range(count)
     ]

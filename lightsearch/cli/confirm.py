@@ -26,6 +26,7 @@ from lightsearch.cli.options import (
 )
 from lightsearch.cli.output import print_json, records
 from lightsearch.cli.teaching import find_teachers, teacher_option
+from lightsearch.data.catalogue import IMAGES, find_name
 from lightsearch.data.image_size import Size
 from lightsearch.searching.settings import DEFAULTS
 
@@ -143,15 +144,17 @@ def _open_own(
     for name in (dataset, on):
         if name is not None:
             check_dataset(name)
-    resized = size is not None or gray
-    opened = open_images(dataset, others["data"], size, gray) if dataset and resized else dataset
-    return {**others, "dataset": opened, "on": on}
+    opened: dict[str, Any] = {"dataset": dataset, "on": on}
+    if dataset is not None and (size is not None or gray):
+        opened["dataset"] = open_images(dataset, others["data"], size, gray)
+        if on is not None and find_name(on) not in IMAGES:  # those have a size of their own
+            opened["on"] = open_images(on, others["data"], size, gray)
+    return {**others, **opened}
 
 
 def _table_of(study: str) -> str | None:
     """Return the study whose runs are kept, if --row must be of its leaderboard."""
-    here, there = Path("leaderboard.csv"), Path(study) / "leaderboard.csv"
-    return study if there.is_file() and not here.is_file() else None
+    return study if (Path(study) / "leaderboard.csv").is_file() else None
 
 
 def _hits(study: str, top: int) -> pd.DataFrame:

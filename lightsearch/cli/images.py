@@ -10,7 +10,7 @@ import click
 from lightsearch.checks import check_path
 from lightsearch.cli.options import F, option
 from lightsearch.data.catalogue import IMAGES, NAMES, TORCHVISION, find_name, images_file
-from lightsearch.data.image_size import Size, parse_size
+from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, parse_size
 from lightsearch.errors import ArgumentError, quote, suggestion
 from lightsearch.searching.settings import DEFAULTS
 from lightsearch.shapes import Shape
@@ -121,8 +121,13 @@ def images_of(
 
         known = describe_folder(name, size=size, gray=gray)
         return shape or known[0], classes or known[1]
-    if spelled is not None and shape is not None and classes is not None:
-        return shape, classes
+    if spelled is not None and classes is not None:
+        sides = check_size(DEFAULT_SIZE if size is None else size)
+        return shape or (1 if gray else 3, *sides), classes
+    if spelled is not None:
+        raise ArgumentError(
+            f"`classes` must be given for {spelled}, as in --classes 10: its images are not read"
+        )
     raise ArgumentError(
         f"`dataset` must be one of {', '.join(IMAGES)}, or a folder of images, but got "
         f"{quote(name)}{suggestion(name, IMAGES)}; for other images give their "

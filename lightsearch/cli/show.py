@@ -117,13 +117,15 @@ def _find_shape(
 ) -> Shape:
     """Return the shape of the images: as given, of the data set, or of the row's own images."""
     check_sizes(dataset, size, gray)
+    if shape is not None and (size is not None or gray):
+        raise click.UsageError("--shape must be given without --size and --gray")
     if shape is not None:
         if dataset is not None:
             check_dataset(dataset)
         return shape
     if dataset is None and picked.row is not None and picked.path is not None:
         return shape_of_row(picked.row, picked.path)
-    return images_of(dataset, None, size=size, gray=gray)[0]
+    return images_of(dataset, None, classes=1, size=size, gray=gray)[0]  # whatever the classes
 
 
 def _print_layers(costs: Cost, shape: Shape) -> None:

@@ -22,7 +22,9 @@ def list_notes(groups: Sequence[Group], differs: Sequence[str]) -> Iterator[str]
     if min(map(len, seeds)) < 2:
         yield "A single seed has no interval."
     if len(groups) > 1:
-        yield from _count_shared(groups, sorted(set.intersection(*seeds)))
+        common = set.intersection(*seeds)
+        where = "" if common == set.union(*seeds) else " with a seed that all groups have"
+        yield from _count_shared(groups, sorted(common), where)
     trials = [t for group in groups for r in group.results.values() for t in r.records]
     found = {
         "versions": {
@@ -41,7 +43,7 @@ def list_notes(groups: Sequence[Group], differs: Sequence[str]) -> Iterator[str]
         yield "Some trials are not over: a study runs, or was stopped."
 
 
-def _count_shared(groups: Sequence[Group], seeds: Sequence[int]) -> Iterator[str]:
+def _count_shared(groups: Sequence[Group], seeds: Sequence[int], where: str) -> Iterator[str]:
     """Yield how many first trials are the same in all groups: samplers may begin with the same
     draws."""
     counts: list[int] = []
@@ -54,7 +56,9 @@ def _count_shared(groups: Sequence[Group], seeds: Sequence[int]) -> Iterator[str
         lengths.append(len(max(designs, key=len)))
     shared: int = min(counts, default=0)
     if counts and counts == lengths:
-        yield "All trials are of the same designs in all groups: only their training differs."
+        yield f"All trials{where} are of the same designs in all groups: only training differs."
     elif shared:
-        first = plural(shared, "trial")
-        yield f"The first {first} of each study are of the same designs in all groups."
+        first = "The first trial" if shared == 1 else f"The first {shared:,} trials"
+        verb = "is" if shared == 1 else "are"
+        noun = "design" if shared == 1 else "designs"
+        yield f"{first} of each study{where} {verb} of the same {noun} in all groups."

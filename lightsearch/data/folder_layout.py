@@ -104,7 +104,8 @@ def list_classes(folder: Path) -> list[str]:
 def check_parts(parts: dict[str, Path], classes: list[str]) -> None:
     """Raise `DataError` if a part has a class that the training part has not, or loose images."""
     for part, path in parts.items():
-        _refuse_loose(path)
+        if part != "train":
+            _refuse_loose(path)
         unknown = {one.name for one in list_folders(path)} - set(classes)
         if unknown:
             raise DataError(
@@ -160,7 +161,11 @@ def _has_own_images(folder: Path) -> bool:
 
 def _refuse_loose(folder: Path) -> None:
     """Refuse images beside the class folders: they would be missed."""
-    loose = sorted(path for path in folder.iterdir() if is_image(path) and not path.is_dir())
+    loose = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    )
     if loose:
         raise DataError(
             f"images must be in the folder of their class, but {folder} has {len(loose):,} beside "

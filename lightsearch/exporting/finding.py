@@ -181,8 +181,14 @@ def _is_trial_of(folder: Path, row: Row) -> bool:
             "a row must have the number of its trial as `trial` where `study` is given, but has "
             "none: `trials.reset_index()` has it as a column"
         )
+    try:
+        number = int(row["trial"])
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"a row must have the number of its trial, but got trial={quote(row['trial'])}"
+        ) from None
     trials = {trial.number: trial.candidate for trial in load_result(folder).records}
-    known = trials.get(int(row["trial"]))
+    known = trials.get(number)
     return known is not None and all(
         str(getattr(known, name)) == str(row[name]) for name in ("design", "recipe", "seed")
     )

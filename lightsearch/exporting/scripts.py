@@ -12,11 +12,11 @@ from lightsearch.data.references import fetch, save
 from lightsearch.errors import ArgumentError
 from lightsearch.exporting.checks import check_name
 from lightsearch.exporting.finding import Source, best_of, find_row
+from lightsearch.exporting.placing import placing
 from lightsearch.exporting.trained import name_images
 from lightsearch.formatting import percent
 from lightsearch.standalone import Job, notebook_text, script_text
 from lightsearch.standalone.images import needs_file
-from lightsearch.study.disk import write_file
 from lightsearch.study.rebuild import rebuild
 from lightsearch.study.rows import Row
 from lightsearch.training.task import Task
@@ -79,16 +79,12 @@ def export_script(
         note=_describe(task, found, len(fetch(task.data).test[1])),
     )
     text = WRITERS[path.suffix.lower()](job)
-    try:
+    if needs_file(job):
+        check_free("path", path.with_name(job.file), force=force)
+    with placing("path", path) as part:
         if needs_file(job):
-            images = path.with_name(job.file)
-            check_free("path", images, force=force)
-            save(whole, images)
-        write_file(path, text.encode())
-    except OSError as error:
-        raise ArgumentError(
-            f"`path` must be a file that can be written, but {path}: {error}"
-        ) from None
+            save(whole, part.with_name(job.file))
+        part.write_text(text, encoding="utf-8")
     return path
 
 

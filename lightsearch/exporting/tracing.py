@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import multiprocessing
+import threading
 from collections.abc import Iterator
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -20,13 +23,14 @@ def no_bars() -> Iterator[None]:
     except ImportError:  # then PyTorch makes no bars
         yield
         return
-    lock, interval = std.TqdmDefaultWriteLock, std.tqdm.monitor_interval
-    if not hasattr(lock, "mp_lock"):
-        method = multiprocessing.get_all_start_methods()[0]  # the default one, as tqdm takes
-        with contextlib.suppress(ImportError, OSError):  # not every system has such locks
-            lock.mp_lock = multiprocessing.get_context(method).RLock()
-    std.tqdm.monitor_interval = 0
-    try:
-        yield
-    finally:
-        std.tqdm.monitor_interval = interval
+    lock = std.TqdmDefaultWriteLock
+    with _ONE_AT_A_TIME:  # the interval is the process's
+        if not hasattr(lock, "mp_lock"):
+            method = multiprocessing.get_all_start_methods()[0]  # the default one, as tqdm takes
+            with contextlib.suppress(ImportError, OSError):  # not every system has such locks
+                lock.mp_lock = multiprocessing.get_context(method).RLock()
+        interval, std.tqdm.monitor_interval = std.tqdm.monitor_interval, 0
+        try:
+            yield
+        finally:
+            std.tqdm.monitor_interval = interval

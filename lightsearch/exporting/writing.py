@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +24,7 @@ from lightsearch.exporting.formats import (
     save_weights,
     score_all,
 )
+from lightsearch.exporting.placing import placing
 from lightsearch.exporting.reading import scorer
 from lightsearch.exporting.trained import TrainedNet
 from lightsearch.formatting import percent, plural
@@ -161,13 +159,19 @@ def export(
     if beside is None:
         return write(net, path, fold=fold, int8=int8)
     history = find_history(source, row, study)
+    with placing("card", beside) as part:
 
-    def write_card(written: Exported) -> None:
-        file = File(path, written.size, written.correct, written.total, written.metadata)
-        with _placing("card", beside) as part:
-            part.write_bytes(sign(format_card(net, file, history, license), ".md"))
+        def write_card(written: Exported) -> None:
+            file = File(path, written.size, written.correct, written.total, written.metadata)
+            try:
+                part.write_bytes(sign(format_card(net, file, history, license), ".md"))
+            except OSError as error:
+                raise ArgumentError(
+                    f"`card` must be a file that can be written, but {beside}: {error}"
+                ) from None
 
-    return dataclasses.replace(write(net, path, write_card, fold=fold, int8=int8), card=beside)
+        written = write(net, path, write_card, fold=fold, int8=int8)
+    return dataclasses.replace(written, card=beside)
 
 
 def _check_card(card: str | Path | None, license: str | None, *, force: bool) -> Path | None:
@@ -203,7 +207,7 @@ def write(
         costed, weights = folding.fold(costed, weights)
     metadata = {**net.metadata, "batch_norm": "folded" if folded else "as trained"}
     plan = Plan(net, costed, weights, metadata, int8)
-    with _placing("path", path) as part:
+    with placing("path", path) as part:
         values, value_bytes = WRITERS[path.suffix.lower()](plan, part)
         for file in part.parent.iterdir():
             if file.suffix.lower() in COMMENTS:
@@ -235,25 +239,5 @@ def write_weights(net: TrainedNet, path: Path) -> None:
 
     Raises `ArgumentError`, which calls the path `save`, if it cannot be written.
     """
-    with _placing("save", path) as part:
+    with placing("save", path) as part:
         save_weights(net.weights, {**net.metadata, "batch_norm": "as trained"}, part)
-
-
-@contextlib.contextmanager
-def _placing(name: str, path: Path) -> Iterator[Path]:
-    """Give a path to write to, in a folder for the time being. Its files take their places beside
-    `path` at the end; after an error they are gone, and what stood there stays.
-
-    Raises `ArgumentError`, which calls the path `name`, where the system refuses to write.
-    """
-    try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-            yield Path(folder) / path.name
-            for file in Path(folder).iterdir():
-                with file.open("r+b") as whole:  # a power cut leaves the old file or the new one
-                    os.fsync(whole.fileno())
-                file.replace(path.parent / file.name)
-    except OSError as error:
-        raise ArgumentError(
-            f"`{name}` must be a file that can be written, but {path}: {error}"
-        ) from None

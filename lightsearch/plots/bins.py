@@ -82,6 +82,7 @@ def _ratio_edges(low: int, end: int, pivot: int, most: int) -> list[int]:
 def round_sizes(low: float, high: float, most: int) -> list[float]:
     """Return at most `most` round numbers from `low` to `high`, for a logarithmic axis."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    kept: list[float] = []
     for digits in (
         (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
         (1, 1.5, 2, 3, 5, 7),
@@ -96,5 +97,5 @@ def round_sizes(low: float, high: float, most: int) -> list[float]:
             if low <= digit * 10.0**power <= high
         ]
         if len(kept) <= most:
-            break
-    return kept
+            return kept
+    return kept[:: -(-len(kept) // most)]  # every second power of ten, or every third

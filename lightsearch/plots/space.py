@@ -29,6 +29,7 @@ TIGHT = 0.02  # share within the budget below which a plot of all designs would 
 DRAWS = 4000  # designs for the share within a budget that caps more than parameters
 THIN = 0.06  # inches: narrower bars have no edges, which would hide their filling
 Draws: TypeAlias = tuple[tuple[int, bool], ...]  # parameters, and whether within the budget
+Sizes: TypeAlias = tuple[Draws, bool]  # and whether they are all designs
 
 
 def read_space(result: Result) -> tuple[Space | None, str]:
@@ -57,14 +58,18 @@ def space(result: Result, ax: Axes | None, bins: int) -> Axes:
     beyond = f", {format_large(found.beyond)} larger ones not shown" if found.beyond else ""
     title(
         ax,
-        f"The space: {about}{format_large(found.designs)} designs, {format_large(found.within)} "
+        f"The space: {about}{_count(found.designs)}, {format_large(found.within)} "
         f"within the budget{beyond}",
     )
-    ax.set_ylabel("share of the designs")  # before the ticks and the legend, which measure
-    draws = _draw_sizes(whole, shape, classes, budget) if _caps_more(budget) else None
-    inside = Fraction(found.within, found.designs)
-    _draw_counts(ax, make_bins(found.counts, budget.params, bins), budget.params, inside, draws)
+    shown = " shown" if found.beyond else ""
+    ax.set_ylabel(f"share of the designs{shown}")  # before the ticks and the legend, which measure
+    sizes = _draw_sizes(whole, shape, classes, budget) if _caps_more(budget) else None
+    _draw_counts(ax, make_bins(found.counts, budget.params, bins), budget.params, sizes)
     return ax
+
+
+def _count(designs: float) -> str:
+    return "1 design" if designs == 1 else f"{format_large(designs)} designs"
 
 
 _survey = functools.lru_cache(maxsize=1)(survey)  # a report draws it at two widths
@@ -77,19 +82,19 @@ def _caps_more(budget: Budget) -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def _draw_sizes(whole: Space, shape: Shape, classes: int, budget: Budget) -> Draws:
+def _draw_sizes(whole: Space, shape: Shape, classes: int, budget: Budget) -> Sizes:
     """Return the parameters of random designs, and whether each is within the budget.
 
-    Of a small space, they are all its designs.
+    None has more parameters than the budget. Of few such designs, they are all.
     """
-    others = Budget(None, budget.macs, budget.activation_bytes, budget.min_receptive_field)
-    sampler, generator = Sampler(whole, shape, classes, others), random.Random(0)
-    if sampler.total is not None and sampler.total <= DRAWS:
+    sampler, generator = Sampler(whole, shape, classes, budget), random.Random(0)
+    is_all = sampler.total is not None and sampler.total <= DRAWS
+    if is_all and sampler.total is not None:
         draws = [sampler.get_candidate(number) for number in range(sampler.total)]
     else:
         draws = [sampler.draw_candidate(generator) for _ in range(DRAWS)]
     costs = [draw.cost for draw in draws if draw.cost is not None]  # None: a layer does not fit
-    return tuple((spent.params, budget.exceeded(spent) is None) for spent in costs)
+    return tuple((spent.params, budget.exceeded(spent) is None) for spent in costs), is_all
 
 
 def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:
@@ -101,37 +106,33 @@ def _draw_trials(result: Result, ax: Axes | None, bins: int, gap: str) -> Axes:
     ax.set_ylabel("share of the trials")
     title(ax, f"{plural(sizes.total(), 'trial')} of the space, which is not counted:\n{gap}")
     cap = result.identity.budget.params
-    inside = Fraction(
-        sum(n for params, n in sizes.items() if not cap or params <= cap), sizes.total()
-    )
-    _draw_counts(ax, make_bins(tuple(sorted(sizes.items())), cap, bins), cap, inside, None)
+    _draw_counts(ax, make_bins(tuple(sorted(sizes.items())), cap, bins), cap, None)
     return ax
 
 
-def _draw_counts(
-    ax: Axes, bins: Bins, cap: int | None, inside: Fraction, draws: Draws | None
-) -> None:
+def _draw_counts(ax: Axes, bins: Bins, cap: int | None, sizes: Sizes | None) -> None:
     """Draw how many designs have so many parameters, and the cap.
 
     Where few of all are within the budget, the shares are logarithmic, so that those can be seen.
-    `draws` are of a budget that caps more: of each bar, the share within it is theirs.
+    `sizes` are of a budget that caps more: of each bar, the share within it is theirs.
     """
     total = sum(bins.counts)
     shares = [float(Fraction(count, total)) for count in bins.counts]
     _set_size_axis(ax, bins, cap)
-    if draws is None:
+    if sizes is None:
         below = [share * bins.is_within(n, cap) for n, share in enumerate(shares)]
         above = [share - other for share, other in zip(shares, below, strict=True)]
         _draw_bars(ax, bins, below, "within the budget" if cap else "designs")
         _draw_bars(ax, bins, above, "over the budget", over=True)
     else:
+        draws, is_all = sizes
         below = [share * part for share, part in zip(shares, bins.rate(draws), strict=True)]
         _draw_bars(ax, bins, shares, "all designs", over=True)
-        every = "" if len(draws) == total else f", by {len(draws):,} random designs"
+        every = "" if is_all else f", by {len(draws):,} random designs"
         _draw_bars(ax, bins, below, f"within the budget{every}")
     if cap is not None:
         ax.axvline(cap, color=LIMIT, linewidth=1.3, linestyle="--", label=f"budget, {cap:,}")
-    if 0 < inside < TIGHT:
+    if 0 < sum(below) < TIGHT:
         ax.set_yscale("log")
         ax.set_ylim(min(share for share in (*shares, *below) if share) / 10)
     else:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightsearch.data.catalogue import IMAGES
+from lightsearch.engines.names import PRECISIONS
 from lightsearch.errors import NotationError
 from lightsearch.network.lowering import has_own_layers
 from lightsearch.notation.parser import parse
 from lightsearch.report.result import SearchResult
 from lightsearch.study.trial import Trial
 
-PRECISIONS = ("bf16", "tf32")  # as labels of engines end, where it is not float32
 FILE, TEACHER = "FILE.py", "TEACHER"  # what only the user knows
 
 
@@ -57,7 +57,7 @@ def _train_design(trial: Trial, result: SearchResult) -> str:
     """Return the line of a design by itself, with all that its training depends on."""
     candidate, identity = trial.candidate, result.identity
     engine, _, end = trial.epochs[-1].engine.partition("-")  # what trained it, not what was asked
-    precision = f" --precision {end}" if end in PRECISIONS else ""
+    precision = f" --precision {end}" if end in PRECISIONS else ""  # float32 has no label
     return (
         f"lightsearch train {shlex.quote(candidate.design)} --recipe "
         f"{shlex.quote(candidate.recipe)} --epochs {identity.epochs} --seed {candidate.seed} "
@@ -85,6 +85,8 @@ def _list_notes(trial: Trial, result: SearchResult) -> Iterable[str]:
         yield f"Import the file that registers {own} first; at the shell it is {FILE}."
     if _needs_teacher(trial):
         yield f"{TEACHER} is the network that it learned from ({result.identity.teacher})."
+    if result.identity.engine == "surrogate":
+        yield "This asks the surrogate again; with --engine auto it is trained."
     epochs = len(trial.epochs)
     if epochs < result.identity.epochs and not result.identity.rule.is_hit(trial.epochs):
         yield f"The record ends at epoch {epochs}; this goes on to {result.identity.epochs}."

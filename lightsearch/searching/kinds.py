@@ -28,6 +28,8 @@ def check_kinds(given: object, settings: Mapping[str, Setting]) -> None:
     for name in WORDS:
         _check_word(name, getattr(given, name), settings[name].about.words)
     _check_directions(getattr(given, "directions", None), settings["directions"].about.words)
+    if isinstance(getattr(given, "slots", None), str):  # a sequence, too
+        raise ArgumentError("`slots` must be a sequence of slots, but got a text")
     for name, (kind, noun) in _KINDS.items():
         if getattr(given, name) is not None:
             check_kind(name, getattr(given, name), kind, noun)

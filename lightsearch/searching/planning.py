@@ -46,7 +46,7 @@ def make_plan(
         survey.within,
         survey.exact,
         seconds,
-        proposer.describe(),
+        proposer.describe(max(most, len(trials))),
         _name_engine(question, samples),
         tuple(trials),
     )

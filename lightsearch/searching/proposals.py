@@ -38,6 +38,7 @@ import optuna
 from lightsearch.design.parts import Space
 from lightsearch.design.recipe import Recipe
 from lightsearch.errors import ArgumentError, quote, suggestion
+from lightsearch.formatting import plural
 from lightsearch.network.cost import Budget
 from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
@@ -147,16 +148,21 @@ class Proposer:
         made = self.gate.read(parse(first.design), recipe, "warm start", follow({}, generator))
         return self.gate.name(made)
 
-    def describe(self) -> str:
-        """Say in a few words what proposes which trials."""
-        draws = "draws near the cap" if self._least else "uniform draws"
+    def describe(self, trials: int) -> str:
+        """Say in a few words what proposes which of so many trials."""
+        where = " near the cap" if self._least else ""
+        kind = "draw" if where else "uniform draw"
+        given = len(self._first)
+        parts = [f"{plural(given, 'design')} to try first"] if given else []
         if self.sampler in DRAWS_ALONE:
-            return draws
-        own = ""
-        if isinstance(self.sampler, optuna.samplers.BaseSampler):
-            own = ", which may begin with draws of its own"
-        before = f"{self._startup:,} {draws}, then " if self._startup else ""
-        return f"{before}{name_of(self.sampler)}{own}"
+            return ", then ".join([*parts, f"{kind}s{where}"])
+        drawn = min(self._startup, trials) - given
+        parts += [f"{plural(drawn, kind)}{where}"] if drawn > 0 else []
+        if max(self._startup, given) < trials:
+            own = isinstance(self.sampler, optuna.samplers.BaseSampler)
+            more = ", which may begin with draws of its own" if own else ""
+            parts.append(f"{name_of(self.sampler)}{more}")
+        return ", then ".join(parts)
 
     def sample(self, index: int) -> Proposal:
         """A uniform draw from within the budget that takes no part in the study: for timing."""

@@ -11,7 +11,8 @@ def read_budget(budget: int | Budget | None) -> Budget:
     >>> read_budget(8000) == Budget(params=8000), read_budget(None) == Budget()
     (True, True)
 
-    Raises `ArgumentError` for anything else.
+    A number may be written as `Budget` takes it, such as "8k". Raises `ArgumentError` for anything
+    else.
     """
     if budget is None:
         return Budget()

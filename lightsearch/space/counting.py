@@ -54,12 +54,12 @@ def survey(
     (3, 2, 'conv(8) gap linear(10)', 178)
 
     Dynamic programming over (position, shape, parameters) gives an exact count by parameters, as
-    long as the graph, or its part within `budget.params`, has at most `limit` edges and the tables
-    are not too large: of the part, `counts` ends at the cap. Otherwise, and
-    for caps on MACs and activation bytes, `draws` uniform draws give an estimate with the 95%
-    interval of Wilson (1927). By default they are 2,000, or fewer for designs of more than thirty
-    decisions, which take long to check, but at least 100. If even uniform draws are too costly,
-    Knuth's estimator (1975) gives one with a normal interval.
+    long as the graph, or its part within `budget.params`, has at most `limit` edges, and the
+    outline of a part half as many steps, and the tables are not too large. Of a part, `counts`
+    ends at the cap. Otherwise, and for caps on MACs and activation bytes, `draws` uniform draws
+    give an estimate with the 95% interval of Wilson (1927). By default they are 2,000, or fewer
+    for designs of more than thirty decisions, which take long to check, but at least 100. If even
+    uniform draws are too costly, Knuth's estimator (1975) gives one with a normal interval.
 
     Raises `DesignError` if no design of the space is valid, and `BudgetError` if none is within
     the budget.

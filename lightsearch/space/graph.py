@@ -135,7 +135,9 @@ def _explore(
     numbers, states, edges, order, used = {first: 0}, [first], {}, [], [0]
     waiting, queue, edge_count = {first.point.index: [0]}, [-first.point.index], 0
     while queue:
-        for node in waiting.pop(-heapq.heappop(queue)):
+        batch = waiting.pop(-heapq.heappop(queue))
+        # A state may lead to another of its point, by deciding a count: to one with more bound.
+        for node in sorted(batch, key=lambda one: len(states[one].bound)):
             order.append(node)
             merged: dict[tuple[int, int, Decisions], list[Decisions]] = {}
             for state, params, ways, free in _list_moves(

@@ -67,9 +67,10 @@ def ignores_channels(layer: Layer) -> bool:
 
     Then its parameters are linear in them: so many for each channel, and so many more.
     """
-    if type(layer) is Separable:  # its inner norm may have groups of the input's channels
+    if type(layer) is Separable:  # its inner norm is of the input's channels: some may not fit
         norm: Any = layer.norm
-        return "group" not in (norm.options if isinstance(norm, Choice) else (norm,))
+        norms = norm.options if isinstance(norm, Choice) else (norm,)
+        return not {"group", "layer"}.intersection(norms)
     return type(layer) is Linear or (type(layer) is Conv and layer.groups == 1)
 
 
@@ -202,7 +203,7 @@ class Outcomes:
             )
             slopes = [after[3] - way[3] for way, after in zip(ways, more, strict=True)]
             self.rules[key] = _Rule(channels, ways, slopes)
-        else:  # most of them are left out soon if there is a cap
+        else:  # a way that is beyond the cap is left out at once
             self._spend_tries(tries if self.most == math.inf else tries // 10)
         rule = self.rules[key]
         further = channels - rule.channels

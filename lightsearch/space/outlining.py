@@ -75,7 +75,9 @@ def _walk(
     steps: _Steps = {}
     step_count, edges = 0, 0
     while queue:
-        for blurred in waiting.pop(-heapq.heappop(queue)):
+        batch = waiting.pop(-heapq.heappop(queue))
+        # A state may lead to another of its point, by deciding a count: to one with more bound.
+        for blurred in sorted(batch, key=lambda one: len(one.bound)):
             # All states that lead here are known by now, so this one has the fewest parameters.
             state = replace(blurred, shape=(min(channels[blurred]), *blurred.shape[1:]))
             ahead, reached = steps.setdefault(blurred, {}), set[State]()

@@ -52,7 +52,7 @@ def try_graph(space: Space, shape: Shape, classes: int | None, limit: int) -> Gr
         return None
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=1)
 def try_narrow(
     space: Space, shape: Shape, classes: int | None, limit: int, cap: int
 ) -> Narrow | None:
@@ -101,8 +101,8 @@ class Sampler:
     - If those would be too large, they count in units of several parameters, and a few of the
       draws, just outside, are rejected.
     - If the graph of shapes is too large, its part within `budget.params` is taken. If that is too
-      large as well, every assignment of the space's structure is numbered,
-      and all that do not fit or have other parameters are rejected.
+      large as well, every assignment of the space's structure is numbered, and all that do not fit
+      or have other parameters are rejected.
     - If even the structure is too large, `total` is None, and each decision is drawn alone, which
       is not uniform.
     - If none of `tries` candidates in a row is within the budget, mutations lead the nearest of

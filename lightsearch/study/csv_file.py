@@ -106,20 +106,25 @@ def parse_table(
 
     Raises `CellError` for a cell of `numbers` that is none, and what pandas raises on no table.
     """
-    raw, text = _read_cells(text, separator)
+    raw = _read_cells(text, separator)
     texts = {
         name
         for name in raw.columns
         if name in texts or (name not in numbers and raw[name].map(_is_name).any())
     }
-    fractions = [name for name in raw.columns if name.endswith("accuracy") or name == "target"]
+    fractions = [
+        name
+        for name in raw.columns
+        if name in numbers and (name.endswith("accuracy") or name == "target")
+    ]
     has_commas = any(raw[name].str.contains(",", regex=False).any() for name in fractions)
     decimal = "," if has_commas else "."
     for name in raw.columns:
         if name in numbers:
             _check_numbers(raw, name, decimal)
+            raw[name] = raw[name].str.strip()
     frame = pd.read_csv(
-        io.StringIO(text),
+        io.StringIO(raw.to_csv(index=False, sep=separator)),
         sep=separator,
         decimal=decimal,
         dtype=dict.fromkeys(texts, str),
@@ -127,7 +132,10 @@ def parse_table(
         na_values={name: [""] if name in texts else list(_GAPS) for name in raw.columns},
     )
     if "seed" in frame and frame["seed"].dtype != "int64":  # a gap would round the others
-        frame["seed"] = raw["seed"].str.strip().str.replace(r"[.,]0*$", "", regex=True)
+        frame["seed"] = raw["seed"].str.replace(r"[.,]0*$", "", regex=True)
+    if "confirmed" in frame:
+        frame["confirmed"] = raw["confirmed"].map(_is_true)
+    frame["rank"] = frame["rank"].astype(int)
     for name in texts & set(frame.columns):
         frame[name] = frame[name].map(unquote_cell)
     frame = frame.set_index("rank")
@@ -137,22 +145,32 @@ def parse_table(
     return frame
 
 
-def _read_cells(text: str, separator: str) -> tuple[pd.DataFrame, str]:
-    """Return the cells of a table as text, and the table's text, both without blank rows."""
-    raw = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    raw = raw.fillna("")  # of rows with fewer cells
-    if "rank" not in raw.columns:
-        head = quote(_head(text)[:80])
+def _read_cells(text: str, separator: str) -> pd.DataFrame:
+    """Return the cells of a table as text, without blank rows."""
+    lines = csv.reader(io.StringIO(text, newline=None), delimiter=separator)
+    head = next(lines, [])
+    if "rank" not in head:
+        first = quote(_head(text)[:80])
         raise ValueError(
-            f"its first line names no column rank: {head}"
-            if len(raw.columns) > 1
-            else f"{_RULE}, but its first line is {head}"
+            f"its first line names no column rank: {first}"
+            if len(head) > 1
+            else f"{_RULE}, but its first line is {first}"
         )
-    blank = (raw.apply(lambda cells: cells.str.strip()) == "").all(axis=1)
-    if not blank.any():
-        return raw, text
-    raw = raw[~blank].reset_index(drop=True)
-    return raw, raw.to_csv(index=False, sep=separator)
+    head = [name or f"Unnamed: {index}" for index, name in enumerate(head)]  # as pandas does
+    twice = [name for index, name in enumerate(head) if name in head[:index]]
+    if twice:
+        raise ValueError(f"its first line names {quote(twice[0])} twice")
+    rows = []
+    for cells in lines:
+        if any(map(str.strip, cells[len(head) :])):
+            raise ValueError(f"line {lines.line_num} has more cells than the first line")
+        if any(map(str.strip, cells)):
+            rows.append([*cells[: len(head)], *[""] * (len(head) - len(cells))])
+    return pd.DataFrame(rows, columns=head, dtype=str)
+
+
+def _is_true(cell: str) -> bool:
+    return re.fullmatch(r"true|1(\.0*)?", cell, re.IGNORECASE) is not None
 
 
 def _check_numbers(raw: pd.DataFrame, name: str, decimal: str) -> None:

@@ -15,15 +15,16 @@ _WRITTEN = ("study.json", "journal.log", "confirmations/*/runs.jsonl")  # they s
 def find_studies(place: Path) -> list[Path]:
     """Return the folders of the studies at a place, the latest first.
 
-    These are the place itself, folders in it, and those in its `lightsearch-studies`. The latest
-    is the one that was written to last.
+    That is the place itself, if it is one; else folders in it, and those in its
+    `lightsearch-studies`. The latest is the one that was written to last.
     """
     return sorted(_list_studies(place), key=changed_at, reverse=True)
 
 
 def _list_studies(place: Path) -> Iterator[Path]:
-    if _is_study(place):
+    if _is_study(place):  # shorter studies in it are its own
         yield place
+        return
     for parent in (place, place / STUDIES):
         try:
             inside = sorted(parent.iterdir())

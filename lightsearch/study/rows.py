@@ -126,7 +126,9 @@ def row_of(given: Any) -> Row:
         fields: dict[str, Any] = given._asdict()
         index = fields.get("Index")
         return _series({"trial": index, **fields}, getattr(given, "attrs", {}), index)
-    if isinstance(given, Mapping) and not isinstance(given.get("design"), Mapping | list):
+    if isinstance(given, Mapping) and not isinstance(
+        given.get("design"), Mapping | list | pd.Series
+    ):
         return given
     raise ArgumentError(_refuse(given))
 

@@ -136,8 +136,13 @@ def test_an_image_shape_that_is_given_needs_no_data_set_that_is_read() -> None:
     line = ("--dataset", "cifar10", "--shape", "3x32x32")
     assert "for images of 3x32x32" in _run("show", TWO, *line).stdout
     assert "linear(9)" in _run("space", *line, "--classes", 9, "--notation").stdout
-    said = _run("show", TWO, "--dataset", "cifar10", code=2).stderr
-    assert "for other images give their --shape" in said
+    assert "for images of 3x32x32" in _run("show", TWO, "--dataset", "cifar10").stdout
+    sized = _run("show", TWO, "--dataset", "cifar10", "--size", "20", "--gray").stdout
+    assert "for images of 1x20x20" in sized
+    said = _run("space", "--dataset", "cifar10", code=2).stderr
+    assert "`classes` must be given for cifar10" in said
+    said = _run("show", TWO, *line, "--size", "20", code=2).stderr
+    assert "--shape must be given without --size and --gray" in said
 
 
 @pytest.mark.parametrize(

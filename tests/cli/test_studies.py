@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,10 +92,12 @@ def test_a_leaderboard_here_is_taken_where_no_study_is(
     assert json.loads(done.stdout)["design"] == old.loc[1]["design"]
 
 
-def test_a_row_to_confirm_is_of_the_study_that_is_given(run: Run) -> None:
+def test_a_row_to_confirm_is_of_the_study_that_is_given(run: Run, studies: Path) -> None:
     old = load_result("old").leaderboard.loc[1]["design"]
     line = ("confirm", "--row", "1", "--study", "old", "--seeds", "2", "--json")
+    load_result("lightsearch-studies/new").leaderboard.to_csv(studies / "leaderboard.csv")
     assert json.loads(run(*line).stdout)[0]["design"] == old
+    (studies / "leaderboard.csv").unlink()
     _touch(Path("old"), 1_000_000_000)
 
 
@@ -140,3 +143,16 @@ def test_a_study_that_cannot_be_read_is_listed_with_what_is_wrong(
     (one,) = json.loads(done.stdout)
     assert (one["trials"], one["hits"]) == (None, None)
     assert one["question"].startswith("cannot be read: ")
+
+
+def test_studies_inside_of_a_study_are_its_own(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the shorter studies of one that looks for the fewest epochs."""
+    shutil.copytree("old", tmp_path / "fast")
+    shutil.copytree("lightsearch-studies/new", tmp_path / "fast/epochs-00001")
+    _touch(tmp_path / "fast/epochs-00001", 2_000_000_000)
+    old = load_result("old").leaderboard.loc[1]["design"]
+    monkeypatch.chdir(tmp_path / "fast")
+    assert json.loads(run("show", "--row", "1", "--json").stdout)["design"] == old
+    assert [one["study"] for one in json.loads(run("studies", "--json").stdout)] == ["."]

@@ -312,8 +312,13 @@ def test_first_trials_that_all_groups_share_are_said(pairs: list[SearchResult]) 
     text = "The first 3 trials of each study are of the same designs in all groups."
     assert text in compare([*model, *shared]).notes
     same = [dataclasses.replace(b, records=a.records) for a, b in zip(model, tpe, strict=True)]
-    text = "All trials are of the same designs in all groups: only their training differs."
+    text = "All trials are of the same designs in all groups: only training differs."
     assert text in compare([*model, *same]).notes
+    text = "All trials with a seed that all groups have are of the same designs in all groups: "
+    assert any(note.startswith(text) for note in compare([*model, *same[:2]]).notes)
+    first = dataclasses.replace(tpe[0], records=(*model[0].records[:1], *tpe[0].records[1:]))
+    text = "The first trial of each study is of the same design in all groups."
+    assert text in compare([model[0], first]).notes
 
 
 def test_a_comparison_shows_itself_in_a_few_lines(pairs: list[SearchResult]) -> None:

@@ -278,12 +278,12 @@ def test_images_in_formats_that_are_not_read_are_counted(leaves: Path) -> None:
 
 @pytest.mark.parametrize("place", ["test", "train"])
 def test_images_beside_the_classes_are_refused(leaves: Path, place: str) -> None:
-    for name in (".hidden.png", "labels.csv"):
+    for name in (".hidden.png", "labels.csv", "icon.ico"):
         (leaves / place / name).write_bytes(b"no image")
     folder_dataset(leaves, size=8)
-    for name in ("b.PNG", "a.heic"):
+    for name in ("b.PNG", "a.jpg"):
         (leaves / place / name).write_bytes(b"an image")
-    message = rf"must be in the folder of their class, but \S+{place} has 2 beside.*is a\.heic"
+    message = rf"must be in the folder of their class, but \S+{place} has 2 beside.*is a\.jpg"
     with pytest.raises(DataError, match=message):
         folder_dataset(leaves, size=8)
     with pytest.raises(DataError, match=message):

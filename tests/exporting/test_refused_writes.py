@@ -63,6 +63,28 @@ def test_a_network(study: Path, tmp_path: Path, name: str, int8: bool, is_there:
     assert _contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["train.py", "train.ipynb"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_program(study: Path, tmp_path: Path, name: str, is_there: bool) -> None:
+    (tmp_path / f"{name}.part").write_text("somebody's")
+    if is_there:
+        ls.export_script(study, tmp_path / name)
+    before = _contents(tmp_path)
+    with _at_most(700), pytest.raises(ArgumentError, match=r"`path` .*written, but .*too large"):
+        ls.export_script(study, tmp_path / name, force=True)
+    assert _contents(tmp_path) == before
+
+
+def test_a_network_that_cannot_take_its_place_leaves_no_new_card(
+    study: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "net.safetensors").mkdir()
+    before = list(tmp_path.iterdir())
+    with pytest.raises(ArgumentError, match="`path` must be a file that can be written"):
+        ls.export(study, tmp_path / "net.safetensors", card=tmp_path / "card.md", force=True)
+    assert list(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_card_and_with_it_its_network(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool

@@ -15,6 +15,7 @@ from lightsearch.plots.space import DRAWS
 from lightsearch.result import SearchResult
 
 TWO = "conv(2|3) gap linear(10)"
+WIDE = f"[conv({'|'.join(map(str, range(8, 508)))})]*3 gap linear(10)"
 SOME = "conv(4|6|8,s=1|2) conv(4|8|12) conv(4|8) gap linear(10)"
 
 
@@ -102,6 +103,23 @@ def test_a_cap_on_macs_is_seen_beside_that_on_parameters() -> None:
     assert any(f"by {DRAWS:,} random designs" in label for label in labels)
 
 
+@pytest.mark.parametrize(
+    ("budget", "text"),
+    [
+        (Budget(1200, macs=500_000), ""),
+        (Budget(8000, min_receptive_field=7), WIDE),
+    ],
+)
+def test_few_designs_within_several_caps_are_seen(budget: Budget, text: str) -> None:
+    assert _bars(_study(budget, text).plot.space(), "within the budget")
+
+
+def test_a_space_of_which_the_small_designs_are_shown_has_plain_shares() -> None:
+    ax = _study(Budget(8000), WIDE).plot.space()
+    assert ax.get_yscale() == "linear" and ax.get_ylabel() == "share of the designs shown"
+    assert sum(bar.get_height() for bar in _bars(ax, "within")) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("cap", [None, 0, 1, 57, 99, 100, 101, 1000, 10**6])
 @pytest.mark.parametrize("most", [1, 7, 40, 10**6])
 def test_every_design_is_in_one_bin_and_none_crosses_the_cap(cap: int | None, most: int) -> None:
@@ -121,4 +139,4 @@ def test_round_sizes_are_few_and_within(low: float, high: float) -> None:
     for most in (2, 5, 8):
         kept = round_sizes(low, high, most)
         assert kept and all(low <= one <= high for one in kept)
-        assert len(kept) <= max(most, 7)
+        assert len(kept) <= most

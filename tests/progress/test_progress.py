@@ -248,7 +248,12 @@ def test_the_plan_says_if_the_space_falls_short_of_the_cap(played) -> None:
         ({}, "8 draws near the cap, then model"),
         ({"sampler": "near-cap"}, "draws near the cap"),
         ({"sampler": "uniform", "startup": 3}, "uniform draws"),
-        ({"sampler": "tpe", "startup": 2}, "2 uniform draws, then tpe"),
+        ({"sampler": "tpe", "startup": 1}, "1 uniform draw, then tpe"),
+        ({"trials": 8}, "8 draws near the cap"),
+        (
+            {"warm_start": ["conv(4) gap linear(10)", "conv(5) gap linear(10)"]},
+            "2 designs to try first, then 6 draws near the cap, then model",
+        ),
         (
             {"sampler": RandomSampler(seed=0)},
             "8 uniform draws, then RandomSampler, which may begin with draws of its own",
@@ -261,7 +266,7 @@ def test_the_plan_says_if_the_space_falls_short_of_the_cap(played) -> None:
 )
 def test_the_plan_says_what_proposes(given: dict[str, Any], text: str, tmp_path: Path) -> None:
     """The same first draws make the first trials of any two samplers the same."""
-    settings = SearchSettings(study=tmp_path / "s", engine="surrogate", trials=1, **given)
+    settings = SearchSettings(study=tmp_path / "s", engine="surrogate", **{"trials": 9, **given})
     events = run(resolve(settings))
     plan = next(event for event in events if isinstance(event, Planned))
     events.close()

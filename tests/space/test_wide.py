@@ -144,16 +144,57 @@ def test_a_part_that_is_too_large_is_none_too() -> None:
         conv(6, kernel=3, bias=True, act="prelu"),
         conv(6, norm="group", norm_groups=3, border="reflect"),
         separable(4, kernel=5, inner=True, act="prelu", last_bias=True),
-        separable(4, inner=True, norm="layer", affine="shift"),
         linear(5),
     ],
 )
 def test_a_layer_that_ignores_channels_has_parameters_linear_in_them(layer: Any) -> None:
     assert ignores_channels(layer)
     steps = [lower(layer, (channels, 7, 6)) for channels in range(1, 30)]
+    assert len({_fits(layer, (channels, 1, 1)) for channels in range(1, 9)}) == 1
     assert len({step.shape for step in steps}) == 1
     slopes = {after.params - before.params for before, after in itertools.pairwise(steps)}
     assert len(slopes) == 1 and min(slopes) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "designs"),
+    [
+        ("conv(1|2|3) gap separable(3,k=1,norm=layer,inner) linear(3)", 2),
+        *(
+            (f"[{one} | {other}] linear(3)", 1)
+            for one, other in itertools.permutations(
+                f"conv({n}) gap separable(3,k=1,norm=layer,inner)" for n in (1, 2)
+            )
+        ),
+        *(
+            (f"[{one} | {other}] [conv(2|3)]*(@n:1|3) gap linear(3)", 20)
+            for one, other in itertools.permutations(["conv(8,k=1)", "conv(8,k=@n:1|3)"])
+        ),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_rare_ways_through_a_space_are_counted(
+    text: str, designs: int, whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers that fit some channels only, and counts that are decided on one way only."""
+    if not whole:
+        for module in (counting, sampling):
+            monkeypatch.setattr(module, "try_graph", lambda *arguments: None)
+    space = parse(text)
+    assert len(list_designs(space, 3)) == designs
+    found = survey(space, SHAPE, 3, Budget(params=10**5))
+    assert found.exact and (found.designs, found.within) == (designs, designs)
+    sampler = Sampler(space, SHAPE, 3, Budget(params=10**5))
+    drawn = {str(sampler.get_candidate(number).decisions) for number in range(designs)}
+    assert sampler.total == designs == len(drawn)
+
+
+def _fits(layer: Any, shape: tuple[int, int, int]) -> bool:
+    try:
+        lower(layer, shape)
+    except DesignError:
+        return False
+    return True
 
 
 def test_groups_of_the_input_need_its_channels() -> None:

@@ -227,6 +227,41 @@ def test_decimal_commas_are_seen_where_the_best_accuracies_are_whole(tmp_path: P
     pd.testing.assert_series_equal(found["last_accuracy"], board["last_accuracy"])
 
 
+def test_a_comma_in_a_column_of_ones_own_is_no_decimal_comma(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity())
+    board.assign(my_accuracy="good, slow").to_csv(tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")
+    pd.testing.assert_series_equal(found["best_accuracy"], board["best_accuracy"])
+    assert set(found["my_accuracy"]) == {"good, slow"}
+
+
+def test_spaces_around_numbers_are_no_part_of_them(tmp_path: Path) -> None:
+    board = leaderboard(TRIALS, _identity())
+    given = board.assign(confirmed=[" True", "0", ""], best_accuracy=[" 1", "0.5 ", "0.25"])
+    given.index = pd.Index(["1.0", " 2", "3"], name="rank")
+    given.to_csv(tmp_path / "l.csv")
+    found = read(tmp_path / "l.csv")
+    assert found["best_accuracy"].tolist() == [1.0, 0.5, 0.25]
+    assert found.index.tolist() == [1, 2, 3] and found["confirmed"].dtype == bool
+    assert found["confirmed"].tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: [lines[0], lines[1] + ",1", *lines[2:]], "line 2 has more cells than the"),
+        (lambda lines: [lines[0] + ",params", *lines[1:]], "first line names 'params' twice"),
+    ],
+)
+def test_rows_and_heads_that_do_not_fit_are_named(change, message: str, tmp_path: Path) -> None:
+    lines = leaderboard(TRIALS, _identity()).to_csv().splitlines()
+    (tmp_path / "l.csv").write_text("\n".join(change(lines)))
+    with pytest.raises(ArgumentError, match=message):
+        read(tmp_path / "l.csv")
+    (tmp_path / "l.csv").write_text("\n".join(line + ",," for line in lines))  # of a spreadsheet
+    assert len(read(tmp_path / "l.csv")) == 3
+
+
 def test_a_rank_stands_for_one_row(tmp_path: Path) -> None:
     board = leaderboard(TRIALS, _identity())
     board.index = pd.Index([1, 2, 2], name="rank")

@@ -2,7 +2,8 @@
 
 The loops of `shared.c` are the same in both. What differs is the `$kind` of a value and of a
 `$sum`, how a value is read (`$less_zero` takes the zero off), and how a sum is written: as it is,
-or rescaled. The parameters that this takes in int8 come last.
+or rescaled. The parameters that this takes in int8 come last. No loop divides to find its ends,
+since small processors lack a division.
 """
 
 from __future__ import annotations

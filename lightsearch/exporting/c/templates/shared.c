@@ -1,5 +1,4 @@
-/* The first of a window's rows or columns that lies inside of the image, found without a division:
-   small processors lack it. */
+/* The first of a window's rows or columns that lies inside of the image. */
 static int first_tap(int start, int dilation)
 {
     int tap = 0;
