@@ -3,6 +3,12 @@
     python benchmarks/search/curves.py --recipe default --only near --out curves_default.jsonl
     python benchmarks/search/clean_curves.py benchmarks/results/curves_default.jsonl
 
+With `--base OTHER`, another file of `curves.py` takes the table's place, and only what its runs
+gain is printed, for instance by a recipe beside clean epochs:
+
+    python benchmarks/search/curves.py --recipe "recipe(...)" --only near-8000 --out changed.jsonl
+    python benchmarks/search/clean_curves.py changed.jsonl --base curves_default.jsonl
+
 Each run of the file is paired with the table's of the same design and seed. Printed are what the
 clean epochs gain, in points; the line from an epoch to the best one of both, in levels, within the
 draws near one cap; and the pruner `predicted` replayed over the curves, with the slope that it
@@ -53,20 +59,28 @@ class Pair:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path)
+    parser.add_argument("--base", type=Path)
     parser.add_argument("--orders", type=int, default=100)
     options = parser.parse_args()
-    pairs = list(read_pairs(options.file))
+    pairs = list(read_pairs(options.file, options.base))
     print_gains(pairs)
+    if options.base is not None:
+        return
     print_slopes(pairs)
     print_replays(pairs, options.orders)
 
 
-def read_pairs(path: Path) -> Iterator[Pair]:
-    known = {(run.design, run.seed): run for run in read_runs()}
+def read_pairs(path: Path, base: Path | None) -> Iterator[Pair]:
+    known = (
+        {(run.design, run.seed): run.averaged for run in read_runs()}
+        if base is None
+        else {(one["design"], one["seed"]): tuple(one["averaged"]) for one in lines(base)}
+    )
     for line in lines(path):
-        run = known[line["design"], line["seed"]]
+        curve = known.get((line["design"], line["seed"]))
         group = next(part for part in line["run"].split("/") if part.startswith("near-"))
-        yield Pair(group, line["design"], run.averaged, tuple(line["averaged"]))
+        if curve is not None:
+            yield Pair(group, line["design"], curve, tuple(line["averaged"]))
 
 
 def print_gains(pairs: list[Pair]) -> None:
@@ -76,6 +90,8 @@ def print_gains(pairs: list[Pair]) -> None:
         some = [pair for pair in pairs if pair.group.startswith(name)]
         last = [(pair.clean[-1] - pair.plain[-1]) / 100 for pair in some]
         best = [(max(pair.clean) - max(pair.plain)) / 100 for pair in some]
+        if len(some) < 2:
+            continue
         error = statistics.stdev(last) / len(last) ** 0.5
         print(
             f"| {name or 'all'} | {len(some)} | {statistics.mean(last):+.3f} | {error:.3f} "
