@@ -10,29 +10,10 @@ from pathlib import Path
 
 import pytest
 from at_shell import run
+from own_layer import LAYERS
 
 from lightsearch.cli.own_layers import move_to_front
 
-LAYERS = """
-from dataclasses import dataclass
-import torch
-from lightsearch import Layer, Local, real, register
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Scale(Layer):
-    start: float = real(1.0)
-
-class ScaleModule(torch.nn.Module):
-    def __init__(self, layer, shape):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.full((shape[0], 1, 1), layer.start))
-
-    def forward(self, images):
-        return images * self.weight
-
-register("scale", Scale, module=ScaleModule,
-         cost=lambda layer, shape: Local(shape, params=shape[0]))
-"""
 SPACE = "conv(8) scale(start=0.5|1) maxpool conv(8|10) gap linear(10)"
 HINT = "one of your own must be registered first (at the shell by --import FILE.py)"
 

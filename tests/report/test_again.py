@@ -14,6 +14,7 @@ import made
 import pytest
 from at_shell import run
 from click.testing import CliRunner
+from own_layer import LAYERS
 from tiny import arguments
 
 from lightsearch import load_result, search
@@ -22,26 +23,6 @@ from lightsearch.report import again, design_text, write_design
 from lightsearch.result import SearchResult
 from lightsearch.study.trial import Trial
 
-LAYERS = """
-from dataclasses import dataclass
-import torch
-from lightsearch import Layer, Local, real, register
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Scale(Layer):
-    start: float = real(1.0)
-
-class ScaleModule(torch.nn.Module):
-    def __init__(self, layer, shape):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.full((shape[0], 1, 1), layer.start))
-
-    def forward(self, images):
-        return images * self.weight
-
-register("scale", Scale, module=ScaleModule,
-         cost=lambda layer, shape: Local(shape, params=shape[0]))
-"""
 OWN = "conv(8) scale(start=0.5) maxpool conv(8) gap linear(10)"
 
 
