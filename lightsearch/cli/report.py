@@ -18,14 +18,15 @@ from lightsearch.cli.output import without_collection
     help="Markdown with PNGs instead of an HTML page, as for an --out that ends in .md.",
 )
 @click.option(
+    "--trial",
     "--design",
     "trial",
     type=int,
-    metavar="TRIAL",
+    metavar="NUMBER",
     help=(
-        "One design in full as Markdown, ready for a README: target, results, analysis, summary, "
-        "receptive fields, log and code. TRIAL is the number of its trial. A training script and "
-        "a notebook are written beside it."
+        "The design of a trial in full as Markdown, ready for a README: target, results, "
+        "analysis, summary, receptive fields, log and code. A training script and a notebook are "
+        "written beside it. `--design` is the older name of this option."
     ),
 )
 @click.option(
@@ -83,14 +84,14 @@ def report(
     lightsearch report small
     lightsearch report small --markdown --out docs/small.md
     lightsearch report small --row 1 --out design.md
-    lightsearch report small --design 2
+    lightsearch report small --trial 2
     lightsearch report small --steps
     lightsearch report small --tensorboard runs
     """
     one_design = (trial is not None) + (row is not None)
     if (markdown + one_design + steps + (tensorboard is not None)) > 1:
         raise click.UsageError(
-            "only one of --markdown, --row, --design, --steps and --tensorboard can be given"
+            "only one of --markdown, --row, --trial, --steps and --tensorboard can be given"
         )
     if tensorboard is not None and out is not None:
         raise click.UsageError("--out must not be given with --tensorboard FOLDER")

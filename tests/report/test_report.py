@@ -345,9 +345,9 @@ def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_pat
     assert done.output.strip() == str(study / f"design-{first['trial']}.md")
     done = runner.invoke(main, ["report", str(study), "--row", "99"])
     assert done.exit_code == 2 and "`row` must be a rank in" in done.output
-    done = runner.invoke(main, ["report", str(study), "--row", "1", "--design", "0"])
+    done = runner.invoke(main, ["report", str(study), "--row", "1", "--trial", "0"])
     assert done.exit_code == 2 and "only one of" in done.output
-    done = runner.invoke(main, ["report", str(study), "--design", "0", "--markdown"])
+    done = runner.invoke(main, ["report", str(study), "--trial", "0", "--markdown"])
     assert done.exit_code == 2 and "only one of" in done.output
     done = runner.invoke(main, ["report", str(tmp_path)])
     assert done.exit_code == 1 and "study.json" in done.output
@@ -356,7 +356,7 @@ def test_the_command_writes_beside_the_study_and_says_where(study: Path, tmp_pat
 def test_a_file_that_stands_there_is_replaced_only_by_force(study: Path, tmp_path: Path) -> None:
     runner, out = CliRunner(), tmp_path / "README.md"
     out.write_text("mine")
-    for more in (["--design", "0"], ["--markdown"], []):
+    for more in (["--design", "0"], ["--trial", "0"], ["--markdown"], []):
         done = runner.invoke(main, ["report", str(study), *more, "--out", str(out)])
         assert done.exit_code == 2 and "`out` must be a new file, but" in done.output
         assert out.read_text() == "mine"
