@@ -208,6 +208,11 @@ def test_the_code_of_a_card_runs(
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
+def test_the_ground_of_a_card_is_that_of_training(card: Any) -> None:
+    """The digits are bright on black; `predict` inverts others, the code of the card does not."""
+    assert "(it must be bright on dark ground with a margin, as in training; " in card[2]
+
+
 def test_the_c_of_a_card_compiles(studied: SearchResult, tmp_path: Path) -> None:
     export(studied, tmp_path / "net8.c", int8=True, card=tmp_path / "card.md")
     text = (tmp_path / "card.md").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from lightsearch.data.catalogue import NAMES
 from lightsearch.data.class_names import escape_text, quote_python
 from lightsearch.data.dataset import DataSet
 from lightsearch.exporting.c.notes import Notes
@@ -79,8 +80,20 @@ def list_usage(path: Path, data: DataSet, metadata: dict[str, str]) -> tuple[str
         ),
     )
     command = "" if suffix == ".py" else f"lightsearch predict {_shell(path.name)} photo.png"
-    about = "Or by hand, with an image cut about the middle and resized:" if command else ""
-    return command, "python", about or "An image is cut about the middle and resized:", code
+    about = "Or by hand, with" if command else "With"
+    about += f" an image cut about the middle and resized{_say_ground(data, metadata)}:"
+    return command, "python", about, code
+
+
+def _say_ground(data: DataSet, metadata: dict[str, str]) -> str:
+    """Say how images must be that `predict` would turn into those of a public data set."""
+    if metadata["dataset"] not in NAMES or data.shape[0] != 1:
+        return ""
+    grounds = ("dark", "bright") if float(metadata["background"]) <= 0.5 else ("bright", "dark")
+    return (
+        f" (it must be {grounds[1]} on {grounds[0]} ground with a margin, as in training; "
+        "`lightsearch predict` inverts and pads others)"
+    )
 
 
 def _shell(name: str) -> str:
