@@ -52,6 +52,7 @@ class Comparison(Presented):
     notes: tuple[str, ...]
 
     def _sheet(self) -> Sheet:
+        frame = self.table
         heads = (" and ".join(self.differs) or "group", "seeds", "mean", "difference")
         rows = tuple(
             (
@@ -60,9 +61,10 @@ class Comparison(Presented):
                 percent(row["mean"], 3),
                 "-" if math.isnan(row["difference"]) else f"{100 * row['difference']:+.3f}",
             )
-            for label, row in self.table.iterrows()
+            for label, row in frame.iterrows()
         )
-        several = tuple((label, f"{mean}, {seeds} seeds") for label, seeds, mean, _ in rows)
+        counts = [plural(int(count), "seed") for count in frame["seeds"]]
+        several = tuple((row[0], f"{row[2]}, {n}") for row, n in zip(rows, counts, strict=True))
         title = f"{self.title}, after {plural(self.epochs, 'epoch')} of all trials together"
         return Sheet(title, several, heads, rows)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from lightsearch.design.fields import REGISTER_FIRST, Spec, specs
 from lightsearch.design.parts import Fielded
-from lightsearch.errors import suggestion
+from lightsearch.errors import NotationError, suggestion
 from lightsearch.notation.names import Scalar
 from lightsearch.notation.tokens import Token, Tokens, format_scalar, meanings
 
@@ -62,3 +63,20 @@ def describe_unknown(noun: str, word: str, known: Iterable[str]) -> str:
         f"the {noun} must be one of {', '.join(known) or 'none'}, but got "
         f"{excerpt!r}{suggestion(word, known)}{own}"
     )
+
+
+def find_unknown_layer(error: NotationError) -> str | None:
+    """Return the layer kind that a text has and nobody registered, if the error is about one."""
+    if not error.expected.startswith("the layer kind must be one of"):
+        return None
+    found = re.match(r"\w+", error.text[error.position :])
+    return None if found is None else found[0]
+
+
+def explain_gap(error: NotationError) -> str:
+    """Return why a record's design or recipe cannot be read: the unknown layer, if it is one."""
+    name = find_unknown_layer(error)
+    if name is None:
+        return error.expected
+    # Short, and with the name first: the parser's own text lists all kinds that there are.
+    return f"`{name}` is no layer that is known here: {REGISTER_FIRST}"

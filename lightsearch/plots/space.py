@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import random
-import re
 from collections import Counter
 from fractions import Fraction
 from typing import TypeAlias
@@ -16,6 +15,7 @@ from lightsearch.design.parts import Space
 from lightsearch.errors import NotationError, StudyError
 from lightsearch.formatting import format_large, plural, shorten
 from lightsearch.network.cost import Budget
+from lightsearch.notation.arguments import find_unknown_layer
 from lightsearch.notation.parser import parse
 from lightsearch.plots.bins import Bins, make_bins, round_sizes
 from lightsearch.plots.result import Result
@@ -24,7 +24,6 @@ from lightsearch.shapes import Shape
 from lightsearch.space import survey
 from lightsearch.space.sampling import Sampler
 
-_UNKNOWN = re.compile(r"the layer kind must be one of .*, but got ('[^']*')", re.DOTALL)
 TIGHT = 0.02  # share within the budget below which a plot of all designs would not show it
 DRAWS = 4000  # designs for the share within a budget that caps more than parameters
 THIN = 0.06  # inches: narrower bars have no edges, which would hide their filling
@@ -37,10 +36,10 @@ def read_space(result: Result) -> tuple[Space | None, str]:
     try:
         return parse(result.identity.space), ""
     except NotationError as error:
-        found = _UNKNOWN.search(str(error))
+        name = find_unknown_layer(error)
         return None, (
-            f"the layer kind {found[1]} is not registered here"
-            if found
+            f"the layer kind {shorten(name, 40)!r} is not registered here"
+            if name is not None
             else shorten(str(error).splitlines()[0], 90)
         )
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from lightsearch.data.class_names import escape_markdown
 from lightsearch.errors import ArgumentError, NotationError
 from lightsearch.formatting import SURROGATE_NOTE, name_split, percent
+from lightsearch.notation.arguments import explain_gap
 from lightsearch.notation.parser import parse
 from lightsearch.report.again import train_again
 from lightsearch.report.facts import OUTCOMES
-from lightsearch.report.layers import describe_layers, explain_gap
+from lightsearch.report.layers import describe_layers
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.report.study import template

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from lightsearch.errors import DesignError, NotationError
 from lightsearch.network.cost import Row, cost
 from lightsearch.network.source import to_source
+from lightsearch.notation.arguments import explain_gap
 from lightsearch.notation.parser import parse
 from lightsearch.shapes import Shape, format_shape
-
-# Short, and with the name first: the parser's own text lists all kinds that there are.
-_REGISTER = (
-    "is no layer that is known here: one of your own must be registered first (at the shell by "
-    "--import FILE.py)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +54,6 @@ def describe_layers(text: str, shape: Shape, note: str) -> Layers:
         gap = str(error)
     rows = tuple(_layer(row) for row in cost(design, shape).rows)
     return Layers(summary(design, shape).strip(), rows, code, code_gap=gap)
-
-
-def explain_gap(error: NotationError) -> str:
-    """Return why a record's design or recipe cannot be read: the unknown layer, if it is one."""
-    name = re.match(r"[a-z_]\w*", error.text[error.position :])
-    if name is None or "layer kind must be" not in error.expected:
-        return error.expected
-    return f"`{name[0]}` {_REGISTER}"
 
 
 def _layer(row: Row) -> Layer:

@@ -7,8 +7,8 @@ from pathlib import Path
 from lightsearch.checks import read_regular
 from lightsearch.data.holdout import holdout_of
 from lightsearch.errors import ArgumentError, DesignError, NotationError
+from lightsearch.notation.arguments import explain_gap
 from lightsearch.notation.parser import parse, parse_recipe
-from lightsearch.report.layers import explain_gap
 from lightsearch.report.result import SearchResult
 from lightsearch.report.writing import Programs
 from lightsearch.standalone import Job, notebook_text, script_text

@@ -327,6 +327,7 @@ def test_a_comparison_shows_itself_in_a_few_lines(pairs: list[SearchResult]) -> 
     assert len(lines) == 3 and lines[0].startswith(found.title)
     assert lines[1].split()[0] == "model" and lines[2].split()[0] == "tpe"
     assert found._repr_html_().count("<tr>") == 2 + 3
+    assert lines[1].endswith("3 seeds") and repr(compare(pairs[:1])).endswith(", 1 seed")
 
 
 def test_what_differs_beside_the_identity_is_said() -> None:
