@@ -18,7 +18,7 @@ import lightsearch as ls
 from lightsearch.data import named, references
 from lightsearch.engines.teacher import check_fit
 from lightsearch.exporting.c.sizes import count_bytes
-from lightsearch.torch_modes import plain_modes
+from lightsearch.torch_modes import kept_generator, plain_modes
 
 
 @contextlib.contextmanager
@@ -201,6 +201,28 @@ def test_the_callers_seed_stays_with_threads() -> None:
             thread.start()
         for thread in threads:
             thread.join()
+
+
+def test_a_thread_that_builds_waits_for_another_that_does() -> None:
+    """Else the first would give the generator back, and the second what the first had drawn."""
+    inside, leave = [threading.Event() for _ in "12"], [threading.Event() for _ in "12"]
+
+    def hold(number: int) -> None:
+        with kept_generator():
+            torch.rand(1)
+            inside[number].set()
+            leave[number].wait(60)
+
+    with _still():
+        threads = [threading.Thread(target=hold, args=(number,)) for number in range(2)]
+        threads[0].start()
+        assert inside[0].wait(60)
+        threads[1].start()
+        inside[1].wait(0.3)  # it comes in only where nothing keeps it out
+        leave[0].set()
+        threads[0].join()
+        leave[1].set()
+        threads[1].join()
 
 
 def test_build_draws_from_the_callers_seed() -> None:
