@@ -110,7 +110,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-MEAN_HEADS = ("shrunken", "mean", "95% interval", "seeds", "fresh", "hits", "params")
+MEAN_HEADS = ("shrunken", "mean", "low to high (95%)", "seeds", "fresh seeds", "hits", "params")
 
 
 def mean_figures(row: Any) -> tuple[str, ...]:

@@ -16,7 +16,6 @@ from lightsearch.data.catalogue import IMAGES, images_file
 from lightsearch.data.class_names import CLASS_NAMES
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, DataError, StudyError, quote
-from lightsearch.formatting import SURROGATE_NOTE, name_split, percent, plural
 from lightsearch.plots.plots import Plots
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape
@@ -29,11 +28,10 @@ from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import gather_confirmations, read_families
 from lightsearch.study.listing import find_study, read_question
 from lightsearch.study.means import Run, gather_runs, tabulate_means
-from lightsearch.study.objectives import check_directions, judge_all
-from lightsearch.study.orders import Direction, Order, OrderName
-from lightsearch.study.pareto import find_front
-from lightsearch.study.question import describe_question
+from lightsearch.study.orders import Direction, OrderName
+from lightsearch.study.pareto import find_front, find_front_by
 from lightsearch.study.rows import Row, row_of, with_study
+from lightsearch.study.sheet import make_sheet
 from lightsearch.study.terms import LOOKS_FOLDER, SHORTER
 from lightsearch.study.trial import Counts, Trial
 
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from lightsearch.data.dataset import DataSet
 
 FRONT: tuple[OrderName, ...] = ("accuracy", "params")
-SHOWN = 5  # rows of the leaderboard in a notebook
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,18 +69,11 @@ class SearchResult(Presented):
         whatever is confirmed, and the values are the column `objective`.
         """
         if callable(by):
-            return self._rank_by(by)
+            return tables.order_by(by, self.ranked(), self.records)
         frame = tables.leaderboard(
             self.records, self.identity, by=by, confirmed=self.confirmations
         )
         return with_study(frame, self.folder)  # `confirm` stores its runs there
-
-    def _rank_by(self, function: Callable[[Trial], float]) -> pd.DataFrame:
-        frame = self.ranked()
-        frame["objective"] = [float(function(self.records[trial])) for trial in frame["trial"]]
-        ordered = frame.sort_values("objective", ascending=False, kind="stable")
-        ordered.index = frame.index
-        return ordered
 
     @property
     def best(self) -> pd.Series[Any] | None:
@@ -130,20 +120,11 @@ class SearchResult(Presented):
         complete = trials[trials["outcome"] == "complete"]
         functions = [one for one in by if callable(one)]
         if not functions:
-            orders = [check_order(str(one)) for one in by or FRONT]
-            return find_front(complete, orders)
+            return find_front(complete, [check_order(str(one)) for one in by or FRONT])
         if len(by) > 1:
             raise ArgumentError(f"`by` must be orders, or one function alone, but got {by!r:.100}")
-        known = check_directions(self.identity.directions if directions is None else directions)
-        orders = [
-            Order(f"objective_{index}", "", largest=one == "maximize")
-            for index, one in enumerate(known)
-        ]
-        values = [judge_all(functions[0], self.records[n], len(known)) for n in complete.index]
-        columns = [order.column for order in orders]
-        return find_front(
-            complete.join(pd.DataFrame(values, index=complete.index, columns=columns)), orders
-        )
+        given = self.identity.directions if directions is None else directions
+        return find_front_by(functions[0], complete, self.records, given)
 
     def means(self) -> pd.DataFrame:
         """Return the mean accuracy of each design over all its runs, by shrunken mean.
@@ -183,42 +164,7 @@ class SearchResult(Presented):
         return self.records[-1].candidate.counts if self.records else Counts()
 
     def _sheet(self) -> Sheet:
-        board = self.leaderboard
-        outcomes = [trial.outcome for trial in self.records]
-        ends = ", ".join(f"{outcomes.count(one)} {one}" for one in sorted(set(outcomes)))
-        lines = [("note", SURROGATE_NOTE)] if self.identity.engine == "surrogate" else []
-        lines += [("question", describe_question(self.identity)), ("trials", ends or "none yet")]
-        figures = [
-            (
-                str(rank),
-                percent(row["best_accuracy"]),
-                str(row["best_epoch"]),
-                f"{row['params']:,}",
-                f"{row['macs']:,}",
-                str(row["design"]),
-            )
-            for rank, row in board.head(SHOWN).iterrows()
-        ]
-        if figures:
-            _, accuracy, epoch, params, _, design = figures[0]
-            found = f"best {accuracy} at epoch {epoch}, {params} parameters"
-            lines.append(("first", f"{found}: {design}"))
-        if self.reason:
-            lines.append(("ended", self.reason))
-        return Sheet(
-            f"Study {self.folder}: {plural(len(board), 'hit')} of "
-            f"{plural(len(self.records), 'trial')}",
-            tuple(lines),
-            (
-                "rank",
-                f"{name_split(self.identity.selected_on)} acc",
-                "epoch",
-                "params",
-                "MACs",
-                "design",
-            ),
-            tuple(figures),
-        )
+        return make_sheet(self.folder, self.identity, self.records, self.leaderboard, self.reason)
 
     @property
     def images(self) -> tuple[Shape, int]:

@@ -219,7 +219,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
         "`budget.macs` must be an integer >= 1 or None, but got macs=0",
     ),
     (lambda: ls.load("x"), "Argument", "`name` must be one of mnist, "),
-    (lambda: ls.load("mnist", 3), "Argument", "`folder` must be a path, but got folder=3"),
+    (lambda: ls.load("mnist", 3), "Argument", "`data` must be a path, but got data=3"),
     (_own(train=None), "Data", "`train` must be a pair of images and labels, but got None"),
     (_own(test=(PIXELS,)), "Data", "`test` must be a pair of images and labels"),
     (_own(name=3), "Argument", "`name` must be a string, but got name=3"),

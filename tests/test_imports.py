@@ -350,6 +350,7 @@ TORCH = {
     "engines/native/engine.py",
     "engines/native/library.py",
     "engines/native/recipes.py",
+    "engines/native/statuses.py",
     "engines/native/structs.py",
     "engines/optimizers.py",
     "engines/pytorch.py",

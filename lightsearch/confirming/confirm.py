@@ -5,38 +5,36 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lightsearch.checks import check_flag, check_integer, check_kind
-from lightsearch.confirming.halving import halve, halving_rounds
+from lightsearch.confirming.announcing import announce
+from lightsearch.confirming.designs import Asked, rows_of, study_of, table_of
+from lightsearch.confirming.halving import halve
 from lightsearch.confirming.request import (
     Arguments,
-    Asked,
     Pick,
     fresh_seeds,
     one_value,
-    rows_of,
-    study_of,
-    table_of,
     terms_of,
     test_on,
 )
-from lightsearch.confirming.runs import Over, left_of, retrain_all
+from lightsearch.confirming.runs import left_of, retrain_all
 from lightsearch.data.dataset import DataSet
+from lightsearch.design.parts import Design
 from lightsearch.design.recipe import Recipe
 from lightsearch.engines.names import EngineName
 from lightsearch.engines.teacher import Module, Teacher, as_teacher
-from lightsearch.formatting import percent, plural
 from lightsearch.layer_warnings import silence_layers
 from lightsearch.searching.settings import DEFAULTS, check_setting
-from lightsearch.study.confirmations import FIGURES, Confirmation
+from lightsearch.study.confirmations import FIGURES
 from lightsearch.study.leaderboard import refresh
 from lightsearch.study.ledger import Ledger, read_families
 from lightsearch.study.listing import find_study
+from lightsearch.study.rows import Row
 from lightsearch.study.terms import FOLDER, slug
 from lightsearch.study.trial import versions
 from lightsearch.training.task import Task
@@ -144,11 +142,31 @@ def confirm(
             engine,
             None if teacher is None else as_teacher(teacher),
         )
-        picks = asked.pick_all(rows)
-        known = [p.target for p in picks if p.target is not None]
-        goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
-        terms, label = terms_of(picks, seeds, goal, on, data)
-        picks = [test_on(pick, on, data, folder / FOLDER / slug(terms.on)) for pick in picks]
+        return _confirm(
+            asked, rows, seeds, target, on, workers, halving=halving, kept=bool(kept), quiet=quiet
+        )
+
+
+def _confirm(
+    asked: Arguments,
+    rows: Sequence[Design | str | Row],
+    seeds: int,
+    target: float | None,
+    on: str | Path | DataSet | None,
+    workers: int | None,
+    *,
+    halving: bool,
+    kept: bool,
+    quiet: bool,
+) -> pd.DataFrame:
+    """Train the designs of rows, print how it goes, and return the table."""
+    picks = asked.pick_all(rows)
+    known = [p.target for p in picks if p.target is not None]
+    goal = one_value("target", known or [DEFAULTS.target]) if target is None else target
+    terms, label = terms_of(picks, seeds, goal, on, asked.data)
+    folder = asked.folder
+    picks = [test_on(pick, on, asked.data, folder / FOLDER / slug(terms.on)) for pick in picks]
+    with contextlib.ExitStack() as stack:
         used = _make_slots([pick.task for pick in picks], workers, seeds * len(picks))
         for slot in used:
             stack.callback(slot.close)
@@ -158,7 +176,7 @@ def confirm(
             _plan(pick, seeds, label(pick), ledger, others)
         all_at_once = [[job for pick in picks for job in left_of(pick.task, ledger)]]
         runs = retrain_all(halve(picks, ledger) if halving else all_at_once, ledger, used)
-        for line in _announce(runs, picks, ledger, halving=halving, kept=bool(kept)):
+        for line in announce(runs, picks, ledger, halving=halving, kept=kept):
             if not quiet:
                 print(line, flush=True)
         refresh(folder)
@@ -200,57 +218,6 @@ def _plan(pick: Pick, seeds: int, on: str, ledger: Ledger, others: Sequence[Ledg
         teacher=str(pick.task.teacher or ""),
     )
     ledger.take_up(pick.key, others)
-
-
-# What is said -----------------------------------------------------------------------------------
-
-
-def _announce(
-    runs: Iterator[Over], picks: Sequence[Pick], ledger: Ledger, *, halving: bool, kept: bool
-) -> Iterator[str]:
-    """A line for the plan, for each run that is over, and for each design at the end."""
-    terms = ledger.terms
-    designs = plural(len(picks), "design")
-    rounds = halving_rounds(len(picks), terms.seeds) if halving else []
-    yield (
-        f"Confirming {designs} with {'up to ' * (len(rounds) > 1)}{terms.seeds} fresh seeds each, "
-        f"{plural(terms.epochs, 'epoch')} a seed, on {ledger.runs[picks[0].key].on}: is the "
-        f"mean of the last epoch at {percent(Fraction(terms.target))}?"
-    )
-    if len(rounds) > 1:
-        plan = ", ".join(f"{count} with {seeds}" for count, seeds in rounds)
-        yield f"  by halving; designs left, with so many seeds each: {plan}"
-    there = sum(len(ledger.whole(pick.key)) for pick in picks)
-    if there:
-        yield f"  {plural(there, 'run')} of them {'is' if there == 1 else 'are'} there already"
-    if kept:
-        yield f"  kept in {ledger.folder}; the same call continues"
-    order = {pick.key: number for number, pick in enumerate(picks, 1)}
-    for job, result in runs:
-        planned = ledger.runs[job.key].seeds
-        right, total = ledger.count_correct(job.key, job.task.seed)
-        yield (
-            f"  design {order[job.key]}/{len(picks)}  seed {planned.index(job.task.seed) + 1}/"
-            f"{len(planned)} ({job.task.seed})  {percent(right / total)} on "
-            f"{ledger.runs[job.key].on}, {result.seconds * terms.epochs:.0f} s"
-        )
-    found = {(c.design, c.recipe): c for c in ledger.confirmations()}
-    for pick in picks:
-        yield f"{describe_confirmation(found[pick.key])}: {pick.task.design}"
-
-
-def describe_confirmation(one: Confirmation) -> str:
-    """A confirmation in a line."""
-    sample = one.sample
-    if len(sample) < 2:
-        return f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}"
-    return (
-        f"{one.outcome}, {len(sample)} of {one.planned} seeds on {one.on}: mean "
-        f"{percent(sample.mean, 3)}, sd {100 * sample.sd:.3f}, min "
-        f"{percent(min(sample.correct) / sample.total)}, lower bound "
-        f"{percent(sample.bound(one.error), 3)} at {percent(1 - one.error)} confidence, "
-        f"{sample.hits(one.target)} of {len(sample)} seeds at {percent(one.target)}"
-    )
 
 
 def _table(picks: Sequence[Pick], ledger: Ledger) -> pd.DataFrame:

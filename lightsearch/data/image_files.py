@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import numpy as np
 
 from lightsearch.checks import check_flag, check_integer, check_kind, check_path, to_number
 from lightsearch.data.catalogue import FORMULAS, IMAGES, NAMES, TORCHVISION, find_name
-from lightsearch.data.class_names import check_class_names
 from lightsearch.data.dataset import DataSet, make_dataset
 from lightsearch.data.folder_layout import check_formats, check_parts, find_parts, list_classes
-from lightsearch.data.image_reader import SUFFIXES, flatten, list_images, read_image
+from lightsearch.data.image_reader import SUFFIXES, fit_image, list_images, read_image
 from lightsearch.data.image_size import DEFAULT_SIZE, Size, check_size, format_size
 from lightsearch.data.named import cache_folder, load
+from lightsearch.data.torchvision_parts import list_part_arguments, read_part, take_names
 from lightsearch.errors import ArgumentError, DataError, escape_controls, quote, suggestion
 from lightsearch.shapes import Shape
 
@@ -134,7 +133,7 @@ def describe_folder(
 
 def torchvision_dataset(
     name: str,
-    folder: str | Path | None = None,
+    data: str | Path | None = None,
     *,
     size: Size = DEFAULT_SIZE,
     gray: bool = False,
@@ -144,7 +143,7 @@ def torchvision_dataset(
 ) -> DataSet:
     """Read a classification set of torchvision by its name, such as "CIFAR10" or "gtsrb".
 
-    The set is read from `folder`, or downloaded to it. Without `folder`, that is the user's cache
+    The set is read from the folder `data`, or downloaded to it: by default the user's cache
     folder. Images of `size` pixels stay as they are; others are cropped and resized as in
     `folder_dataset`. A set without test images is split as there.
 
@@ -164,13 +163,13 @@ def torchvision_dataset(
 
     maker = getattr(datasets, TORCHVISION[known])
     title = f"{known}-{format_size(sides)}{'-gray' if gray else ''}"
-    root = check_path("folder", folder or cache_folder())
+    root = check_path("data", data or cache_folder())
     names: tuple[str, ...] = ()
     parts = []
     for part in list_part_arguments(maker):
-        pair, said = _read_set(maker, part, root, download, sides, gray)
+        pair, said = read_part(maker, part, root, download, sides, gray)
         parts.append(pair)
-        names = names or _take_names(said, 1 + int(pair[1].max()))
+        names = names or take_names(said, 1 + int(pair[1].max()))
     if len(parts) == 1:
         return _split(parts[0], test, seed, title, names)
     return make_dataset(parts[0], parts[1], name=title, class_names=names)
@@ -204,9 +203,6 @@ def _check(gray: bool, test: float, seed: int) -> None:
         raise ArgumentError(f"`test` must be above 0 and below 1, but got test={quote(test)}")
 
 
-# Folders ----------------------------------------------------------------------------------------
-
-
 def _read_classes(
     folder: Path, classes: list[str], size: tuple[int, int], gray: bool, *, some: bool = False
 ) -> tuple[Array, Array]:
@@ -219,74 +215,8 @@ def _read_classes(
             f"a folder of images must have some, but {place} has none that end in "
             f"{', '.join(SUFFIXES)}"
         )
-    images = [_fit(read_image(file, gray=gray), size) for found in files for file in found]
+    images = [fit_image(read_image(file, gray=gray), size) for found in files for file in found]
     return np.stack(images), np.repeat(np.arange(len(classes)), [len(found) for found in files])
-
-
-def _fit(image: Any, size: tuple[int, int]) -> Array:
-    """Return a gray or RGB image of Pillow as uint8 of shape (C, *size)."""
-    from PIL import Image, ImageOps
-
-    height, width = size
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-# Torchvision ------------------------------------------------------------------------------------
-
-
-def list_part_arguments(maker: Any) -> list[dict[str, Any]]:
-    """Return the arguments for the training part and the test part, or for the only part."""
-    takes = inspect.signature(maker).parameters
-    if "train" in takes:
-        return [{"train": True}, {"train": False}]
-    if "split" in takes:
-        return [
-            {"split": "train"},
-            {
-                "split": "val"
-                if maker.__name__ in ("Imagenette", "CLEVRClassification")
-                else "test"
-            },
-        ]
-    return [{}]
-
-
-def _read_set(
-    maker: Any,
-    part: dict[str, Any],
-    root: Path,
-    download: bool,
-    size: tuple[int, int],
-    gray: bool,
-) -> tuple[tuple[Array, Array], Any]:
-    """Return the images and labels of a part, and what torchvision calls the classes."""
-    more = {"download": download} if "download" in inspect.signature(maker).parameters else {}
-    try:
-        samples: Iterable[tuple[Any, int]] = maker(root=str(root), **part, **more)
-        pairs = [(_fit(flatten(image, gray=gray), size), int(label)) for image, label in samples]
-    except Exception as error:  # torchvision's readers raise many kinds
-        raise DataError(
-            f"torchvision's {maker.__name__} must be readable in {root} or "
-            f"downloadable, but: {error}"
-        ) from error
-    images, labels = zip(*pairs, strict=True)
-    names = getattr(samples, "classes", getattr(samples, "categories", None))
-    return (np.stack(images), np.array(labels)), names
-
-
-def _take_names(said: Any, classes: int) -> tuple[str, ...]:
-    """Return torchvision's names of the classes, or none if they are not one for each.
-
-    Imagenette has several for each.
-    """
-    names = [one[0] if isinstance(one, tuple) and one else one for one in said or ()]
-    try:
-        return check_class_names(names, classes)
-    except ArgumentError:
-        return ()
 
 
 def _split(

@@ -144,6 +144,17 @@ def flatten(image: Image, *, gray: bool) -> Image:
     return image.convert("RGB").convert("L") if gray else image.convert("RGB")
 
 
+def fit_image(image: Image, size: tuple[int, int]) -> np.ndarray[Any, Any]:
+    """Return a gray or RGB image of Pillow as uint8 of shape (C, *size)."""
+    from PIL import Image, ImageOps
+
+    height, width = size
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
 def _check_tile(tags: Mapping[int, Any]) -> None:
     """Raise `ValueError` for a TIFF whose tiles are huge: of one, all is decoded, however small
     the image is. Its strips are cut off at the image's height."""

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from lightsearch.data.dataset import DataSet
 
 
-def load(name: DataName | str, folder: str | Path | None = None) -> DataSet:
-    """Load a data set by its name.
+def load(name: DataName | str, data: str | Path | None = None) -> DataSet:
+    """Load a data set by its name. `data` is the folder that has it, as in `search`.
 
     Names: mnist, fashion-mnist, kmnist, qmnist, qmnist-test50k (the 50,000 test images of QMNIST
     that are not MNIST's), emnist-balanced, emnist-digits, emnist-letters, and digits (8x8, part
@@ -45,7 +45,7 @@ def load(name: DataName | str, folder: str | Path | None = None) -> DataSet:
         )
     return _load(
         known,
-        None if folder is None else str(check_path("folder", folder).resolve()),
+        None if data is None else str(check_path("data", data).resolve()),
         os.environ.get("LIGHTSEARCH_DATA"),
     )
 
@@ -64,14 +64,14 @@ def _load(name: str, folder: str | None, environment: str | None) -> DataSet:
     return assemble(*parts, name, CLASS_NAMES[name])
 
 
-def find(name: str, folder: str | Path | None = None) -> tuple[tuple[Pair, Pair] | None, str]:
+def find(name: str, data: str | Path | None = None) -> tuple[tuple[Pair, Pair] | None, str]:
     """Return a data set's images and their folder, or None and "" if they are not on this machine.
 
     They are arrays, read without torch. Raises `DataError` if they are damaged.
     """
     return _find(
         name,
-        None if folder is None else str(check_path("folder", folder).resolve()),
+        None if data is None else str(check_path("data", data).resolve()),
         os.environ.get("LIGHTSEARCH_DATA"),
     )
 

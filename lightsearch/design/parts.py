@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lightsearch.design.choice import Choice
-from lightsearch.design.fields import Spec, body, check_fields, is_choice, is_pair, specs
+from lightsearch.design.fields import Spec, check_fields, is_choice, is_pair, specs
 from lightsearch.errors import DesignError, quote
 from lightsearch.layer_warnings import call_layer
 
@@ -291,7 +291,6 @@ __all__ = [
     "Repeat",
     "Seq",
     "Space",
-    "body",
     "has_layer_options",
     "is_decided",
     "kind_of",

@@ -26,7 +26,7 @@ from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.network.lowering import lower_all
 from lightsearch.network.operations import Add, Branches, Iterate, Step, list_bodies
 from lightsearch.network.windows import PIXEL, Spans, chain
-from lightsearch.notation.parser import read_design
+from lightsearch.notation.reading import read_design
 from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
 

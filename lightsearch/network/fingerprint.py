@@ -26,7 +26,7 @@ from lightsearch.network.operations import (
     Pool,
     Step,
 )
-from lightsearch.notation.parser import read_design
+from lightsearch.notation.reading import read_design
 from lightsearch.shapes import Shape
 
 

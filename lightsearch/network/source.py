@@ -31,7 +31,7 @@ from lightsearch.network.operations import (
 )
 from lightsearch.network.source_helpers import HELPERS, list_helpers
 from lightsearch.network.source_lines import WIDTH, Call, Expression, write_lines
-from lightsearch.notation.parser import read_design
+from lightsearch.notation.reading import read_design
 from lightsearch.shapes import Shape, format_shape
 
 _RESERVED = (*HELPERS, "nn", "OrderedDict", "Tensor")

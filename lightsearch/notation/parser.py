@@ -7,16 +7,14 @@ are bounded, so that any text ends in a value or in a `NotationError`.
 from __future__ import annotations
 
 import functools
-import os
 import re
 from typing import Any, TypeVar
 
-from lightsearch.checks import names_path
 from lightsearch.design.choice import Choice
 from lightsearch.design.fields import Spec, specs
 from lightsearch.design.parts import Fielded, Seq, kinds, oneof, positional_specs, repeat, seq
 from lightsearch.design.recipe import Recipe
-from lightsearch.errors import ArgumentError, DesignError, NotationError, quote
+from lightsearch.errors import ArgumentError, DesignError, quote
 from lightsearch.layer_warnings import call_layer
 from lightsearch.notation.arguments import (
     accept_scalar,
@@ -279,37 +277,6 @@ def parse(text: str) -> Seq:
     return Parser(_check_text(text)).parse_space()
 
 
-def read_design(given: Seq | str) -> Seq:
-    """Return a design that is given as a value or in notation.
-
-    Raises `NotationError` as `parse` does. Of what is no notation but a file, a folder or a name
-    of the zoo, it says so.
-    """
-    if isinstance(given, os.PathLike):
-        given = str(given)
-    if not isinstance(given, str):
-        return given
-    try:
-        return parse(given)
-    except NotationError as error:
-        hint = _explain_other(given)
-        if not hint:
-            raise
-        raise NotationError(given, error.position, f"a design must be notation, {hint}") from None
-
-
-_ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
-
-
-def _explain_other(text: str) -> str:
-    """Say what a text is that is no notation, if it is known; else ""."""
-    if _ZOO_LIKE.fullmatch(text):
-        return f"but got a name of the zoo: zoo[{text!r}].design is its design"
-    if names_path(text):
-        return f"but got a path: read({text!r}).loc[1] is the first row of a leaderboard"
-    return ""
-
-
 def parse_recipe(text: str) -> Recipe:
     """Return the training recipe, perhaps with choices, that `text` stands for.
 
@@ -328,4 +295,4 @@ def _check_text(text: object) -> str:
     return text
 
 
-__all__ = ["MAX_DEPTH", "MAX_LAYERS", "Parser", "parse", "parse_recipe", "read_design"]
+__all__ = ["MAX_DEPTH", "MAX_LAYERS", "Parser", "parse", "parse_recipe"]

@@ -11,10 +11,11 @@ from lightsearch.design.parts import Design, Seq, Space
 from lightsearch.errors import BudgetError, DesignError
 from lightsearch.formatting import caps_text
 from lightsearch.network.cost import Budget
-from lightsearch.notation.parser import read_design
+from lightsearch.notation.reading import read_design
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.caps import read_budget
 from lightsearch.space.estimating import draw_weighted, estimate_total, scale_share
+from lightsearch.space.feasibility import check_feasible, explain_misfit
 from lightsearch.space.graph import Graph, Narrow
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import find_largest, smallest_assignment
@@ -22,8 +23,6 @@ from lightsearch.space.polynomials import count_by_params, find_affordable_cap
 from lightsearch.space.sampling import (
     LIMIT,
     Sampler,
-    check_feasible,
-    explain_misfit,
     try_graph,
     try_narrow,
     try_structure,

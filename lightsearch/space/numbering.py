@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lightsearch.space.count_tables import CountTables, tabulate
 from lightsearch.space.graph import Graph
-from lightsearch.space.polynomials import CountTables, round_params, tabulate
+from lightsearch.space.polynomials import round_params
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -36,8 +35,6 @@ MEMORY = 1_000_000_000
 
 ENTRY = 500
 """A coefficient of a dictionary costs as much as so many packed bytes (measured: 0.25 us)."""
-
-_BLOCK = 256  # coefficients that are summed at once: their integer stays in the first cache
 
 Row: TypeAlias = dict[int, int] | int
 """A polynomial: {exponent: coefficient}, or packed, the most parameters in the lowest bits."""
@@ -134,12 +131,9 @@ def make_plan(graph: Graph, cap: int, unit: int = 1) -> Plan:
 
 def count_by_params(graph: Graph, cap: int) -> list[tuple[int, int]]:
     """Return (parameters, number of designs) of all designs with at most `cap` parameters."""
-    plan, rows, uses = make_plan(graph, cap), dict[int, Row](), _count_uses(graph)
-    for number in range(graph.start + 1):
-        rows[number] = _make_row(plan, rows, number)
-        for to in _release(uses, graph.steps[number]):
-            del rows[to]
-    return sorted(_list_terms(plan, graph.start, rows[graph.start]))
+    plan = make_plan(graph, cap)
+    row = next(itertools.islice(make_rows(plan), graph.start, None))
+    return sorted(_list_terms(plan, graph.start, row))
 
 
 def find_affordable_cap(graph: Graph, within: int | None) -> int:
@@ -160,63 +154,6 @@ def _can_count(graph: Graph, cap: int, part: int) -> bool:
     return make_plan(graph, cap).is_affordable(WORK // part, MEMORY // part)
 
 
-@dataclass(frozen=True, slots=True)
-class PackedSums:
-    """Sums of coefficients, of `size` bytes each, up to `first` and every `stride` further on."""
-
-    first: int
-    stride: int
-    size: int
-    sums: bytes
-
-    def count(self, room: int) -> int:
-        place = (room - self.first) // self.stride
-        start = min(place * self.size, len(self.sums) - self.size)
-        return 0 if start < 0 else int.from_bytes(self.sums[start : start + self.size], "big")
-
-
-@dataclass(frozen=True, slots=True)
-class SparseSums:
-    """Sums of coefficients up to each exponent that has one, after a leading zero."""
-
-    exponents: list[int]
-    sums: list[int]
-
-    def count(self, room: int) -> int:
-        return self.sums[bisect_right(self.exponents, room)]
-
-
-@dataclass(frozen=True, slots=True)
-class CountTables:
-    """For each class and each r, how many paths to the end have at most r units of parameters."""
-
-    rows: list[PackedSums | SparseSums]
-
-    def count(self, number: int, room: int) -> int:
-        return self.rows[number].count(room)
-
-
-def tabulate(graph: Graph, cap: int, unit: int = 1) -> CountTables | None:
-    """Return the tables for paths of at most `cap` units, or None if they are too large.
-
-    A unit is `unit` parameters, and each step's parameters are rounded to units.
-    """
-    plan = make_plan(graph, cap, unit)
-    return _make_tables(graph, cap, unit) if plan.is_tabulable() else None
-
-
-@functools.lru_cache(maxsize=1)  # a search surveys its space, and draws from it twice over
-def _make_tables(graph: Graph, cap: int, unit: int) -> CountTables:
-    plan, rows, uses = make_plan(graph, cap, unit), dict[int, Row](), _count_uses(graph)
-    tables: list[PackedSums | SparseSums] = []
-    for number, steps in enumerate(graph.steps):
-        rows[number] = _make_row(plan, rows, number)
-        tables.append(_sum_up(plan, number, rows[number]))
-        for to in _release(uses, steps):
-            del rows[to]
-    return CountTables(tables)
-
-
 def _count_uses(graph: Graph) -> list[int]:
     """Return how many steps lead to each class."""
     uses = [0] * len(graph.steps)
@@ -232,6 +169,16 @@ def _release(uses: list[int], steps: tuple[tuple[int, int, int], ...]) -> Iterat
         uses[to] -= 1
         if not uses[to]:
             yield to
+
+
+def make_rows(plan: Plan) -> Iterator[Row]:
+    """Yield the polynomial of each class in turn. Only those that later ones need are kept."""
+    rows, uses = dict[int, Row](), _count_uses(plan.graph)
+    for number, steps in enumerate(plan.graph.steps):
+        rows[number] = _make_row(plan, rows, number)
+        yield rows[number]
+        for to in _release(uses, steps):
+            del rows[to]
 
 
 def _make_row(plan: Plan, rows: dict[int, Row], number: int) -> Row:
@@ -295,26 +242,3 @@ def _list_terms(plan: Plan, number: int, row: Row) -> Iterator[tuple[int, int]]:
         coefficient = int.from_bytes(data[index * size : (index + 1) * size], "big")
         if coefficient:
             yield plan.first[number] + index * plan.stride, coefficient
-
-
-def _sum_up(plan: Plan, number: int, row: Row) -> PackedSums | SparseSums:
-    """Return the sums of a polynomial's coefficients up to each exponent."""
-    if isinstance(row, dict):
-        exponents = sorted(row)
-        sums = itertools.accumulate((row[exponent] for exponent in exponents), initial=0)
-        return SparseSums(exponents, list(sums))
-    size, length = plan.size, plan.spread(number)
-    width, bits = size * _BLOCK, 8 * size
-    data = row.to_bytes(length, "big")
-    ones = int.from_bytes((bytes(size - 1) + b"\1") * _BLOCK, "big")
-    blocks, before = list[bytes](), 0
-    for start in range(0, length, width):
-        taken = min(width, length - start)
-        block, reach = int.from_bytes(data[start : start + taken], "big"), 1
-        while reach < _BLOCK:  # each coefficient takes in the sum of as many before it
-            block += block >> (bits * reach)
-            reach *= 2
-        block += before * (ones >> (8 * (width - taken)))
-        blocks.append(block.to_bytes(taken, "big"))
-        before = block & ((1 << bits) - 1)
-    return PackedSums(plan.first[number], plan.stride, size, b"".join(blocks))

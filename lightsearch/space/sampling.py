@@ -20,13 +20,13 @@ from lightsearch.formatting import caps_text
 from lightsearch.network.cost import Budget, cost
 from lightsearch.shapes import Shape, check_shape
 from lightsearch.space.caps import read_budget
+from lightsearch.space.feasibility import check_feasible
 from lightsearch.space.graph import Graph, Narrow, build_graph, build_narrow
 from lightsearch.space.guiding import Draw, Guide
 from lightsearch.space.numbering import (
     Numbering,
     find_largest,
     number_assignments,
-    smallest_assignment,
 )
 from lightsearch.space.outcomes import TooLargeError
 from lightsearch.space.program import compile_space
@@ -273,31 +273,3 @@ def _describe_reason(label: str) -> str:
     if label == "min_receptive_field":
         return "have too small a receptive field"
     return "have too few parameters" if label == "least" else f"exceed {label}"
-
-
-def check_feasible(
-    graph: Graph, space: Space, shape: Shape, classes: int | None, budget: Budget
-) -> None:
-    """Raise `DesignError` if no design is valid, `BudgetError` if all have too many parameters."""
-    if graph.total == 0:
-        raise DesignError(
-            f"at least one design of a space must fit, but none does: for example, "
-            f"{explain_misfit(space, shape, classes)}"
-        )
-    least = graph.low[graph.start]
-    if budget.params is not None and budget.params < least:
-        design = decode(space, replay(smallest_assignment(graph)))
-        raise BudgetError(
-            f"no design of this space has at most {budget.params} parameters: "
-            f"the smallest is `{design}` with {least}"
-        )
-
-
-def explain_misfit(space: Space, shape: Shape, classes: int | None) -> str:
-    """Return the reason why a random design of a space does not fit."""
-    try:
-        design = decode(space, chooser(random.Random(0)))
-        cost(design, shape, classes)
-    except DesignError as error:
-        return str(error)
-    return "none was found"

@@ -10,8 +10,8 @@ from typing import Any
 
 from lightsearch.data.catalogue import LAYOUT, TORCHVISION
 from lightsearch.data.class_names import quote_python
-from lightsearch.data.image_files import list_part_arguments
 from lightsearch.data.image_size import format_size
+from lightsearch.data.torchvision_parts import list_part_arguments
 from lightsearch.errors import escape_controls
 from lightsearch.network.source_lines import Call, format_list, write_lines
 from lightsearch.standalone.job import Job

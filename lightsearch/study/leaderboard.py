@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,21 @@ def leaderboard(
     order accuracy, parameters, epoch of the hit, and at last by the trial's number.
     """
     return frame_hits(rank_hits(trials, identity, by=by, target=target, confirmed=confirmed))
+
+
+def order_by(
+    function: Callable[[Trial], float], frame: pd.DataFrame, trials: Sequence[Trial]
+) -> pd.DataFrame:
+    """Return a leaderboard in another order, the largest value of a function of a trial first.
+
+    The values are the column `objective`.
+    """
+    values = [float(function(trials[trial])) for trial in frame["trial"]]
+    ordered = frame.assign(objective=values).sort_values(
+        "objective", ascending=False, kind="stable"
+    )
+    ordered.index = frame.index
+    return ordered
 
 
 def trials_table(

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,28 +19,11 @@ from lightsearch.study.confirmations import Confirmation, Key, Terms, gather, ju
 from lightsearch.study.disk import load_state, lock, save_state, write_text, writing
 from lightsearch.study.identity import same_teacher
 from lightsearch.study.log import Lines, Log
+from lightsearch.study.runs import Runs, apply_line, count_images, epoch_line
 from lightsearch.study.terms import FOLDER, check_same, read_terms, remedy_of, slug
-from lightsearch.study.trial import epoch_from, to_json
 from lightsearch.training.epoch_result import EpochResult
 
 FILE = "runs.jsonl"
-
-
-@dataclass(slots=True)
-class Runs:
-    """One design's runs: its seeds, and the epochs of each so far."""
-
-    seeds: tuple[int, ...]
-    on: str
-    level: float | None = None  # of its test, if that was settled before its first run
-    teacher: str = ""  # what it learned from, as the study's identity has it
-    epochs: dict[int, list[EpochResult]] = dataclasses.field(default_factory=dict)
-    dropped: int = 0  # whole runs as others were preferred
-
-    def last(self, seed: int, epochs: int) -> EpochResult | None:
-        """The last epoch of a run that is over."""
-        done = self.epochs.get(seed, [])
-        return done[-1] if len(done) >= epochs else None
 
 
 class Ledger:
@@ -87,7 +69,7 @@ class Ledger:
     def _read(self) -> None:
         try:
             for line in self._lines.read():
-                self._take(line)
+                apply_line(self.runs, line)
         except FileNotFoundError:  # no design was settled yet
             return
         except OSError as error:
@@ -99,23 +81,6 @@ class Ledger:
                 f"{self._lines.path} must have designs and their epochs in order, "
                 f"but line {self._lines.number} has not: {error!r}"
             ) from None
-
-    def _take(self, line: dict[str, Any]) -> None:
-        key = (str(line["design"]), str(line["recipe"]))
-        if "seeds" in line:
-            level, teacher = line.get("level"), str(line.get("teacher", ""))
-            runs = Runs(tuple(line["seeds"]), str(line["on"]), level and float(level), teacher)
-            self.runs.setdefault(key, runs)
-            return
-        if "dropped" in line:
-            self.runs[key].dropped = int(line["dropped"])
-            return
-        done = self.runs[key].epochs.setdefault(line["seed"], [])
-        result = epoch_from(line["epoch"])
-        if not 1 <= result.epoch <= len(done) + 1 or not 0 <= result.correct <= result.total:
-            raise ValueError(f"epoch {result.epoch} after {len(done)}")
-        del done[result.epoch - 1 :]  # run again after its state was lost
-        done.append(result)
 
     def plan(
         self, key: Key, seeds: tuple[int, ...], on: str, *, teacher: str = "", **about: Any
@@ -155,7 +120,7 @@ class Ledger:
                 if known or other.runs[key].last(seed, self.terms.epochs) is None:
                     continue
                 results = [self._judged_here(result, other) for result in run]
-                self._write([_line(key, seed, result) for result in results])
+                self._write([epoch_line(key, seed, result) for result in results])
                 for path in self._states(key, seed):
                     path.unlink()
                 taken += 1
@@ -191,7 +156,7 @@ class Ledger:
         if not over:
             with writing(self.folder):
                 save_state(self._state_path(key, seed, result.epoch), state)
-        self._write([_line(key, seed, result)])
+        self._write([epoch_line(key, seed, result)])
         for path in self._states(key, seed):
             if over or path != self._state_path(key, seed, result.epoch):
                 path.unlink()
@@ -225,7 +190,7 @@ class Ledger:
         """Right images, and images, of a run that is over."""
         result = self.runs[key].last(seed, self.terms.epochs)
         assert result is not None
-        return _count_correct(result)
+        return count_images(result)
 
     def engine(self, key: Key) -> str:
         """What trained a design's runs."""
@@ -237,7 +202,7 @@ class Ledger:
         the others."""
         runs = self.runs[key]
         last = [runs.last(seed, self.terms.epochs) for seed in runs.seeds[:count]]
-        right = [None if result is None else _count_correct(result) for result in last]
+        right = [None if result is None else count_images(result) for result in last]
         total = next((one[1] for one in right if one is not None), 1)
         found = gather(
             key,
@@ -297,17 +262,6 @@ def gather_confirmations(families: Iterable[Ledger]) -> dict[Key, Confirmation]:
         for one in ledger.confirmations():
             found[one.design, one.recipe] = one
     return found
-
-
-def _count_correct(result: EpochResult) -> tuple[int, int]:
-    """Right images and images: of those that the task tests on at last, else of its own."""
-    if result.test_correct is not None and result.test_total is not None:
-        return result.test_correct, result.test_total
-    return result.correct, result.total
-
-
-def _line(key: Key, seed: int, result: EpochResult) -> dict[str, Any]:
-    return {"design": key[0], "recipe": key[1], "seed": seed, "epoch": to_json(result)}
 
 
 def _digest(key: Key) -> str:

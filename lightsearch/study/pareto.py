@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lightsearch.errors import ArgumentError
+from lightsearch.study.objectives import Objectives, check_directions, judge_all
 from lightsearch.study.orders import Order
+from lightsearch.study.trial import Trial
 
 
 def find_front(frame: pd.DataFrame, orders: Sequence[Order]) -> pd.DataFrame:
@@ -29,3 +31,20 @@ def find_front(frame: pd.DataFrame, orders: Sequence[Order]) -> pd.DataFrame:
     kept = [not ((points <= one).all(axis=1) & (points < one).any(axis=1)).any() for one in points]
     front = values[kept].sort_values(columns, kind="stable")
     return frame.loc[front.index]
+
+
+def find_front_by(
+    objective: Objectives, frame: pd.DataFrame, trials: Sequence[Trial], directions: Sequence[str]
+) -> pd.DataFrame:
+    """The rows of a table of trials that are on the front of an objective's values.
+
+    The values are the columns `objective_0`, `objective_1`, ...
+    """
+    known = check_directions(directions)
+    orders = [
+        Order(f"objective_{index}", "", largest=one == "maximize")
+        for index, one in enumerate(known)
+    ]
+    values = [judge_all(objective, trials[number], len(known)) for number in frame.index]
+    columns = [order.column for order in orders]
+    return find_front(frame.join(pd.DataFrame(values, index=frame.index, columns=columns)), orders)

@@ -15,7 +15,8 @@ from lightsearch.design.recipe import DEFAULT_RECIPE, Recipe
 from lightsearch.engines.names import EngineName, PrecisionName
 from lightsearch.engines.selection import check_precision, choose_device, choose_engine
 from lightsearch.engines.teacher import Teacher, as_teacher
-from lightsearch.notation.parser import parse_recipe, read_design
+from lightsearch.notation.parser import parse_recipe
+from lightsearch.notation.reading import read_design
 from lightsearch.training.task import Task
 
 DISTILL = 0.5  # with a teacher, where no recipe says it

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import queue
 import re
-import signal
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -31,8 +29,8 @@ from lightsearch.workers.slot import (
     check_free,
     check_threads,
     describe_exit,
-    start_thread,
 )
+from lightsearch.workers.starter import start_soon
 
 T = TypeVar("T")
 
@@ -94,7 +92,7 @@ class ProcessSlot:
                 self._hand_over(job, executor)
                 return cast("Call[T]", job.future)
         try:
-            _STARTER.do(lambda: self._start(job))
+            start_soon(lambda: self._start(job))
         except WorkerError:  # no thread can start: the slot is free for another try
             with self._lock:
                 self._job = None
@@ -225,49 +223,6 @@ class _Job:
 def _alive(executor: ProcessPoolExecutor) -> bool:
     """Whether an executor's worker lives; loky itself may notice a little later."""
     return all(worker.is_alive() for worker in list(executor._processes.values()))
-
-
-class _Starter:
-    """The thread that starts all workers of this process.
-
-    It lives as long as the process does, since Linux kills a worker with the thread that made it
-    (`process.begin`). Ctrl-C is held back in it, and so in a worker until that ignores it: a
-    terminal's Ctrl-C reaches the whole process group.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._started = False
-
-    def do(self, task: Callable[[], None]) -> None:
-        """Run `task` soon."""
-        with self._lock:
-            if not self._started:
-                start_thread(
-                    threading.Thread(target=self._serve, name="lightsearch-starter", daemon=True)
-                )
-                self._started = True
-        self._tasks.put(task)
-
-    def _serve(self) -> None:
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        while True:
-            with contextlib.suppress(Exception):  # a slot's, of which its future knows
-                self._tasks.get()()
-
-
-_STARTER = _Starter()
-
-
-def _after_fork() -> None:
-    global _STARTER
-    _STARTER = _Starter()  # the copy has no such thread
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _pack_call(function: Callable[..., Any], args: tuple[Any, ...]) -> bytes:

@@ -540,11 +540,11 @@ def test_what_is_printed_says_which_images_and_how_many_seeds(
     first, kept, *runs, last = capsys.readouterr().out.splitlines()
     assert first.startswith(
         "Confirming 1 design with 2 fresh seeds each, 2 epochs a seed, on "
-        "digits test: is the mean of the last epoch at 50.00%?"
+        "digits test images: is the mean of the last epoch at 50.00%?"
     )
     assert str(tmp_path) in kept and len(runs) == 2
-    assert all("on digits test" in line for line in runs)
-    assert "2 of 2 seeds on digits test: mean" in last and GOOD in last
+    assert all("on digits test images" in line for line in runs)
+    assert "2 of 2 seeds on digits test images: mean" in last and GOOD in last
 
 
 # A real process and a real signal ---------------------------------------------------------------

@@ -227,7 +227,7 @@ def test_the_folder_given_comes_before_the_environment_and_that_before_the_cache
     for seed, place in reversed(list(enumerate(places))):
         named._load.cache_clear()  # what was found is remembered
         write_mnist(place / "MNIST" / "raw", some(20, 10, seed), some(10, 10, seed + 9))
-        found = load("mnist", places[0])
+        found = load("mnist", data=places[0])  # the word of `search` and the shell
         assert np.array_equal(found.train[0][:, 0].numpy(), some(20, 10, seed)[0])
 
 

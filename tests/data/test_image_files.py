@@ -373,7 +373,7 @@ def test_a_set_without_test_images_is_split(tmp_path: Path) -> None:
     for label in ("Forest", "River"):
         for number in range(10):
             draw(tmp_path / "eurosat" / "2750" / label / f"{number}.png", number)
-    made = torchvision_dataset("EuroSAT", tmp_path, size=12, download=False)
+    made = torchvision_dataset("EuroSAT", data=tmp_path, size=12, download=False)
     assert (len(made.train[1]), len(made.test[1])) == (16, 4)
 
 

@@ -51,7 +51,7 @@ from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.lowering import lower_all, register_cost
 from lightsearch.network.operations import Local
 from lightsearch.notation.parser import parse
-from lightsearch.space import Sampler, numbering, polynomials, survey
+from lightsearch.space import Sampler, count_tables, numbering, polynomials, survey
 from lightsearch.space.default import default_space
 from lightsearch.space.estimating import wilson
 from lightsearch.space.sampling import LIMIT, try_graph
@@ -737,14 +737,14 @@ def test_sparse_and_packed_counts_are_equal(entry: int, monkeypatch: pytest.Monk
         space = seq([conv(oneof(*widths), kernel=oneof(1, 3))] * 3, gap(), linear(10))
         sizes = sorted(price.params for *_, price in brute(space, (1, 8, 8), 10))
         for cap in (sizes[0], sizes[100], sizes[100] - 1, sizes[-2], sizes[-1] + 9):
-            polynomials._make_tables.cache_clear()
+            count_tables._make_tables.cache_clear()
             result = survey(space, (1, 8, 8), 10, Budget(params=cap))
             assert dict(result.counts) == Counter(sizes) and result.beyond == 0
             assert result.within == bisect_right(sizes, cap) and result.exact
             assert result.largest_params == sizes[result.within - 1]
             graph = try_graph(space, (1, 8, 8), 10, LIMIT)
             assert graph is not None
-            tables = polynomials.tabulate(graph, cap)
+            tables = count_tables.tabulate(graph, cap)
             assert tables is not None
             for room in (0, sizes[0] - 1, sizes[0], cap - 1, cap):
                 assert tables.count(graph.start, room) == bisect_right(sizes, room)

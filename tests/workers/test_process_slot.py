@@ -18,7 +18,8 @@ from processes import (
 )
 
 from lightsearch.errors import WorkerError
-from lightsearch.workers.process_slot import ProcessSlot, _Starter
+from lightsearch.workers.process_slot import ProcessSlot
+from lightsearch.workers.starter import Starter
 
 
 @pytest.fixture
@@ -248,7 +249,7 @@ def test_a_starter_that_cannot_start_is_one_error_and_the_slot_goes_on(
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("lightsearch.workers.process_slot._STARTER", _Starter())
+    monkeypatch.setattr("lightsearch.workers.starter._STARTER", Starter())
     with contextlib.closing(ProcessSlot()) as slot:
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)

@@ -25,18 +25,19 @@ from lightsearch.engines.engine import (
     under,
 )
 from lightsearch.engines.initial_weights import initial_weights
-from lightsearch.engines.native.interface import Augmentation, Optimizer, Status, Step, Training
+from lightsearch.engines.native.interface import Augmentation, Optimizer, Step, Training
 from lightsearch.engines.native.layout import Slot
 from lightsearch.engines.native.library import library, number_type
 from lightsearch.engines.native.plan import plan
 from lightsearch.engines.native.recipes import choose_images, training_images
+from lightsearch.engines.native.statuses import check_status
 from lightsearch.engines.native.structs import (
     fill_augmentation,
     fill_images,
     fill_step,
     make_network,
 )
-from lightsearch.engines.stopping import EpochStopped, current_flag
+from lightsearch.engines.stopping import current_flag
 from lightsearch.errors import EngineError
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
@@ -234,20 +235,7 @@ class Native:
     def _end(self, status: int, part: str, images: Tensor | None = None) -> None:
         """Raise an error for the status of a call that took `images` of a part, or all of it."""
         labels = (self.data.train if part == "train" else self.data.test)[1]
-        count, classes = len(labels), self.plan.values[self.plan.scores].channels
-        if status == Status.STOPPED:
-            raise EpochStopped("the epoch was asked to stop")
-        if status == Status.NO_SUCH_IMAGE and images is not None:
-            wrong = images[(images < 0) | (images >= count)][0]
-            raise EngineError(
-                f"an index of a {part} image must be from 0 to {count - 1}, but got {int(wrong)}"
-            )
-        if status == Status.NO_SUCH_CLASS:
-            met = labels if images is None else labels[images]
-            wrong = met[(met < 0) | (met >= classes)][0]
-            raise EngineError(
-                f"a label of a {part} image must be from 0 to {classes - 1}, but got {int(wrong)}"
-            )
+        check_status(status, part, labels, self.plan.values[self.plan.scores].channels, images)
 
     def gradient(self, batch: Tensor, augment_stream: int | None, dropout_stream: int) -> None:
         """Fill `gradients` from a batch of training images; add up the loss and the hits."""

@@ -16,8 +16,8 @@ _CONVOLVE = (
     "pixels",
     "plane",
     "width",
-    "source_height",
-    "source_width",
+    "x_height",
+    "x_width",
     "inner",
     "outer",
     "source_image",
@@ -33,6 +33,16 @@ _CONVOLVE = (
 
 
 @triton.jit
+def _locate(flat, plane, width, up, offset):
+    """Return a pixel's image, its place in the plane, and the row and column of its first tap."""
+    number = flat // plane
+    pixel = flat - number * plane
+    row = (pixel // width) * up + offset
+    column = (pixel % width) * up + offset
+    return number, pixel, row, column
+
+
+@triton.jit
 def _place(row, column, height, width, DOWN: tl.constexpr):
     """Where a tap reads, counted from the start of its plane, and whether that is inside it."""
     inside = (row >= 0) & (column >= 0)
@@ -41,6 +51,66 @@ def _place(row, column, height, width, DOWN: tl.constexpr):
         row = row // DOWN
         column = column // DOWN
     return row * width + column, inside & (row < height) & (column < width)
+
+
+@triton.jit
+def _add_taps(
+    total,
+    x,
+    w,
+    row,
+    column,
+    sign,
+    height,
+    width,
+    flat,
+    pixels,
+    wanted,
+    DOWN: tl.constexpr,
+    TAPS: tl.constexpr,
+):
+    """Add the products with the only input channel to `total`."""
+    for tap in tl.static_range(TAPS * TAPS):
+        r = row + sign * (tap // TAPS)
+        c = column + sign * (tap % TAPS)
+        place, inside = _place(r, c, height, width, DOWN)
+        factor = tl.load(w + tap, mask=wanted, other=0.0)
+        inside = inside & (flat < pixels)
+        total += factor * tl.load(x + place, mask=inside, other=0.0)
+    return total
+
+
+@triton.jit
+def _add_channels(
+    total,
+    x,
+    w,
+    row,
+    column,
+    sign,
+    height,
+    width,
+    known,
+    wanted,
+    inner,
+    kernel,
+    w_inner,
+    DOWN: tl.constexpr,
+):
+    """Add the products with all input channels to `total`."""
+    for tap_row in range(kernel):
+        for tap_column in range(kernel):
+            r = row + sign * tap_row
+            c = column + sign * tap_column
+            place, inside = _place(r, c, height, width, DOWN)
+            inside = inside & known
+            places = x + place
+            factors = w + tap_row * kernel + tap_column
+            for i in tl.range(0, inner, loop_unroll_factor=4):
+                factor = tl.load(factors + i * w_inner, mask=wanted, other=0.0)
+                value = tl.load(places + i * (height * width), mask=inside, other=0.0)
+                total += factor * value
+    return total
 
 
 @triton.jit(do_not_specialize=_CONVOLVE)
@@ -52,8 +122,8 @@ def convolve(
     pixels,
     plane,
     width,
-    source_height,
-    source_width,
+    x_height,
+    x_width,
     inner,
     outer,
     source_image,
@@ -78,36 +148,22 @@ def convolve(
     """
     group = tl.program_id(2)
     flat = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[:, None]
-    number = flat // plane
-    pixel = flat - number * plane
-    row = (pixel // width) * up + offset
-    column = (pixel % width) * up + offset
+    number, pixel, r, c = _locate(flat, plane, width, up, offset)
     channel = tl.program_id(1) * CO + tl.arange(0, CO)[None, :]
     wanted = channel < outer
-    source_plane = source_height * source_width
-    weights = w + group * outer * inner * kernel * kernel + channel * w_outer
-    source = x + number * source_image + group * inner * source_plane
+    x_plane = x_height * x_width
+    w = w + group * outer * inner * kernel * kernel + channel * w_outer
+    x = x + number * source_image + group * inner * x_plane
     total = tl.zeros((BLOCK, CO), tl.float32)
     if TAPS:
-        for tap in tl.static_range(TAPS * TAPS):
-            r = row + sign * (tap // TAPS)
-            c = column + sign * (tap % TAPS)
-            place, inside = _place(r, c, source_height, source_width, DOWN)
-            factor = tl.load(weights + tap, mask=wanted, other=0.0)
-            inside = inside & (flat < pixels)
-            total += factor * tl.load(source + place, mask=inside, other=0.0)
+        total = _add_taps(
+            total, x, w, r, c, sign, x_height, x_width, flat, pixels, wanted, DOWN, TAPS
+        )
     else:
-        for tap_row in range(kernel):
-            for tap_column in range(kernel):
-                r = row + sign * tap_row
-                c = column + sign * tap_column
-                place, inside = _place(r, c, source_height, source_width, DOWN)
-                inside = inside & (flat < pixels)
-                places = source + place
-                factors = weights + tap_row * kernel + tap_column
-                for i in tl.range(0, inner, loop_unroll_factor=4):
-                    factor = tl.load(factors + i * w_inner, mask=wanted, other=0.0)
-                    total += factor * tl.load(places + i * source_plane, mask=inside, other=0.0)
+        known = flat < pixels
+        total = _add_channels(
+            total, x, w, r, c, sign, x_height, x_width, known, wanted, inner, kernel, w_inner, DOWN
+        )
     channel += group * outer
     total += tl.load(bias + channel, mask=wanted & (has_bias != 0), other=0.0)
     places = tl.max_contiguous(y + number * image + channel * plane + pixel, (BLOCK, 1))
@@ -121,8 +177,8 @@ _CORRELATE = (
     "tiles",
     "plane",
     "width",
-    "source_height",
-    "source_width",
+    "x_height",
+    "x_width",
     "inner",
     "outer",
     "kernel",
@@ -133,6 +189,27 @@ _CORRELATE = (
     "columns",
     "bias_column",
 )
+
+
+@triton.jit
+def _find_column(column, r, c, first, height, width, kernel):
+    """Where a column reads among the channels from `first` on, and whether inside a plane."""
+    area = kernel * kernel
+    i = column // area
+    tap = column - i * area
+    place, inside = _place(r + tap // kernel, c + tap % kernel, height, width, 1)
+    return (first + i) * (height * width) + place, inside
+
+
+@triton.jit
+def _store_sums(sums, total, blocks, outer, columns, CO: tl.constexpr, COLUMNS: tl.constexpr):
+    """Store what a program has summed in its own row."""
+    column = (tl.program_id(1) // blocks) * COLUMNS + tl.arange(0, COLUMNS)[:, None]
+    channel = (tl.program_id(1) % blocks) * CO + tl.arange(0, CO)[None, :]
+    group = tl.program_id(2)
+    row = tl.program_id(0) * (tl.num_programs(2) * outer) + group * outer + channel
+    mask = (column < columns) & (channel < outer)
+    tl.store(sums + row * columns + column, total, mask=mask)
 
 
 @triton.jit(do_not_specialize=_CORRELATE)
@@ -146,8 +223,8 @@ def correlate(
     tiles,
     plane,
     width,
-    source_height,
-    source_width,
+    x_height,
+    x_width,
     inner,
     outer,
     kernel,
@@ -172,19 +249,12 @@ def correlate(
     group = tl.program_id(2)
     blocks = (outer + CO - 1) // CO
     flat = tile * BLOCK + tl.arange(0, BLOCK)[None, None, :]
-    number = flat // plane
-    pixel = flat - number * plane
+    number, pixel, r, c = _locate(flat, plane, width, stride, -padding)
     column = (tl.program_id(1) // blocks) * COLUMNS + tl.arange(0, COLUMNS)[:, None, None]
-    area = kernel * kernel
-    i = column // area
-    tap = column - i * area
-    r = (pixel // width) * stride - padding + tap // kernel
-    c = (pixel % width) * stride - padding + tap % kernel
-    inside = (number < together) & (column < bias_column) & (r >= 0) & (c >= 0)
-    inside = inside & (r < source_height) & (c < source_width)
+    places, inside = _find_column(column, r, c, group * inner, x_height, x_width, kernel)
+    places += number * source_image
+    inside = inside & (number < together) & (column < bias_column)
     one = tl.where((column == bias_column) & (flat >= 0), 1.0, 0.0)
-    source_plane = source_height * source_width
-    places = (group * inner + i) * source_plane + r * source_width + c + number * source_image
     channel = (tl.program_id(1) % blocks) * CO + tl.arange(0, CO)[None, :, None]
     known = (number < together) & (channel < outer)
     channel += group * outer
@@ -196,14 +266,7 @@ def correlate(
         factor = tl.load(at, mask=known & there, other=0.0)
         at = tl.max_contiguous(x + n * source_image + places, (1, 1, BLOCK))
         total += factor * tl.load(at, mask=inside & there, other=one)
-    column = (tl.program_id(1) // blocks) * COLUMNS + tl.arange(0, COLUMNS)[:, None]
-    channel = (tl.program_id(1) % blocks) * CO + tl.arange(0, CO)[None, :]
-    row = tl.program_id(0) * (tl.num_programs(2) * outer) + group * outer + channel
-    tl.store(
-        sums + row * columns + column,
-        tl.sum(total, axis=2),
-        mask=(column < columns) & (channel < outer),
-    )
+    _store_sums(sums, tl.sum(total, axis=2), blocks, outer, columns, CO, COLUMNS)
 
 
 @triton.jit(do_not_specialize=("rows", "count", "columns", "bias_column"))
