@@ -93,11 +93,12 @@ def choose_study() -> Path:
 
 def _find_table() -> Path:
     """Return the leaderboard that is meant if none is given, and say which it is."""
-    from lightsearch.study.listing import find_studies
-
     table = Path("leaderboard.csv")
-    if find_studies(Path()) or not table.is_file():
+    try:
         return choose_study()
+    except ArgumentError:  # there is none
+        if not table.is_file():
+            raise
     click.echo(f"the leaderboard here: {table}", err=True)
     return table
 

@@ -11,17 +11,22 @@ import click
 from lightsearch.cli.design_argument import choose_study
 from lightsearch.cli.options import json_option
 from lightsearch.cli.output import print_json, print_table, records, without_collection
-from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, percent, plural
+from lightsearch.formatting import MEAN_HEADS, SURROGATE_NOTE, mean_figures, name_split, plural
+from lightsearch.study.figures import (
+    SIZES,
+    describe_images,
+    describe_selection,
+    format_figure,
+    list_columns,
+    name_column,
+)
 from lightsearch.study.orders import ORDERS
 from lightsearch.study.warm_start import explain_label
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-_BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
-    "last3": ("last 3", percent),
-}
+_CONFIRMED = ("confirmation", "confirmed_n", "confirmed_mean", "confirmed_bound")
 
 
 @click.command(short_help="Show what a study has found, also while it runs.")
@@ -31,7 +36,9 @@ _BESIDE: dict[str, tuple[str, Any]] = {  # shown only in their own order
     "--by",
     type=click.Choice(list(ORDERS)),
     help=(
-        f"Order: {'; '.join(f'{name}, {order.text}' for name, order in ORDERS.items())}.  "
+        "Order: "
+        + "; ".join(f"{name}, {one.text} ({one.column})" for name, one in ORDERS.items())
+        + ".  "
         "[default: accuracy]"
     ),
 )
@@ -142,60 +149,44 @@ def print_board(
         return
     if any(row["engine"] == "surrogate" for row in rows):
         click.echo(SURROGATE_NOTE)
-    images = " and ".join(sorted({row["selected_on"] for row in rows}))
-    short = "val" if "val" in images else "test"
-    rerun = {row["confirmed_on"] for row in rows if not _is_missing(row["confirmation"])}
-    _print_rows(rows, by, short, all_trials=all_trials, rerun=bool(rerun))
+    selected_on = str(rows[0]["selected_on"])  # the same in all rows of a study
+    labels = {on for row in rows if isinstance(on := row["confirmed_on"], str)}  # else NaN
+    order = None if all_trials and by is None else ORDERS[by or "accuracy"].column
+    _print_rows(rows, order, selected_on, all_trials=all_trials, rerun=bool(labels))
+    ordered = "" if order is None else f" by {name_column(order)}"
+    if ordered and labels and not all_trials:
+        ordered = f", confirmed ones first, then{ordered}"
     click.echo(
-        f"{plural(len(rows), 'trial' if all_trials else 'design')}, selected on {images}, "
-        "one run each" + (f"; confirmed on {' and '.join(sorted(rerun))}" if rerun else "")
+        f"{plural(len(rows), 'trial' if all_trials else 'design')}{ordered}; one run each, "
+        f"accuracies {describe_selection(selected_on)}"
+        + "".join(f"; fresh seeds on {describe_images(label)}" for label in sorted(labels))
     )
     for label in sorted({row["warm_start"] for row in rows} - {""}):
-        click.echo(explain_label(label, short))
+        click.echo(explain_label(label, name_split(selected_on)))
 
 
 def _print_rows(
     found: Sequence[Mapping[str, Any]],
-    by: str | None,
-    short: str,
+    order: str | None,
+    selected_on: str,
     *,
     all_trials: bool,
     rerun: bool,
 ) -> None:
-    beside = _BESIDE.get(by or "")
-    heads = [
-        "trial" if all_trials else "rank",
-        f"{short} acc",
-        "epoch",
-        "last",
-        *(["test last"] if short == "val" else []),
-        "first hit",
-        *(["confirmed", "n", "mean", "bound"] if rerun else []),
-        "params",
-        "MACs",
-        "act bytes",
-        "in int8",
-        "field",
-        *([beside[0]] if beside else []),
-        *(["outcome"] if all_trials else ["trial"]),
-        "design",
+    columns = [
+        *list_columns(selected_on),
+        *(_CONFIRMED if rerun or order in _CONFIRMED else ()),
+        *SIZES,
     ]
+    if order is not None and order not in columns:
+        columns.append(order)
+    columns += ["outcome" if all_trials else "trial", "design"]
     rows = (
-        [
-            row["trial"] if all_trials else rank,
-            *_accuracies(row, short == "val"),
-            *(_confirmation(row) if rerun else []),
-            f"{row['params']:,}",
-            f"{row['macs']:,}",
-            *(f"{row[name]:,}" for name in ("activation_bytes", "activation_bytes_int8")),
-            str(row["receptive_field"]),
-            *([_cell(row, ORDERS[str(by)].column, beside[1])] if beside else []),
-            row["outcome"] if all_trials else row["trial"],
-            row["design"],
-        ]
+        [row["trial"] if all_trials else rank, *(format_figure(one, row[one]) for one in columns)]
         for rank, row in enumerate(found, 1)
     )
-    print_table(heads, rows, left=("design", "outcome", "confirmed"))
+    heads = ["trial" if all_trials else "rank", *map(name_column, columns)]
+    print_table(heads, rows, left=("design", "outcome", "confirmation"))
 
 
 def print_means(frame: pd.DataFrame) -> None:
@@ -211,39 +202,3 @@ def print_means(frame: pd.DataFrame) -> None:
         f"{plural(len(frame), 'design')}, last epoch, {frame.attrs['images']} images; "
         f"{frame.attrs['protocol']}"
     )
-
-
-def _accuracies(row: Mapping[str, Any], val: bool) -> list[str]:
-    """Return best accuracy and its epoch, last accuracy, test accuracy if `val`, first hit."""
-    tested = [_cell(row, "test_accuracy", percent)] if val else []
-    return [
-        _cell(row, "best_accuracy", percent),
-        _count(row["best_epoch"]),
-        _cell(row, "last_accuracy", percent),
-        *tested,
-        _count(row["first_hit_epoch"]),
-    ]
-
-
-def _confirmation(row: Mapping[str, Any]) -> list[str]:
-    """Return the confirmation's outcome, its number of seeds, their mean and its lower bound."""
-    return [
-        _cell(row, "confirmation", str),
-        _count(row["confirmed_n"]),
-        *(
-            _cell(row, f"confirmed_{name}", lambda share: percent(share, 3))
-            for name in ("mean", "bound")
-        ),
-    ]
-
-
-def _cell(row: Mapping[str, Any], name: str, form: Any) -> str:
-    return "-" if _is_missing(row[name]) else str(form(row[name]))
-
-
-def _count(value: Any) -> str:
-    return "-" if _is_missing(value) else str(int(value))
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value != value

@@ -8,6 +8,7 @@ import csv
 import gc
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,8 @@ from lightsearch.errors import escape_controls
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ROOM = 12  # columns of a terminal that a wrapped text has at least
 
 
 @contextlib.contextmanager
@@ -41,7 +44,7 @@ def without_collection() -> Iterator[None]:
 def print_table(
     heads: Iterable[str], rows: Iterable[Iterable[object]], left: Iterable[str] = ()
 ) -> None:
-    """Print a table without lines: fitted to a terminal, at its full width elsewhere.
+    """Print a table without lines: fitted to a terminal that has room, else at its full width.
 
     The columns `left` are left-aligned, and wrap in a terminal.
     """
@@ -54,21 +57,48 @@ def print_table(
 
 
 def _fit(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterable[str]:
-    """Return the lines of a table that is as wide as the terminal."""
+    """Return the lines of a table that is as wide as the terminal, or wider if it must be."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = [max(map(cell_len, column), default=0) for column in zip(*rows, strict=True)]
+    widths = widths or [0] * len(heads)
+    stacked = _stack(heads, widths)
+    widths = [
+        max(width, *map(cell_len, head.split("\n")))
+        for head, width in zip(stacked, widths, strict=True)
+    ]
+    needed = (
+        min(one, ROOM) if at_left else one for one, at_left in zip(widths, left, strict=True)
+    )
+    if sum(needed) + 2 * len(heads) > console.width:  # rich would cut off figures
+        return _align(heads, rows, left)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, is_left in zip(heads, left, strict=True):
+    for name, is_left in zip(stacked, left, strict=True):
         justify: Literal["left", "right"] = "left" if is_left else "right"
         table.add_column(Text(name), justify=justify, no_wrap=not is_left, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
     with console.capture() as capture:
         console.print(table)
     return capture.get().splitlines()
+
+
+def _stack(heads: Iterable[str], widths: Iterable[int]) -> list[str]:
+    """Return heads on several lines where that makes them as narrow as their columns.
+
+    >>> _stack(["rank", "best accuracy"], [1, 6])
+    ['\\nrank', 'best\\naccuracy']
+    """
+    lines = [
+        textwrap.wrap(head, max(1, width, *map(len, head.split(" "))))
+        for head, width in zip(heads, widths, strict=True)
+    ]
+    tall = max(map(len, lines))
+    return ["\n".join([""] * (tall - len(one)) + one) for one in lines]
 
 
 def _align(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterator[str]:

@@ -25,7 +25,7 @@ from lightsearch.cli.train_output import (
     describe_test,
     epoch_line,
     find_differences,
-    name_split,
+    name_task_split,
     training_as_json,
 )
 from lightsearch.data.image_size import Size
@@ -252,7 +252,7 @@ def _train(task: Task, last: int, *, quiet: bool) -> tuple[list[EpochResult], St
     if not quiet:
         best = max(results, key=lambda r: r.correct)
         click.echo(
-            f"best {percent(best.accuracy)} {name_split(task)} at epoch {best.epoch}, last "
+            f"best {percent(best.accuracy)} {name_task_split(task)} at epoch {best.epoch}, last "
             f"{percent(results[-1].accuracy)}{describe_test(results[-1])}"
         )
     return results, state

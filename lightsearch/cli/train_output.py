@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lightsearch.training.task import Task
 
 
-def name_split(task: Task) -> str:
+def name_task_split(task: Task) -> str:
     """Return `test` or `val`: the images that the accuracies of a task are of."""
     return "test" if task.data.holdout is None else "val"
 
@@ -34,7 +34,7 @@ def epoch_line(task: Task, result: EpochResult) -> str:
     share = "" if trained is None else f" and accuracy {percent(trained)}"
     return (
         f"epoch {result.epoch:>2}/{task.epochs}  {percent(result.accuracy):>7} "
-        f"{name_split(task)}{raw}  training loss {result.train_loss:.4f}{share}  "
+        f"{name_task_split(task)}{raw}  training loss {result.train_loss:.4f}{share}  "
         f"{result.seconds:.1f} s"
     )
 

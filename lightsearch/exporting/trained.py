@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -122,6 +122,15 @@ def describe_training(
         "origin": origin,
         **({"teacher": teacher} if teacher else {}),
     }
+
+
+def is_held_out(record: Mapping[str, str]) -> bool:
+    """Whether a record's accuracy is of held-out or validation images, not of test images.
+
+    >>> is_held_out({"selected_on": "val(size=500,seed=0)"}), is_held_out({"selected_on": "none"})
+    (True, False)
+    """
+    return record["selected_on"].startswith("val")
 
 
 def name_images(task: Task) -> str:

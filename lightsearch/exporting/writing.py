@@ -26,7 +26,7 @@ from lightsearch.exporting.formats import (
 )
 from lightsearch.exporting.placing import placing
 from lightsearch.exporting.reading import scorer
-from lightsearch.exporting.trained import TrainedNet
+from lightsearch.exporting.trained import TrainedNet, is_held_out
 from lightsearch.formatting import percent, plural
 from lightsearch.network.cost import cost
 from lightsearch.presentation import Presented, Sheet
@@ -69,7 +69,7 @@ class Exported(Presented):
         return "\n".join([sheet.title, measured, *lines])
 
     def _sheet(self) -> Sheet:
-        images = "held-out" if self.metadata["selected_on"].startswith("val") else "test"
+        images = "held-out" if is_held_out(self.metadata) else "test"
         checked_by = self.metadata.get("checked_by", "the file itself")
         held = "on the board" if self.path.suffix.lower() == ".c" else "of them"
         return Sheet(

@@ -2,7 +2,8 @@
 
 In a terminal, rich draws the running trials and prints permanent lines above them. In a notebook
 (Jupyter, Colab), the running trials are one output that is replaced, with permanent lines below
-it. Elsewhere (a pipe, a log file) there are plain lines, at most one an epoch.
+it. Elsewhere (a pipe, a log file) there are plain lines: one a trial, and one an epoch until the
+first trial is over, or if nothing was said for a while.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -39,7 +41,8 @@ from lightsearch.study.trial import Trial
 
 CELL = 100  # columns in a notebook
 BAR = 15  # columns of a running trial's bar
-_WIDTHS = {"trial": 5, "epoch": 5, "accuracy": 8, "best": 7, "params": 7}
+SILENCE = 60.0  # seconds without a line in a log, at most while epochs end
+_WIDTHS = {"\ntrial": 5, "\nepoch": 5, "last\naccuracy": 8, "best\naccuracy": 8, "\nparams": 7}
 
 
 # The live picture --------------------------------------------------------------------------------
@@ -49,7 +52,7 @@ def picture(status: Status, width: int, height: int = 40) -> RenderableType:
     """Return the live picture: the counts, the running trials, the best trial, the time left."""
     return Group(
         Text(count_line(status), style="bold"),
-        _running_table(status, width, max(1, height - 8)),
+        _running_table(status, width, max(1, height - 9)),
         Text(escape_controls(best_line(status)), no_wrap=True, overflow="ellipsis"),
         Text(left_line(status), style="dim"),
     )
@@ -59,11 +62,10 @@ def _running_table(status: Status, width: int, rows: int) -> RenderableType:
     bar = BAR if width >= 100 else 0
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     for name, wide in _WIDTHS.items():
-        head = f"{status.images} acc" if name == "accuracy" else name
-        table.add_column(head, justify="right", no_wrap=True, min_width=wide)
-        if name == "trial" and bar:
+        table.add_column(name, justify="right", no_wrap=True, min_width=wide)
+        if name == "\ntrial" and bar:
             table.add_column("", width=bar)
-    table.add_column("design", no_wrap=True)
+    table.add_column("\ndesign", no_wrap=True)
     room = width - sum(wide + 2 for wide in (*_WIDTHS.values(), bar, 0))
     for trial in status.running[:rows]:
         table.add_row(*_cells(trial, status, bar, max(8, room)))
@@ -95,22 +97,29 @@ class _Display(Protocol):
 
 
 class _Lines:
-    """Plain lines, for pipes, files and terminals that cannot draw."""
+    """Plain lines, for pipes, files and terminals that cannot draw.
+
+    An epoch has a line only if a reader may wonder whether the search goes on: 100 trials of 15
+    epochs would bury the hits in 1,500 lines.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self._latest = 0.0  # when a line was printed
 
     def show(self, event: Event, status: Status) -> None:
         if isinstance(event, Planned):
             self._print(*plan_lines(status))
         elif isinstance(event, EpochDone):
-            self._print(epoch_line(event, status))
+            if not status.outcomes or time.monotonic() - self._latest >= SILENCE:
+                self._print(epoch_line(event, status))
         elif isinstance(event, Stopped):
             self._print(f"Over: {event.reason}.", *summary_lines(status, 1000))
         elif line := event_line(event, status)[0]:
             self._print(line)
 
     def _print(self, *lines: str) -> None:
+        self._latest = time.monotonic()
         file = self.console.file
         encoding = getattr(file, "encoding", None) or "utf-8"
         for line in lines:

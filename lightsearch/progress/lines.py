@@ -19,6 +19,7 @@ from lightsearch.progress.status import Status
 from lightsearch.searching.events import Ended, EpochDone, Event, Judged, Retried, Stopping
 from lightsearch.searching.question import Question
 from lightsearch.study import leaderboard as tables
+from lightsearch.study.figures import describe_selection
 from lightsearch.study.journal import read_trials
 from lightsearch.study.ledger import read_confirmations, read_families
 from lightsearch.study.means import gather_runs, tabulate_means
@@ -210,15 +211,16 @@ def summary_lines(status: Status, width: int) -> Iterator[str]:
     if not len(frame):
         yield from _diagnosis(status)
         return
-    yield f"  {'rank':>4}  {status.images + ' acc':>8}  {'epoch':>5}  {'params':>7}  design"
+    yield "  rank  best accuracy  best epoch   params  design"
     for rank, row in frame.head(TOP).iterrows():
         yield shorten(
-            f"  {rank!s:>4}  {percent(row['best_accuracy']):>8}  "
-            f"{row['best_epoch']:>5}  {row['params']:>7,}  {row['design']}",
+            f"  {rank!s:>4}  {percent(row['best_accuracy']):>13}  "
+            f"{row['best_epoch']:>10}  {row['params']:>7,}  {row['design']}",
             width,
         )
     if len(frame) > TOP:
         yield f"  ... and {len(frame) - TOP:,} more"
+    yield f"One run each; accuracies {describe_selection(identity.selected_on)}."
     if frame["confirmed"].any():
         held = plural(int(frame["confirmed"].sum()), "design")
         yield f"Confirmed with fresh seeds come first: {held} (lightsearch leaderboard)."

@@ -17,13 +17,13 @@ from lightsearch.formatting import (
     caps_text,
     duration,
     mean_figures,
-    name_split,
     percent,
     plural,
 )
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.shapes import format_shape
+from lightsearch.study.figures import SIZES, format_figure, list_columns, name_column
 from lightsearch.study.trial import HitRule, Trial, versions
 from lightsearch.study.warm_start import label_sources
 
@@ -50,7 +50,7 @@ class Hit:
 
 
 MEANS = 10  # rows of the table of means
-MINOR = ("test last", "MACs", "act bytes", "in int8", "field")  # not shown on a narrow page
+MINOR = tuple(map(name_column, ("test_accuracy", *SIZES[1:])))  # not shown on a narrow page
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def facts(result: SearchResult) -> Facts:
         recipe=identity.recipe,
         candidates=tuple(_candidates(result)),
         trials=tuple(_trials(trials, rule)),
-        heads=_heads(identity.selected_on),
+        heads=tuple(map(name_column, _columns(result))),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
         misses=() if len(board) else tuple(_misses(trials)),
         means=() if means is None else tuple(_means(means)),
@@ -220,35 +220,16 @@ def _trials(trials: tuple[Trial, ...], rule: HitRule) -> Iterable[tuple[str, str
     yield "hits", f"{hits:,}", f"reached {percent(rule.target)} {rule}"
 
 
-def _heads(selected_on: str) -> tuple[str, ...]:
-    """Return the names of a hit's figures: those of the shell's table."""
-    split = name_split(selected_on)
-    return (
-        f"{split} acc",
-        *("epoch", "last"),
-        *(("test last",) if split == "val" else ()),
-        *("first hit", "params", "MACs", "act bytes", "in int8", "field"),
-    )
+def _columns(result: SearchResult) -> tuple[str, ...]:
+    """Return the columns of a hit's figures: those of the shell's table."""
+    return *list_columns(result.identity.selected_on), *SIZES
 
 
 def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:
-    tested = row["test_accuracy"]
-    figures = {
-        "epoch": str(row["best_epoch"]),
-        "last": percent(row["last_accuracy"]),
-        "test last": "-" if pd.isna(tested) else percent(tested),
-        "first hit": str(row["first_hit_epoch"]),
-        "params": f"{row['params']:,}",
-        "MACs": f"{row['macs']:,}",
-        "act bytes": f"{row['activation_bytes']:,}",
-        "in int8": f"{row['activation_bytes_int8']:,}",
-        "field": str(row["receptive_field"]),
-    }
-    heads = _heads(result.identity.selected_on)
     return Hit(
         rank,
         int(row["trial"]),
-        (percent(row["best_accuracy"]), *(figures[head] for head in heads[1:])),
+        tuple(format_figure(name, row[name]) for name in _columns(result)),
         str(row["design"]),
         str(row["recipe"]),
         f"lightsearch train --row {rank} --leaderboard {_path(result)}",

@@ -65,7 +65,8 @@ def _fill(text: str) -> list[str]:
 def imports(plan: Plan, *, notebook: bool = False) -> str:
     """Return the imports, in ruff's order."""
     recipe, source = plan.job.recipe, plan.source
-    standard = ["import copy"] if recipe.ema else []
+    standard = [] if notebook else ["import argparse"]
+    standard += ["import copy"] * bool(recipe.ema)
     if plan.schedule == "cosine" or recipe.rotation or recipe.shear or recipe.erasing:
         standard.append("import math")
     net = "\n".join(part.code for part in list_parts(plan) if part.title == "Network")
@@ -112,6 +113,14 @@ for name, figure in {
 print(f"Pictures: {folder}")"""
 
 
+_RUN = """\
+if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()  # it takes no arguments, and says so
+    main()"""
+
+
 def _main(plan: Plan) -> str:
     actions = [
         load_action(),
@@ -121,4 +130,4 @@ def _main(plan: Plan) -> str:
         _SAVE,
     ]
     lines = textwrap.indent("\n\n".join(actions), "    ")
-    return f'def main() -> None:\n{lines}\n\n\nif __name__ == "__main__":\n    main()'
+    return f"def main() -> None:\n{lines}\n\n\n{_RUN}"

@@ -35,7 +35,7 @@ OrderName: TypeAlias = Literal[
 ORDERS: dict[str, Order] = {
     "accuracy": Order("best_accuracy", "accuracy of the best epoch", largest=True),
     "params": Order("params", "fewest parameters"),
-    "epochs": Order("first_hit_epoch", "earliest epoch at which it hit"),
+    "epochs": Order("first_hit_epoch", "fewest epochs to the first hit"),
     "last": Order("last_accuracy", "accuracy of the last epoch", largest=True),
     "last3": Order("last3_accuracy", "mean accuracy of the last three epochs", largest=True),
     "mean": Order("confirmed_mean", "mean accuracy over fresh seeds", largest=True),

@@ -33,7 +33,9 @@ from lightsearch.data import named as data
 from lightsearch.data.catalogue import IMAGES
 from lightsearch.formatting import percent
 from lightsearch.searching.settings import SearchSettings
+from lightsearch.study.figures import name_column
 from lightsearch.study.leaderboard import read
+from lightsearch.study.orders import ORDERS
 
 HEAVY = ("torch", "torchvision", "optuna", "pandas", "sklearn", "numpy", "rich")
 COMMANDS = (
@@ -375,9 +377,9 @@ def test_its_progress_goes_to_standard_error_in_plain_lines(studied) -> None:
     _, printed = studied
     lines = printed.stderr.splitlines()
     assert all(line.isprintable() for line in lines)
-    assert sum(line.startswith("trial #") for line in lines) == sum(
-        row["epochs_trained"] for row in json.loads(printed.stdout)["leaderboard"]
-    )
+    assert sum(line.startswith("trial #0 ") for line in lines) == 3  # its epochs
+    assert not any(line.startswith("trial #1 ") for line in lines)
+    assert sum(line.startswith(("hit ", "complete ", "pruned ")) for line in lines) == 2
     assert any("Ctrl-C is safe" in line for line in lines)
 
 
@@ -417,7 +419,7 @@ def test_a_search_without_a_hit_has_a_code_of_its_own(tmp_path: Path) -> None:
     assert json.loads(_run(*line, "--json", "--quiet", code=3).stdout)["leaderboard"] == []
     assert "no design has reached the target" in _run("leaderboard", str(tmp_path / "s")).stdout
     assert (
-        "1 trial, selected on test, one run each\n"
+        "1 trial; one run each, accuracies of the test images, which selected the designs\n"
         in _run("leaderboard", str(tmp_path / "s"), "--all").stdout
     )
 
@@ -512,9 +514,11 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
     every = json.loads(_run("leaderboard", str(folder), "--all", "--json").stdout)
     assert [r["trial"] for r in every] == [0, 1]
     assert {r["outcome"] for r in every} <= {"complete", "pruned"}
-    for order, column in (("last3", "last 3"), ("activation_bytes", "bytes"), ("macs", "MACs")):
+    for order in ORDERS:
         rows = _run("leaderboard", str(folder), "--by", order).stdout.splitlines()
-        assert column in rows[0] and len(rows) == len(board) + 2
+        column = name_column(ORDERS[order].column)
+        assert f"  {column}  " in rows[0] and len(rows) == len(board) + 2
+        assert f" by {column}; one run each" in rows[-1]
         assert _run("leaderboard", str(folder), "--all", "--by", order).stdout.startswith("trial")
     means = json.loads(_run("leaderboard", str(folder), "--means", "--json").stdout)
     assert [r["rank"] for r in means] == list(range(1, len(means) + 1))
@@ -526,10 +530,11 @@ def test_the_leaderboard_in_its_forms(studied) -> None:
         assert row["activation_bytes"] == 4 * row["activation_bytes_int8"] > 0
     text = _run("leaderboard", str(folder), "--all", "--by", "accuracy").stdout
     for row in every:
-        assert f"{row['activation_bytes']:,}  {row['activation_bytes_int8']:>7,}" in text
+        assert f" {row['activation_bytes']:,}  {row['activation_bytes_int8']:>21,}" in text
     cells = [line.split()[1] for line in text.splitlines()[1:-1]]
     assert cells == sorted(cells, reverse=True)
-    assert text.endswith("2 trials, selected on test, one run each\n")
+    assert "2 trials by best accuracy; one run each, accuracies of the test images" in text
+    assert "(first_hit_epoch)" in _run("leaderboard", "--help").stdout
 
 
 # Show, zoo, space -------------------------------------------------------------------------------
@@ -751,17 +756,15 @@ def test_hits_of_a_study_are_confirmed_and_come_first(tmp_path: Path) -> None:
     assert [row["confirmed_mean"] for row in board] == [rows[r["design"]]["mean"] for r in board]
     assert json.loads(_run("leaderboard", str(folder), "--json").stdout) == board
     said = _run("leaderboard", str(folder)).stdout
-    assert "confirmed on digits test, selected on" in said.splitlines()[-1]
-    assert said.split()[:9] == [
+    assert said.endswith("fresh seeds on digits test images, which selected the design\n")
+    assert re.split(r"\s{2,}", said.splitlines()[0])[:7] == [
         "rank",
-        "test",
-        "acc",
-        "epoch",
-        "last",
-        "first",
-        "hit",
-        "confirmed",
-        "n",
+        "best accuracy",
+        "best epoch",
+        "last accuracy",
+        "first hit epoch",
+        "confirmation",
+        "confirmed n",
     ]
     one = _run(
         "confirm",
@@ -773,7 +776,7 @@ def test_hits_of_a_study_are_confirmed_and_come_first(tmp_path: Path) -> None:
         "2",
         code=0 if board[0]["confirmed"] else 3,
     )
-    assert "2 of 2 seeds on digits test, selected on" in one.stdout
+    assert "2 of 2 seeds on digits test images, which selected the design" in one.stdout
     line = ["confirm", "--study", str(folder), "--seeds", "2", "--json"]
     halved = _run(*line, "--halving", code=0 if any(row["confirmed"] for row in board) else 3)
     assert halved.stdout == again.stdout  # all their runs are there
@@ -797,7 +800,7 @@ def test_a_design_that_is_not_confirmed_has_a_code_of_its_own(
         "--target",
         "0.9",
     ]
-    assert "not confirmed, 2 of 2 seeds on digits test" in _run(*line, code=3).stdout
+    assert "not confirmed, 2 of 2 seeds on digits test images" in _run(*line, code=3).stdout
     (row,) = json.loads(_run(*line, "--json", code=3).stdout)
     assert (row["confirmed"], row["n"], row["on"]) == (False, 2, "digits test")
     monkeypatch.chdir(tmp_path)
@@ -825,8 +828,8 @@ def test_held_out_images_select_and_every_figure_says_so(tmp_path: Path) -> None
     board = json.loads(_run("leaderboard", str(folder), "--json").stdout)
     assert {row["selected_on"] for row in board} == {"val(size=200,seed=5)"}
     said = _run("leaderboard", str(folder)).stdout
-    assert said.split()[1:3] == ["val", "acc"] and "test last" in said.splitlines()[0]
-    assert "selected on val(size=200,seed=5), one run each" in said
+    assert "  test accuracy  " in said.splitlines()[0]
+    assert "of held-out images, val(size=200,seed=5), which selected the designs" in said
     for line in text.splitlines():  # no accuracy without the images that it is of
         if re.search(r"\d\.\d\d%", line) and not line.startswith("Searching"):
             assert " val" in line or line.split()[0].isdigit(), line

@@ -49,3 +49,27 @@ def test_a_table_in_a_terminal_is_fitted_to_it(
     assert printed == draw(30, rows)
     assert len(printed) > 4
     assert max(map(len, printed)) <= 30
+
+
+def test_a_head_of_several_words_does_not_widen_its_column_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(["rank", "best accuracy", "", "low to high"], [[1, "99.4%", "", "1.2 to 3.4"]])
+    printed = [line.rstrip() for line in click.unstyle(capsys.readouterr().out).splitlines()]
+    assert printed == [
+        "          best        low to",
+        "rank  accuracy          high",
+        "   1     99.4%    1.2 to 3.4",
+    ]
+
+
+def test_no_figure_is_cut_off_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    rows = [[1, "conv(8) " * 10, "1,234"]]
+    print_table(HEADS, rows, left=("name",))
+    assert click.unstyle(capsys.readouterr().out).splitlines() == draw(10_000, rows)

@@ -101,6 +101,18 @@ def test_a_row_to_confirm_is_of_the_study_that_is_given(run: Run, studies: Path)
     _touch(Path("old"), 1_000_000_000)
 
 
+def test_the_studies_here_are_looked_for_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Path] = []
+
+    def count(place: Path) -> list[Path]:
+        calls.append(place)
+        return find_studies(place)
+
+    monkeypatch.setattr("lightsearch.study.listing.find_studies", count)
+    run("show", "--row", "1")
+    assert len(calls) == 1
+
+
 def test_studies_are_listed_the_latest_first(run: Run) -> None:
     listed = json.loads(run("studies", "--json").stdout)
     assert [one["study"] for one in listed] == ["lightsearch-studies/new", "old"]

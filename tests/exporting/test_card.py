@@ -153,6 +153,7 @@ def test_results_say_how_they_came_about(card: Any, studied: SearchResult) -> No
     values = [run[-1].accuracy for run in runs]
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     assert cells["Fresh seeds"].startswith(f"mean {100 * np.mean(values):.3f}% over 3 seeds")
+    assert ", on test images; " in cells["Fresh seeds"]
     assert cells["Fresh seeds"].endswith(
         f"95% t interval {100 * max(low, 0):.3f}% to {100 * min(high, 1):.3f}%"
     )
@@ -179,6 +180,7 @@ def test_a_row_that_is_not_with_its_study(studied: SearchResult, tmp_path: Path)
     found = studied.leaderboard.loc[1]
     assert f"mean {100 * found['confirmed_mean']:.3f}% over 3 seeds" in cells["Fresh seeds"]
     assert f"standard deviation {100 * found['confirmed_sd']:.3f} points" in cells["Fresh seeds"]
+    assert ", on digits test images, which selected the design; " in cells["Fresh seeds"]
 
 
 @pytest.mark.parametrize("name", EXPORTS)

@@ -161,18 +161,33 @@ def test_a_terminal_shows_a_strangers_control_characters_as_escapes(
     assert "a\\x1b[2Jb" in text and "c\\x07" in text
 
 
-def test_there_is_a_line_an_epoch_and_a_line_an_ended_trial(played) -> None:
+def _until_the_first_end(events: list[Event]) -> list[EpochDone]:
+    first = next(number for number, event in enumerate(events) if isinstance(event, Ended))
+    return [event for event in events[:first] if isinstance(event, EpochDone)]
+
+
+def test_a_trial_has_a_line_and_an_epoch_until_the_first_is_over(played) -> None:
     question, events = played
     lines = _lines(events, question)
-    epochs = [e for e in events if isinstance(e, EpochDone)]
-    ends = [e for e in events if isinstance(e, Ended)]
-    assert sum(line.startswith("trial #") for line in lines) == len(epochs)
+    epochs, ends = _until_the_first_end(events), [e for e in events if isinstance(e, Ended)]
+    assert sum(line.startswith("trial #") for line in lines) == len(epochs) > 0
     assert sum(line.startswith(("hit ", "complete", "pruned")) for line in lines) == len(ends) == 4
-    assert len(lines) <= 6 + len(epochs) + len(ends) + 4 + 4  # the plan, the hits, the summary
+    assert len(lines) <= 7 + len(epochs) + len(ends) + 4 + 5  # the plan, the hits, the summary
 
 
-def test_an_epoch_line_says_its_accuracy(played) -> None:
+def test_an_epoch_has_a_line_if_nothing_was_said_for_a_while(
+    played, monkeypatch: pytest.MonkeyPatch
+) -> None:
     question, events = played
+    monkeypatch.setattr("lightsearch.progress.display.SILENCE", 0.0)
+    lines = _lines(events, question)
+    epochs = [e for e in events if isinstance(e, EpochDone)]
+    assert sum(line.startswith("trial #") for line in lines) == len(epochs)
+
+
+def test_an_epoch_line_says_its_accuracy(played, monkeypatch: pytest.MonkeyPatch) -> None:
+    question, events = played
+    monkeypatch.setattr("lightsearch.progress.display.SILENCE", 0.0)
     lines = [line for line in _lines(events, question) if line.startswith("trial #")]
     for event, line in zip((e for e in events if isinstance(e, EpochDone)), lines, strict=True):
         result = event.result
@@ -398,7 +413,7 @@ def test_it_is_drawn_within_the_width(played, width: int) -> None:
     assert len(lines) <= 24 or width == 20
     text = "\n".join(lines)
     if width >= 60:
-        for said in ("2/4", "98.00%", "98.76%", "1,234", "conv(8)", "... and 34 more"):
+        for said in ("2/4", "98.00%", "98.76%", "1,234", "conv(8)", "... and 35 more"):
             assert said in text
         assert text.count("...") >= 2  # the design is shortened
     if width == 140:
@@ -436,6 +451,11 @@ def test_the_summary_shows_the_leaderboard(played) -> None:
     lines = _lines(events, question)
     frame = read(question.folder / "leaderboard.csv")
     start = next(i for i, line in enumerate(lines) if line.split()[:1] == ["rank"])
+    assert lines[start].split("  ")[-5:] == "rank|best accuracy|best epoch| params|design".split(
+        "|"
+    )
+    said = "One run each; accuracies of the test images, which selected the designs."
+    assert lines[start + 1 + len(frame)] == said
     rows = lines[start + 1 : start + 1 + len(frame)]
     for (rank, row), line in zip(frame.iterrows(), rows, strict=True):
         cells = line.split(maxsplit=4)
@@ -455,8 +475,8 @@ def test_the_summary_stops_at_ten(played, monkeypatch) -> None:
     lines = _lines(events, question)
     frame = read(question.folder / "leaderboard.csv")
     assert len(frame) > 1
-    assert lines[-2] == f"  ... and {len(frame) - 1} more"
-    assert lines[-4].split()[0] == "rank"
+    assert lines[-3] == f"  ... and {len(frame) - 1} more"
+    assert lines[-5].split()[0] == "rank"
 
 
 def test_the_summary_says_that_confirmed_designs_come_first(played, monkeypatch) -> None:

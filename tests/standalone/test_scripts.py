@@ -364,6 +364,21 @@ def test_a_script_runs_where_there_is_no_lightsearch(tmp_path: Path) -> None:
     assert str(tmp_path / "train_net") in done.stdout
 
 
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("--epochs=3", 2)])
+def test_a_script_says_that_it_takes_no_arguments(
+    argument: str, code: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "train_net.py"
+    path.write_text(script_text(_job(RECIPES[0], "digits", note="A note: 99% of 360 images.")))
+    done = subprocess.run(
+        [sys.executable, path, argument], capture_output=True, text=True, cwd=tmp_path
+    )
+    said = done.stdout if code == 0 else done.stderr
+    assert done.returncode == code and said.startswith("usage: train_net.py [-h]\n")
+    assert ("A note: 99% of 360 images." in said) == (code == 0)
+    assert not (tmp_path / "train_net").exists()  # nothing was trained
+
+
 def test_a_notebook_has_the_parts_of_the_script() -> None:
     job = _job(RECIPES[2], "mnist", note="A note.", story="## Target\n\n- 99.4%")
     book = json.loads(notebook_text(job))

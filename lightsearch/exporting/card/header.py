@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightsearch.data.class_names import escape_text
-from lightsearch.exporting.trained import TrainedNet
+from lightsearch.exporting.trained import TrainedNet, is_held_out
 
 LICENSES = frozenset(
     (
@@ -48,7 +48,7 @@ def _write_header(
 ) -> Iterator[str]:
     data = net.data
     hub = _HUB.get(_RESIZED.sub(r"\1", data.name))
-    split = "validation" if net.record["selected_on"].startswith("val") else "test"
+    split = "validation" if is_held_out(net.record) else "test"
     yield "library_name: lightsearch"
     yield "pipeline_tag: image-classification"
     if license is not None:

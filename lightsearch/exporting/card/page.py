@@ -19,7 +19,7 @@ from lightsearch.errors import ArgumentError
 from lightsearch.exporting.card.header import list_header
 from lightsearch.exporting.card.results import History, list_notes, list_results
 from lightsearch.exporting.card.usage import list_usage
-from lightsearch.exporting.trained import TrainedNet
+from lightsearch.exporting.trained import TrainedNet, is_held_out
 from lightsearch.formatting import plural
 from lightsearch.network.cost import Cost, cost
 from lightsearch.shapes import format_shape
@@ -106,7 +106,7 @@ def _list_network(costed: Cost, net: TrainedNet, file: File) -> Iterator[tuple[s
 
 
 def _list_data(net: TrainedNet, metadata: dict[str, str]) -> Iterator[tuple[str, str]]:
-    data, held = net.data, net.record["selected_on"].startswith("val")
+    data, held = net.data, is_held_out(net.record)
     yield "Data set", data.name
     yield "Checksum of images and labels", data.checksum
     yield "Training images", f"{len(data.train[1]):,}"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lightsearch.exporting.finding import Source, find_row
-from lightsearch.exporting.trained import TrainedNet
+from lightsearch.exporting.trained import TrainedNet, is_held_out
 from lightsearch.formatting import percent, plural
 from lightsearch.result import load_result
 from lightsearch.statistics import MeanInterval, find_mean
+from lightsearch.study.figures import describe_images
 from lightsearch.study.rows import Row
 
 
@@ -78,8 +79,7 @@ def list_results(
     net: TrainedNet, right: int, total: int, metadata: dict[str, str], history: History
 ) -> Iterator[tuple[str, str]]:
     """Yield the name and the value of each result."""
-    held = net.record["selected_on"].startswith("val")
-    images = f"{total:,} {'held-out' if held else 'test'} images"
+    images = f"{total:,} {'held-out' if is_held_out(net.record) else 'test'} images"
     checked = metadata.get("checked_by", "the file itself")
     yield "This file", f"{percent(right / total)} of {images}, by {checked}"
     yield "On record", net.record["protocol"]
@@ -99,7 +99,7 @@ def format_fresh(fresh: MeanInterval, on: str) -> str:
     """Return the mean over fresh seeds with its interval."""
     text = (
         f"mean {100 * fresh.mean:.3f}% over {plural(fresh.count, 'seed')}, after the last epoch, "
-        f"on: {on} images"
+        f"on {describe_images(on)}"
     )
     if math.isfinite(fresh.low):
         low, high = max(fresh.low, 0), min(fresh.high, 1)
