@@ -41,7 +41,7 @@ from lightsearch.study.trial import Trial
 
 CELL = 100  # columns in a notebook
 BAR = 15  # columns of a running trial's bar
-SILENCE = 60.0  # seconds without a line in a log, at most while epochs end
+SILENCE = 60.0  # seconds without a line in a log, after which the next epoch has one
 _WIDTHS = {"\ntrial": 5, "\nepoch": 5, "last\naccuracy": 8, "best\naccuracy": 8, "\nparams": 7}
 
 

@@ -23,7 +23,13 @@ from lightsearch.formatting import (
 from lightsearch.report.protocol import protocol
 from lightsearch.report.result import SearchResult
 from lightsearch.shapes import format_shape
-from lightsearch.study.figures import SIZES, format_figure, list_columns, name_column
+from lightsearch.study.figures import (
+    SIZES,
+    describe_selection,
+    format_figure,
+    list_columns,
+    name_column,
+)
 from lightsearch.study.trial import HitRule, Trial, versions
 from lightsearch.study.warm_start import label_sources
 
@@ -66,6 +72,7 @@ class Facts:
     trials: tuple[tuple[str, str, str], ...]
     heads: tuple[str, ...]  # of the hits, in the words of `lightsearch leaderboard`
     hits: tuple[Hit, ...]
+    hits_note: str  # their order, and the images of their accuracies
     misses: tuple[str, ...]  # the best ones, if there is no hit
     means: tuple[tuple[str, ...], ...]  # rank, figures, trial, design; if there are fresh seeds
     means_protocol: str
@@ -91,6 +98,7 @@ def facts(result: SearchResult) -> Facts:
         trials=tuple(_trials(trials, rule)),
         heads=tuple(map(name_column, _columns(result))),
         hits=tuple(_hit(int(str(rank)), row, result) for rank, row in board.iterrows()),
+        hits_note=_describe_hits(board, identity.selected_on),
         misses=() if len(board) else tuple(_misses(trials)),
         means=() if means is None else tuple(_means(means)),
         means_protocol="" if means is None else _describe_means(means),
@@ -223,6 +231,12 @@ def _trials(trials: tuple[Trial, ...], rule: HitRule) -> Iterable[tuple[str, str
 def _columns(result: SearchResult) -> tuple[str, ...]:
     """Return the columns of a hit's figures: those of the shell's table."""
     return *list_columns(result.identity.selected_on), *SIZES
+
+
+def _describe_hits(board: pd.DataFrame, selected_on: str) -> str:
+    """Return by what the hits are ordered, and which images their accuracies are of."""
+    order = "Confirmed ones first, then by" if board["confirmed"].any() else "By"
+    return f"{order} best accuracy; one run each, accuracies {describe_selection(selected_on)}."
 
 
 def _hit(rank: int, row: pd.Series[Any], result: SearchResult) -> Hit:

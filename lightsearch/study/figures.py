@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,7 @@ def describe_selection(selected_on: str) -> str:
     return f"of {images}, which selected the designs"
 
 
+_ABOUT = re.compile(r", (selected on|not selected on|[\d,]+ of [\d,]+ images seen before)$")
 _SELECTED = {
     "selected on": "which selected the design",
     "not selected on": "which did not select the design",
@@ -83,8 +85,10 @@ def describe_images(label: str) -> str:
     'digits test images, which selected the design'
     >>> describe_images("qmnist-test50k, 3 of 50,000 images seen before")
     'qmnist-test50k images, 3 of 50,000 images seen before'
+    >>> describe_images("mine, cropped test")
+    'mine, cropped test images'
     """
-    name, comma, about = label.rpartition(", ")
-    if not comma:
+    found = _ABOUT.search(label)  # a name of one's own may have commas, too
+    if found is None:
         return f"{label} images"
-    return f"{name} images, {_SELECTED.get(about, about)}"
+    return f"{label[: found.start()]} images, {_SELECTED.get(found[1], found[1])}"

@@ -182,7 +182,8 @@ def test_the_leaderboard_has_the_heads_of_the_shells_table(
 
     result = made.result(30, selected_on=selected_on)
     print_board(rank_hits(result.records, result.identity))
-    head, line = (re.split(r"\s{2,}", one.strip()) for one in _first_two(capsys.readouterr().out))
+    said = capsys.readouterr().out
+    head, line = (re.split(r"\s{2,}", one.strip()) for one in _first_two(said))
     text = write_markdown(result, tmp_path / "a.md").read_text("utf-8")
     rows = [
         [cell.strip(" `") for cell in one.strip("|").split(" | ")]
@@ -197,6 +198,8 @@ def test_the_leaderboard_has_the_heads_of_the_shells_table(
     page = write_html(result, tmp_path / "a.html").read_text("utf-8")
     heads = re.findall(r'<th class="n[^"]*" scope="col">([^<]*)</th>', page)
     assert heads[: len(head) - 1] == head[:-1]
+    ordered = said.splitlines()[-1].partition(" by ")[2]
+    assert f"By {ordered}." in text and f"By {ordered}." in page
     assert "<th>best accuracy</th>" in re.sub(r" style=\"[^\"]*\"", "", result._repr_html_())
 
 
