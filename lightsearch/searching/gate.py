@@ -17,9 +17,11 @@ from lightsearch.network.cost import Budget, Cost, cost
 from lightsearch.network.fingerprint import fingerprint
 from lightsearch.shapes import Shape
 from lightsearch.space import Sampler
+from lightsearch.space.guiding import Draw
 
 NEAR = (0.88, 0.75, 0.5, 0.25)  # shares of the cap on parameters: the first that a space reaches
 NEAR_SMALLEST = (0.75, 0.5, 0.25)  # where the fewest parameters are looked for
+CHEAPEST_OF = 2  # draws near the cap, of which `"model"` takes the one with the fewest MACs
 NEAR_TRIES = 2000  # draws, where another cap rejects some
 
 
@@ -124,6 +126,24 @@ def draw_near_cap(uniform: Sampler, shares: Sequence[float] = NEAR) -> tuple[Sam
             continue
         return near, least
     return uniform, 0
+
+
+def draw_cheapest(sampler: Sampler, generator: random.Random, count: int) -> dict[str, int]:
+    """Return the decisions of the one of `count` draws that needs the fewest MACs.
+
+    As many parameters with fewer MACs stand where the resolution is lower. Near a cap such designs
+    of the default space do better on MNIST, and train sooner (docs/benchmarks/search.md).
+    """
+    if count == 1:
+        return sampler.draw_decisions(generator)
+    draws = [sampler.find(generator) for _ in range(count)]
+    return min(draws, key=lambda draw: _count_macs(sampler, draw)).decisions
+
+
+def _count_macs(sampler: Sampler, draw: Draw) -> int:
+    assert draw.design is not None
+    known = draw.cost or cost(draw.design, sampler.shape, sampler.classes)
+    return known.macs
 
 
 def _note(

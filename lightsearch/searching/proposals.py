@@ -3,8 +3,8 @@
 Proposal n depends on the study's seed, on n, on what was trained before it, and on the version of
 Optuna or scikit-learn that is asked. These samplers make them:
 
-- `"model"`, the default: near the cap first; then the best of a pool of neighbours, by what the
-  trials so far have taught (`searching.pool`).
+- `"model"`, the default: near the cap first, of two draws the one with fewer MACs; then the best
+  of a pool of neighbours, by what the trials so far have taught (`searching.pool`).
 - `"near-cap"`: uniform draws from the designs with 0.88 to 1 times the cap on parameters.
 - `"uniform"`, or by its older name `"random"`: uniform draws from all within the budget.
 - `"evolution"`: near the cap first, then mutations (`searching.pool`).
@@ -44,12 +44,14 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import pool
 from lightsearch.searching.gate import (
+    CHEAPEST_OF,
     NEAR,
     NEAR_SMALLEST,
     Gate,
     Proposal,
     Rejected,
     count_options,
+    draw_cheapest,
     draw_near_cap,
     follow,
 )
@@ -202,11 +204,11 @@ class Proposer:
         self, number: int, known: set[tuple[str, str]], counts: Counts, by: str
     ) -> tuple[Proposal, Counts]:
         generator = random.Random(key(self.seed, "draw", number))
-        sources = [(self._near, by)]
+        sources = [(self._near, by, CHEAPEST_OF if self.sampler == "model" and self._least else 1)]
         if self._least:
-            sources.append((self._uniform, "uniform, since nothing near the cap is new"))
-        for sampler, name in sources:
-            draws = (self._draw_one(sampler, generator, name) for _ in range(DRAWN))
+            sources.append((self._uniform, "uniform, since nothing near the cap is new", 1))
+        for sampler, name, count in sources:
+            draws = (self._draw_one(sampler, generator, name, count) for _ in range(DRAWN))
             made, counts = self._first_new(draws, known, counts)
             if made is not None:
                 return made, counts
@@ -216,9 +218,10 @@ class Proposer:
         )
 
     def _draw_one(
-        self, sampler: Sampler, generator: random.Random, by: str
+        self, sampler: Sampler, generator: random.Random, by: str, count: int = 1
     ) -> Proposal | Rejected:
-        return self.gate.make(follow(sampler.draw_decisions(generator), generator), by)
+        decisions = draw_cheapest(sampler, generator, count)
+        return self.gate.make(follow(decisions, generator), by)
 
     # Made of what was trained ------------------------------------------------------------------
 
