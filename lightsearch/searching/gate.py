@@ -22,6 +22,7 @@ from lightsearch.space.guiding import Draw
 NEAR = (0.88, 0.75, 0.5, 0.25)  # shares of the cap on parameters: the first that a space reaches
 NEAR_SMALLEST = (0.75, 0.5, 0.25)  # where the fewest parameters are looked for
 CHEAPEST_OF = 2  # draws near the cap, of which `"model"` takes the one with the fewest MACs
+CHEAP_FROM = 16  # pixels a side: with 28 it helps, with 8 it does not
 NEAR_TRIES = 2000  # draws, where another cap rejects some
 
 
@@ -131,8 +132,9 @@ def draw_near_cap(uniform: Sampler, shares: Sequence[float] = NEAR) -> tuple[Sam
 def draw_cheapest(sampler: Sampler, generator: random.Random, count: int) -> dict[str, int]:
     """Return the decisions of the one of `count` draws that needs the fewest MACs.
 
-    As many parameters with fewer MACs stand where the resolution is lower. Near a cap such designs
-    of the default space do better on MNIST, and train sooner (docs/benchmarks/search.md).
+    A design with as many parameters and fewer MACs has them where the resolution is lower. Near a
+    cap such designs of the default space do better on MNIST, and they train sooner; on images of
+    8x8 pixels they do not (docs/benchmarks/search.md).
     """
     if count == 1:
         return sampler.draw_decisions(generator)

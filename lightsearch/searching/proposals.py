@@ -3,8 +3,9 @@
 Proposal n depends on the study's seed, on n, on what was trained before it, and on the version of
 Optuna or scikit-learn that is asked. These samplers make them:
 
-- `"model"`, the default: near the cap first, of two draws the one with fewer MACs; then the best
-  of a pool of neighbours, by what the trials so far have taught (`searching.pool`).
+- `"model"`, the default: near the cap first, of two draws the one with fewer MACs, but for small
+  images; then the best of a pool of neighbours, by what the trials so far have taught
+  (`searching.pool`).
 - `"near-cap"`: uniform draws from the designs with 0.88 to 1 times the cap on parameters.
 - `"uniform"`, or by its older name `"random"`: uniform draws from all within the budget.
 - `"evolution"`: near the cap first, then mutations (`searching.pool`).
@@ -44,6 +45,7 @@ from lightsearch.notation.parser import parse, parse_recipe
 from lightsearch.randomness import key
 from lightsearch.searching import pool
 from lightsearch.searching.gate import (
+    CHEAP_FROM,
     CHEAPEST_OF,
     NEAR,
     NEAR_SMALLEST,
@@ -112,6 +114,8 @@ class Proposer:
         if sampler in NEAR_CAP:
             shares = NEAR if reach is None else NEAR_SMALLEST
             self._near, self._least = draw_near_cap(self._uniform, shares)
+        small = min(shape[1:]) < CHEAP_FROM
+        self._draws = 1 if small or sampler != "model" else CHEAPEST_OF
         self._learner = pool.Learner(self.gate, epochs, warm_start.lessons, workers, reach)
         usual = 0 if warm_start.lessons else STARTUP
         self._startup = usual if startup is None else startup
@@ -204,7 +208,7 @@ class Proposer:
         self, number: int, known: set[tuple[str, str]], counts: Counts, by: str
     ) -> tuple[Proposal, Counts]:
         generator = random.Random(key(self.seed, "draw", number))
-        sources = [(self._near, by, CHEAPEST_OF if self.sampler == "model" and self._least else 1)]
+        sources = [(self._near, by, self._draws if self._least else 1)]
         if self._least:
             sources.append((self._uniform, "uniform, since nothing near the cap is new", 1))
         for sampler, name, count in sources:

@@ -402,15 +402,6 @@ def test_designs_near_the_cap_come_first(sampler: str) -> None:
     assert later <= expected.get(sampler, {"mutation", "crossing", "near-cap"})
 
 
-def test_the_model_starts_with_draws_that_need_fewer_macs() -> None:
-    draws = _search(_proposer("near-cap", 3000, space=WIDE, startup=40), 40)
-    cheap = _search(_proposer("model", 3000, space=WIDE, startup=40), 40)
-    middle = statistics.median(t.candidate.macs for t in draws)
-    # of two draws the cheaper one is below the median three times of four
-    assert sum(t.candidate.macs < middle for t in cheap) >= 26
-    assert sum(t.candidate.macs < middle for t in draws) == 20
-
-
 @pytest.mark.parametrize("startup", [0, 3, None])
 @pytest.mark.parametrize("sampler", ["tpe", "evolution", optuna.samplers.RandomSampler(seed=1)])
 def test_a_sampler_is_asked_after_the_startup(sampler: Any, startup: int | None) -> None:
