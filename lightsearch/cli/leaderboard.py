@@ -26,6 +26,16 @@ from lightsearch.study.warm_start import explain_label
 if TYPE_CHECKING:
     import pandas as pd
 
+MINOR = (
+    "last_accuracy",
+    "confirmed_n",
+    "best_epoch",
+    "first_hit_epoch",
+    "macs",
+    "receptive_field",
+    "activation_bytes",
+    "activation_bytes_int8",
+)  # not shown in a narrow terminal, the last ones first
 _CONFIRMED = ("confirmation", "confirmed_n", "confirmed_mean", "confirmed_bound")
 
 
@@ -186,7 +196,8 @@ def _print_rows(
         for rank, row in enumerate(found, 1)
     )
     heads = ["trial" if all_trials else "rank", *map(name_column, columns)]
-    print_table(heads, rows, left=("design", "outcome", "confirmation"))
+    minor = [name_column(one) for one in MINOR if one != order and one in columns]
+    print_table(heads, rows, left=("design", "outcome", "confirmation"), minor=minor)
 
 
 def print_means(frame: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -20,7 +20,8 @@ from lightsearch.errors import escape_controls
 if TYPE_CHECKING:
     import pandas as pd
 
-ROOM = 12  # columns of a terminal that a wrapped text has at least
+ROOM = 28  # columns of a terminal that a wrapped text should have
+LEAST_ROOM = 12  # that it has at least
 
 
 @contextlib.contextmanager
@@ -42,18 +43,59 @@ def without_collection() -> Iterator[None]:
 
 
 def print_table(
-    heads: Iterable[str], rows: Iterable[Iterable[object]], left: Iterable[str] = ()
+    heads: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    left: Iterable[str] = (),
+    minor: Sequence[str] = (),
 ) -> None:
     """Print a table without lines: fitted to a terminal that has room, else at its full width.
 
-    The columns `left` are left-aligned, and wrap in a terminal.
+    The columns `left` are left-aligned, and wrap in a terminal. One that has no room for all
+    columns has those of `minor` left out that must be, from the last on, and a line that says so.
     """
     names = list(heads)
     cells = [[escape_controls(str(cell)) for cell in row] for row in rows]
-    lefts = [name in left for name in names]
-    lines = _fit(names, cells, lefts) if sys.stdout.isatty() else _align(names, cells, lefts)
+    hidden: list[str] = []
+    if sys.stdout.isatty():
+        hidden = _choose_hidden(names, cells, left, minor)
+        shown = [index for index, name in enumerate(names) if name not in hidden]
+        names = [names[index] for index in shown]
+        cells = [[row[index] for index in shown] for row in cells]
+        lines = _fit(names, cells, [name in left for name in names])
+    else:
+        lines = _align(names, cells, [name in left for name in names])
     for line in lines:
         click.echo(line.rstrip())
+    if hidden:
+        click.echo(f"(no room here for {', '.join(hidden)}: a wider terminal or --csv)")
+
+
+def _choose_hidden(
+    heads: list[str], rows: list[list[str]], left: Iterable[str], minor: Sequence[str]
+) -> list[str]:
+    """Return the columns to leave out so that the others have room in the terminal."""
+    from rich.console import Console
+
+    width = Console().width
+    needed = dict(zip(heads, _measure(heads, rows, [name in left for name in heads]), strict=True))
+    hidden: list[str] = []
+    while len(hidden) < len(minor) and sum(needed.values()) + 2 * len(needed) > width:
+        hidden.insert(0, minor[-1 - len(hidden)])
+        del needed[hidden[0]]
+    return hidden
+
+
+def _measure(
+    heads: list[str], rows: list[list[str]], left: list[bool], room: int = ROOM
+) -> Iterator[int]:
+    """Yield the columns of a terminal that each column needs, with its head on several lines."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column), default=0) for column in zip(*rows, strict=True)]
+    widths = widths or [0] * len(heads)
+    for head, width, at_left in zip(_stack(heads, widths), widths, left, strict=True):
+        whole = max(width, *map(cell_len, head.split("\n")))
+        yield min(whole, room) if at_left else whole
 
 
 def _fit(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterable[str]:
@@ -64,20 +106,12 @@ def _fit(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterable[
     from rich.text import Text
 
     console = Console()
-    widths = [max(map(cell_len, column), default=0) for column in zip(*rows, strict=True)]
-    widths = widths or [0] * len(heads)
-    stacked = _stack(heads, widths)
-    widths = [
-        max(width, *map(cell_len, head.split("\n")))
-        for head, width in zip(stacked, widths, strict=True)
-    ]
-    needed = (
-        min(one, ROOM) if at_left else one for one, at_left in zip(widths, left, strict=True)
-    )
-    if sum(needed) + 2 * len(heads) > console.width:  # rich would cut off figures
+    needed = sum(_measure(heads, rows, left, LEAST_ROOM)) + 2 * len(heads)
+    if needed > console.width:  # rich would cut off figures
         return _align(heads, rows, left)
+    widths = [max(map(cell_len, column), default=0) for column in zip(*rows, strict=True)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, is_left in zip(stacked, left, strict=True):
+    for name, is_left in zip(_stack(heads, widths or [0] * len(heads)), left, strict=True):
         justify: Literal["left", "right"] = "left" if is_left else "right"
         table.add_column(Text(name), justify=justify, no_wrap=not is_left, overflow="fold")
     for row in rows:

@@ -73,3 +73,25 @@ def test_no_figure_is_cut_off_in_a_narrow_terminal(
     rows = [[1, "conv(8) " * 10, "1,234"]]
     print_table(HEADS, rows, left=("name",))
     assert click.unstyle(capsys.readouterr().out).splitlines() == draw(10_000, rows)
+
+
+@pytest.mark.parametrize(
+    ("width", "hidden"), [(60, ()), (44, ("MACs",)), (34, ("params", "MACs"))]
+)
+def test_a_terminal_without_room_has_minor_columns_left_out(
+    width: int,
+    hidden: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    heads, row = ["MACs", "rank", "params", "name"], ["1,234,567", "1", "7,546", "conv(8) " * 20]
+    print_table(heads, [row], left=("name",), minor=("params", "MACs"))
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert lines[0].split() == [name for name in heads if name not in hidden]
+    assert max(len(line.rstrip()) for line in lines if "no room" not in line) <= width
+    said = [f"(no room here for {', '.join(hidden)}: a wider terminal or --csv)"]
+    assert [line for line in lines if "no room" in line] == (said if hidden else [])
+    for name, cell in zip(heads, row, strict=True):
+        assert (cell.split()[0] in lines[1].split()) == (name not in hidden)
