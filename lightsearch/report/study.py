@@ -16,6 +16,7 @@ from lightsearch.report import pictures
 from lightsearch.report.facts import MINOR, facts
 from lightsearch.report.result import SearchResult
 from lightsearch.report.writing import check_own, check_own_pictures, write_report_text
+from lightsearch.study.listing import is_study
 
 
 def write_html(result: SearchResult, path: Path, *, force: bool = False) -> Path:
@@ -45,11 +46,13 @@ def write_html(result: SearchResult, path: Path, *, force: bool = False) -> Path
 def write_markdown(result: SearchResult, path: Path, *, force: bool = False) -> Path:
     """Write the same as Markdown, with PNGs in a folder named as the file, and return `path`.
 
+    If that is a study's folder, or the file's own name, `-pictures` is added to its name.
+
     Raises `ArgumentError` as `write_html` does, and for pictures there that are not the report's.
     """
     check_own(path, force=force)
     folder = path.with_suffix("")
-    if folder == path:
+    if folder == path or is_study(folder):
         folder = path.with_name(path.name + "-pictures")
     link = quote(os.fsencode(folder.name))  # a space would end it, and a name may not be UTF-8
     drawn, files, plots = [], {}, Plots(result)

@@ -22,7 +22,7 @@ def find_studies(place: Path) -> list[Path]:
 
 
 def _list_studies(place: Path) -> Iterator[Path]:
-    if _is_study(place):  # shorter studies in it are its own
+    if is_study(place):  # shorter studies in it are its own
         yield place
         return
     for parent in (place, place / STUDIES):
@@ -30,10 +30,11 @@ def _list_studies(place: Path) -> Iterator[Path]:
             inside = sorted(parent.iterdir())
         except OSError:  # missing, or not ours to read
             continue
-        yield from filter(_is_study, inside)
+        yield from filter(is_study, inside)
 
 
-def _is_study(folder: Path) -> bool:
+def is_study(folder: Path) -> bool:
+    """Say whether a folder is a study's."""
     try:
         return (folder / "study.json").is_file()
     except OSError:  # not ours to look into
@@ -62,7 +63,7 @@ def find_latest(place: Path) -> Path:
 def find_study(study: str | Path) -> Path:
     """Return the folder of a study, which is given itself or by a file in it."""
     path = check_path("study", study)
-    return path.parent if path.is_file() and _is_study(path.parent) else path
+    return path.parent if path.is_file() and is_study(path.parent) else path
 
 
 def read_question(study: str | Path) -> tuple[Path, Identity]:

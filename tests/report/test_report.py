@@ -216,6 +216,14 @@ def _browse(file: Path, profile: Path) -> subprocess.CompletedProcess[str]:
 # Markdown ---------------------------------------------------------------------------------------
 
 
+def test_no_picture_of_a_report_is_put_into_the_study(study: Path, tmp_path: Path) -> None:
+    mine = shutil.copytree(study, tmp_path / "mine")
+    before = sorted(mine.iterdir())
+    text = write_markdown(load_result(mine), tmp_path / "mine.md").read_text("utf-8")
+    assert sorted(mine.iterdir()) == before
+    assert "](mine.md-pictures/" in text and any((tmp_path / "mine.md-pictures").iterdir())
+
+
 def test_markdown_has_its_pictures_beside_it(study: Path, tmp_path: Path) -> None:
     result = load_result(study)
     text = write_markdown(result, tmp_path / "out" / "small.md").read_text("utf-8")
