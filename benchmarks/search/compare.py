@@ -252,7 +252,7 @@ def list_series(lines: list[dict[str, Any]]) -> Iterator[tuple[str, list[list[fl
         own = [line for line in lines if line["method"] == method]
         if own:
             yield method, [one["regrets"] for one in own]
-        if own and method.startswith("model") and all("expected" in one for one in own):
+        if own and method.startswith("model,") and all("expected" in one for one in own):
             yield method + EXPECTED, [one["expected"] for one in own]
 
 
