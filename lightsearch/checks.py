@@ -38,7 +38,7 @@ def check_number(name: str, value: Any, above: float, high: float) -> float:
     """Return `value`, perhaps of NumPy, as a Python number with `above < value <= high`."""
     number = to_number(value)
     if number is None or not above < number <= high:
-        hint = _suggest_share(value) if above == 0 and high == 1 else ""
+        hint = suggest_share(value) if above == 0 and high == 1 else ""
         raise ArgumentError(
             f"`{name}` must be a number above {above:g} and at most {high:g}, "
             f"but got {name}={quote(value)}{hint}"
@@ -46,13 +46,13 @@ def check_number(name: str, value: Any, above: float, high: float) -> float:
     return number
 
 
-def _suggest_share(value: Any) -> str:
-    """The end of a message about a share that was given in per cent or as text; "" for others."""
+def suggest_share(value: Any) -> str:
+    """Return the end of a message about a share in per cent or as text; "" for others."""
     number = to_number(value)
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             number = float(value.strip().rstrip("% ").replace(",", "."))
-    if number is None or not 0 < number <= 100:
+    if number is None or not (0 < number <= 1 or 2 <= number <= 100):  # 1.01 is no per cent
         return ""
     exact = Decimal(str(number))  # as floats, 99.4 / 100 is not 0.994
     share = exact if number <= 1 else exact / 100

@@ -6,7 +6,7 @@ rule, the value and the place: "`kernel` must be odd, but got kernel=4 at [2]".
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # What moves a terminal's cursor, or turns what it shows. Line feeds and tabs are not among them.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -111,12 +111,23 @@ def quote(value: object) -> str:
     >>> quote((8, 8, 1)), quote("x" * 10**6)[-5:]
     ('(8, 8, 1)', 'xx...')
     """
-    if isinstance(value, tuple | list) and any(map(_is_array, value)):
-        return f"{type(value).__name__} of {', '.join(map(quote, value[:4]))}"
+    inside = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(inside, tuple | list) and _holds_array(inside):
+        return f"{type(value).__name__} of {', '.join(map(quote, inside[:4]))}"
     if _is_array(value):
         return f"{type(value).__name__} of shape {tuple(getattr(value, 'shape', ()))}"
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def _holds_array(values: Sequence[object], depth: int = 3) -> bool:
+    """Whether an array is among values, or in lists and dictionaries among them."""
+    return any(
+        _is_array(one)
+        or (isinstance(one, tuple | list) and depth > 0 and _holds_array(one, depth - 1))
+        or (isinstance(one, dict) and depth > 0 and _holds_array([*one.values()], depth - 1))
+        for one in values
+    )
 
 
 def _is_array(value: object) -> bool:

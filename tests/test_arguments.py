@@ -528,7 +528,7 @@ TABLE: list[tuple[Callable[[], Any], str, str]] = [
     (
         lambda: local_slots(1.5),
         "Argument",
-        "`workers` must be an integer from 0 to 1000000, but got workers=1.5",
+        "`workers` must be an integer from 0 to 100000, but got workers=1.5",
     ),
 ]
 

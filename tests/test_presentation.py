@@ -129,6 +129,9 @@ def test_no_message_has_a_tensor_or_a_table(call: Any, value: Any) -> None:
 def test_what_a_message_shows_of_values() -> None:
     assert quote(TENSOR) == "Tensor of shape (60, 28, 28)"
     assert quote((TENSOR, 3)) == "tuple of Tensor of shape (60, 28, 28), 3"
+    assert quote({"params": TENSOR}) == "dict of Tensor of shape (60, 28, 28)"
+    assert quote([[TENSOR], 3]) == "list of list of Tensor of shape (60, 28, 28), 3"
+    assert quote([{"a": (TENSOR,)}]).count("of Tensor of shape") == 1
     assert quote(TABLE) == "DataFrame of shape (1000, 1)"
     assert quote(np.int64(3)) == repr(np.int64(3))
     assert quote(torch.Tensor) == repr(torch.Tensor)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lightsearch.checks import check_path, read_text_file, to_count
+from lightsearch.checks import check_path, read_text_file, suggest_share, to_count
 from lightsearch.cli.completion import complete_names
 from lightsearch.cli.limits import meet_limits
 from lightsearch.cli.own_layers import OPTION, lacks_file, move_to_front
@@ -129,8 +129,10 @@ def option(
         more = {"metavar": "NAME", "shell_complete": complete_names(about.words), **more}
     elif Path in kinds:
         more = {"metavar": "FOLDER", "type": click.Path(), **more}
-    elif kinds[0] in (int, float):
-        more = {"type": kinds[0], **more}
+    elif kinds[0] is int:
+        more = {"type": int, **more}
+    elif kinds[0] is float:
+        more = {"type": Share() if about.high == 1 else float, **more}
     elif kinds[0] is bool:
         spelled = f"{flag}/--no-{name}" if setting.default else flag
         default = flag if setting.default else ""
@@ -190,6 +192,21 @@ def _to_integer(value: Any) -> int | None:
     except ValueError:
         count = to_count(value)
         return count if isinstance(count, int) else None
+
+
+class Share(click.ParamType[float]):
+    """A share from 0 to 1. Of one in per cent, the message names the share."""
+
+    name = "float"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            said = f"{quote(value)} is not a valid float{suggest_share(value)}"
+            self.fail(said if said.endswith("?") else f"{said}.", param, ctx)
 
 
 class Count(click.ParamType[int]):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lightsearch.errors import ExportError
-from lightsearch.exporting.tracing import no_bars
+from lightsearch.exporting.tracing import no_bars, quiet
 from lightsearch.network.blocks import ResidualAdd
 from lightsearch.network.windows import list_windows
 from lightsearch.randomness import key, permutation
@@ -65,7 +63,7 @@ def graph_of(module: nn.Module, shape: Shape) -> Any:
     onnx = import_extra("onnx")
     import_extra("onnxscript")
     batch = torch.export.Dim("batch")
-    with _quiet(), no_bars():
+    with quiet(), no_bars():
         program = torch.onnx.export(
             _make_portable(module),
             (torch.zeros(2, *shape),),
@@ -103,7 +101,7 @@ def quantise(model: Any, images: Tensor, normalise: Callable[[Tensor], Tensor]) 
             return None if batch is None else {"images": batch.numpy()}
 
     int8 = quantization.QuantType.QInt8
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         before, after = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(model, before)
         quantization.quantize_static(
@@ -216,16 +214,3 @@ def _make_portable(module: nn.Module) -> nn.Module:
             if isinstance(child, ResidualAdd) and child.size is not None:
                 setattr(parent, name, _GatheringAdd(child.body, child.size, child.project))
     return module.eval()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the warnings and logs of the exporter and the quantiser."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -25,7 +25,7 @@ from lightsearch.checks import check_path
 from lightsearch.data.catalogue import NAMES
 from lightsearch.data.folder_layout import check_formats
 from lightsearch.data.image_reader import SUFFIXES, list_images, read_image
-from lightsearch.errors import ArgumentError
+from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.reading import ExportedNet, open_net
 from lightsearch.shapes import Shape
 from lightsearch.torch_modes import plain_modes
@@ -73,13 +73,19 @@ def predict(
     The probabilities are those of a softmax over the scores. They are not calibrated.
 
     Raises `ArgumentError` for missing files, `DataError` for an image that cannot be read, or a
-    folder that also has images of formats that are not read, and what `open_net` raises.
+    folder that also has images of formats that are not read, `ExportError` for scores that are not
+    finite, and what `open_net` raises.
     """
     network = open_net(net)
     inputs = [_prepare(path, network, invert) for path in _files(check_path("images", images))]
     predictions, names = [], network.class_names
     for path, pixels, inverted in inputs:
         scores = network.scores(network.normalise(pixels[None]))
+        if not scores.isfinite().all():
+            raise ExportError(
+                f"the scores of a network must be finite, but those of {net} for {path} are not: "
+                "its weights, or the mean and std of its metadata, are damaged"
+            )
         shares = torch.softmax(scores[0].double(), 0)
         label = int(shares.argmax())
         name = names[label] if label < len(names) else ""

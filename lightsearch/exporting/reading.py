@@ -21,6 +21,7 @@ from lightsearch.data.class_names import read_class_names
 from lightsearch.engines.engine import State
 from lightsearch.errors import ArgumentError, ExportError
 from lightsearch.exporting.folding import fold
+from lightsearch.exporting.tracing import quiet
 from lightsearch.network.cost import cost
 from lightsearch.network.modules import assemble, assemble_for
 from lightsearch.notation.parser import parse
@@ -140,7 +141,8 @@ def _pt2(path: Path) -> ExportedNet:
         with zipfile.ZipFile(content):  # torch's own message is long, with a warning
             pass
         content.seek(0)
-        program = torch.export.load(content, extra_files=files)
+        with quiet():  # of a damaged one it also logs a traceback
+            program = torch.export.load(content, extra_files=files)
         found = json.loads(files[NOTE] or "{}")
         metadata = {str(name): str(text) for name, text in dict(found).items()}
     except (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, TypeError, OSError) as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import multiprocessing
 import threading
+import warnings
 from collections.abc import Iterator
 
 _ONE_AT_A_TIME = threading.RLock()
@@ -34,3 +36,16 @@ def no_bars() -> Iterator[None]:
             yield
         finally:
             std.tqdm.monitor_interval = interval
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the warnings and logs of exporters, the quantiser and readers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -31,6 +31,7 @@ from lightsearch.presentation import Presented, Sheet
 from lightsearch.shapes import Shape, check_shape, elements, format_shape
 
 BYTES = 4  # of a float32
+_LARGEST = 10**100  # of a cap: a stranger's may be more than a float holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,11 @@ def _check_cap(name: str, given: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ArgumentError(
             f"`budget.{name}` must be an integer >= 1 or None, but got {name}={quote(value)}"
+        )
+    if value is not None and value > _LARGEST:
+        raise ArgumentError(
+            f"`budget.{name}` must be at most 10^100, or None for no cap, but got "
+            f"{name}={quote(value)}"
         )
     return value
 

@@ -83,7 +83,8 @@ def template(name: str) -> jinja2.Template:
     )
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     environment.filters["text"] = lambda text: html.escape(str(text), quote=False)
-    environment.filters["code"] = lambda text: str(text).replace("`", "'")
+    # A quote in its place would end that around a folder's name in a line for the shell.
+    environment.filters["code"] = lambda text: str(text).replace("`", "?")
     return environment.get_template(name)
 
 

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lightsearch.checks import read_regular
+from lightsearch.engines.names import ENGINES, find_word
 from lightsearch.errors import StudyError
 from lightsearch.formatting import shorten
 from lightsearch.network.cost import Budget
@@ -24,6 +25,7 @@ from lightsearch.study.trial import HitRule, parse_fraction
 
 STUDIES = "lightsearch-studies"  # where studies go unless told otherwise
 FORMAT = 1  # of the folder; a reader refuses a newer one
+MAX_WORKERS = 10**5  # that slots can be asked for; each has a lane on the clock
 # Fields of later versions that a study.json has only if they are not as here: so studies without
 # them have the file that they had before there were any.
 LATER: dict[str, Any] = {
@@ -190,6 +192,7 @@ def read_identity(folder: Path) -> Identity | None:
                 f"{data['format']}, this one reads up to {FORMAT}): update this one"
             )
         identity = check_types(Identity(**data))
+        _check_inherited(identity)
         if not isinstance(data["target"], str):
             raise TypeError(f"target must be str, but is {data['target']!r:.60}")
         if identity.consistent is not None and not 1 <= identity.consistent <= identity.epochs:
@@ -215,6 +218,14 @@ def read_identity(folder: Path) -> Identity | None:
             f"{folder / 'study.json'} must hold a study's identity, but it does not: "
             f"{error}. Bring the file back, or give another `study` folder"
         ) from None
+
+
+def _check_inherited(identity: Identity) -> None:
+    """Raise `ValueError` for what a search goes on with, though nobody asks for it, and cannot."""
+    if find_word(identity.engine, ENGINES[1:]) is None:  # without "auto"
+        raise ValueError(f"engine must be one of {', '.join(ENGINES[1:])}")
+    if not 0 <= identity.workers <= MAX_WORKERS:
+        raise ValueError(f"workers must be from 0 to {MAX_WORKERS:,}")
 
 
 def same_teacher(one: str, other: str) -> bool:

@@ -12,7 +12,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
 
-from lightsearch.errors import StudyError, escape_controls
+from lightsearch.errors import StudyError, WorkerError, escape_controls
 from lightsearch.study.log import Lines, Log
 from lightsearch.study.trial import OUTCOMES, Trial, candidate_from, epoch_from
 
@@ -141,7 +141,7 @@ def readable(folder: Path) -> Iterator[None]:
     """Raise `StudyError` for whatever is raised on a damaged journal: Optuna has many kinds."""
     try:
         yield
-    except StudyError:
+    except (StudyError, WorkerError):
         raise
     except Exception as error:
         raise StudyError(

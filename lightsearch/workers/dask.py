@@ -48,7 +48,7 @@ def dask_slots(client: Client | str, workers: int | None = None) -> list[Slot]:
     scheduler.
     """
     if workers is not None:
-        workers = check_integer("workers", workers, 1, 10**6)
+        workers = check_integer("workers", workers, 1, 10**5)
     if not isinstance(client, str) and not hasattr(client, "nthreads"):
         raise ArgumentError(
             "`client` must be a distributed.Client, or a scheduler's address, but got "

@@ -50,7 +50,7 @@ def local_slots(
     >>> local_slots(1, in_threads=True)
     [ThreadSlot(name='worker-0')]
     """
-    workers = check_integer("workers", workers, 0, 10**6)
+    workers = check_integer("workers", workers, 0, 10**5)
     if workers == 0:
         return [InlineSlot()]
     names = [f"worker-{index}" for index in range(workers)]

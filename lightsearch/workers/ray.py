@@ -35,7 +35,7 @@ def ray_slots(workers: int | None = None) -> list[Slot]:
     Raises `ArgumentError` before `ray.init`, and for a cluster without CPUs.
     """
     if workers is not None:
-        workers = check_integer("workers", workers, 1, 10**6)
+        workers = check_integer("workers", workers, 1, 10**5)
     import ray
 
     if not ray.is_initialized():

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from lightsearch import build, load, parse
+from lightsearch import build, load, parse, predict
 from lightsearch.errors import ExportError, LightsearchError
 from lightsearch.exporting import export, open_net
 from lightsearch.exporting.onnx_graph import graph_of, with_metadata
@@ -143,3 +144,17 @@ def test_a_program_with_a_note_of_another_kind_is_named(tmp_path: Path, note: st
     torch.export.save(program, tmp_path / "net.pt2", extra_files={"lightsearch.json": note})
     with pytest.raises(ExportError, match=r"net\.pt2"):
         open_net(tmp_path / "net.pt2")
+
+
+@pytest.mark.parametrize("change", ["std", "weights"])
+def test_scores_that_are_not_finite_are_no_prediction(tmp_path: Path, change: str) -> None:
+    path, image, weights = tmp_path / "net.safetensors", tmp_path / "one.png", _weights()
+    metadata = dict(METADATA)
+    if change == "std":
+        metadata["std"] = "1e-320"  # 0 in single precision
+    else:
+        next(iter(weights.values())).fill_(float("nan"))
+    save_file(weights, path, metadata)
+    Image.new("L", (8, 8), 90).save(image)
+    with pytest.raises(ExportError, match=r"scores of a network must be finite.*one\.png"):
+        predict(path, image)

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -25,13 +26,14 @@ from test_study import _candidate, _identity, _nop
 
 from lightsearch import folder_dataset, load_result, load_weights, make_dataset, read
 from lightsearch.cli import main
-from lightsearch.errors import ArgumentError, LightsearchError, StudyError
+from lightsearch.errors import ArgumentError, LightsearchError, StudyError, WorkerError
 from lightsearch.exporting import open_net
 from lightsearch.exporting.reading import read_weights
-from lightsearch.report.study import write_markdown
+from lightsearch.report.study import template, write_markdown
 from lightsearch.study.csv_file import quote_cells
 from lightsearch.study.disk import load_state
 from lightsearch.study.identity import read_identity
+from lightsearch.study.journal import readable
 from lightsearch.study.leaderboard import leaderboard, write
 from lightsearch.study.ledger import Ledger
 from lightsearch.study.study import Study
@@ -81,9 +83,38 @@ def test_a_target_above_one_is_refused_and_other_studies_are_listed(
     assert not questions["other"].startswith("cannot be read: ")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"engine": "zzz"}, "engine must be one of native, torch, surrogate"),
+        ({"engine": "auto"}, "engine must be one of native, torch, surrogate"),
+        ({"workers": 10**9}, "workers must be from 0 to 100,000"),
+        ({"workers": -3}, "workers must be from 0 to 100,000"),
+        ({"budget": {"params": 10**400}}, r"`budget.params` must be at most 10\^100"),
+    ],
+)
+def test_what_a_search_would_go_on_with_is_in_range(
+    folder: Path, change: dict[str, Any], said: str
+) -> None:
+    data = json.loads((folder / "study.json").read_text())
+    (folder / "study.json").write_text(json.dumps({**data, **change}))
+    with pytest.raises(StudyError, match=rf"study\.json must hold a study's identity.*{said}"):
+        read_identity(folder)
+
+
 @pytest.mark.parametrize("text", ["497/500", "0.994", ".5", "1", "1.5e-05"])
 def test_fractions_that_were_written_are_read(text: str) -> None:
     assert float(parse_fraction(text)) == (497 / 500 if "/" in text else float(text))
+
+
+def test_a_thread_that_cannot_start_is_no_damage_of_the_journal(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match="a thread must start"), readable(tmp_path):
+        raise WorkerError("a thread must start")
+
+
+def test_a_folders_name_cannot_leave_its_quotes_in_markdown() -> None:
+    line = template("study.md").environment.filters["code"](shlex.quote("a`;b;`"))
+    assert shlex.split(line) == ["a?;b;?"]
 
 
 @pytest.mark.parametrize("change", [{"epochs": "3"}, {"target": 0.9}, {"seeds": [2]}, {"on": 3}])
