@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from lightsearch.cli.options import notation
 from lightsearch.design.parts import Design
 from lightsearch.errors import ArgumentError
 from lightsearch.notation.parser import parse
+from lightsearch.notation.reading import ZOO_LIKE
 from lightsearch.zoo.entries import ZooName
 from lightsearch.zoo.networks import Entry, zoo
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_TABLE = "that of the latest study here, else leaderboard.csv here"
-_ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def pick(design: str | None, row: int | None, leaderboard: str | None) -> Picked
     if leaderboard is not None:
         raise click.UsageError("--leaderboard must be given with --row")
     assert design is not None
-    if design in zoo or _ZOO_LIKE.fullmatch(design):
+    if design in zoo or ZOO_LIKE.fullmatch(design):
         entry = zoo[cast("ZooName", design)]  # which refuses others, and says what it has
         return Picked(entry.design, entry=entry)
     return Picked(parse(design))

@@ -91,16 +91,23 @@ def _measure(
     """Yield the columns of a terminal that each column needs, with its head on several lines."""
     from rich.cells import cell_len
 
-    widths = [max(map(cell_len, column), default=0) for column in zip(*rows, strict=True)]
-    widths = widths or [0] * len(heads)
+    widths = _measure_cells(heads, rows)
     for head, width, at_left in zip(_stack(heads, widths), widths, left, strict=True):
         whole = max(width, *map(cell_len, head.split("\n")))
         yield min(whole, room) if at_left else whole
 
 
+def _measure_cells(heads: list[str], rows: list[list[str]]) -> list[int]:
+    """Return the width of each column's widest cell, without its head."""
+    from rich.cells import cell_len
+
+    if not rows:
+        return [0] * len(heads)
+    return [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+
+
 def _fit(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterable[str]:
     """Return the lines of a table that is as wide as the terminal, or wider if it must be."""
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -109,9 +116,8 @@ def _fit(heads: list[str], rows: list[list[str]], left: list[bool]) -> Iterable[
     needed = sum(_measure(heads, rows, left, LEAST_ROOM)) + 2 * len(heads)
     if needed > console.width:  # rich would cut off figures
         return _align(heads, rows, left)
-    widths = [max(map(cell_len, column), default=0) for column in zip(*rows, strict=True)]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name, is_left in zip(_stack(heads, widths or [0] * len(heads)), left, strict=True):
+    for name, is_left in zip(_stack(heads, _measure_cells(heads, rows)), left, strict=True):
         justify: Literal["left", "right"] = "left" if is_left else "right"
         table.add_column(Text(name), justify=justify, no_wrap=not is_left, overflow="fold")
     for row in rows:

@@ -30,12 +30,12 @@ def read_design(given: Seq | str) -> Seq:
         raise NotationError(given, error.position, f"a design must be notation, {hint}") from None
 
 
-_ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
+ZOO_LIKE = re.compile(r"s\d+-[\w-]*")  # no notation looks like this
 
 
 def _explain_other(text: str) -> str:
     """Say what a text is that is no notation, if it is known; else ""."""
-    if _ZOO_LIKE.fullmatch(text):
+    if ZOO_LIKE.fullmatch(text):
         return f"but got a name of the zoo: zoo[{text!r}].design is its design"
     if names_path(text):
         return f"but got a path: read({text!r}).loc[1] is the first row of a leaderboard"
